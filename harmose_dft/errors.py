@@ -1,0 +1,67 @@
+"""Exceptions a user can act on: each message says what is wrong, what was got and expected, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class HarmoseError(Exception):
+    """Base of every error this package raises on purpose; the command line prints it as one paragraph."""
+
+    exit_code = 1
+
+
+class StructureError(HarmoseError):
+    """A structure is malformed: overlapping or non-finite atoms, an impossible cell, an unreadable file."""
+
+
+class BasisMismatchError(HarmoseError):
+    """Two objects are expressed in different orbital bases."""
+
+
+class DataError(HarmoseError):
+    """A data set is empty, inconsistent or unfit for what is asked of it."""
+
+
+class ConfigError(HarmoseError):
+    """A configuration file has an unknown key or an invalid value."""
+
+
+class CheckpointError(HarmoseError):
+    """A model file is missing, damaged, or from an unknown format version."""
+
+
+class SolverError(HarmoseError):
+    """An eigenproblem cannot be solved as posed."""
+
+
+class OutputExistsError(HarmoseError):
+    """A file to be written exists already and overwriting was not asked for."""
+
+
+class DomainError(HarmoseError):
+    """The input lies outside what the model was trained for; no prediction is made."""
+
+    exit_code = 3
+
+
+class FileFormatError(HarmoseError):
+    """A file does not follow its format.
+
+    Args:
+        message: What is wrong, what was expected, what to do.
+        path: The file.
+        line: Line number (text files, 1-based), where known.
+        offset: Byte offset (binary files), where known.
+    """
+
+    def __init__(
+        self, message: str, *, path: str | Path | None = None, line: int | None = None, offset: int | None = None
+    ) -> None:
+        self.path, self.line, self.offset = path, line, offset
+        where = "" if path is None else f"{path}"
+        if line is not None:
+            where += f", line {line}"
+        if offset is not None:
+            where += f", byte {offset}"
+        super().__init__(f"{where}: {message}" if where else message)

@@ -1,0 +1,118 @@
+"""A molecule or crystal: atomic numbers, positions, cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import StructureError
+
+SYMBOLS = (
+    "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
+    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt "
+    "Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv "
+    "Ts Og"
+).split()
+"""Element symbols by atomic number; index 0 is a placeholder."""
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Atoms, and a cell where the structure is periodic.
+
+    Args:
+        numbers: Atomic numbers, (atom,).
+        positions: Cartesian positions in Bohr, (atom, 3).
+        cell: Lattice vectors as rows in Bohr, (3, 3), or None for a molecule.
+        charge: Total charge in units of e.
+        spin: Number of unpaired electrons (2S).
+
+    Raises:
+        StructureError: Shapes disagree, a value is not finite, an element is unknown, or the cell is singular.
+    """
+
+    numbers: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    cell: NDArray[np.float64] | None = None
+    charge: int = 0
+    spin: int = 0
+    name: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        numbers = _frozen(self.numbers, np.int64)
+        positions = _frozen(self.positions, np.float64)
+        object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "positions", positions)
+        if numbers.ndim != 1 or len(numbers) == 0:
+            raise StructureError(f"A structure needs at least one atom; got atomic numbers of shape {numbers.shape}.")
+        if positions.shape != (len(numbers), 3):
+            raise StructureError(
+                f"Positions must have shape ({len(numbers)}, 3) for {len(numbers)} atoms; got {positions.shape}."
+            )
+        if numbers.min() < 1 or numbers.max() >= len(SYMBOLS):
+            raise StructureError(f"Atomic numbers must lie in 1..{len(SYMBOLS) - 1}; got {numbers.tolist()}.")
+        if not np.isfinite(positions).all():
+            bad = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+            raise StructureError(f"Atom {bad + 1} ({SYMBOLS[numbers[bad]]}) has a position that is not a finite number.")
+        if self.cell is not None:
+            cell = _frozen(self.cell, np.float64)
+            object.__setattr__(self, "cell", cell)
+            if cell.shape != (3, 3) or not np.isfinite(cell).all():
+                raise StructureError(f"The cell must be three finite lattice vectors, shape (3, 3); got {cell.shape}.")
+            if abs(np.linalg.det(cell)) < 1e-6:
+                raise StructureError("The lattice vectors are linearly dependent: the cell has no volume.")
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __repr__(self) -> str:
+        kind = "crystal" if self.periodic else "molecule"
+        return f"Structure({self.formula}, {len(self)} atoms, {kind}, charge={self.charge})"
+
+    @property
+    def periodic(self) -> bool:
+        """Whether the structure has a cell."""
+        return self.cell is not None
+
+    @property
+    def symbols(self) -> list[str]:
+        """Element symbols, (atom,)."""
+        return [SYMBOLS[z] for z in self.numbers]
+
+    @property
+    def formula(self) -> str:
+        """Hill formula: C, H, then alphabetical (alphabetical throughout where there is no carbon)."""
+        counts: dict[str, int] = {}
+        for symbol in self.symbols:
+            counts[symbol] = counts.get(symbol, 0) + 1
+        first = [s for s in ("C", "H") if s in counts] if "C" in counts else []
+        order = first + sorted(s for s in counts if s not in first)
+        return "".join(s + (str(counts[s]) if counts[s] > 1 else "") for s in order)
+
+    @property
+    def n_electrons(self) -> int:
+        """Number of electrons of the all-electron structure: sum of atomic numbers minus the charge."""
+        return int(self.numbers.sum()) - self.charge
+
+    def shortest_distance(self) -> tuple[float, int, int]:
+        """Shortest interatomic distance (Bohr) within the cell as given, with the two atoms; inf for one atom."""
+        if len(self) < 2:
+            return float("inf"), 0, 0
+        delta = np.linalg.norm(self.positions[:, None] - self.positions[None], axis=-1)
+        delta[np.diag_indices(len(self))] = np.inf
+        i, j = np.unravel_index(int(delta.argmin()), delta.shape)
+        return float(delta[i, j]), int(min(i, j)), int(max(i, j))
+
+    def rotated(self, rotation: ArrayLike) -> Structure:
+        """The structure with every position (and lattice vector) multiplied by an orthogonal matrix (3, 3)."""
+        q = np.asarray(rotation, dtype=np.float64)
+        cell = None if self.cell is None else self.cell @ q.T
+        return Structure(self.numbers, self.positions @ q.T, cell, self.charge, self.spin, self.name)
+
+
+def _frozen(array: ArrayLike, dtype: type) -> NDArray:  # type: ignore[type-arg]
+    out = np.array(array, dtype=dtype)
+    out.setflags(write=False)
+    return out
