@@ -166,6 +166,23 @@ class BlockMatrix:
             raise HarmoseError(f"A k-point has three fractional coordinates; got shape {kpt.shape}.")
         return None if not kpt.any() else np.exp(2j * np.pi * (self.shifts @ kpt))
 
+    def groups(self, kinds: ArrayLike) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Pairs grouped by the kinds of their two atoms, so that blocks of one shape are handled at once.
+
+        Args:
+            kinds: A label for each atom, such as its atomic number, (atom,); equal kinds have equally many orbitals.
+
+        Yields:
+            Pairs of a group, (edge,), and where their blocks lie in ``values``, (edge, rows, columns).
+        """
+        _, kind = np.unique(np.asarray(kinds), return_inverse=True)
+        label = kind[self.pairs[:, 0]] * (kind.max(initial=0) + 1) + kind[self.pairs[:, 1]]
+        order = np.argsort(label, kind="stable")
+        for edges in np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else ():
+            rows, columns = self._rows[edges[0]], self._columns[edges[0]]  # type: ignore[attr-defined]
+            inside = np.arange(rows * columns).reshape(rows, columns)
+            yield edges, self.pointers[edges][:, None, None] + inside
+
     def _scatter(self) -> tuple[NDArray[np.int64], int, int]:
         """Flat dense index of every stored value; computed once."""
         cached = getattr(self, "_scatter_index", None)
