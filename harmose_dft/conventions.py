@@ -113,7 +113,19 @@ ABACUS = OrbitalConvention(
 )
 """ABACUS: m = 0, +1, -1, +2, -2, ... with the sign (-1)^m; spinor matrices have spin as the fastest index."""
 
-CONVENTIONS = MappingProxyType({c.name: c for c in (OURS, PYSCF, OPENMX, ABACUS)})
+MOLDEN = OrbitalConvention(
+    "molden",
+    MappingProxyType(
+        {
+            0: _row(0),
+            1: _row(1, -1, 0),
+            **{l: _row(0, *(s * m for m in range(1, l + 1) for s in (1, -1))) for l in range(2, MAX_L + 1)},
+        }
+    ),
+)
+"""Molden files: p = x, y, z; d and higher m = 0, +1, -1, +2, -2, ..."""
+
+CONVENTIONS = MappingProxyType({c.name: c for c in (OURS, PYSCF, OPENMX, ABACUS, MOLDEN)})
 
 
 def e3nn_coordinates(positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,87 @@
+"""Writing files so that a failure leaves nothing half-written and nothing overwritten."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import HarmoseError, OutputExistsError
+
+DISK_FULL = ("No space left on device", "Disk quota exceeded")
+"""How the operating system, and libraries that quote it (HDF5), say that a disk is full."""
+
+
+def require_absent(path: str | Path, force: bool) -> None:
+    """Refuse to overwrite a file.
+
+    Args:
+        path: The file to be written.
+        force: Whether overwriting is allowed.
+
+    Raises:
+        OutputExistsError: The file exists and ``force`` is false.
+    """
+    if not force and os.path.lexists(path):
+        raise OutputExistsError(f"{path} exists already and was left as it is. Use --force to overwrite it.")
+
+
+@contextmanager
+def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place when the block ends without an error.
+
+    The temporary file keeps the suffix of ``path``, is flushed to disk before it is renamed, and is removed on every
+    error, Ctrl-C included.
+
+    Args:
+        path: The file to be written.
+        force: Whether an existing file may be replaced.
+
+    Yields:
+        Path of the (empty) temporary file.
+
+    Raises:
+        OutputExistsError: The file exists and ``force`` is false.
+        HarmoseError: The folder does not exist, or the disk is full.
+    """
+    target = Path(path)
+    require_absent(target, force)
+    if not target.parent.is_dir():
+        raise HarmoseError(f"{target} cannot be written: the folder {target.parent} does not exist. Create it first.")
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=f".part{target.suffix}", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        require_absent(target, force)
+        temporary.replace(target)
+        _flush(target.parent)
+    except (OSError, RuntimeError) as error:
+        if not any(text in str(error) for text in DISK_FULL):
+            raise
+        raise HarmoseError(
+            f"{target} was not written: {next(t for t in DISK_FULL if t in str(error)).lower()}. Free some space or "
+            "write to another disk, then run the command again."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Make the operating system write a file (or a folder's entries) to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    """The process's file-creation mask; the mask can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

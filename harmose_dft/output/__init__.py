@@ -1,0 +1,9 @@
+"""Files for the world outside: results (HDF5), Molden, cube."""
+
+from __future__ import annotations
+
+from .cube import write_cube
+from .molden import write_molden
+from .result import Result, read_result, read_results, write_results
+
+__all__ = ["Result", "read_result", "read_results", "write_cube", "write_molden", "write_results"]
