@@ -1,0 +1,243 @@
+"""Restricted Kohn-Sham calculations with PySCF: references, and one Fock build from a given Hamiltonian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...basis import OrbitalBasis
+from ...errors import HarmoseError, SolverError, StructureError
+from ...matrix import BlockMatrix
+from ...record import Eigenvalues, Record
+from ...structure import Structure
+from .molecule import basis_from_mole, from_ours, to_blocks, to_mole
+
+if TYPE_CHECKING:
+    from pyscf.dft.rks import RKS
+    from pyscf.gto import Mole
+
+ENERGY_TOLERANCE = 1e-11
+"""SCF convergence of a reference in Hartree; Fock elements are then good to about 1e-8 Hartree."""
+
+GRADIENT_TOLERANCE = 1e-6
+"""Norm of the orbital gradient of a converged reference."""
+
+STAGED_TOLERANCES = {"energy": 1e-9, "gradient": 1e-5}
+"""Convergence on the coarse grid of the staged recipe."""
+
+MAX_CYCLES = 100
+"""SCF cycles after which a reference counts as not converged."""
+
+RECIPES = ("full", "staged")
+"""How :func:`reference` converges: everything on the final grid, or on a level-1 grid with one final Fock build."""
+
+
+def require_closed_shell(structure: Structure) -> None:
+    """Refuse what restricted Kohn-Sham theory cannot describe.
+
+    Raises:
+        StructureError: The number of electrons is odd or not positive, or unpaired electrons are asked for.
+    """
+    electrons = structure.n_electrons
+    if electrons <= 0:
+        raise StructureError(f"{structure.formula} with charge {structure.charge:+d} has {electrons} electrons.")
+    if electrons % 2:
+        raise StructureError(
+            f"{structure.formula} with charge {structure.charge:+d} has an odd number of electrons ({electrons}). Only "
+            "closed shells are supported; check the charge and look for missing hydrogen atoms."
+        )
+    if structure.spin:
+        raise StructureError(
+            f"{structure.formula} is given {structure.spin} unpaired electrons. Open shells (UKS, ROKS) are not "
+            "supported; give spin 0 (multiplicity 1) if the ground state is a closed shell."
+        )
+
+
+def kohn_sham(mol: Mole, xc: str, grid_level: int = 3) -> RKS:
+    """PySCF's restricted Kohn-Sham object.
+
+    Args:
+        mol: The molecule.
+        xc: PySCF's name of the functional.
+        grid_level: Integration grid, 0 (coarse) to 9 (fine).
+
+    Raises:
+        HarmoseError: PySCF does not know the functional, or the grid level does not exist.
+    """
+    from pyscf import dft
+
+    if not 0 <= grid_level <= 9:
+        raise HarmoseError(f"PySCF's integration grids have levels 0 to 9; got {grid_level}. 3 is the usual choice.")
+    try:
+        dft.libxc.parse_xc(xc)
+    except (KeyError, ValueError, IndexError, AttributeError) as error:
+        raise HarmoseError(
+            f"PySCF knows no functional {xc!r}. Check the name (b3lyp, pbe, pbe0, wb97x, ...)."
+        ) from error
+    mf = dft.RKS(mol, xc=xc)
+    mf.grids.level = grid_level
+    return mf
+
+
+def reference(
+    structure: Structure,
+    xc: str,
+    basis: str | OrbitalBasis,
+    *,
+    grid_level: int = 3,
+    recipe: str = "full",
+    guess: BlockMatrix | None = None,
+) -> Record:
+    """A converged restricted Kohn-Sham calculation.
+
+    The recipe "full" converges on the final grid. "staged" starts with density fitting on the level-0 grid, converges
+    on the level-1 grid and builds one Fock matrix on the final grid: 0.6 of the cost, Fock elements off by 0.2 uHa on
+    average (acetamide, B3LYP/def2-SVP).
+
+    Args:
+        structure: A closed-shell molecule.
+        xc: PySCF's name of the functional.
+        basis: Basis set.
+        grid_level: Integration grid of the stored Fock matrix.
+        recipe: One of ``RECIPES``.
+        guess: A Hamiltonian whose orbitals start the SCF; PySCF's default guess if None.
+
+    Returns:
+        Fock matrix, overlap, energy and orbital energies, with provenance.
+
+    Raises:
+        StructureError: Periodic, odd electron count or open shell.
+        SolverError: The SCF did not converge.
+        HarmoseError: Unknown functional, basis or recipe.
+    """
+    if recipe not in RECIPES:
+        raise HarmoseError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
+    require_closed_shell(structure)
+    mol = to_mole(structure, basis)
+    ours = basis_from_mole(mol, basis if isinstance(basis, str) else basis.name)
+    final = kohn_sham(mol, xc, grid_level)
+    density = None if guess is None else _density(final, from_ours(guess.to_dense(), ours, structure.numbers))
+    if recipe == "staged":
+        density, cycles = _coarse_density(mol, xc, density)
+        hcore = final.get_hcore()
+        veff = final.get_veff(dm=density)
+        fock = hcore + veff
+        energy = final.energy_tot(dm=density, h1e=hcore, vhf=veff)
+    else:
+        cycles = _converge(final, density, ENERGY_TOLERANCE, GRADIENT_TOLERANCE)
+        fock, energy = final.get_fock(dm=final.make_rdm1()), final.e_tot
+    levels = final.eig(fock, final.get_ovlp())[0]
+    return Record(
+        structure,
+        ours,
+        (to_blocks(np.asarray(fock), ours, structure.numbers),),
+        to_blocks(final.get_ovlp(), ours, structure.numbers),
+        n_electrons=float(mol.nelectron),
+        energy=float(energy),
+        eigenvalues=(Eigenvalues(np.zeros((1, 3)), levels[None, None], "PySCF"),),
+        provenance=_provenance(xc, ours.name, grid_level, recipe, cycles),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FockResidual:
+    """One Fock build F[P] at the density P of a given Hamiltonian; all of it vanishes for a self-consistent one.
+
+    Args:
+        fock: F[P] in our convention.
+        energy: Kohn-Sham energy of P in Hartree (an upper bound to the converged one, up to the grid).
+        mean_change: Mean of |F[P] - H| over the matrix elements, in Hartree.
+        commutator: Frobenius norm of F P S - S P F in the symmetrically orthogonalised basis, in Hartree.
+        gradient: Norm of the occupied-virtual block of F[P] in H's orbitals (PySCF's orbital gradient), in Hartree.
+    """
+
+    fock: BlockMatrix
+    energy: float
+    mean_change: float
+    commutator: float
+    gradient: float
+
+
+def fock_residual(
+    structure: Structure, hamiltonian: BlockMatrix, xc: str, basis: OrbitalBasis, grid_level: int = 3
+) -> FockResidual:
+    """How far a Hamiltonian is from self-consistency, by one Fock build.
+
+    Args:
+        structure: A closed-shell molecule.
+        hamiltonian: Its Hamiltonian in our convention, Hartree.
+        xc: PySCF's name of the functional.
+        basis: Basis of the Hamiltonian.
+        grid_level: Integration grid.
+
+    Raises:
+        StructureError: Periodic, odd electron count or open shell.
+        HarmoseError: Unknown functional.
+    """
+    require_closed_shell(structure)
+    mf = kohn_sham(to_mole(structure, basis), xc, grid_level)
+    given = from_ours(hamiltonian.to_dense(), basis, structure.numbers)
+    overlap = mf.get_ovlp()
+    energies, orbitals = mf.eig(given, overlap)
+    occupations = mf.get_occ(energies, orbitals)
+    density = mf.make_rdm1(orbitals, occupations)
+    veff = mf.get_veff(dm=density)
+    fock = np.asarray(mf.get_hcore() + veff)
+    product = fock @ density @ overlap
+    values, vectors = np.linalg.eigh(overlap)
+    root = (vectors / np.sqrt(values)) @ vectors.T
+    return FockResidual(
+        fock=to_blocks(fock, basis, structure.numbers),
+        energy=float(mf.energy_tot(dm=density, vhf=veff)),
+        mean_change=float(np.abs(fock - given).mean()),
+        commutator=float(np.linalg.norm(root @ (product - product.T) @ root)),
+        gradient=float(np.linalg.norm(mf.get_grad(orbitals, occupations, fock))),
+    )
+
+
+def _density(mf: RKS, fock: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Density matrix of the lowest orbitals of a Fock matrix, PySCF's order."""
+    energies, orbitals = mf.eig(fock, mf.get_ovlp())
+    return np.asarray(mf.make_rdm1(orbitals, mf.get_occ(energies, orbitals)))
+
+
+def _converge(mf: RKS, density: NDArray[np.float64] | None, energy: float, gradient: float) -> int:
+    """Run the SCF; return its number of cycles."""
+    mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = energy, gradient, MAX_CYCLES
+    mf.kernel(dm0=density)
+    if not mf.converged:
+        raise SolverError(
+            f"The SCF of {mf.mol.natm} atoms ({mf.xc}) did not converge within {MAX_CYCLES} cycles. Check the "
+            "geometry, the charge, and whether the ground state is a closed shell."
+        )
+    return int(mf.cycles)
+
+
+def _coarse_density(mol: Mole, xc: str, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], int]:
+    """Density matrix converged on the level-1 grid, and the cycles it took."""
+    if density is None:
+        start = kohn_sham(mol, xc, 0).density_fit()
+        start.conv_tol = 1e-6
+        start.kernel()
+        density = start.make_rdm1()
+    coarse = kohn_sham(mol, xc, 1)
+    cycles = _converge(coarse, density, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
+    return np.asarray(coarse.make_rdm1()), cycles
+
+
+def _provenance(xc: str, basis: str, grid_level: int, recipe: str, cycles: int) -> dict[str, Any]:
+    import pyscf
+
+    return {
+        "code": "PySCF",
+        "code_version": pyscf.__version__,
+        "functional": xc,
+        "basis": basis,
+        "method": "RKS",
+        "grid_level": str(grid_level),
+        "recipe": recipe,
+        "scf_cycles": str(cycles),
+    }
