@@ -1,0 +1,109 @@
+"""Stage 2 with exact covariance: a graph Transformer whose non-linear layers act on circles about the bonds."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from ..graph import PairGraph
+from ..nn.attention import attention_weights
+from ..nn.circle import CircleGrid, CircleMLP
+from ..nn.convolution import O2Products, node_dims
+from ..nn.geometry import PairGeometry, sum_over
+from ..nn.heads import BlockHead, Blocks
+from ..nn.layout import OrbitalLayout
+from ..nn.node import NodeNorm, NodeUpdate
+from ..nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
+from .first_stage import FirstStageConfig, StageOneOutput, tapered
+
+
+class CircleTransformerConfig(BaseModel):
+    """Size of the covariant second stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["circle"] = "circle"
+    layers: int = Field(2, ge=1, description="number of Transformer layers")
+    width: int = Field(48, ge=4, description="channels on the circle")
+    expansion: int = Field(2, ge=1, description="hidden width of the point-wise layers, in units of width")
+    heads: int = Field(4, ge=1, description="attention heads")
+    points: int = Field(12, ge=5, description="angles of the circle; may be raised at prediction")
+
+
+class CircleLayer(nn.Module):
+    """One Transformer layer: the triple [n_i, e_ij, n_j] on the circle, attention over the pairs of an atom, updates."""
+
+    def __init__(self, first: FirstStageConfig, config: CircleTransformerConfig, pair: O2Dims) -> None:
+        super().__init__()
+        c, w = first.channels, config.width
+        nodes = node_dims(first.l_max, c)
+        m_max = pair.m_max
+        inside = O2Dims(w, 0, (w,) * m_max)
+        self.channels, self.heads, self.width = c, config.heads, w
+        self.norm = NodeNorm(first.l_max, c)
+        self.enter = O2Linear(nodes + nodes + pair, inside)
+        self.grid = CircleGrid(m_max, config.points)
+        self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
+        self.products = O2Products(inside)
+        self.odd = nn.Linear(self.products.size, pair.odd, bias=False)
+        self.scores = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, config.heads))
+        self.values = O2Linear(inside, nodes)
+        self.pair_update = O2Linear(inside, pair, gain=0.5)
+        self.node_update = NodeUpdate(first.l_max, c)
+
+    def forward(
+        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1: StageOneOutput
+    ) -> tuple[Tensor, O2Features]:
+        """Updated nodes and pairs."""
+        normed = self.norm(nodes)
+        ends = [geometry.to_frame(normed, geometry.source), geometry.to_frame(normed, geometry.target)]
+        x = self.enter(O2Features.cat([*ends, pairs]))
+        even, turned = self.grid.project(self.mlp(self.grid.sample(x), stage1.radial))
+        x = O2Features(even, even.new_zeros(len(even), 0), turned)
+        weights = attention_weights(self.scores(even), geometry.source, len(nodes), stage1.cutoff)
+        sent = geometry.to_lab(self.values(x), self.channels)
+        edges, size, _ = sent.shape
+        sent = (sent.reshape(edges, size, self.heads, -1) * weights[:, None, :, None]).reshape(edges, size, -1)
+        nodes = self.node_update(nodes, sum_over(sent, geometry.source, len(nodes)))
+        updated = pairs + self.pair_update(x)
+        updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
+        return nodes, updated
+
+
+class CircleTransformer(nn.Module):
+    """Correction to the baseline Hamiltonian from stage 1's features and its baseline Hamiltonian.
+
+    Args:
+        layout: Orbital slots.
+        first: Configuration of the first stage.
+        config: Sizes.
+    """
+
+    def __init__(self, layout: OrbitalLayout, first: FirstStageConfig, config: CircleTransformerConfig) -> None:
+        super().__init__()
+        m_max = max(2 * layout.l_max, first.l_max)
+        pair = tapered(first.pair_channels, m_max, odd=first.pair_channels // 4)
+        if first.channels % config.heads:
+            raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
+        self.components = BlockComponents(layout)
+        self.embed_blocks = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
+        self.layers = nn.ModuleList(CircleLayer(first, config, pair) for _ in range(config.layers))
+        self.head = BlockHead(layout, pair, first.neighbours, start_at_zero=True)
+
+    def set_points(self, points: int) -> None:
+        """Change the number of angles of every layer, for smaller aliasing at prediction."""
+        for layer in self.layers:
+            layer.grid.set_points(points)  # type: ignore[union-attr,operator]
+
+    def forward(self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry) -> Blocks:
+        """The correction, in units of the model's scales."""
+        baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach()[:, None])[:, 0]
+        pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
+        nodes = stage1.nodes
+        for layer in self.layers:
+            nodes, pairs = layer(nodes, pairs, geometry, stage1)
+        return self.head(pairs, graph, geometry, stage1.cutoff)

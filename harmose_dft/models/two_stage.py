@@ -1,0 +1,102 @@
+"""The two-stage model: a baseline Hamiltonian and its correction, on top of a physics baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from ..basis import OrbitalBasis
+from ..graph import PairGraph
+from ..nn.geometry import PairGeometry
+from ..nn.heads import Blocks
+from ..nn.layout import OrbitalLayout
+from .circle_transformer import CircleTransformer, CircleTransformerConfig
+from .first_stage import FirstStage, FirstStageConfig
+from .lab_transformer import LabTransformer, LabTransformerConfig
+
+SecondStageConfig = Annotated[CircleTransformerConfig | LabTransformerConfig, Field(discriminator="kind")]
+
+
+class ModelConfig(BaseModel):
+    """Both stages; without a second one the model is stage 1 alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first: FirstStageConfig = FirstStageConfig()
+    second: SecondStageConfig | None = CircleTransformerConfig()
+
+
+@dataclass(frozen=True)
+class TwoStageOutput:
+    """Blocks of H minus the physics baseline, in Hartree.
+
+    Args:
+        baseline: Stage 1's.
+        total: Stage 1's plus the correction of stage 2.
+    """
+
+    baseline: Blocks
+    total: Blocks
+
+
+class TwoStageModel(nn.Module):
+    """H - H0 of a graph: scales and on-site means of the training set, stage 1, stage 2.
+
+    Args:
+        basis: The orbital basis.
+        matrices: Number of input matrices.
+        config: Sizes.
+    """
+
+    def __init__(self, basis: OrbitalBasis, matrices: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layout = OrbitalLayout.of(basis)
+        self.first = FirstStage(self.layout, matrices, config.first)
+        self.second = _second_stage(self.layout, config)
+        z, n = len(self.layout.elements), self.layout.size
+        self.register_buffer("orbital_mask", torch.from_numpy(self.layout.masks()).float())
+        self.register_buffer("node_scale", torch.ones(z, n, n))
+        self.register_buffer("edge_scale", torch.ones(z, z, n, n))
+
+    @property
+    def cutoff(self) -> float:
+        """Pairs up to this distance (Bohr) are predicted."""
+        return self.config.first.cutoff
+
+    def set_scales(self, node: Tensor, edge: Tensor) -> None:
+        """Typical size of target elements: (species, n, n) and (species, species, n, n), constant within shell pairs."""
+        self.node_scale.copy_(node)
+        self.edge_scale.copy_(edge)
+
+    def forward(self, graph: PairGraph) -> TwoStageOutput:
+        """Predict the blocks of a graph."""
+        geometry = PairGeometry.of(graph, self.config.first.l_max, self.layout)
+        stage1 = self.first(graph, geometry)
+        node, edge = self._scales(graph)
+        baseline = Blocks(stage1.blocks.node * node, stage1.blocks.edge * edge)
+        if self.second is None:
+            return TwoStageOutput(baseline, baseline)
+        correction = self.second(stage1, graph, geometry)
+        return TwoStageOutput(baseline, baseline + Blocks(correction.node * node, correction.edge * edge))
+
+    def _scales(self, graph: PairGraph) -> tuple[Tensor, Tensor]:
+        source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
+        mask = self.orbital_mask
+        node = self.node_scale[graph.species] * mask[graph.species][:, :, None] * mask[graph.species][:, None]
+        edge = self.edge_scale[source, target] * mask[source][:, :, None] * mask[target][:, None]
+        return node, edge
+
+
+def _second_stage(layout: OrbitalLayout, config: ModelConfig) -> CircleTransformer | LabTransformer | None:
+    match config.second:
+        case CircleTransformerConfig():
+            return CircleTransformer(layout, config.first, config.second)
+        case LabTransformerConfig():
+            return LabTransformer(layout, config.first, config.second)
+        case _:
+            return None

@@ -1,0 +1,73 @@
+"""Padded orbital layout: every element's shells as slots of one common block.
+
+Blocks of all element pairs are handled as (n, n) arrays over the same slots, ordered by l, then by the index of the
+shell among those of equal l, then m = -l..l. Slots that an element lacks are masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..basis import OrbitalBasis
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitalLayout:
+    """Slots that hold the shells of every element of a basis.
+
+    Args:
+        slots: Angular momentum of each slot, ascending.
+        elements: Atomic numbers; their positions are the species indices.
+        orbital_index: For each species the slot component of each of its orbitals.
+    """
+
+    slots: tuple[int, ...]
+    elements: tuple[int, ...]
+    orbital_index: tuple[NDArray[np.int64], ...]
+
+    @classmethod
+    def of(cls, basis: OrbitalBasis) -> OrbitalLayout:
+        """The smallest layout that holds every element of a basis."""
+        per_element = {z: list(basis.angular_momenta(z)) for z in basis.elements}
+        l_max = max(max(ls) for ls in per_element.values())
+        slots = tuple(l for l in range(l_max + 1) for _ in range(max(ls.count(l) for ls in per_element.values())))
+        offsets = np.concatenate([[0], np.cumsum([2 * l + 1 for l in slots])])
+        index = []
+        for ls in per_element.values():
+            seen: dict[int, int] = {}
+            parts = []
+            for l in ls:
+                slot = slots.index(l) + seen.get(l, 0)
+                seen[l] = seen.get(l, 0) + 1
+                parts.append(np.arange(offsets[slot], offsets[slot + 1]))
+            index.append(np.concatenate(parts))
+        return cls(slots, tuple(per_element), tuple(index))
+
+    @property
+    def size(self) -> int:
+        """Width n of a padded block."""
+        return sum(2 * l + 1 for l in self.slots)
+
+    @property
+    def l_max(self) -> int:
+        """Highest angular momentum of a slot."""
+        return self.slots[-1]
+
+    def species(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Species index of each atom, (atom,)."""
+        lookup = {z: k for k, z in enumerate(self.elements)}
+        return np.array([lookup[int(z)] for z in numbers], dtype=np.int64)
+
+    def masks(self) -> NDArray[np.bool_]:
+        """Which slot components each species has, (species, n)."""
+        mask = np.zeros((len(self.elements), self.size), dtype=bool)
+        for k, index in enumerate(self.orbital_index):
+            mask[k, index] = True
+        return mask
+
+    def slot_of_component(self) -> NDArray[np.int64]:
+        """Slot number of each component, (n,)."""
+        return np.repeat(np.arange(len(self.slots)), [2 * l + 1 for l in self.slots])

@@ -1,0 +1,225 @@
+"""Features and linear maps of the symmetry group O(2) of a bond.
+
+A feature set has scalars (0+), pseudoscalars (0-, odd under reflection) and, for every m >= 1, pairs (cosine, sine).
+Linear maps that commute with O(2) mix channels of equal m, with the same real matrix for cosine and sine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .layout import OrbitalLayout
+
+
+@dataclass(frozen=True)
+class O2Dims:
+    """Channel counts of a feature set.
+
+    Args:
+        even: Scalars.
+        odd: Pseudoscalars.
+        pairs: Channels for m = 1, 2, ....
+    """
+
+    even: int
+    odd: int
+    pairs: tuple[int, ...]
+
+    @property
+    def m_max(self) -> int:
+        """Highest angular frequency."""
+        return len(self.pairs)
+
+    @property
+    def size(self) -> int:
+        """Number of real components."""
+        return self.even + self.odd + 2 * sum(self.pairs)
+
+    def __add__(self, other: O2Dims) -> O2Dims:
+        longest = max(self.m_max, other.m_max)
+        a, b = (d.pairs + (0,) * (longest - d.m_max) for d in (self, other))
+        return O2Dims(self.even + other.even, self.odd + other.odd, tuple(x + y for x, y in zip(a, b, strict=True)))
+
+
+@dataclass
+class O2Features:
+    """Components of a feature set.
+
+    Args:
+        even: (edge, channel).
+        odd: (edge, channel).
+        pairs: For m = 1, 2, ...: (edge, 2, channel), cosine first.
+    """
+
+    even: Tensor
+    odd: Tensor
+    pairs: list[Tensor]
+
+    @classmethod
+    def split(cls, flat: Tensor, dims: O2Dims) -> O2Features:
+        """From components laid out as even, odd, then cosine and sine of each m; (edge, dims.size)."""
+        even, odd, *rest = flat.split([dims.even, dims.odd, *(2 * c for c in dims.pairs)], dim=-1)
+        return cls(even, odd, [x.reshape(len(x), 2, c) for x, c in zip(rest, dims.pairs, strict=True)])
+
+    def flat(self) -> Tensor:
+        """Inverse of :meth:`split`."""
+        return torch.cat([self.even, self.odd, *(p.flatten(1) for p in self.pairs)], dim=-1)
+
+    @staticmethod
+    def cat(parts: Sequence[O2Features]) -> O2Features:
+        """Channels of several feature sets side by side."""
+        m_max = max(len(p.pairs) for p in parts)
+        pairs = [torch.cat([p.pairs[m] for p in parts if m < len(p.pairs)], dim=-1) for m in range(m_max)]
+        return O2Features(torch.cat([p.even for p in parts], -1), torch.cat([p.odd for p in parts], -1), pairs)
+
+    def __add__(self, other: O2Features) -> O2Features:
+        pairs = [a + b for a, b in zip(self.pairs, other.pairs, strict=True)]
+        return O2Features(self.even + other.even, self.odd + other.odd, pairs)
+
+
+class O2Linear(nn.Module):
+    """The general linear map between two feature sets that commutes with O(2).
+
+    Args:
+        inputs: Channels in.
+        outputs: Channels out; a frequency that the input lacks gives zeros.
+        gain: Standard deviation of the output for inputs of unit variance.
+    """
+
+    def __init__(self, inputs: O2Dims, outputs: O2Dims, *, gain: float = 1.0) -> None:
+        super().__init__()
+        self.inputs, self.outputs = inputs, outputs
+        self.even = nn.Linear(inputs.even, outputs.even)
+        nn.init.normal_(self.even.weight, std=gain / math.sqrt(max(inputs.even, 1)))
+        nn.init.zeros_(self.even.bias)
+        self.odd = _matrix(inputs.odd, outputs.odd, gain)
+        shared = min(inputs.m_max, outputs.m_max)
+        self.pairs = nn.ParameterList([_matrix(inputs.pairs[m], outputs.pairs[m], gain) for m in range(shared)])
+
+    def forward(self, x: O2Features) -> O2Features:
+        """Map a feature set."""
+        pairs = [p @ w for p, w in zip(x.pairs, self.pairs, strict=False)]
+        for channels in self.outputs.pairs[len(pairs) :]:
+            pairs.append(x.even.new_zeros(len(x.even), 2, channels))
+        return O2Features(self.even(x.even), x.odd @ self.odd, pairs)
+
+
+def _matrix(rows: int, columns: int, gain: float) -> nn.Parameter:
+    return nn.Parameter(torch.randn(rows, columns) * gain / math.sqrt(max(rows, 1)))
+
+
+class BlockComponents:
+    """The orthogonal change between a padded block in the bond frame and its O(2) components.
+
+    A pair of shells with |m1|, |m2| > 0 couples to frequencies |m1 - m2| and m1 + m2:
+    cos/cos +- sin/sin and sin/cos +- cos/sin, each divided by sqrt(2); |m1| = |m2| gives one scalar and one
+    pseudoscalar. Every row and column of the change holds at most two numbers, so it is applied as two gathers.
+    """
+
+    def __init__(self, layout: OrbitalLayout) -> None:
+        rows, even, odd, pairs = _component_rows(layout)
+        self.dims = O2Dims(even, odd, pairs)
+        n = layout.size**2
+        matrix = np.zeros((n, n))
+        for k, entries in enumerate(rows):
+            for position, value in entries:
+                matrix[k, position] = value
+        self.analysis = _two_gathers(matrix)
+        self.synthesis = _two_gathers(matrix.T)
+        self.width = layout.size
+
+    def split(self, blocks: Tensor) -> O2Features:
+        """O(2) components of blocks (edge, n, n) given in the bond frame."""
+        flat = _TwoGathers.apply(blocks.reshape(len(blocks), -1), self.analysis, self.synthesis)
+        return O2Features.split(flat, self.dims)
+
+    def assemble(self, features: O2Features) -> Tensor:
+        """Blocks (edge, n, n) in the bond frame from their components."""
+        flat = features.flat()
+        return _TwoGathers.apply(flat, self.synthesis, self.analysis).reshape(len(flat), self.width, self.width)
+
+
+Gathers = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class _TwoGathers(torch.autograd.Function):
+    """x -> a * x[index_a] + b * x[index_b], whose gradient is the same form with the transposed tables."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, table: Gathers, back: Gathers) -> Tensor:
+        ctx.back = back  # type: ignore[attr-defined]
+        return _gather(x, table)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        return _gather(gradient, ctx.back), None, None  # type: ignore[attr-defined]
+
+
+def _gather(x: Tensor, table: Gathers) -> Tensor:
+    first, second, a, b = (t.to(x.device) for t in table)
+    return x[:, first] * a.to(x.dtype) + x[:, second] * b.to(x.dtype)
+
+
+def _two_gathers(matrix: np.ndarray) -> Gathers:
+    n = len(matrix)
+    index, weight = np.zeros((2, n), dtype=np.int64), np.zeros((2, n))
+    for k in range(n):
+        found = np.flatnonzero(matrix[k])
+        index[: len(found), k], weight[: len(found), k] = found, matrix[k, found]
+    return (
+        torch.from_numpy(index[0]),
+        torch.from_numpy(index[1]),
+        torch.from_numpy(weight[0]).float(),
+        torch.from_numpy(weight[1]).float(),
+    )
+
+
+Entries = list[tuple[int, float]]
+
+
+def _component_rows(layout: OrbitalLayout) -> tuple[list[Entries], int, int, tuple[int, ...]]:
+    """Rows of the analysis matrix in the order even, odd, cosine and sine of m = 1, 2, ..."""
+    n, half = layout.size, math.sqrt(0.5)
+    starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in layout.slots])])
+    even: list[Entries] = []
+    odd: list[Entries] = []
+    cosine: dict[int, list[Entries]] = {m: [] for m in range(1, 2 * layout.l_max + 1)}
+    sine: dict[int, list[Entries]] = {m: [] for m in range(1, 2 * layout.l_max + 1)}
+    for a, l1 in enumerate(layout.slots):
+        for b, l2 in enumerate(layout.slots):
+            def at(m1: int, m2: int, row: int = int(starts[a]) + l1, column: int = int(starts[b]) + l2) -> int:
+                return (row + m1) * n + column + m2
+
+            even.append([(at(0, 0), 1.0)])
+            for m in range(1, l2 + 1):
+                cosine[m].append([(at(0, m), 1.0)])
+                sine[m].append([(at(0, -m), 1.0)])
+            for m in range(1, l1 + 1):
+                cosine[m].append([(at(m, 0), 1.0)])
+                sine[m].append([(at(-m, 0), 1.0)])
+            for m1 in range(1, l1 + 1):
+                for m2 in range(1, l2 + 1):
+                    cc, ss, cs, sc = at(m1, m2), at(-m1, -m2), at(m1, -m2), at(-m1, m2)
+                    cosine[m1 + m2].append([(cc, half), (ss, -half)])
+                    sine[m1 + m2].append([(cs, half), (sc, half)])
+                    turn = half if m1 >= m2 else -half
+                    if m1 == m2:
+                        even.append([(cc, half), (ss, half)])
+                        odd.append([(sc, half), (cs, -half)])
+                    else:
+                        cosine[abs(m1 - m2)].append([(cc, half), (ss, half)])
+                        sine[abs(m1 - m2)].append([(sc, turn), (cs, -turn)])
+    rows = even + odd
+    counts = []
+    for m in sorted(cosine):
+        rows += cosine[m] + sine[m]
+        counts.append(len(cosine[m]))
+    while counts and counts[-1] == 0:
+        counts.pop()
+    return rows, len(even), len(odd), tuple(counts)
