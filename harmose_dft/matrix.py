@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import HarmoseError, StructureError
+from .errors import HarmoseError
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -36,7 +36,7 @@ class BlockMatrix:
         spinor: Whether blocks carry spin.
 
     Raises:
-        HarmoseError: Shapes disagree or a pair occurs twice.
+        HarmoseError: Shapes disagree, a pair names no atom, or a pair occurs twice.
     """
 
     orbitals: NDArray[np.int64]
@@ -56,27 +56,27 @@ class BlockMatrix:
             raise HarmoseError(
                 f"Pairs must have shape (edge, 2) and shifts (edge, 3); got {self.pairs.shape} and {self.shifts.shape}."
             )
-        rows, columns = self._block_shapes()
+        if len(self.pairs) and (self.pairs.min() < 0 or self.pairs.max() >= len(self.orbitals)):
+            raise HarmoseError(f"Pairs name atoms 0..{len(self.orbitals) - 1}; got an index outside this range.")
+        width = self.orbitals * (2 if self.spinor else 1)
+        rows, columns = width[self.pairs[:, 0]], width[self.pairs[:, 1]]
         pointers = np.concatenate([[0], np.cumsum(rows * columns)])
         object.__setattr__(self, "_rows", rows)
         object.__setattr__(self, "_columns", columns)
         object.__setattr__(self, "_pointers", pointers)
         if len(values) != pointers[-1]:
             raise HarmoseError(f"The blocks of these pairs hold {pointers[-1]} numbers; got {len(values)}.")
-        keys = {tuple(k) for k in np.concatenate([self.pairs, self.shifts], axis=1).tolist()}
-        if len(keys) != len(self.pairs):
-            raise HarmoseError(f"Each pair may occur once; {len(self.pairs) - len(keys)} of {len(self.pairs)} repeat.")
-
-    def _block_shapes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        width = self.orbitals * (2 if self.spinor else 1)
-        return width[self.pairs[:, 0]], width[self.pairs[:, 1]]
+        repeats = len(self.pairs) - len(np.unique(self._codes(self.pairs, self.shifts, _span(self.shifts))))
+        if repeats:
+            raise HarmoseError(f"Each pair may occur once; {repeats} of {len(self.pairs)} repeat.")
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __repr__(self) -> str:
         kind = "spinor " if self.spinor else ""
-        return f"BlockMatrix({kind}{len(self.orbitals)} atoms, {self.size} orbitals, {len(self)} pairs, {self.values.dtype})"
+        shape = f"{len(self.orbitals)} atoms, {self.size} orbitals, {len(self)} pairs"
+        return f"BlockMatrix({kind}{shape}, {self.values.dtype})"
 
     @property
     def size(self) -> int:
@@ -86,12 +86,12 @@ class BlockMatrix:
     @property
     def pointers(self) -> NDArray[np.int64]:
         """Start of each block in ``values``, (edge + 1,)."""
-        return self._pointers  # type: ignore[attr-defined,no-any-return]
+        return self._pointers  # type: ignore[attr-defined]
 
     def block(self, edge: int) -> Array:
         """Block of one pair, shape (rows, columns); a view."""
         begin, end = self.pointers[edge], self.pointers[edge + 1]
-        return self.values[begin:end].reshape(self._rows[edge], self._columns[edge])  # type: ignore[attr-defined,no-any-return]
+        return self.values[begin:end].reshape(self._rows[edge], self._columns[edge])  # type: ignore[attr-defined]
 
     def blocks(self) -> Iterator[tuple[int, int, tuple[int, int, int], Array]]:
         """(i, j, shift, block) of every stored pair."""
@@ -122,13 +122,31 @@ class BlockMatrix:
             raise HarmoseError(f"A dense matrix of these atoms has shape {(m * n, m * n)}; got {np.shape(dense)}.")
         atoms = len(orbitals)
         pairs = np.stack(np.meshgrid(np.arange(atoms), np.arange(atoms), indexing="ij"), -1).reshape(-1, 2)
-        where = _atom_indices(orbitals, spinor)
-        flat = [dense[np.ix_(where[i], where[j])].ravel() for i, j in pairs]
-        return cls(orbitals, pairs, np.zeros((len(pairs), 3), dtype=np.int64), np.concatenate(flat), spinor)
+        index = _dense_index(orbitals, pairs, spinor)
+        return cls(orbitals, pairs, np.zeros((len(pairs), 3), dtype=np.int64), np.ravel(dense)[index], spinor)
 
     def with_values(self, values: Array) -> BlockMatrix:
         """The same pairs with other values."""
-        return BlockMatrix(self.orbitals, self.pairs, self.shifts, values, self.spinor)
+        out = BlockMatrix(self.orbitals, self.pairs, self.shifts, values, self.spinor)
+        object.__setattr__(out, "_scatter_index", getattr(self, "_scatter_index", None))
+        return out
+
+    def with_spin(self) -> BlockMatrix:
+        """The spinor matrix 1_2 kron A of a spatial matrix, such as the overlap of spinors.
+
+        Raises:
+            HarmoseError: The matrix carries spin already.
+        """
+        if self.spinor:
+            raise HarmoseError("This matrix carries spin already; only a spatial matrix can be given spin.")
+        pointers = np.concatenate([[0], np.cumsum(4 * np.diff(self.pointers))])
+        values = np.zeros(pointers[-1], dtype=self.values.dtype)
+        for edges, index in self.groups(self.orbitals):
+            _, n, m = index.shape
+            block = np.zeros((len(edges), 2, n, 2, m), dtype=values.dtype)
+            block[:, 0, :, 0] = block[:, 1, :, 1] = self.values[index]
+            values[pointers[edges][:, None] + np.arange(4 * n * m)] = block.reshape(len(edges), -1)
+        return BlockMatrix(self.orbitals, self.pairs, self.shifts, values, True)
 
     def to_dense(self) -> Array:
         """Dense matrix (ao, ao) of a molecule, or of a crystal at Gamma (sum over shifts)."""
@@ -143,22 +161,27 @@ class BlockMatrix:
         Returns:
             (ao, ao), real at Gamma for real blocks, complex otherwise.
         """
-        dense, rows, columns = self._scatter()
-        phase = self._phases(k)
-        values = self.values if phase is None else self.values * np.repeat(phase, np.diff(self.pointers))
-        flat = np.bincount(dense, weights=values.real, minlength=rows * columns)
+        values = self._at_k(k)
+        flat = np.bincount(self._scatter(), weights=values.real, minlength=self.size**2)
         if values.dtype.kind == "c":
-            flat = flat + 1j * np.bincount(dense, weights=values.imag, minlength=rows * columns)
-        return flat.reshape(rows, columns)
+            flat = flat + 1j * np.bincount(self._scatter(), weights=values.imag, minlength=self.size**2)
+        return flat.reshape(self.size, self.size)
 
     def to_scipy_sparse(self, k: ArrayLike = (0.0, 0.0, 0.0)) -> scipy.sparse.csr_array:
         """A(k) as a scipy CSR array."""
         from scipy.sparse import coo_array
 
-        dense, rows, columns = self._scatter()
+        where = (self._scatter() // self.size, self._scatter() % self.size)
+        return coo_array((self._at_k(k), where), shape=(self.size, self.size)).tocsr()
+
+    def gathered(self, dense: Array, k: ArrayLike = (0.0, 0.0, 0.0)) -> Array:
+        """Elements of a dense matrix (ao, ao) in the order of ``values``, times exp(2 pi i k.R)."""
+        values, phase = np.ravel(dense)[self._scatter()], self._phases(k)
+        return values if phase is None else values * np.repeat(phase, np.diff(self.pointers))
+
+    def _at_k(self, k: ArrayLike) -> Array:
         phase = self._phases(k)
-        values = self.values if phase is None else self.values * np.repeat(phase, np.diff(self.pointers))
-        return coo_array((values, (dense // columns, dense % columns)), shape=(rows, columns)).tocsr()
+        return self.values if phase is None else self.values * np.repeat(phase, np.diff(self.pointers))
 
     def _phases(self, k: ArrayLike) -> Array | None:
         kpt = np.asarray(k, dtype=np.float64)
@@ -183,52 +206,69 @@ class BlockMatrix:
             inside = np.arange(rows * columns).reshape(rows, columns)
             yield edges, self.pointers[edges][:, None, None] + inside
 
-    def _scatter(self) -> tuple[NDArray[np.int64], int, int]:
+    def _scatter(self) -> NDArray[np.int64]:
         """Flat dense index of every stored value; computed once."""
         cached = getattr(self, "_scatter_index", None)
         if cached is None:
-            where = _atom_indices(self.orbitals, self.spinor)
-            parts = [
-                (where[i][:, None] * self.size + where[j][None, :]).ravel() for i, j in self.pairs.tolist()
-            ]
-            cached = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+            cached = _dense_index(self.orbitals, self.pairs, self.spinor)
             object.__setattr__(self, "_scatter_index", cached)
-        return cached, self.size, self.size
+        return cached
 
     def reverse_edges(self) -> NDArray[np.int64]:
         """Edge index of (j, i, -shift) for every (i, j, shift), or -1 where it is not stored; (edge,)."""
-        keys = np.concatenate([self.pairs, self.shifts], axis=1)
-        lookup = {tuple(k): e for e, k in enumerate(keys.tolist())}
-        return np.array([lookup.get((j, i, -x, -y, -z), -1) for i, j, x, y, z in keys.tolist()], dtype=np.int64)
+        return self.find(self.pairs[:, ::-1], -self.shifts)
+
+    def find(self, pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Edge index of each given pair, or -1 where it is not stored; (given,)."""
+        span = np.maximum(_span(self.shifts), _span(shifts))
+        own, wanted = self._codes(self.pairs, self.shifts, span), self._codes(pairs, shifts, span)
+        if len(own) == 0:
+            return np.full(len(wanted), -1)
+        order = np.argsort(own)
+        place = order[np.minimum(np.searchsorted(own, wanted, sorter=order), len(own) - 1)]
+        return np.where(own[place] == wanted, place, -1)
+
+    def _codes(
+        self, pairs: NDArray[np.int64], shifts: NDArray[np.int64], span: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """One integer per (i, j, shift), distinct for shifts within the span."""
+        code = pairs[:, 0] * len(self.orbitals) + pairs[:, 1]
+        for axis in range(3):
+            code = code * (2 * span[axis] + 1) + shifts[:, axis] + span[axis]
+        return np.asarray(code)
+
+    def adjoint(self) -> BlockMatrix:
+        """A^+: the block of (j, i, -shift) is the conjugate transpose of that of (i, j, shift), in the same order."""
+        widths = self._columns * self._rows  # type: ignore[attr-defined]
+        values = np.empty_like(self.values)
+        for edges, index in self.groups(self.orbitals):
+            inside = self.pointers[edges][:, None] + np.arange(widths[edges[0]])
+            values[inside] = self.values[index].conj().transpose(0, 2, 1).reshape(len(edges), -1)
+        return BlockMatrix(self.orbitals, self.pairs[:, ::-1], -self.shifts, values, self.spinor)
 
     def hermiticity_error(self) -> float:
         """Largest |A_ij(R) - A_ji(-R)^+|; a missing reverse block counts as zero."""
-        worst = 0.0
-        for e, back in enumerate(self.reverse_edges()):
-            other = 0.0 if back < 0 else self.block(int(back)).conj().T
-            worst = max(worst, float(np.abs(self.block(e) - other).max(initial=0.0)))
-        return worst
+        difference = self.values - self.adjoint().on_pairs_of(self).values
+        return float(np.abs(difference).max(initial=0.0))
 
     def symmetrized(self) -> BlockMatrix:
         """The Hermitian part, with H_ji(-R) = H_ij(R)^+ imposed exactly; missing reverse blocks are added."""
-        found = {(i, j, *shift): block for i, j, shift, block in self.blocks()}
-        out: dict[tuple[int, int, int, int, int], Array] = {}
-        for (i, j, x, y, z), block in found.items():
-            back = found.get((j, i, -x, -y, -z))
-            mean = 0.5 * (block + back.conj().T) if back is not None else 0.5 * block
-            out[i, j, x, y, z] = mean
-            out[j, i, -x, -y, -z] = mean.conj().T
-        return BlockMatrix.from_blocks(self.orbitals, out, spinor=self.spinor)
+        total = self + self.adjoint()
+        return total.with_values(0.5 * total.values)
 
     def on_pairs_of(self, other: BlockMatrix) -> BlockMatrix:
         """This matrix on the pairs of another one, in its order; pairs that are not stored here become zero blocks."""
-        own = {(i, j, *shift): block for i, j, shift, block in self.blocks()}
+        if np.array_equal(self.pairs, other.pairs) and np.array_equal(self.shifts, other.shifts):
+            return self
+        source = self.find(other.pairs, other.shifts)
         width = self.orbitals * (2 if self.spinor else 1)
-        flat = []
-        for i, j, shift, _ in other.blocks():
-            block = own.get((i, j, *shift))
-            flat.append(np.zeros(width[i] * width[j], self.values.dtype) if block is None else block.ravel())
-        values = np.concatenate(flat) if flat else np.zeros(0)
+        sizes = width[other.pairs[:, 0]] * width[other.pairs[:, 1]]
+        pointers = np.concatenate([[0], np.cumsum(sizes)])
+        start = np.where(source < 0, -1, self.pointers[source])
+        inside = np.arange(pointers[-1]) - np.repeat(pointers[:-1], sizes)
+        stored = np.repeat(source >= 0, sizes)
+        values = np.zeros(pointers[-1], dtype=self.values.dtype)
+        values[stored] = self.values[(np.repeat(start, sizes) + inside)[stored]]
         return BlockMatrix(self.orbitals, other.pairs, other.shifts, values, self.spinor)
 
     def united_with(self, other: BlockMatrix) -> tuple[BlockMatrix, BlockMatrix]:
@@ -239,10 +279,12 @@ class BlockMatrix:
         """
         if not np.array_equal(self.orbitals, other.orbitals):
             raise HarmoseError("Two matrices of different structures or bases cannot share a pair list.")
-        n = self.orbitals
-        keys = {(*p, *s) for m in (self, other) for p, s in zip(m.pairs.tolist(), m.shifts.tolist(), strict=True)}
-        union = BlockMatrix.from_blocks(n, {k: np.zeros((n[k[0]], n[k[1]])) for k in keys})
-        return self.on_pairs_of(union), other.on_pairs_of(union)
+        keys = np.concatenate([np.concatenate([m.pairs, m.shifts], axis=1) for m in (self, other)])
+        union = np.unique(keys, axis=0)
+        pairs, shifts = union[:, :2], union[:, 2:]
+        empty = np.zeros(int((self.orbitals[pairs[:, 0]] * self.orbitals[pairs[:, 1]]).sum()))
+        frame = BlockMatrix(self.orbitals, pairs, shifts, empty)
+        return self.on_pairs_of(frame), other.on_pairs_of(frame)
 
     def reordered(self, index: NDArray[np.int64], sign: NDArray[np.float64]) -> BlockMatrix:
         """Orbitals permuted and signed inside every atom: new[k] = sign[k] old[index[k]].
@@ -250,18 +292,22 @@ class BlockMatrix:
         Args:
             index: (ao,) spatial orbital indices of the whole structure; must not cross atoms.
             sign: (ao,).
+
+        Raises:
+            HarmoseError: The index moves an orbital to another atom.
         """
         offsets = np.concatenate([[0], np.cumsum(self.orbitals)])
-        local = [index[a:b] - a for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
-        signs = [sign[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        local = np.asarray(index) - np.repeat(offsets[:-1], self.orbitals)
+        if (local < 0).any() or (local >= np.repeat(self.orbitals, self.orbitals)).any():
+            raise HarmoseError("Orbitals may be reordered inside an atom only; the index crosses atoms.")
+        factor = np.asarray(sign)
         if self.spinor:
-            local = [np.concatenate([p, p + n]) for p, n in zip(local, self.orbitals, strict=True)]
-            signs = [np.concatenate([s, s]) for s in signs]
-        flat = [
-            (block[np.ix_(local[i], local[j])] * signs[i][:, None] * signs[j][None, :]).ravel()
-            for i, j, _, block in self.blocks()
-        ]
-        return self.with_values(np.concatenate(flat) if flat else self.values)
+            local, factor = np.concatenate([local, local + np.repeat(self.orbitals, self.orbitals)]), np.tile(factor, 2)
+        sizes = np.diff(self.pointers)
+        row, column = self._scatter() // self.size, self._scatter() % self.size
+        old = np.repeat(self.pointers[:-1], sizes)
+        old += local[row] * np.repeat(self._columns, sizes) + local[column]  # type: ignore[attr-defined]
+        return self.with_values(self.values[old] * (factor[row] * factor[column]))
 
     def __add__(self, other: BlockMatrix) -> BlockMatrix:
         return self._combine(other, 1.0)
@@ -283,15 +329,29 @@ class BlockMatrix:
             StructureError: The structure has no cell.
             HarmoseError: The matrix is a spinor matrix, which is not supported here.
         """
-        from .sisl_export import to_sisl
+        from .adapters.sisl import to_sisl
 
-        if not structure.periodic:
-            raise StructureError("sisl needs a cell; this structure has none. Give the molecule a box first.")
         return to_sisl(self, structure, overlap)
 
 
-def _atom_indices(orbitals: NDArray[np.int64], spinor: bool) -> list[NDArray[np.int64]]:
-    """Dense indices of each atom's orbitals; for spinors spin up of the whole structure comes first."""
-    offsets = np.concatenate([[0], np.cumsum(orbitals)])
-    plain = [np.arange(a, b) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
-    return [np.concatenate([p, p + offsets[-1]]) for p in plain] if spinor else plain
+def _dense_index(orbitals: NDArray[np.int64], pairs: NDArray[np.int64], spinor: bool) -> NDArray[np.int64]:
+    """Flat dense index of every value of these blocks; for spinors spin up of the whole structure comes first."""
+    total, spins = int(orbitals.sum()), 2 if spinor else 1
+    offsets = np.concatenate([[0], np.cumsum(orbitals)])[:-1]
+    sizes = spins**2 * orbitals[pairs[:, 0]] * orbitals[pairs[:, 1]]
+    pointers = np.concatenate([[0], np.cumsum(sizes)])
+    out = np.empty(pointers[-1], dtype=np.int64)
+    for n, m in np.unique(orbitals[pairs], axis=0):
+        edges = np.flatnonzero((orbitals[pairs] == (n, m)).all(axis=1))
+        row, column = (
+            (np.arange(spins)[:, None] * total + np.arange(width)).ravel() + offsets[pairs[edges, side], None]
+            for side, width in ((0, n), (1, m))
+        )
+        dense = row[:, :, None] * (spins * total) + column[:, None, :]
+        out[pointers[edges][:, None] + np.arange(sizes[edges[0]])] = dense.reshape(len(edges), -1)
+    return out
+
+
+def _span(shifts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Largest absolute lattice shift along each vector, (3,)."""
+    return np.asarray(np.abs(shifts).max(axis=0, initial=0))
