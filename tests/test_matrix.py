@@ -137,7 +137,7 @@ def test_malformed_pairs_are_refused() -> None:
 
 
 def test_assembly_of_a_200_atom_cell_takes_fractions_of_a_second() -> None:
-    """200 atoms with 9 orbitals and 20 000 pairs, about a graphene 10x10 cell; the limit is some seven times what it takes."""
+    """200 atoms with 9 orbitals and 20 000 pairs, as a graphene 10x10 cell; the limit is seven times the time taken."""
     rng = np.random.default_rng(0)
     pairs = np.stack([np.repeat(np.arange(200), 100), np.tile(np.arange(100), 200)], -1)
     shifts = np.stack([np.repeat(rng.integers(-1, 2, 200), 100), *np.zeros((2, 20000), dtype=int)], -1)

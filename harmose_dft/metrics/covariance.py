@@ -1,0 +1,37 @@
+"""How far a predictor is from transforming its matrices as the structure is rotated or inverted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..basis import OrbitalBasis
+from ..matrix import BlockMatrix
+from ..rotations import random_rotations, rotated_matrix
+from ..structure import Structure
+
+
+def cov_err(
+    predict: Callable[[Structure], BlockMatrix],
+    structure: Structure,
+    basis: OrbitalBasis,
+    *,
+    rotations: ArrayLike | None = None,
+) -> float:
+    """Largest |H(Qx) - D(Q) H(x) D(Q)^+| over rotations and inversions Q, in the units of H.
+
+    Args:
+        predict: Structure -> matrix.
+        structure: Where it is probed.
+        basis: Shells per element.
+        rotations: Orthogonal matrices, (rotation, 3, 3); four random ones, two of them improper, by default.
+    """
+    matrices = random_rotations(4) if rotations is None else np.asarray(rotations, dtype=np.float64)
+    straight = predict(structure)
+    worst = 0.0
+    for q in matrices:
+        turned = rotated_matrix(straight, structure.numbers, basis, q)
+        worst = max(worst, float(np.abs((predict(structure.rotated(q)) - turned).values).max(initial=0.0)))
+    return worst

@@ -1,0 +1,214 @@
+"""All metrics of a data set in one pass, for the full model and its stage 1 side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..basis import OrbitalBasis
+from ..errors import DataError
+from ..matrix import BlockMatrix
+from ..record import Record
+from ..solver import solve_batch, solve_kpoints
+from ..spectrum import Spectrum
+from ..structure import Structure
+from ..units import HARTREE_IN_EV
+from .matrices import BlockErrors, Matrices, aligned_difference, as_tuple, matrix_difference, spin_overlap
+from .results import EvaluationResult, StageMetrics
+from .spectra import band_errors, frontier_errors, orbital_cosines, orbital_energy_errors, subspace_overlaps
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_WINDOW = 5.0 / HARTREE_IN_EV
+"""Half width of the window of ``band_mae`` around the Fermi level: 5 eV, in Hartree."""
+
+CHALLENGING = 0.05
+"""Fraction of the samples that counts as challenging."""
+
+SPECTRAL = ("eps_mae", "psi_cos", "psi_subspace", "homo_mae", "lumo_mae", "gap_mae", "band_mae")
+
+
+class MetricAccumulator:
+    """Collects errors sample by sample and turns them into an :class:`EvaluationResult`.
+
+    Orbital figures are means over all occupied orbitals of all samples, matrix figures over all matrix elements.
+
+    Args:
+        basis: Shells per element.
+        spectral: Whether eigenproblems are solved (molecules always at once, crystals where k-points are given).
+        kpoints: Structure -> fractional k-points (k, 3) at which crystals are compared, such as those of a path.
+        window: Half width of the window of ``band_mae`` around the Fermi level, in Hartree.
+        device: Where the eigenproblems of molecules are solved.
+    """
+
+    def __init__(
+        self,
+        basis: OrbitalBasis,
+        *,
+        spectral: bool = True,
+        kpoints: Callable[[Structure], NDArray[np.float64]] | None = None,
+        window: float = DEFAULT_WINDOW,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self._spectral, self._kpoints, self._window, self._device = spectral, kpoints, window, device
+        self._model, self._stage1 = _StageSums(basis), _StageSums(basis)
+        self._periodic: bool | None = None
+
+    def add(
+        self,
+        reference: Record,
+        prediction: Matrices,
+        baseline: Matrices | None = None,
+        *,
+        reference_spectrum: Spectrum | None = None,
+    ) -> None:
+        """Add one sample.
+
+        Args:
+            reference: The calculation to compare with.
+            prediction: The full model's Hamiltonian, one matrix per spin direction.
+            baseline: Stage 1's; given for every sample or for none.
+            reference_spectrum: The reference's orbitals where they are known already (molecules).
+
+        Raises:
+            DataError: Molecules and crystals are mixed, or the baseline is given for some samples only.
+        """
+        periodic = reference.structure.periodic
+        if self._periodic not in (None, periodic):
+            raise DataError("Molecules and crystals have metrics of different units; evaluate them separately.")
+        if self._model.samples and (baseline is not None) != bool(self._stage1.samples):
+            raise DataError("Give the stage-1 baseline for every sample or for none.")
+        self._periodic = periodic
+        stages = [(self._model, prediction)] + ([] if baseline is None else [(self._stage1, baseline)])
+        for sums, matrices in stages:
+            sums.add_matrices(reference, matrices)
+        if not self._spectral or (periodic and self._kpoints is None):
+            return
+        candidates = [as_tuple(matrices) for _, matrices in stages]
+        if periodic:
+            spectra, metric = self._crystal_spectra(reference, candidates)
+        else:
+            spectra, metric = self._molecule_spectra(reference, candidates, reference_spectrum)
+        for (sums, _), spectrum in zip(stages, spectra[1:], strict=True):
+            sums.add_spectra(spectra[0], spectrum, metric, self._window if periodic else None)
+
+    def add_cov_err(self, model: float, stage1: float | None = None) -> None:
+        """Take a covariance error (Hartree) into account; the largest one is reported."""
+        self._model.cov_err = max(model, self._model.cov_err or 0.0)
+        if stage1 is not None:
+            self._stage1.cov_err = max(stage1, self._stage1.cov_err or 0.0)
+
+    def result(self) -> EvaluationResult:
+        """The metrics of everything added so far.
+
+        Raises:
+            DataError: Nothing was added.
+        """
+        if not self._model.samples:
+            raise DataError("There is nothing to evaluate: no sample was added.")
+        judge = self._stage1 if self._stage1.samples else self._model
+        ranking = np.argsort(judge.samples, kind="stable")[::-1]
+        blocks = judge.blocks.mean()
+        worst_block = max(blocks, key=blocks.__getitem__)
+        return EvaluationResult(
+            model=self._model.metrics(ranking, worst_block),
+            stage1=self._stage1.metrics(ranking, worst_block) if self._stage1.samples else None,
+            samples=len(self._model.samples),
+            elements=self._model.elements,
+            periodic=bool(self._periodic),
+            challenging_sample=int(ranking[0]),
+            challenging_block=worst_block,
+        )
+
+    def _molecule_spectra(
+        self, reference: Record, candidates: list[tuple[BlockMatrix, ...]], known: Spectrum | None
+    ) -> tuple[list[Spectrum], NDArray[Any]]:
+        """Spectra of the reference and of every candidate, and S."""
+        if len(reference.hamiltonian) != 1:
+            raise DataError("Orbital metrics of molecules need closed shells: one Hamiltonian per molecule.")
+        overlap = spin_overlap(reference.overlap, reference.hamiltonian[0]).to_dense()
+        hamiltonians = ([] if known else [reference.hamiltonian[0]]) + [c[0] for c in candidates]
+        problems = [(h, reference.overlap, reference.n_electrons) for h in hamiltonians]
+        spectra = solve_batch(problems, device=self._device)
+        return ([known, *spectra] if known else spectra), overlap
+
+    def _crystal_spectra(
+        self, reference: Record, candidates: list[tuple[BlockMatrix, ...]]
+    ) -> tuple[list[Spectrum], NDArray[Any]]:
+        """Spectra at the chosen k-points, and S(k), (k, ao, ao)."""
+        assert self._kpoints is not None
+        kpoints = self._kpoints(reference.structure)
+        matrices = [reference.hamiltonian, *candidates]
+        spectra = [solve_kpoints(h, reference.overlap, kpoints, reference.n_electrons) for h in matrices]
+        overlap = spin_overlap(reference.overlap, reference.hamiltonian[0])
+        if reference.fermi is not None:
+            spectra[0] = replace(spectra[0], fermi=reference.fermi)
+        return spectra, np.stack([overlap.at(k) for k in kpoints])
+
+
+class _StageSums:
+    """Running sums of one stage.
+
+    Args:
+        basis: Shells per element.
+    """
+
+    def __init__(self, basis: OrbitalBasis) -> None:
+        self.blocks = BlockErrors(basis)
+        self.elements = 0
+        self.samples: list[float] = []
+        self.sizes: list[int] = []
+        self.raw = 0.0
+        self.cov_err: float | None = None
+        self._spectral: dict[str, list[NDArray[np.float64]]] = {name: [] for name in SPECTRAL}
+
+    def add_matrices(self, reference: Record, prediction: Matrices) -> None:
+        difference = matrix_difference(prediction, reference.hamiltonian)
+        self.raw += sum(float(np.abs(d.values).sum()) for d in difference)
+        if reference.structure.periodic:
+            difference, _ = aligned_difference(difference, reference.overlap)
+        size = sum(len(d.values) for d in difference)
+        self.elements += size
+        self.sizes.append(size)
+        self.samples.append(sum(float(np.abs(d.values).sum()) for d in difference) / size)
+        for d in difference:
+            self.blocks.add(d, reference.structure.numbers)
+
+    def add_spectra(
+        self, reference: Spectrum, prediction: Spectrum, overlap: NDArray[Any], window: float | None
+    ) -> None:
+        shift = 0.0
+        if window is not None:
+            assert reference.fermi is not None
+            errors, shift = band_errors(
+                reference.energies, prediction.energies, fermi=reference.fermi, window=window
+            )
+            self._spectral["band_mae"].append(errors)
+        frontier = frontier_errors(reference, prediction, shift=shift)
+        for name, error in zip(("homo_mae", "lumo_mae", "gap_mae"), frontier, strict=True):
+            self._spectral[name].append(np.array([error]))
+        self._spectral["eps_mae"].append(orbital_energy_errors(reference, prediction, shift=shift))
+        self._spectral["psi_cos"].append(orbital_cosines(reference, prediction))
+        self._spectral["psi_subspace"].append(subspace_overlaps(reference, prediction, overlap))
+
+    def metrics(self, ranking: NDArray[np.int64], worst_block: str) -> StageMetrics:
+        blocks = self.blocks.mean()
+        samples, sizes = np.array(self.samples), np.array(self.sizes)
+        worst = ranking[: ceil(CHALLENGING * len(ranking))]
+        spectral = {name: float(np.concatenate(v).mean()) for name, v in self._spectral.items() if v}
+        return StageMetrics(
+            mae_all=float(samples @ sizes / sizes.sum()),
+            mae_all_raw=self.raw / self.elements,
+            mae_block=blocks,
+            mae_cha_s=float(samples[ranking[0]]),
+            mae_cha_s_5=float(samples[worst] @ sizes[worst] / sizes[worst].sum()),
+            mae_cha_b=blocks[worst_block],
+            cov_err=self.cov_err,
+            **spectral,
+        )

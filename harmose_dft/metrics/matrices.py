@@ -1,0 +1,120 @@
+"""Errors of matrix elements: gauge alignment and sums per pair of shells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..basis import OrbitalBasis
+from ..errors import BasisMismatchError
+from ..matrix import BlockMatrix
+from ..structure import SYMBOLS
+
+Array = NDArray[Any]
+Matrices = BlockMatrix | Sequence[BlockMatrix]
+
+
+def as_tuple(matrices: Matrices) -> tuple[BlockMatrix, ...]:
+    """One matrix per spin direction."""
+    return (matrices,) if isinstance(matrices, BlockMatrix) else tuple(matrices)
+
+
+def gauge_shift(difference: Array, overlap: Array, *, norm: Literal["l1", "l2"] = "l1") -> float:
+    """The mu for which ``difference - mu S`` is smallest: H and H + mu S describe one crystal.
+
+    With the 1-norm, the weighted median of difference / S with weights |S|, which is the exact minimum (for complex
+    matrices, of the real part); with the 2-norm, <difference, S> / <S, S>.
+
+    Args:
+        difference: Matrix elements in Hartree.
+        overlap: The same elements of S.
+        norm: What is minimised.
+
+    Returns:
+        mu in Hartree; zero where S vanishes.
+    """
+    d, s = np.real(difference).ravel(), np.real(overlap).ravel()
+    d, s = d[s != 0], s[s != 0]
+    if len(s) == 0:
+        return 0.0
+    if norm == "l2":
+        return float(d @ s / (s @ s))
+    ratio, weight = d / s, np.abs(s)
+    order = np.argsort(ratio)
+    middle = np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())
+    return float(ratio[order[min(int(middle), len(order) - 1)]])
+
+
+def spin_overlap(overlap: BlockMatrix, like: BlockMatrix) -> BlockMatrix:
+    """The overlap on the pairs of another matrix, as S kron 1_2 where that one is a spinor matrix."""
+    return (overlap.with_spin() if like.spinor else overlap).on_pairs_of(like)
+
+
+def matrix_difference(prediction: Matrices, reference: Matrices) -> tuple[BlockMatrix, ...]:
+    """Prediction minus reference on the union of their pairs, per spin direction.
+
+    Raises:
+        BasisMismatchError: They hold different numbers of spin directions.
+    """
+    ours, theirs = as_tuple(prediction), as_tuple(reference)
+    if len(ours) != len(theirs):
+        raise BasisMismatchError(f"The prediction has {len(ours)} spin directions; the reference has {len(theirs)}.")
+    return tuple(a - b for a, b in zip(ours, theirs, strict=True))
+
+
+def aligned_difference(
+    difference: Sequence[BlockMatrix], overlap: BlockMatrix
+) -> tuple[tuple[BlockMatrix, ...], float]:
+    """The difference after the best common shift mu S (1-norm), and mu in Hartree."""
+    on_pairs = [spin_overlap(overlap, d).values for d in difference]
+    mu = gauge_shift(np.concatenate([d.values for d in difference]), np.concatenate(on_pairs))
+    aligned = tuple(d.with_values(d.values - mu * s) for d, s in zip(difference, on_pairs, strict=True))
+    return aligned, mu
+
+
+class BlockErrors:
+    """Sums of absolute errors per (element, shell) x (element, shell), over as many matrices as are added.
+
+    Args:
+        basis: Shells per element; "C s1" is the first s shell of carbon.
+    """
+
+    def __init__(self, basis: OrbitalBasis) -> None:
+        self.labels: list[str] = []
+        self._start: dict[int, int] = {}
+        self._shell_starts: dict[int, NDArray[np.int64]] = {}
+        for z in basis.elements:
+            ls = basis.angular_momenta(z)
+            self._start[z] = len(self.labels)
+            self._shell_starts[z] = np.concatenate([[0], np.cumsum([2 * l + 1 for l in ls])]).astype(np.int64)
+            self.labels += [f"{SYMBOLS[z]} {'spdfghi'[l]}{ls[: n + 1].count(l)}" for n, l in enumerate(ls)]
+        self.sums = np.zeros((len(self.labels), len(self.labels)))
+        self.counts = np.zeros_like(self.sums)
+
+    def add(self, difference: BlockMatrix, numbers: NDArray[np.int64]) -> None:
+        """Add the errors of one matrix of a structure with these atomic numbers."""
+        spins = 2 if difference.spinor else 1
+        errors = np.abs(difference.values)
+        for edges, index in difference.groups(numbers):
+            zi, zj = (int(numbers[a]) for a in difference.pairs[edges[0]])
+            rows, columns = self._shell_starts[zi], self._shell_starts[zj]
+            block = errors[index].sum(axis=0).reshape(spins, rows[-1], spins, columns[-1]).sum(axis=(0, 2))
+            sums = np.add.reduceat(np.add.reduceat(block, rows[:-1], axis=0), columns[:-1], axis=1)
+            where = np.s_[
+                self._start[zi] : self._start[zi] + len(rows) - 1, self._start[zj] : self._start[zj] + len(columns) - 1
+            ]
+            self.sums[where] += sums
+            self.counts[where] += len(edges) * spins**2 * np.outer(np.diff(rows), np.diff(columns))
+
+    def mean(self) -> dict[str, float]:
+        """Mean absolute error in Hartree of every pair of shells that occurs, both orders taken together."""
+        sums, counts = (a + a.T for a in (self.sums, self.counts))
+        return {
+            f"{a} - {self.labels[m]}": float(sums[n, m] / counts[n, m])
+            for n, a in enumerate(self.labels)
+            for m in range(n, len(self.labels))
+            if counts[n, m] > 0
+        }

@@ -1,0 +1,142 @@
+"""What an evaluation finds, in Hartree inside and in the field's units outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..units import HARTREE_IN_EV, MICRO
+
+DIMENSIONLESS = frozenset({"psi_cos", "psi_subspace"})
+"""Metrics that are not energies."""
+
+
+@dataclass(frozen=True)
+class StageMetrics:
+    """Metrics of one stage (the baseline of stage 1, or the full model); energies in Hartree.
+
+    Args:
+        mae_all: Mean absolute error over all stored matrix elements; for crystals after the best shift mu S.
+        mae_all_raw: The same without the shift.
+        mae_cha_s: Of the sample on which stage 1 does worst.
+        mae_cha_s_5: Of the 5 % of the samples on which stage 1 does worst.
+        mae_block: Per (element, shell) x (element, shell).
+        mae_cha_b: Of the block type on which stage 1 does worst.
+        eps_mae: Occupied orbital energies (crystals: after the shift of ``band_mae``).
+        psi_cos: Mean cosine similarity of occupied coefficient vectors.
+        psi_subspace: Mean singular value of C_ref^+ S C_pred over occupied orbitals.
+        homo_mae: Highest occupied orbital.
+        lumo_mae: Lowest unoccupied orbital.
+        gap_mae: Their difference.
+        band_mae: Bands around the Fermi level, after the best shift; crystals only.
+        cov_err: Largest covariance error.
+    """
+
+    mae_all: float
+    mae_all_raw: float
+    mae_block: Mapping[str, float]
+    mae_cha_s: float | None = None
+    mae_cha_s_5: float | None = None
+    mae_cha_b: float | None = None
+    eps_mae: float | None = None
+    psi_cos: float | None = None
+    psi_subspace: float | None = None
+    homo_mae: float | None = None
+    lumo_mae: float | None = None
+    gap_mae: float | None = None
+    band_mae: float | None = None
+    cov_err: float | None = None
+
+    def scaled(self, factor: float) -> dict[str, Any]:
+        """All metrics by name, energies multiplied by a factor; those that were not computed are None."""
+        out: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Mapping):
+                out[field.name] = {name: v * factor for name, v in value.items()}
+            else:
+                out[field.name] = value if value is None or field.name in DIMENSIONLESS else value * factor
+        return out
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Metrics of the full model and of its stage 1 over one data set.
+
+    Args:
+        model: Metrics of the full model.
+        stage1: Metrics of the stage-1 baseline, where it was given.
+        samples: Number of samples.
+        elements: Number of matrix elements.
+        periodic: Whether the samples are crystals.
+        challenging_sample: Index of the sample on which stage 1 does worst.
+        challenging_block: Block type on which stage 1 does worst.
+    """
+
+    model: StageMetrics
+    stage1: StageMetrics | None
+    samples: int
+    elements: int
+    periodic: bool
+    challenging_sample: int
+    challenging_block: str
+
+    @property
+    def unit(self) -> str:
+        """Unit of the energies in :meth:`to_dict`: "uHa" for molecules, "meV" for materials."""
+        return "meV" if self.periodic else "uHa"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable figures in :attr:`unit`; cosines are plain numbers."""
+        factor = HARTREE_IN_EV * 1e3 if self.periodic else 1 / MICRO
+        return {
+            "unit": self.unit,
+            "samples": self.samples,
+            "elements": self.elements,
+            "challenging_sample": self.challenging_sample,
+            "challenging_block": self.challenging_block,
+            "model": self.model.scaled(factor),
+            "stage1": None if self.stage1 is None else self.stage1.scaled(factor),
+        }
+
+
+@dataclass(frozen=True)
+class ScfRatio:
+    """Cost of a converged SCF from a predicted guess, relative to the host code's default guess.
+
+    Args:
+        builds: Fock builds from the predicted guess, those spent on the guess itself included.
+        default_builds: Fock builds from the default guess.
+        seconds: Total wall time from the predicted guess, prediction included.
+        default_seconds: Total wall time from the default guess.
+    """
+
+    builds: int
+    default_builds: int
+    seconds: float
+    default_seconds: float
+
+    @property
+    def scf_ratio(self) -> float:
+        """Fock builds relative to the default guess."""
+        return self.builds / self.default_builds
+
+    @property
+    def time_ratio(self) -> float:
+        """Wall time relative to the default guess."""
+        return self.seconds / self.default_seconds
+
+
+def mean_scf_ratio(ratios: list[ScfRatio]) -> tuple[float, float]:
+    """Means over molecules of the ratios of Fock builds and of wall time.
+
+    Raises:
+        DataError: The list is empty.
+    """
+    if not ratios:
+        raise DataError("No SCF runs to average over.")
+    return float(np.mean([r.scf_ratio for r in ratios])), float(np.mean([r.time_ratio for r in ratios]))
