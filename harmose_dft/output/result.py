@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis
+from ..basis import OrbitalBasis, Shell
 from ..errors import FileFormatError, HarmoseError
 from ..files import atomic_path
 from ..matrix import BlockMatrix
 from ..record import Record
 from ..spectrum import Spectrum
-from ..structure import Structure
+from ..structure import SYMBOLS, Structure
 
 if TYPE_CHECKING:
     import h5py
@@ -66,7 +66,7 @@ def write_results(path: str | Path, results: Sequence[Result], *, force: bool = 
 
     Args:
         path: The file.
-        results: One per structure, all in one basis.
+        results: One per structure, with the same orbitals for the same element.
         force: Whether an existing file may be replaced.
 
     Raises:
@@ -77,15 +77,27 @@ def write_results(path: str | Path, results: Sequence[Result], *, force: bool = 
 
     if not results:
         raise HarmoseError("There are no results to write.")
-    basis = results[0].record.basis
-    for result in results[1:]:
-        if result.record.basis != basis:
-            raise HarmoseError("The results of one file must share their orbital basis. Write them to several files.")
+    basis = _common_basis(results)
     with atomic_path(path, force) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update({"format": FORMAT, "version": VERSION, "units": "Hartree, Bohr"})
         file["basis"] = json.dumps(basis.to_dict())
         for index, result in enumerate(results):
             _write_one(file.create_group(f"{index:04d}"), result)
+
+
+def _common_basis(results: Sequence[Result]) -> OrbitalBasis:
+    """The union of the results' bases, which must agree on common elements."""
+    shells: dict[int, tuple[Shell, ...]] = {}
+    for basis in (result.record.basis for result in results):
+        known = OrbitalBasis(basis.name, shells)
+        for z in basis.elements:
+            if z in shells and known.element_fingerprint(z) != basis.element_fingerprint(z):
+                raise HarmoseError(
+                    f"The results have different orbitals for {SYMBOLS[z]}; one file holds one basis. "
+                    "Write them to several files."
+                )
+            shells[z] = basis.shells[z]
+    return OrbitalBasis(results[0].record.basis.name, shells)
 
 
 def _write_one(group: h5py.Group, result: Result) -> None:

@@ -1,0 +1,59 @@
+"""The level diagram of ``predict --plot``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .prediction_files import Job, orbital_index
+from .report import heading
+
+if TYPE_CHECKING:
+    from ..predictor import Prediction
+    from ..spectrum import Spectrum
+
+MAX_COLUMNS = 12
+"""Columns that a level diagram can show."""
+
+
+class Drawing:
+    """Collects the columns of a level diagram; a single structure gets pictures of its LUMO and HOMO beside it."""
+
+    def __init__(self) -> None:
+        self._columns: list[tuple[str, Spectrum]] = []
+        self._predictions: list[Prediction] = []
+
+    def add(self, job: Job, references: Sequence[Spectrum | None]) -> None:
+        """One column for each prediction, and one for its reference where there is one."""
+        for (name, _), prediction, reference in zip(job.structures, job.predictions, references, strict=True):
+            self._columns += [(name, prediction.spectrum)] + ([] if reference is None else [("PySCF", reference)])
+            self._predictions.append(prediction)
+
+    def save(self, path: Path, summaries: list[dict[str, Any]], force: bool) -> None:
+        """Write the picture; its path joins the files of every structure in it."""
+        from ..plots import LevelColumn, plot_levels
+
+        single = len(self._predictions) == 1
+        title, columns = heading(summaries[0]), self._columns
+        if single:
+            title, columns = f"{summaries[0]['formula']}, {title}", [("HarmoSE", columns[0][1]), *columns[1:]]
+        pictures = _frontier_pictures(self._predictions[0]) if single else []
+        drawn = [LevelColumn(name, spectrum) for name, spectrum in columns]
+        plot_levels(drawn, path, title=title, pictures=pictures, connect=single, force=force)
+        for entry in summaries:
+            entry["files"].append(str(path))
+
+
+def _frontier_pictures(prediction: Prediction) -> list[tuple[str, Any]]:
+    """LUMO above HOMO; nothing where the basis has no radial functions."""
+    from ..plots import orbital_picture
+
+    structure, basis, spectrum = prediction.structure, prediction.basis, prediction.spectrum
+    if any(shell.radial is None for z in structure.numbers.tolist() for shell in basis.shells[z]):
+        return []
+    names = [name for name, energy in (("LUMO", spectrum.lumo), ("HOMO", spectrum.homo)) if np.isfinite(energy)]
+    orbitals = {name: spectrum.coefficients[:, orbital_index(name, spectrum)] for name in names}
+    return [(name, orbital_picture(structure, basis, orbital)) for name, orbital in orbitals.items()]

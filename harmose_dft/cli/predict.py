@@ -1,0 +1,160 @@
+"""``harmose-dft predict``: structures in, Hamiltonians, orbital energies and orbitals out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import HarmoseError
+from . import console
+from .drawing import MAX_COLUMNS, Drawing
+from .prediction_files import RESULT_SUFFIX, Job, Options, companions, write_job
+
+if TYPE_CHECKING:
+    from ..predictor import Predictor
+    from ..spectrum import Spectrum
+
+BATCH = 32
+"""Structures handed to the model at once."""
+
+
+def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """ "HOMO,LUMO+1,7" as a tuple of names.
+
+    Raises:
+        click.BadParameter: A name is neither HOMO/LUMO with an offset nor an orbital's number.
+    """
+    names = tuple(n.strip().upper() for n in (value or "").split(",") if n.strip())
+    for name in names:
+        if not re.fullmatch(r"(HOMO(-\d+)?|LUMO(\+\d+)?|[1-9]\d*)", name):
+            raise click.BadParameter(f"{name!r} is no orbital; give HOMO, HOMO-1, LUMO, LUMO+1, or a number from 1.")
+    return names
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", default="organic", show_default=True, help="Name of a bundled model, or a model's path.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--compare", is_flag=True, help="Run the PySCF calculation too and print the differences.")
+@click.option("--verify", is_flag=True, help="Report the SCF residual of one Fock build.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Draw the levels (png, pdf, svg).")
+@click.option("--cube", callback=parse_orbitals, metavar="HOMO,LUMO", help="Write these orbitals as cube files.")
+@click.option("--molden", is_flag=True, help="Write the orbitals in the Molden format.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="One result file for all structures.")
+@click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
+def predict(
+    files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, plot: Path | None,
+    cube: tuple[str, ...], molden: bool, out: Path | None, device: str, force: bool,
+) -> None:
+    """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES.
+
+    Prints the orbital energies and writes STEM.harmose.h5 beside each structure file STEM.xyz; a file with several
+    structures gives one result file with a group for each.
+    """
+    options = Options(compare, verify, cube, molden, plot, force)
+    jobs = plan(files, out)
+    refuse_existing(jobs, options)
+    from ..predictor import load_model
+    from .report import print_summaries
+
+    predictor = load_model(model, device=device)
+    summaries: list[dict[str, Any]] = []
+    drawing = Drawing()
+    for job in run(predictor, jobs):
+        entries, references = finish(job, options)
+        summaries += entries
+        if plot is not None:
+            drawing.add(job, references)
+        job.predictions.clear()
+    if plot is not None:
+        drawing.save(plot, summaries, force)
+    if as_json:
+        console.print_json(summaries[0] if len(summaries) == 1 else summaries)
+    else:
+        print_summaries(summaries)
+
+
+def plan(files: Sequence[Path], out: Path | None) -> list[Job]:
+    """Read the structures and decide which result file each goes to.
+
+    Raises:
+        StructureError: A file cannot be read.
+        click.UsageError: Two inputs would write the same result file.
+    """
+    from ..adapters.structures import read_structures
+
+    jobs: list[Job] = []
+    for path in files:
+        frames = read_structures(path)
+        names = [f"{path.name}#{n}" if len(frames) > 1 else path.name for n in range(1, len(frames) + 1)]
+        jobs.append(Job(list(zip(names, frames, strict=True)), path.with_name(path.stem + RESULT_SUFFIX)))
+    if out is not None:
+        return [Job([s for job in jobs for s in job.structures], out)]
+    targets = [job.result for job in jobs]
+    if twice := sorted({str(t) for t in targets if targets.count(t) > 1}):
+        raise click.UsageError(f"Several inputs would write {twice[0]}. Give --out FILE for one common result file.")
+    return jobs
+
+
+def refuse_existing(jobs: Sequence[Job], options: Options) -> None:
+    """Before any computing: refuse to overwrite, and refuse what cannot be drawn.
+
+    Raises:
+        OutputExistsError: A file exists and ``--force`` was not given.
+        HarmoseError: The picture's format is unknown, or it would have too many columns.
+    """
+    from ..files import require_absent
+    from ..plots.figure import new_figure, require_format
+
+    for job in jobs:
+        require_absent(job.result, options.force)
+        for frame in range(len(job.structures)):
+            for path in companions(job, frame, options).values():
+                require_absent(path, options.force)
+    if options.plot is not None:
+        require_format(options.plot)
+        require_absent(options.plot, options.force)
+        new_figure(1.0, 1.0)
+        columns = sum(len(job.structures) for job in jobs) * (2 if options.compare else 1)
+        if columns > MAX_COLUMNS:
+            raise HarmoseError(f"A level diagram shows up to {MAX_COLUMNS} columns; these structures need {columns}.")
+
+
+def run(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[Job]:
+    """Predict batch by batch across files; yields each job when all its structures are done."""
+    flat = [(job, structure) for job in jobs for _, structure in job.structures]
+    with console.progress("predicting", len(flat)) as bar:
+        for start in range(0, len(flat), BATCH):
+            batch = flat[start : start + BATCH]
+            predictions = predictor.predict([structure for _, structure in batch])
+            for (job, _), prediction in zip(batch, predictions, strict=True):
+                job.predictions.append(prediction)
+                bar.advance()
+                if len(job.predictions) == len(job.structures):
+                    yield job
+
+
+def finish(job: Job, options: Options) -> tuple[list[dict[str, Any]], list[Spectrum | None]]:
+    """Verify, compare and write one job; its JSON objects, and the reference spectra where there are any."""
+    from . import reference
+    from .report import summary
+
+    entries: list[dict[str, Any]] = []
+    spectra: list[Spectrum | None] = []
+    for frame, (name, _) in enumerate(job.structures):
+        if options.verify:
+            job.predictions[frame] = reference.verified(job.predictions[frame])
+        prediction = job.predictions[frame]
+        entries.append(summary(prediction, name, reference.dipole(prediction, prediction.spectrum)))
+        spectra.append(None)
+        if options.compare:
+            console.detail(f"{name}: running PySCF, {prediction.functional}/{prediction.basis.name}")
+            entries[-1]["compare"], spectra[-1] = reference.compared(prediction)
+    for entry, written in zip(entries, write_job(job, options), strict=True):
+        entry["files"] = [str(path) for path in written]
+    return entries, spectra
