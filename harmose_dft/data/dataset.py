@@ -1,0 +1,260 @@
+"""Reading data sets: a common interface, and the package's own HDF5 format."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..basis import OrbitalBasis
+from ..errors import DataError, FileFormatError
+from ..record import Record
+from ..structure import Structure
+from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, decode, decode_structure
+
+if TYPE_CHECKING:
+    import h5py
+
+LIGHT = ("records", "atoms")
+"""Levels that a structure needs."""
+
+
+class Dataset(ABC):
+    """A sequence of records, read when asked for. Records carry the basis restricted to their elements."""
+
+    path: Path
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of records."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Record:
+        """A record; raises IndexError outside 0..len-1 (negative numbers count from the end)."""
+
+    @abstractmethod
+    def structure(self, index: int) -> Structure:
+        """Structure of a record, without reading its matrices."""
+
+    @abstractmethod
+    def metadata(self, index: int) -> Mapping[str, str]:
+        """Provenance of a record, without reading its matrices."""
+
+    @property
+    @abstractmethod
+    def basis(self) -> OrbitalBasis:
+        """The one basis of all records, over all elements that occur; raises DataError where there are several."""
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.path.name!r}, {len(self)} records)"
+
+    def _checked(self, index: int) -> int:
+        """A non-negative index."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.path.name} has {len(self)} records; there is no record {index}.")
+        return int(index) % len(self)
+
+
+class HDF5Dataset(Dataset):
+    """A file in the package's own format (see :mod:`harmose_dft.data.columns`).
+
+    The file is opened on first use in each process, so that a data set can be handed to worker processes.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileFormatError: The file is not such a data set, is truncated, or of a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._handle: h5py.File | None = None
+        self._process = 0
+        attrs = self._file.attrs
+        if attrs.get("format") != FORMAT:
+            raise FileFormatError("This HDF5 file is not a data set of harmose_dft.", path=self.path)
+        if int(attrs.get("version", 0)) > VERSION:
+            raise FileFormatError(
+                f"The data set has format version {attrs['version']}; this program reads up to {VERSION}. Update "
+                "harmose_dft.",
+                path=self.path,
+            )
+        self._check_lengths()
+
+    def __enter__(self) -> HDF5Dataset:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+    @property
+    def _file(self) -> h5py.File:
+        if self._handle is None or self._process != os.getpid():
+            self._handle, self._process = _open_hdf5(self.path), os.getpid()
+        return self._handle
+
+    def _check_lengths(self) -> None:
+        try:
+            for name, level in LEVELS.items():
+                rows = {self._file[f"{name}/{column}"].shape[0] for column in level.columns}
+                if level.parent is not None:
+                    rows.add(int(self._pointers[name][-1]))
+                if len(rows) != 1:
+                    raise FileFormatError(f"The columns of '{name}' have different lengths: {rows}.", path=self.path)
+        except KeyError as error:
+            raise FileFormatError(f"The data set is damaged: a column is missing ({error}).", path=self.path) from error
+
+    @cached_property
+    def _pointers(self) -> dict[str, NDArray[np.int64]]:
+        return {n: self._file[f"{n}/pointers"][()] for n, level in LEVELS.items() if level.parent is not None}
+
+    @cached_property
+    def _record_columns(self) -> dict[str, NDArray[Any]]:
+        return {name: self._read("records", name, slice(None)) for name in LEVELS["records"].columns}
+
+    @cached_property
+    def bases(self) -> tuple[OrbitalBasis, ...]:
+        """The bases of the file; a record names one of them."""
+        return tuple(OrbitalBasis.from_dict(d) for d in json.loads(self._file["bases"][()].tobytes()))
+
+    @property
+    def basis(self) -> OrbitalBasis:
+        """The one basis of all records."""
+        if len(self.bases) != 1:
+            names = ", ".join(repr(b) for b in self.bases) or "none"
+            raise DataError(f"{self.path} mixes several orbital bases ({names}); one is needed. Split the data set.")
+        return self.bases[0]
+
+    @property
+    def ids(self) -> list[str]:
+        """:func:`structure_id` of every record."""
+        return [str(key) for key in self._record_columns["id"]]
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Provenance of the file as a whole."""
+        prefix = "provenance "
+        return {k.removeprefix(prefix): str(v) for k, v in self._file.attrs.items() if k.startswith(prefix)}
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Structures that could not be calculated."""
+        columns = [self._file[f"failed/{name}"].asstr()[()] for name in ("id", "name", "reason")]
+        return [Failure(*map(str, row)) for row in zip(*columns, strict=True)]
+
+    def __len__(self) -> int:
+        return int(self._file["records/id"].shape[0])
+
+    def __getitem__(self, index: int) -> Record:
+        rows = self.rows(self._checked(index))
+        basis = self.bases[int(rows.columns["records", "basis"][0])]
+        return decode(rows, _restricted(basis, rows.columns["atoms", "numbers"]))
+
+    def structure(self, index: int) -> Structure:
+        """Structure of a record, without reading its matrices."""
+        return decode_structure(self.rows(self._checked(index), LIGHT))
+
+    def metadata(self, index: int) -> Mapping[str, str]:
+        """Provenance of a record, without reading its matrices."""
+        return dict(json.loads(self._record_columns["provenance"][self._checked(index)]))
+
+    def array(self, level: str, column: str) -> NDArray[Any]:
+        """A whole column, such as ("atoms", "positions") or ("records", "energy"), in one read."""
+        return self._read(level, column, slice(None))
+
+    def pointers(self, level: str) -> NDArray[np.int64]:
+        """Start of the rows of each parent row in a level, (parent + 1,)."""
+        return self._pointers[level]
+
+    def rows(self, index: int, levels: tuple[str, ...] = tuple(LEVELS)) -> Rows:
+        """Columns of one record.
+
+        Args:
+            index: Number of the record.
+            levels: Levels to read, parents first.
+        """
+        spans: dict[str | None, tuple[int, int]] = {"records": (index, index + 1)}
+        columns: dict[tuple[str, str], NDArray[Any]] = {}
+        counts: dict[str, NDArray[np.int64]] = {}
+        for name in levels:
+            level = LEVELS[name]
+            if level.parent is None:
+                columns.update({(name, c): self._record_columns[c][index : index + 1] for c in level.columns})
+                continue
+            begin, end = spans[level.parent]
+            pointers = self._pointers[name][begin : end + 1]
+            spans[name] = int(pointers[0]), int(pointers[-1])
+            counts[name] = np.diff(pointers)
+            for column in level.columns:
+                columns[name, column] = self._read(name, column, slice(*spans[name]))
+        return Rows(columns, counts)
+
+    def _read(self, level: str, column: str, where: slice) -> NDArray[Any]:
+        data = self._file[f"{level}/{column}"]
+        try:
+            return np.asarray(data.asstr()[where] if LEVELS[level].columns[column][0] == STRING else data[where])
+        except OSError as error:
+            raise FileFormatError(f"The data set is damaged at {level}/{column}.", path=self.path) from error
+
+
+def open_dataset(path: str | Path) -> HDF5Dataset:
+    """Open a data set in the package's own format.
+
+    ``harmose_dft.adapters.datasets.open_dataset`` opens foreign formats as well.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileFormatError: The file is missing, truncated, or not such a data set.
+        DataError: It holds no records.
+    """
+    dataset = HDF5Dataset(path)
+    if len(dataset) == 0:
+        raise DataError(f"{path} holds no records{', only failures' if dataset.failures else ''}.")
+    return dataset
+
+
+def _open_hdf5(path: Path) -> h5py.File:
+    import h5py
+
+    if not path.is_file():
+        raise FileFormatError("There is no such file." if not path.exists() else "This is not a file.", path=path)
+    try:
+        return h5py.File(path, "r", rdcc_nbytes=1 << 24)
+    except OSError as error:
+        with path.open("rb") as file:
+            start = file.read(8)
+        if start != b"\x89HDF\r\n\x1a\n":
+            raise FileFormatError("This is not an HDF5 file.", path=path) from error
+        raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
+
+
+def _restricted(basis: OrbitalBasis, numbers: NDArray[Any]) -> OrbitalBasis:
+    return basis.restricted(np.unique(numbers).tolist())
