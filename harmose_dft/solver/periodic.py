@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SolverError
 from ..matrix import BlockMatrix
 from ..spectrum import OCCUPIED, Spectrum
-from .molecule import OVERLAP_THRESHOLD, eigensystem
+from .molecule import OVERLAP_THRESHOLD, eigensystem, eigenvalues
 from .occupations import Smearing, fermi_level
 
 Array = NDArray[Any]
@@ -52,7 +52,9 @@ def solve_kpoints(
     w = np.full(len(k), 1 / len(k)) if weights is None else np.asarray(weights, dtype=np.float64)
     if w.shape != (len(k),) or abs(w.sum() - 1) > 1e-8:
         raise SolverError(f"{len(k)} k-points need as many weights that sum to one; got {w.shape}, sum {w.sum():g}.")
-    solutions = [list(_solutions(h, overlap, k, threshold)) for h in matrices]
+    solutions = [
+        [_at(q, eigensystem, hk, sk, threshold) for q, hk, sk in _matrices(h, overlap, k)] for h in matrices
+    ]
     n = min(len(e) for spin in solutions for e, _ in spin)
     energies = np.stack([[e[:n] for e, _ in spin] for spin in solutions])
     coefficients = np.stack([[c[:, :n] for _, c in spin] for spin in solutions])
@@ -75,11 +77,12 @@ def bands(
         kpoints: Fractional, (k, 3), such as those of :func:`harmose_dft.adapters.kpaths.k_path`.
         threshold: Smallest eigenvalue of S(k) that is kept.
     """
-    solutions = [
-        [e for e, _ in _solutions(h, overlap, _kpoints(kpoints), threshold)] for h in hamiltonian_tuple(hamiltonian)
+    rows = [
+        [_at(k, eigenvalues, hk, sk, threshold) for k, hk, sk in _matrices(h, overlap, _kpoints(kpoints))]
+        for h in hamiltonian_tuple(hamiltonian)
     ]
-    n = min(len(e) for spin in solutions for e in spin)
-    return np.stack([[e[:n] for e in spin] for spin in solutions])
+    n = min(len(e) for spin in rows for e in spin)
+    return np.stack([[e[:n] for e in spin] for spin in rows])
 
 
 def wavefunction(
@@ -89,8 +92,8 @@ def wavefunction(
 
     psi_nk(r) = sum_R exp(2 pi i k.R) sum_mu C_mu,n phi_mu(r - R - r_mu), the phase belonging to the cell.
     """
-    (solution,) = _solutions(hamiltonian, overlap, _kpoints(np.asarray(kpoint)[None]), threshold)
-    return solution
+    ((k, h, s),) = _matrices(hamiltonian, overlap, _kpoints(np.asarray(kpoint)[None]))
+    return _at(k, eigensystem, h, s, threshold)
 
 
 def density_blocks(spectrum: Spectrum, like: BlockMatrix) -> tuple[BlockMatrix, ...]:
@@ -153,10 +156,8 @@ def _kpoints(kpoints: ArrayLike) -> Floats:
     return k
 
 
-def _solutions(
-    hamiltonian: BlockMatrix, overlap: BlockMatrix, kpoints: Floats, threshold: float
-) -> Iterator[tuple[Floats, Array]]:
-    """Energies and coefficients at each k-point in turn."""
+def _matrices(hamiltonian: BlockMatrix, overlap: BlockMatrix, kpoints: Floats) -> Iterator[tuple[Floats, Array, Array]]:
+    """Each k-point with H(k) and S(k), Hermitian."""
     s = overlap.with_spin() if hamiltonian.spinor else overlap
     for name, matrix in (("Hamiltonian", hamiltonian), ("overlap", s)):
         if not np.isfinite(matrix.values).all():
@@ -166,10 +167,15 @@ def _solutions(
         raise SolverError(f"Hamiltonian and overlap have {hamiltonian.size} and {s.size} orbitals; expected the same.")
     for k in kpoints:
         hk, sk = hamiltonian.at(k), s.at(k)
-        try:
-            yield eigensystem(0.5 * (hk + hk.conj().T), 0.5 * (sk + sk.conj().T), threshold)
-        except SolverError as error:
-            raise SolverError(f"At k = ({k[0]:.4f}, {k[1]:.4f}, {k[2]:.4f}): {error}") from error
+        yield k, 0.5 * (hk + hk.conj().T), 0.5 * (sk + sk.conj().T)
+
+
+def _at(k: Floats, solver: Callable[..., Any], h: Array, s: Array, threshold: float) -> Any:
+    """What a solver returns for H(k) and S(k); its errors name the k-point."""
+    try:
+        return solver(h, s, threshold)
+    except SolverError as error:
+        raise SolverError(f"At k = ({k[0]:.4f}, {k[1]:.4f}, {k[2]:.4f}): {error}") from error
 
 
 def _spin_axis(coefficients: Array, occupations: Floats) -> tuple[Array, Floats]:

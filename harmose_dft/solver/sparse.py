@@ -1,0 +1,129 @@
+"""A few states around an energy: sparse shift-invert for large cells, dense diagonalisation for small ones."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import SolverError
+from ..matrix import BlockMatrix
+from .molecule import OVERLAP_THRESHOLD
+from .periodic import Hamiltonians, hamiltonian_tuple, wavefunction
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+DENSE_LIMIT = 1000
+"""Matrices up to this size are diagonalised densely: measured on one core, shift-invert for 40 states wins above it."""
+
+SPARSE_FRACTION = 0.1
+"""Shift-invert is used for at most this fraction of all states; beyond it dense diagonalisation is faster."""
+
+
+class Method(StrEnum):
+    """How a few states are found."""
+
+    DENSE = "dense"
+    SHIFT_INVERT = "shift-invert"
+
+
+def choose_method(size: int, count: int) -> Method:
+    """Shift-invert for a small part of the spectrum of a large matrix, dense otherwise."""
+    return Method.SHIFT_INVERT if size > DENSE_LIMIT and count <= SPARSE_FRACTION * size else Method.DENSE
+
+
+def states_near(
+    hamiltonian: BlockMatrix,
+    overlap: BlockMatrix,
+    kpoint: ArrayLike,
+    energy: float,
+    count: int,
+    *,
+    method: Method | str | None = None,
+    threshold: float = OVERLAP_THRESHOLD,
+) -> tuple[Floats, Array]:
+    """The states at a k-point that are nearest to an energy.
+
+    Shift-invert Lanczos, (H - sigma S)^-1 S x = x / (eps - sigma), with a sparse LU factorisation (ARPACK; Lehoucq,
+    Sorensen, Yang 1998).
+
+    Args:
+        hamiltonian: H(R) in Hartree.
+        overlap: S(R), spatial.
+        kpoint: Fractional, (3,).
+        energy: sigma in Hartree, such as the Fermi level.
+        count: Number of states.
+        method: Dense or shift-invert; chosen by size by default.
+        threshold: Smallest eigenvalue of S(k) that dense diagonalisation keeps.
+
+    Returns:
+        Energies, ascending, (count,), and coefficients with C^+ S C = 1, (ao, count).
+
+    Raises:
+        SolverError: The count does not fit, or the iteration fails.
+    """
+    size = hamiltonian.size
+    if not 0 < count <= size:
+        raise SolverError(f"Between 1 and {size} states can be found; got {count}.")
+    chosen = choose_method(size, count) if method is None else Method(method)
+    if chosen is Method.DENSE:
+        energies, coefficients = wavefunction(hamiltonian, overlap, kpoint, threshold=threshold)
+        nearest = np.sort(np.argsort(np.abs(energies - energy), kind="stable")[:count])
+        return energies[nearest], coefficients[:, nearest]
+    if count >= size - 1:
+        raise SolverError(f"Shift-invert finds at most {size - 2} of {size} states; got {count}. Use the dense method.")
+    return _shift_invert(hamiltonian, overlap, kpoint, energy, count)
+
+
+def bands_near(
+    hamiltonian: Hamiltonians,
+    overlap: BlockMatrix,
+    kpoints: ArrayLike,
+    energy: float,
+    count: int,
+    *,
+    method: Method | str | None = None,
+) -> Floats:
+    """Energies nearest to an energy at each k-point, (spin, k, count), in Hartree; see :func:`states_near`.
+
+    A row holds the nearest states, not bands of fixed index: at the edges of the range a band may enter or leave.
+    """
+    points = np.asarray(kpoints, dtype=np.float64)
+    rows = [
+        [states_near(h, overlap, k, energy, count, method=method)[0] for k in points]
+        for h in hamiltonian_tuple(hamiltonian)
+    ]
+    return np.array(rows)
+
+
+def _shift_invert(
+    hamiltonian: BlockMatrix, overlap: BlockMatrix, kpoint: ArrayLike, energy: float, count: int
+) -> tuple[Floats, Array]:
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, splu
+
+    h = hamiltonian.to_scipy_sparse(kpoint)
+    s = (overlap.with_spin() if hamiltonian.spinor else overlap).to_scipy_sparse(kpoint)
+    h, s = (0.5 * (m + m.conj().T) for m in (h, s))
+    kind = np.result_type(h.dtype, s.dtype)
+    try:
+        factor = splu(
+            (h - energy * s).astype(kind).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
+        )
+        inverse = LinearOperator(h.shape, matvec=factor.solve, dtype=kind)
+        start = np.random.default_rng(0).normal(size=h.shape[0]).astype(kind)
+        energies, vectors = eigsh(
+            h.astype(kind), count, M=s.astype(kind), sigma=energy, OPinv=inverse, v0=start
+        )
+    except (ArpackError, RuntimeError) as error:
+        raise SolverError(
+            f"Shift-invert around {energy:g} Ha failed ({error}); move the energy off an eigenvalue, or use the "
+            f"dense method."
+        ) from error
+    order = np.argsort(energies)
+    energies, vectors = energies[order], vectors[:, order]
+    gram = vectors.conj().T @ (s @ vectors)
+    lower = np.linalg.cholesky(0.5 * (gram + gram.conj().T))
+    return energies, np.linalg.solve(lower, vectors.conj().T).conj().T
