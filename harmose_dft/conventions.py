@@ -125,7 +125,10 @@ MOLDEN = OrbitalConvention(
 )
 """Molden files: p = x, y, z; d and higher m = 0, +1, -1, +2, -2, ..."""
 
-CONVENTIONS = MappingProxyType({c.name: c for c in (OURS, PYSCF, OPENMX, ABACUS, MOLDEN)})
+ORCA = OrbitalConvention("orca", MappingProxyType({0: _row(0), 1: _row(0, 1, -1), 2: _row(0, 1, -1, 2, -2)}))
+"""ORCA: pz px py; dz2 dxz dyz dx2-y2 dxy. (From f on, ORCA flips the signs of |m| >= 3.)"""
+
+CONVENTIONS = MappingProxyType({c.name: c for c in (OURS, PYSCF, OPENMX, ABACUS, MOLDEN, ORCA)})
 
 
 def e3nn_coordinates(positions: NDArray[np.float64]) -> NDArray[np.float64]:
