@@ -1,0 +1,128 @@
+"""What foreign data sets of one Gaussian basis have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...basis import OrbitalBasis
+from ...conventions import PYSCF, OrbitalConvention
+from ...data import Dataset
+from ...errors import FileFormatError
+from ...matrix import BlockMatrix
+from ...record import Eigenvalues, Record
+from ...structure import Structure
+from ..pyscf import orbital_basis, overlap
+
+OVERLAP_TOLERANCE = 1e-4
+"""Largest difference between a stored (single-precision) overlap and the analytic one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One molecule as its file has it.
+
+    Args:
+        structure: The molecule, in Bohr.
+        fock: Kohn-Sham matrix in the file's orbital order, Hartree, (ao, ao).
+        overlap: The stored overlap, same order; None where the file has none.
+        energy: Total energy in Hartree.
+        levels: Orbital energies in Hartree, (mo,).
+        metadata: Provenance.
+    """
+
+    structure: Structure
+    fock: NDArray[Any]
+    overlap: NDArray[Any] | None = None
+    energy: float | None = None
+    levels: NDArray[np.float64] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class GaussianDataset(Dataset):
+    """Closed-shell molecules in a basis of PySCF's library; overlaps are analytic.
+
+    Args:
+        path: The file.
+        basis_name: PySCF's name of the basis.
+        convention: Orbital order of the file's matrices.
+    """
+
+    def __init__(self, path: Path, basis_name: str, convention: OrbitalConvention = PYSCF) -> None:
+        self.path, self.basis_name, self.convention = path, basis_name, convention
+
+    @abstractmethod
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers that occur in the file."""
+
+    @abstractmethod
+    def entry(self, index: int) -> Entry:
+        """One molecule, with its matrix."""
+
+    @cached_property
+    def _basis(self) -> OrbitalBasis:
+        return orbital_basis(self.basis_name, self.elements())
+
+    @property
+    def basis(self) -> OrbitalBasis:
+        """The basis, over all elements that occur."""
+        return self._basis
+
+    def __getitem__(self, index: int) -> Record:
+        index = self._checked(index)
+        entry = self.entry(index)
+        structure = entry.structure
+        basis = self.basis.restricted(structure.numbers.tolist())
+        analytic = overlap(structure, basis)
+        if entry.overlap is not None:
+            stored = self._blocks(entry.overlap, structure, basis, index)
+            difference = float(np.abs(stored.values - analytic.values).max())
+            if not difference < OVERLAP_TOLERANCE:
+                raise FileFormatError(
+                    f"The overlap stored with record {index} differs from that of {self.basis_name} in the orbital "
+                    f"order of {self.convention.name} by up to {difference:.1e}. The file is in another basis, order "
+                    "or unit of length than this format has.",
+                    path=self.path,
+                )
+        spectra = () if entry.levels is None else (
+            Eigenvalues(np.zeros((1, 3)), entry.levels[None, None], self.path.name),
+        )
+        return Record(
+            structure,
+            basis,
+            (self._blocks(entry.fock, structure, basis, index),),
+            analytic,
+            n_electrons=float(structure.n_electrons),
+            energy=entry.energy,
+            eigenvalues=spectra,
+            provenance=self.metadata(index),
+        )
+
+    def _blocks(
+        self, matrix: NDArray[Any], structure: Structure, basis: OrbitalBasis, index: int
+    ) -> BlockMatrix:
+        n = int(basis.orbitals_per_atom(structure.numbers).sum())
+        if np.shape(matrix) != (n, n):
+            raise FileFormatError(
+                f"The matrix of record {index} has shape {np.shape(matrix)}; {structure.formula} in {basis.name} needs "
+                f"{(n, n)}.",
+                path=self.path,
+            )
+        order, sign = self.convention.to_ours(basis.shell_sequence(structure.numbers))
+        ours = np.asarray(matrix, dtype=np.float64)[np.ix_(order, order)] * np.outer(sign, sign)
+        return BlockMatrix.from_dense(ours, basis.orbitals_per_atom(structure.numbers))
+
+
+def from_triangle(triangle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Symmetric matrix (n, n) from its lower triangle, row by row, n (n + 1) / 2 numbers."""
+    n = round(((8 * len(triangle) + 1) ** 0.5 - 1) / 2)
+    out = np.zeros((n, n))
+    out[np.tril_indices(n)] = triangle
+    return np.asarray(out + np.tril(out, -1).T)

@@ -1,0 +1,206 @@
+"""HDF5 files of PySCF matrices: frames of one molecule, ragged files, and one group per molecule.
+
+All three keep Hartree, Angstrom and PySCF's spherical orbital order, and say ``xc``, ``basis`` and ``units`` in their
+attributes:
+
+* frames: ``numbers (atom,)``, ``positions (frame, atom, 3)``, ``fock (frame, ao, ao)``, ``energy``, ``mo_energy``;
+* ragged: ``atom_ptr``, ``ao_ptr``, ``fock_ptr`` into ``numbers``, ``positions``, ``mo_energy`` and ``fock_tril``, the
+  lower triangles row by row; per molecule ``smiles``, ``energy``, ``temperature``;
+* groups: one group per molecule with ``numbers``, ``positions``, ``fock_tril``, ``mo_energy`` and attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FileFormatError
+from ...structure import Structure
+from .base import Entry, GaussianDataset, from_triangle
+
+UNITS = "hartree,angstrom"
+"""Attribute ``units`` of these files."""
+
+RAGGED = ("atom_ptr", "ao_ptr", "fock_ptr", "numbers", "positions", "fock_tril", "mo_energy", "energy")
+FRAMES = ("numbers", "positions", "fock", "energy", "mo_energy")
+GROUP = ("numbers", "positions", "fock_tril", "mo_energy")
+
+
+def open_hdf5(path: Path) -> GaussianDataset | None:
+    """The data set in a file of one of the three layouts; None for an HDF5 file of another kind.
+
+    Raises:
+        FileFormatError: The file is damaged, or lacks its attributes.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            names = set(file)
+            first = file[next(iter(names))] if names else None
+            grouped = isinstance(first, h5py.Group) and set(GROUP) <= set(first)
+    except OSError as error:
+        raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
+    if set(RAGGED) <= names:
+        return RaggedFile(path)
+    if set(FRAMES) <= names:
+        return FramesFile(path)
+    return GroupedFile(path) if grouped else None
+
+
+class _PyscfFile(GaussianDataset):
+    """An open HDF5 file with the attributes that the three layouts share."""
+
+    def __init__(self, path: Path) -> None:
+        import h5py
+        import pyscf.lib.parameters
+
+        self._file = h5py.File(path, "r")
+        self._bohr = pyscf.lib.parameters.BOHR
+        attrs = self._file.attrs
+        missing = [name for name in ("basis", "xc", "units") if name not in attrs]
+        if missing or attrs["units"] != UNITS:
+            raise FileFormatError(
+                f"The file needs the attributes basis, xc and units = {UNITS!r}; "
+                + (f"{', '.join(missing)} is missing." if missing else f"got units = {attrs['units']!r}."),
+                path=path,
+            )
+        super().__init__(path, str(attrs["basis"]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    def _common(self, **more: str) -> dict[str, str]:
+        """Metadata that all records share, with that of one record."""
+        attrs = self._file.attrs
+        common = {"code": "PySCF", "functional": str(attrs["xc"]), "basis": self.basis_name, "source": self.path.name}
+        optional = {"code_version": "pyscf", "grid_level": "grid_level"}
+        return common | {k: str(attrs[name]) for k, name in optional.items() if name in attrs} | more
+
+    def _structure(self, numbers: NDArray[Any], positions: NDArray[Any], name: str = "") -> Structure:
+        return Structure(numbers, positions / self._bohr, name=name)
+
+    def _read(self, name: str, begin: int, end: int) -> NDArray[Any]:
+        try:
+            return np.asarray(self._file[name][begin:end])
+        except OSError as error:
+            raise FileFormatError(f"The data set is damaged at {name}.", path=self.path) from error
+
+
+class FramesFile(_PyscfFile):
+    """Frames of one molecule."""
+
+    def __len__(self) -> int:
+        return int(self._file["positions"].shape[0])
+
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers that occur."""
+        return tuple(np.unique(self._file["numbers"][()]).tolist())
+
+    def structure(self, index: int) -> Structure:
+        """Structure of a frame."""
+        i = self._checked(index)
+        return self._structure(self._file["numbers"][()], self._read("positions", i, i + 1)[0], f"frame {i}")
+
+    def metadata(self, index: int) -> Mapping[str, str]:
+        """Provenance of a frame."""
+        attrs = self._file.attrs
+        more = {k: str(attrs[k]) for k in ("smiles", "temperature") if k in attrs}
+        return self._common(frame=str(self._checked(index)), **more)
+
+    def entry(self, index: int) -> Entry:
+        """A frame with its matrix."""
+        fock, levels, energy = (self._read(n, index, index + 1)[0] for n in ("fock", "mo_energy", "energy"))
+        return Entry(self.structure(index), fock, energy=float(energy), levels=levels)
+
+
+class RaggedFile(_PyscfFile):
+    """Different molecules in flat arrays with pointers."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._pointers = {name: self._file[f"{name}_ptr"][()] for name in ("atom", "ao", "fock")}
+        ends = {"atom": "numbers", "ao": "mo_energy", "fock": "fock_tril"}
+        for name, target in ends.items():
+            if len(self._file[target]) != self._pointers[name][-1]:
+                raise FileFormatError(f"{name}_ptr does not fit {target}; the file is incomplete.", path=path)
+
+    def __len__(self) -> int:
+        return len(self._pointers["atom"]) - 1
+
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers that occur."""
+        return tuple(np.unique(self._file["numbers"][()]).tolist())
+
+    def _slice(self, kind: str, dataset: str, index: int) -> NDArray[Any]:
+        begin, end = self._pointers[kind][index : index + 2]
+        return self._read(dataset, int(begin), int(end))
+
+    def structure(self, index: int) -> Structure:
+        """Structure of a molecule."""
+        i = self._checked(index)
+        name = self.metadata(i).get("smiles", "")
+        return self._structure(self._slice("atom", "numbers", i), self._slice("atom", "positions", i), name)
+
+    def metadata(self, index: int) -> Mapping[str, str]:
+        """Provenance of a molecule."""
+        i = self._checked(index)
+        more = {}
+        if "smiles" in self._file:
+            more["smiles"] = self._file["smiles"].asstr()[i]
+        if "temperature" in self._file:
+            more["temperature"] = str(self._file["temperature"][i])
+        return self._common(**more)
+
+    def entry(self, index: int) -> Entry:
+        """A molecule with its matrix."""
+        return Entry(
+            self.structure(index),
+            from_triangle(self._slice("fock", "fock_tril", index)),
+            energy=float(self._file["energy"][index]),
+            levels=self._slice("ao", "mo_energy", index),
+        )
+
+
+class GroupedFile(_PyscfFile):
+    """One HDF5 group per molecule."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._names = sorted(name for name, group in self._file.items() if set(GROUP) <= set(group))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers that occur."""
+        return tuple(sorted({int(z) for name in self._names for z in self._file[name]["numbers"][()]}))
+
+    def structure(self, index: int) -> Structure:
+        """Structure of a molecule."""
+        group = self._file[self._names[self._checked(index)]]
+        return self._structure(group["numbers"][()], group["positions"][()], str(group.attrs.get("smiles", "")))
+
+    def metadata(self, index: int) -> Mapping[str, str]:
+        """Provenance of a molecule."""
+        name = self._names[self._checked(index)]
+        attrs = self._file[name].attrs
+        return self._common(group=name, **{k: str(attrs[k]) for k in ("smiles", "temperature") if k in attrs})
+
+    def entry(self, index: int) -> Entry:
+        """A molecule with its matrix."""
+        group = self._file[self._names[index]]
+        energy = group.attrs.get("energy")
+        return Entry(
+            self.structure(index),
+            from_triangle(group["fock_tril"][()]),
+            energy=None if energy is None else float(energy),
+            levels=group["mo_energy"][()],
+        )
