@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from math import factorial, gamma, pi, sqrt
+from math import gamma
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .basis import GaussianRadial, NumericalRadial, OrbitalBasis, Radial
 from .errors import HarmoseError
+from .rotations import real_harmonics
 from .structure import Structure
 
 CHUNK = 65536
@@ -63,34 +64,3 @@ def radial_values(l: int, radial: Radial, r: NDArray[np.float64]) -> NDArray[np.
             from scipy.interpolate import CubicSpline
 
             return np.where(r <= grid[-1], CubicSpline(grid, values)(np.minimum(r, grid[-1])), 0.0)
-
-
-def real_harmonics(l: int, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Real spherical harmonics of one l in our convention (z-polar, no Condon-Shortley phase, m = -l..l).
-
-    Y_l,+-m = N_lm (P_l^m(z) / sin^m(theta)) {Re, Im} (x + iy)^m, with the Legendre part by upward recurrence in l.
-
-    Args:
-        l: Angular momentum.
-        directions: Unit vectors, (point, 3).
-
-    Returns:
-        (point, 2l+1), normalised to one on the unit sphere.
-    """
-    z = directions[:, 2]
-    planar = directions[:, 0] + 1j * directions[:, 1]
-    out = np.empty((len(directions), 2 * l + 1))
-    for m in range(l + 1):
-        previous, legendre = np.zeros_like(z), np.full_like(z, _odd_factorial(2 * m - 1))
-        for n in range(m + 1, l + 1):
-            previous, legendre = legendre, ((2 * n - 1) * z * legendre - (n + m - 1) * previous) / (n - m)
-        norm = sqrt((2 * l + 1) / (4 * pi) * factorial(l - m) / factorial(l + m) * (2 if m else 1))
-        power = planar**m
-        out[:, l - m] = norm * legendre * power.imag
-        out[:, l + m] = norm * legendre * power.real
-    return out
-
-
-def _odd_factorial(n: int) -> float:
-    """n!! of an odd number; 1 for -1."""
-    return float(np.prod(np.arange(n, 0, -2))) if n > 0 else 1.0

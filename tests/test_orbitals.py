@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from reference_molecules import basis_of, mole, structure_of
 
-from harmose_dft.basis import NumericalRadial, OrbitalBasis, Shell
+from harmose_dft.basis import GaussianRadial, NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.conventions import PYSCF
 from harmose_dft.errors import HarmoseError
-from harmose_dft.orbitals import orbital_values, radial_values, real_harmonics
+from harmose_dft.orbitals import orbital_values, radial_values
 
 
 def test_orbital_values_equal_pyscf_up_to_g() -> None:
@@ -17,8 +17,6 @@ def test_orbital_values_equal_pyscf_up_to_g() -> None:
     water = structure_of()
     mol = mole(water, "cc-pvqz")
     # Generally contracted shells become one shell per contraction, in PySCF's order.
-    from harmose_dft.basis import GaussianRadial
-
     shells: dict[int, list[Shell]] = {}
     for b in range(mol.nbas):
         if mol.bas_atom(b) < 2:
@@ -33,19 +31,6 @@ def test_orbital_values_equal_pyscf_up_to_g() -> None:
     got = orbital_values(water, basis, coefficients, points)
     assert np.abs(got - expected).max() < 1e-10
     assert orbital_values(water, basis, coefficients[:, 0], points).shape == (50,)
-
-
-def test_harmonics_are_orthonormal_up_to_g() -> None:
-    """A Gauss-Legendre times trapezoid grid integrates products up to l = 8 exactly."""
-    z, weight = np.polynomial.legendre.leggauss(12)
-    phi = np.arange(24) * 2 * np.pi / 24
-    rho = np.sqrt(1 - z**2)
-    directions = np.stack(
-        [np.outer(rho, np.cos(phi)), np.outer(rho, np.sin(phi)), np.outer(z, np.ones(24))], axis=-1
-    ).reshape(-1, 3)
-    weights = np.repeat(weight, 24) * 2 * np.pi / 24
-    values = np.concatenate([real_harmonics(l, directions) for l in range(5)], axis=1)
-    assert np.abs((values * weights[:, None]).T @ values - np.eye(25)).max() < 1e-12
 
 
 def test_numerical_radial_function_follows_its_table_and_vanishes_beyond() -> None:
