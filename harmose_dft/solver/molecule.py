@@ -122,8 +122,10 @@ def orthogonalizer(s: Array, threshold: float = OVERLAP_THRESHOLD) -> Array:
     (the smallest one is at least 1 / Tr S^-1 = 1 / |L^-1|^2), and V s^-1/2 of the kept eigenvectors otherwise.
 
     Raises:
-        SolverError: S has an eigenvalue more negative than rounding explains.
+        SolverError: S has an eigenvalue more negative than rounding explains, or the threshold is not positive.
     """
+    if not threshold > 0:
+        raise SolverError(f"The overlap threshold must be positive; got {threshold:g}.")
     try:
         lower = np.linalg.cholesky(s)
         (invert,) = scipy.linalg.get_lapack_funcs(("trtri",), (lower,))
