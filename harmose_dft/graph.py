@@ -47,32 +47,66 @@ class PairGraph:
         moved = {f.name: v.to(device) for f in fields(self) if (v := getattr(self, f.name)) is not None}
         return replace(self, **moved)
 
-    def rotated(self, rotation: Tensor) -> PairGraph:
-        """The graph with its bond vectors rotated (3, 3); blocks are left as they are."""
-        return replace(self, vectors=self.vectors @ rotation.T)
+
+@dataclass(frozen=True)
+class PreparedGraph:
+    """A graph with all that does not depend on weights worked out once: bond frames and components of the inputs.
+
+    Args:
+        species: Species index of each atom, (atom,).
+        structure: Structure each atom belongs to, (atom,).
+        edges: Atoms i and j of each pair, (2, edge).
+        reverse: Position of the pair (j, i), (edge,).
+        vectors: r_j - r_i in Bohr, (edge, 3).
+        wigner: Wigner matrices of the bond frames for l = 0, 1, ..., flattened one after the other, (edge, size).
+        node_components: Spherical-tensor components of the on-site input blocks, (atom, size).
+        edge_components: O(2) components of the input blocks in the bond frame, (edge, size).
+        node_target: On-site blocks to predict, (atom, n, n).
+        edge_target: Pair blocks to predict, (edge, n, n).
+    """
+
+    species: Tensor
+    structure: Tensor
+    edges: Tensor
+    reverse: Tensor
+    vectors: Tensor
+    wigner: Tensor
+    node_components: Tensor
+    edge_components: Tensor
+    node_target: Tensor | None = None
+    edge_target: Tensor | None = None
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        return int(self.structure[-1]) + 1
+
+    def to(self, device: torch.device | str) -> PreparedGraph:
+        """The graph on another device."""
+        moved = {f.name: v.to(device) for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        return replace(self, **moved)
 
 
-def batch_graphs(graphs: list[PairGraph]) -> PairGraph:
+def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
     """Several graphs side by side."""
-    atoms = [len(g.species) for g in graphs]
-    pairs = [g.edges.shape[1] for g in graphs]
-    structures = [g.n_structures for g in graphs]
-    atom_start = torch.tensor([0, *atoms]).cumsum(0).tolist()
-    edge_start = torch.tensor([0, *pairs]).cumsum(0).tolist()
-    structure_start = torch.tensor([0, *structures]).cumsum(0).tolist()
+    atoms = [0, *(len(g.species) for g in graphs)]
+    pairs = [0, *(g.edges.shape[1] for g in graphs)]
+    structures = [0, *(g.n_structures for g in graphs)]
+    atom_start, edge_start, structure_start = (torch.tensor(x).cumsum(0).tolist() for x in (atoms, pairs, structures))
 
     def joined(name: str) -> Tensor | None:
         parts = [getattr(g, name) for g in graphs]
         return None if parts[0] is None else torch.cat(parts)
 
-    return PairGraph(
-        species=torch.cat([g.species for g in graphs]),
+    return replace(
+        graphs[0],
         structure=torch.cat([g.structure + s for g, s in zip(graphs, structure_start, strict=False)]),
         edges=torch.cat([g.edges + a for g, a in zip(graphs, atom_start, strict=False)], dim=1),
         reverse=torch.cat([g.reverse + e for g, e in zip(graphs, edge_start, strict=False)]),
-        vectors=torch.cat([g.vectors for g in graphs]),
-        node_inputs=torch.cat([g.node_inputs for g in graphs]),
-        edge_inputs=torch.cat([g.edge_inputs for g in graphs]),
-        node_target=joined("node_target"),
-        edge_target=joined("edge_target"),
+        **{
+            name: joined(name)
+            for name in (
+                "species", "vectors", "wigner", "node_components", "edge_components", "node_target", "edge_target"
+            )
+        },
     )

@@ -73,8 +73,15 @@ class SapBaseline:
         self.basis = basis
         self.potential = potential
 
-    def matrix(self, structure: Structure) -> NDArray[np.float64]:
-        """T + V_SAP in Hartree, (ao, ao)."""
+    def matrix(
+        self, structure: Structure, extra: Mapping[int, Sequence[tuple[float, float]]] | None = None
+    ) -> NDArray[np.float64]:
+        """T + V_SAP in Hartree, (ao, ao).
+
+        Args:
+            structure: The molecule.
+            extra: Further attractive charges of each element, (exponent in Bohr^-2, charge).
+        """
         mol = to_mole(structure, self.basis)
         if mol.has_ecp():
             raise DomainError(
@@ -82,6 +89,8 @@ class SapBaseline:
                 f"{', '.join(sorted(mol._ecp))} by a pseudopotential. Use the minao baseline or another basis."
             )
         charges = {z: atomic_charges(self.potential, z) for z in sorted(set(structure.numbers.tolist()))}
+        for z, pairs in (extra or {}).items():
+            charges[z] = (*charges[z], *pairs)
         h0 = mol.intor_symmetric("int1e_kin") - charge_attraction(mol, structure, charges)
         return to_ours(h0, self.basis, structure.numbers)
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from ..graph import PairGraph
+from ..graph import PreparedGraph
 from ..nn.attention import attention_weights
 from ..nn.circle import CircleGrid, CircleMLP
 from ..nn.convolution import O2Products, node_dims
@@ -40,18 +40,17 @@ class CircleLayer(nn.Module):
     def __init__(self, first: FirstStageConfig, config: CircleTransformerConfig, pair: O2Dims) -> None:
         super().__init__()
         c, w = first.channels, config.width
-        nodes = node_dims(first.l_max, c)
         m_max = pair.m_max
         inside = O2Dims(w, 0, (w,) * m_max)
         self.channels, self.heads, self.width = c, config.heads, w
         self.norm = NodeNorm(first.l_max, c)
-        self.enter = O2Linear(nodes + nodes + pair, inside)
+        self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, inside)
         self.grid = CircleGrid(m_max, config.points)
         self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
         self.products = O2Products(inside)
         self.odd = nn.Linear(self.products.size, pair.odd, bias=False)
         self.scores = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, config.heads))
-        self.values = O2Linear(inside, nodes)
+        self.values = O2Linear(inside, node_dims(first.l_max, c))
         self.pair_update = O2Linear(inside, pair, gain=0.5)
         self.node_update = NodeUpdate(first.l_max, c)
 
@@ -59,9 +58,7 @@ class CircleLayer(nn.Module):
         self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1: StageOneOutput
     ) -> tuple[Tensor, O2Features]:
         """Updated nodes and pairs."""
-        normed = self.norm(nodes)
-        ends = [geometry.to_frame(normed, geometry.source), geometry.to_frame(normed, geometry.target)]
-        x = self.enter(O2Features.cat([*ends, pairs]))
+        x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
         even, turned = self.grid.project(self.mlp(self.grid.sample(x), stage1.radial))
         x = O2Features(even, even.new_zeros(len(even), 0), turned)
         weights = attention_weights(self.scores(even), geometry.source, len(nodes), stage1.cutoff)
@@ -99,9 +96,9 @@ class CircleTransformer(nn.Module):
         for layer in self.layers:
             layer.grid.set_points(points)  # type: ignore[union-attr,operator]
 
-    def forward(self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry) -> Blocks:
+    def forward(self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry) -> Blocks:
         """The correction, in units of the model's scales."""
-        baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach()[:, None])[:, 0]
+        baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach())
         pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
         nodes = stage1.nodes
         for layer in self.layers:

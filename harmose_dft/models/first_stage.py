@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from ..graph import PairGraph
+from ..graph import PreparedGraph
 from ..nn.convolution import BondConvolution
-from ..nn.geometry import PairGeometry
+from ..nn.geometry import FrameBuilder, PairGeometry
 from ..nn.heads import BlockHead, Blocks
 from ..nn.layout import OrbitalLayout
 from ..nn.node import BlockEmbedding, ScalarBlocks
-from ..nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
+from ..nn.o2 import O2Dims, O2Features, O2Linear
 from ..nn.radial import RadialBasis, envelope
 
 
@@ -67,27 +66,29 @@ class FirstStage(nn.Module):
 
     Args:
         layout: Orbital slots of the basis.
+        frames: Defines the layout of the input components.
         matrices: Number of input matrices.
         config: Sizes.
     """
 
-    def __init__(self, layout: OrbitalLayout, matrices: int, config: FirstStageConfig) -> None:
+    def __init__(
+        self, layout: OrbitalLayout, frames: FrameBuilder, matrices: int, config: FirstStageConfig
+    ) -> None:
         super().__init__()
         self.config, self.layout = config, layout
         species, c = len(layout.elements), config.channels
         m_max = max(2 * layout.l_max, config.l_max)
         self.pair_dims = tapered(config.pair_channels, m_max, odd=config.pair_channels // 4)
         hidden = tapered(config.hidden_channels, m_max, odd=config.hidden_channels // 4)
-        self.components = BlockComponents(layout)
-        block = self.components.dims
-        inputs = O2Dims(block.even * matrices, block.odd * matrices, tuple(p * matrices for p in block.pairs))
+        block = frames.components.dims
+        self.inputs = O2Dims(block.even * matrices, block.odd * matrices, tuple(p * matrices for p in block.pairs))
         self.radial = RadialBasis(config.radial, config.cutoff)
         self.embed_node = nn.Embedding(species, c)
-        self.embed_onsite = BlockEmbedding(layout, matrices, config.l_max, c)
+        self.embed_onsite = BlockEmbedding(frames.harmonics, matrices, c)
         self.embed_species = nn.Embedding(species**2, self.pair_dims.even)
         self.embed_distance = nn.Linear(config.radial, self.pair_dims.even)
         self.embed_scale = nn.Linear(config.radial, self.pair_dims.even)
-        self.embed_pair = O2Linear(inputs, self.pair_dims)
+        self.embed_pair = O2Linear(self.inputs, self.pair_dims)
         self.layers = nn.ModuleList(
             BondConvolution(config.l_max, c, self.pair_dims, hidden, config.radial, config.neighbours)
             for _ in range(config.layers)
@@ -95,11 +96,11 @@ class FirstStage(nn.Module):
         self.head = BlockHead(layout, self.pair_dims, config.neighbours)
         self.scalars = ScalarBlocks(layout, c)
 
-    def forward(self, graph: PairGraph, geometry: PairGeometry) -> StageOneOutput:
+    def forward(self, graph: PreparedGraph, geometry: PairGeometry) -> StageOneOutput:
         """Baseline Hamiltonian and features of a graph."""
         radial = self.radial(geometry.distance)
         cutoff = envelope(geometry.distance, self.config.cutoff)[:, None]
-        nodes = self.embed_onsite(graph.node_inputs)
+        nodes = self.embed_onsite(graph.node_components)
         nodes[:, 0] = nodes[:, 0] + self.embed_node(graph.species)
         pairs = self._embed_pairs(graph, geometry, radial)
         for layer in self.layers:
@@ -109,15 +110,8 @@ class FirstStage(nn.Module):
         blocks = Blocks(blocks.node + 0.5 * (isotropic + isotropic.transpose(1, 2)), blocks.edge)
         return StageOneOutput(nodes, pairs, blocks, radial, cutoff)
 
-    def _embed_pairs(self, graph: PairGraph, geometry: PairGeometry, radial: Tensor) -> O2Features:
-        with torch.no_grad():
-            turned = geometry.blocks_to_frame(graph.edge_inputs)
-            edges, matrices, n, _ = turned.shape
-            flat = self.components.split(turned.reshape(-1, n, n)).flat()
-            parts = [
-                O2Features.split(x, self.components.dims) for x in flat.reshape(edges, matrices, -1).unbind(dim=1)
-            ]
-        pairs = self.embed_pair(O2Features.cat(parts))
+    def _embed_pairs(self, graph: PreparedGraph, geometry: PairGeometry, radial: Tensor) -> O2Features:
+        pairs = self.embed_pair(O2Features.split(graph.edge_components, self.inputs))
         both = graph.species[geometry.source] * len(self.layout.elements) + graph.species[geometry.target]
         species = self.embed_species(both)
         pairs.even = pairs.even + species * self.embed_scale(radial) + self.embed_distance(radial)

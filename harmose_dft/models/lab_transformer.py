@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from ..graph import PairGraph
+from ..graph import PreparedGraph
 from ..nn.attention import SCORE_LIMIT
 from ..nn.convolution import node_dims
 from ..nn.geometry import PairGeometry, sum_over
@@ -114,7 +114,7 @@ class LabTransformer(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry) -> Blocks:
+    def forward(self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry) -> Blocks:
         """The correction, in units of the model's scales; exactly Hermitian."""
         atoms = torch.arange(len(graph.species), device=graph.species.device)
         source, target = torch.cat([atoms, geometry.source]), torch.cat([atoms, geometry.target])
@@ -136,7 +136,7 @@ class LabTransformer(nn.Module):
         baseline = torch.cat([stage1.blocks.node, stage1.blocks.edge]).detach().flatten(1)
         return torch.cat([flat[source], flat[target], torch.cat([own, handed]), baseline], dim=-1)
 
-    def _geometry(self, stage1: StageOneOutput, graph: PairGraph, atoms: int) -> tuple[Tensor, Tensor]:
+    def _geometry(self, stage1: StageOneOutput, graph: PreparedGraph, atoms: int) -> tuple[Tensor, Tensor]:
         from e3nn import o3
 
         degrees = list(range(self.config.l_max + 1))

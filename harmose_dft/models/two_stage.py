@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from ..basis import OrbitalBasis
-from ..graph import PairGraph
-from ..nn.geometry import PairGeometry
+from ..graph import PairGraph, PreparedGraph
+from ..nn.geometry import FrameBuilder
 from ..nn.heads import Blocks
 from ..nn.layout import OrbitalLayout
 from .circle_transformer import CircleTransformer, CircleTransformerConfig
@@ -56,7 +56,8 @@ class TwoStageModel(nn.Module):
         super().__init__()
         self.config = config
         self.layout = OrbitalLayout.of(basis)
-        self.first = FirstStage(self.layout, matrices, config.first)
+        self.frames = FrameBuilder(self.layout, config.first.l_max)
+        self.first = FirstStage(self.layout, self.frames, matrices, config.first)
         self.second = _second_stage(self.layout, config)
         z, n = len(self.layout.elements), self.layout.size
         self.register_buffer("orbital_mask", torch.from_numpy(self.layout.masks()).float())
@@ -73,18 +74,23 @@ class TwoStageModel(nn.Module):
         self.node_scale.copy_(node)
         self.edge_scale.copy_(edge)
 
-    def forward(self, graph: PairGraph) -> TwoStageOutput:
+    def prepare(self, graph: PairGraph) -> PreparedGraph:
+        """Bond frames and input components of a graph, which no weight enters."""
+        return self.frames.prepare(graph)
+
+    def forward(self, graph: PreparedGraph) -> TwoStageOutput:
         """Predict the blocks of a graph."""
-        geometry = PairGeometry.of(graph, self.config.first.l_max, self.layout)
+        geometry = self.frames(graph)
         stage1 = self.first(graph, geometry)
-        node, edge = self._scales(graph)
+        node, edge = self.scales(graph)
         baseline = Blocks(stage1.blocks.node * node, stage1.blocks.edge * edge)
         if self.second is None:
             return TwoStageOutput(baseline, baseline)
         correction = self.second(stage1, graph, geometry)
         return TwoStageOutput(baseline, baseline + Blocks(correction.node * node, correction.edge * edge))
 
-    def _scales(self, graph: PairGraph) -> tuple[Tensor, Tensor]:
+    def scales(self, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+        """Scale of every on-site (atom, n, n) and pair element (edge, n, n), zero where a species has no orbital."""
         source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
         mask = self.orbital_mask
         node = self.node_scale[graph.species] * mask[graph.species][:, :, None] * mask[graph.species][:, None]

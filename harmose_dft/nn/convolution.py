@@ -54,9 +54,8 @@ class BondConvolution(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.neighbours, self.pair = channels, neighbours, pair
-        nodes = node_dims(l_max, channels)
         self.norm = NodeNorm(l_max, channels)
-        self.enter = O2Linear(nodes + nodes + pair, hidden)
+        self.enter = O2Linear(node_dims(l_max, 2 * channels) + pair, hidden)
         self.products = O2Products(hidden)
         self.radial = nn.Linear(radial, hidden.even, bias=False)
         self.even_products = nn.Linear(self.products.size, hidden.even, bias=False)
@@ -65,7 +64,7 @@ class BondConvolution(nn.Module):
         self.gates = nn.Linear(hidden.even, hidden.odd + sum(hidden.pairs))
         self.splits = [hidden.odd, *hidden.pairs]
         self.leave_pair = O2Linear(hidden, pair, gain=0.5)
-        self.leave_node = O2Linear(hidden, nodes)
+        self.leave_node = O2Linear(hidden, node_dims(l_max, channels))
         self.update = NodeUpdate(l_max, channels)
 
     def forward(
@@ -80,9 +79,7 @@ class BondConvolution(nn.Module):
             radial: Radial functions, (edge, radial).
             cutoff: Cutoff factors, (edge, 1).
         """
-        normed = self.norm(nodes)
-        ends = [geometry.to_frame(normed, geometry.source), geometry.to_frame(normed, geometry.target)]
-        x = self.enter(O2Features.cat([*ends, pairs]))
+        x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
         even, odd = self.products(x.pairs)
         scalars = nn.functional.silu(x.even + self.even_products(even) + self.radial(radial))
         scalars = nn.functional.silu(self.mix(scalars))

@@ -32,7 +32,7 @@ def bond_rotations(vectors: Tensor) -> Tensor:
     return torch.stack([x, torch.linalg.cross(z, x), z], dim=1)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def coupling(l1: int, l2: int, l3: int, dtype: torch.dtype) -> Tensor:
     """Wigner 3j tensor of real spherical harmonics in our component order, (2 l1 + 1, 2 l2 + 1, 2 l3 + 1).
 

@@ -1,21 +1,22 @@
-"""Everything the layers need to know about the pairs of a graph, computed once for each forward pass."""
+"""Everything the layers need to know about the pairs of a graph."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..graph import PairGraph
+from ..graph import PairGraph, PreparedGraph
 from .frames import bond_rotations, wigner_matrices
 from .layout import OrbitalLayout
-from .o2 import O2Features
+from .node import BlockHarmonics
+from .o2 import BlockComponents, O2Features
 
 
 @dataclass
 class PairGeometry:
-    """Rotations into the bond frames, distances and cutoffs.
+    """Rotations into the bond frames and distances.
 
     Args:
         source: Atom i of each pair, (edge,).
@@ -23,6 +24,7 @@ class PairGeometry:
         distance: Bohr, (edge,).
         features: Rotation of node features into the bond frame, rows sorted by |m|, (edge, (L+1)^2, (L+1)^2).
         orbitals: Rotation of padded orbitals into the bond frame, (edge, n, n).
+        l_max: Highest l of node features.
     """
 
     source: Tensor
@@ -32,38 +34,21 @@ class PairGeometry:
     orbitals: Tensor
     l_max: int
 
-    @classmethod
-    def of(cls, graph: PairGraph, l_max: int, layout: OrbitalLayout) -> PairGeometry:
-        """Geometry of a graph for node features up to l_max and the orbitals of a layout."""
-        matrices = wigner_matrices(bond_rotations(graph.vectors), max(l_max, layout.l_max))
-        return cls(
-            source=graph.edges[0],
-            target=graph.edges[1],
-            distance=graph.vectors.norm(dim=-1),
-            features=_sorted_by_m(matrices[: l_max + 1]),
-            orbitals=_block_diagonal([matrices[l] for l in layout.slots]),
-            l_max=l_max,
-        )
-
-    def to_frame(self, nodes: Tensor, atoms: Tensor) -> O2Features:
-        """Node features of one end of each pair in the bond frame.
+    def to_frame(self, nodes: Tensor) -> O2Features:
+        """Node features of both ends of each pair in the bond frame, channels side by side.
 
         Args:
             nodes: (atom, (L+1)^2, channel).
-            atoms: ``source`` or ``target``.
         """
-        turned = self.features @ nodes.index_select(0, atoms)
-        edges, _, channels = turned.shape
-        size = self.l_max + 1
-        pairs, start = [], size
-        for m in range(1, size):
-            width = size - m
-            pairs.append(turned[:, start : start + 2 * width].reshape(edges, 2, width * channels))
-            start += 2 * width
-        return O2Features(turned[:, :size].reshape(edges, -1), turned.new_zeros(edges, 0), pairs)
+        ends = torch.cat([nodes.index_select(0, self.source), nodes.index_select(0, self.target)], dim=-1)
+        turned = self.features @ ends
+        edges, size, channels = len(turned), self.l_max + 1, turned.shape[-1]
+        even, *pairs = turned.split([size, *(2 * (size - m) for m in range(1, size))], dim=1)
+        shaped = [p.reshape(edges, 2, p.shape[1] // 2 * channels) for p in pairs]
+        return O2Features(even.reshape(edges, -1), turned.new_zeros(edges, 0), shaped)
 
     def to_lab(self, features: O2Features, channels: int) -> Tensor:
-        """Inverse of :meth:`to_frame`: (edge, (L+1)^2, channel) in the lab frame."""
+        """Features with (L + 1 - m) channels-fold pairs back in the lab frame, (edge, (L+1)^2, channel)."""
         edges, size = len(features.even), self.l_max + 1
         parts = [features.even.reshape(edges, size, channels)]
         parts += [features.pairs[m - 1].reshape(edges, 2 * (size - m), channels) for m in range(1, size)]
@@ -74,9 +59,91 @@ class PairGeometry:
         return self.orbitals.transpose(1, 2) @ blocks @ self.orbitals
 
     def blocks_to_frame(self, blocks: Tensor) -> Tensor:
-        """Blocks (edge, K, n, n) from the lab frame to the bond frame."""
-        turn = self.orbitals[:, None]
-        return turn @ blocks @ turn.transpose(2, 3)
+        """Blocks (edge, n, n) from the lab frame to the bond frame."""
+        return self.orbitals @ blocks @ self.orbitals.transpose(1, 2)
+
+
+class FrameBuilder(nn.Module):
+    """Works out bond frames and input components of graphs; holds index tables, no weights.
+
+    Args:
+        layout: Orbital slots.
+        l_max: Highest l of node features.
+    """
+
+    def __init__(self, layout: OrbitalLayout, l_max: int) -> None:
+        super().__init__()
+        self.l_max, self.width = l_max, layout.size
+        self.highest = max(l_max, layout.l_max)
+        self.components = BlockComponents(layout)
+        self.harmonics = BlockHarmonics(layout, l_max)
+        self.register_buffer("feature_index", _feature_index(l_max, self.highest), persistent=False)
+        self.register_buffer("orbital_index", _orbital_index(layout, self.highest), persistent=False)
+
+    @torch.no_grad()
+    def prepare(self, graph: PairGraph) -> PreparedGraph:
+        """Frames and input components of a graph."""
+        matrices = wigner_matrices(bond_rotations(graph.vectors), self.highest)
+        flat = torch.cat([m.flatten(1) for m in matrices], dim=1)
+        turn = self._gathered(flat, self.orbital_index).reshape(-1, 1, self.width, self.width)
+        turned = turn @ graph.edge_inputs @ turn.transpose(2, 3)
+        edges, count, n, _ = turned.shape
+        split = self.components.split(turned.reshape(edges * count, n, n)).flat().reshape(edges, count, -1)
+        parts = [O2Features.split(x, self.components.dims) for x in split.unbind(dim=1)]
+        return PreparedGraph(
+            species=graph.species,
+            structure=graph.structure,
+            edges=graph.edges,
+            reverse=graph.reverse,
+            vectors=graph.vectors,
+            wigner=flat,
+            node_components=self.harmonics(graph.node_inputs),
+            edge_components=O2Features.cat(parts).flat(),
+            node_target=graph.node_target,
+            edge_target=graph.edge_target,
+        )
+
+    def forward(self, graph: PreparedGraph) -> PairGeometry:
+        """Geometry of a prepared graph."""
+        side = (self.l_max + 1) ** 2
+        return PairGeometry(
+            source=graph.edges[0],
+            target=graph.edges[1],
+            distance=graph.vectors.norm(dim=-1),
+            features=self._gathered(graph.wigner, self.feature_index).reshape(-1, side, side),
+            orbitals=self._gathered(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width),
+            l_max=self.l_max,
+        )
+
+    @torch.no_grad()
+    def rotated(self, graph: PreparedGraph, rotation: Tensor) -> PreparedGraph:
+        """The graph of the rotated structures; O(2) components stay, everything else turns.
+
+        Args:
+            graph: Prepared graph.
+            rotation: Proper rotation matrix, (3, 3).
+        """
+        matrices = wigner_matrices(rotation[None], self.highest)
+        sizes = [m.shape[-1] for m in matrices]
+        parts = graph.wigner.split([s * s for s in sizes], dim=1)
+        turned = [
+            (p.reshape(-1, s, s) @ m[0].T).flatten(1) for p, s, m in zip(parts, sizes, matrices, strict=True)
+        ]
+        flat = torch.cat([m.flatten(1) for m in matrices], dim=1)
+        orbitals = self._gathered(flat, self.orbital_index).reshape(self.width, self.width)
+        node, edge = graph.node_target, graph.edge_target
+        return replace(
+            graph,
+            vectors=graph.vectors @ rotation.T,
+            wigner=torch.cat(turned, dim=1),
+            node_components=self.harmonics.rotated(graph.node_components, [m[0] for m in matrices]),
+            node_target=None if node is None else orbitals @ node @ orbitals.T,
+            edge_target=None if edge is None else orbitals @ edge @ orbitals.T,
+        )
+
+    def _gathered(self, flat: Tensor, index: Tensor) -> Tensor:
+        """Entries of Wigner matrices at the positions of a table; the last position stands for zero."""
+        return nn.functional.pad(flat, (0, 1)).index_select(1, index)
 
 
 def sum_over(values: Tensor, index: Tensor, size: int) -> Tensor:
@@ -84,25 +151,35 @@ def sum_over(values: Tensor, index: Tensor, size: int) -> Tensor:
     return values.new_zeros(size, *values.shape[1:]).index_add(0, index, values)
 
 
-def _sorted_by_m(matrices: list[Tensor]) -> Tensor:
+def _offsets(l_max: int) -> list[int]:
+    """Where each Wigner matrix starts in the flattened run, and the total length."""
+    starts = [0]
+    for l in range(l_max + 1):
+        starts.append(starts[-1] + (2 * l + 1) ** 2)
+    return starts
+
+
+def _feature_index(l_max: int, highest: int) -> Tensor:
     """Block-diagonal Wigner matrix with rows ordered m = 0; cosine, sine of m = 1; ...; columns ordered by l."""
-    size = len(matrices)
-    whole = matrices[0].new_zeros(len(matrices[0]), size**2, size**2)
+    starts, side = _offsets(highest), (l_max + 1) ** 2
+    table = torch.full((side, side), starts[-1])
     row = 0
-    for m in range(size):
+    for m in range(l_max + 1):
         for sign in (1, -1) if m else (1,):
-            for l in range(m, size):
-                whole[:, row, l * l : (l + 1) ** 2] = matrices[l][:, l + sign * m]
+            for l in range(m, l_max + 1):
+                begin = starts[l] + (l + sign * m) * (2 * l + 1)
+                table[row, l * l : (l + 1) ** 2] = torch.arange(begin, begin + 2 * l + 1)
                 row += 1
-    return whole
+    return table.flatten()
 
 
-def _block_diagonal(matrices: list[Tensor]) -> Tensor:
-    size = sum(m.shape[-1] for m in matrices)
-    whole = matrices[0].new_zeros(len(matrices[0]), size, size)
-    start = 0
-    for m in matrices:
-        end = start + m.shape[-1]
-        whole[:, start:end, start:end] = m
-        start = end
-    return whole
+def _orbital_index(layout: OrbitalLayout, highest: int) -> Tensor:
+    """Block-diagonal Wigner matrix over the orbital slots."""
+    starts = _offsets(highest)
+    table = torch.full((layout.size, layout.size), starts[-1])
+    begin = 0
+    for l in layout.slots:
+        end = begin + 2 * l + 1
+        table[begin:end, begin:end] = torch.arange(starts[l], starts[l + 1]).reshape(2 * l + 1, -1)
+        begin = end
+    return table.flatten()

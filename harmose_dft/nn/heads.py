@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..graph import PairGraph
+from ..graph import PreparedGraph
 from .geometry import PairGeometry, sum_over
 from .layout import OrbitalLayout
 from .o2 import BlockComponents, O2Dims, O2Features, O2Linear
@@ -50,7 +50,7 @@ class BlockHead(nn.Module):
         self.pair = O2Linear(pair, self.components.dims, gain=gain)
         self.share = O2Linear(pair, self.components.dims, gain=gain)
 
-    def forward(self, features: O2Features, graph: PairGraph, geometry: PairGeometry, cutoff: Tensor) -> Blocks:
+    def forward(self, features: O2Features, graph: PreparedGraph, geometry: PairGeometry, cutoff: Tensor) -> Blocks:
         """Blocks in units of the model's scales."""
         both = torch.cat([self.pair(features).flat(), self.share(features).flat()])
         frames = self.components.assemble(O2Features.split(both, self.components.dims))

@@ -16,15 +16,19 @@ class NodeLinear(nn.Module):
 
     def __init__(self, l_max: int, inputs: int, outputs: int, *, gain: float = 1.0) -> None:
         super().__init__()
-        self.l_max = l_max
         self.weight = nn.Parameter(torch.randn(l_max + 1, inputs, outputs) * gain / math.sqrt(inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("degree", _degrees(l_max), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(atom, (L+1)^2, inputs) -> (atom, (L+1)^2, outputs)."""
-        parts = [x[:, l * l : (l + 1) ** 2] @ self.weight[l] for l in range(self.l_max + 1)]
-        parts[0] = parts[0] + self.bias
-        return torch.cat(parts, dim=1)
+        mixed = torch.bmm(x.transpose(0, 1), self.weight[self.degree])
+        return torch.cat([mixed[:1] + self.bias, mixed[1:]]).transpose(0, 1)
+
+
+def _degrees(l_max: int) -> Tensor:
+    """l of each component, ((L+1)^2,)."""
+    return torch.cat([torch.full((2 * l + 1,), l) for l in range(l_max + 1)])
 
 
 class NodeNorm(nn.Module):
@@ -37,7 +41,7 @@ class NodeNorm(nn.Module):
         super().__init__()
         self.floor = floor
         self.scale = nn.Parameter(torch.ones(l_max + 1, channels))
-        degree = torch.cat([torch.full((2 * l + 1,), l) for l in range(l_max + 1)])
+        degree = _degrees(l_max)
         self.register_buffer("degree", degree, persistent=False)
         average = nn.functional.one_hot(degree).T.float()
         self.register_buffer("average", average / average.sum(1, keepdim=True), persistent=False)
@@ -57,9 +61,7 @@ class NodeUpdate(nn.Module):
         self.mix = NodeLinear(l_max, 2 * channels, channels)
         self.scalars = nn.Linear(channels, channels)
         self.gates = nn.Linear(channels, (l_max + 1) * channels)
-        self.register_buffer(
-            "degree", torch.cat([torch.full((2 * l + 1,), l) for l in range(l_max + 1)]), persistent=False
-        )
+        self.register_buffer("degree", _degrees(l_max), persistent=False)
 
     def forward(self, x: Tensor, received: Tensor) -> Tensor:
         """Both (atom, (L+1)^2, channel)."""
@@ -69,41 +71,74 @@ class NodeUpdate(nn.Module):
         return x + mixed * gates[:, self.degree]
 
 
-class BlockEmbedding(nn.Module):
-    """Node features from on-site blocks: shells (l1, l2) couple to l = |l1 - l2|..l1 + l2 of natural parity.
+class BlockHarmonics(nn.Module):
+    """Spherical-tensor components of on-site blocks: shells (l1, l2) couple to l = |l1 - l2|..l1 + l2, natural parity.
+
+    Components are laid out by l, then m, then matrix and path.
 
     Args:
         layout: Orbital slots of the blocks.
-        matrices: Number K of matrices.
         l_max: Highest l kept.
+    """
+
+    def __init__(self, layout: OrbitalLayout, l_max: int) -> None:
+        super().__init__()
+        starts = [0]
+        for l in layout.slots:
+            starts.append(starts[-1] + 2 * l + 1)
+        self.l_max, self.paths = l_max, [len(_paths(layout, l)) for l in range(l_max + 1)]
+        for l in range(l_max + 1):
+            table = torch.zeros(layout.size, layout.size, 2 * l + 1, self.paths[l])
+            for k, (a, b) in enumerate(_paths(layout, l)):
+                w = coupling(layout.slots[a], layout.slots[b], l, torch.float32) * math.sqrt(2 * l + 1)
+                table[starts[a] : starts[a + 1], starts[b] : starts[b + 1], :, k] = w
+            self.register_buffer(f"table{l}", table.reshape(layout.size**2, -1), persistent=False)
+
+    def forward(self, blocks: Tensor) -> Tensor:
+        """(atom, K, n, n) -> (atom, sum_l (2 l + 1) K paths_l)."""
+        atoms, matrices = blocks.shape[:2]
+        out = []
+        for l, paths in enumerate(self.paths):
+            parts = blocks.flatten(2) @ getattr(self, f"table{l}")
+            out.append(parts.reshape(atoms, matrices, 2 * l + 1, paths).transpose(1, 2).flatten(1))
+        return torch.cat(out, dim=1)
+
+    def split(self, components: Tensor) -> list[Tensor]:
+        """For each l: (atom, 2 l + 1, K paths_l)."""
+        per_matrix = sum((2 * l + 1) * p for l, p in enumerate(self.paths))
+        matrices = components.shape[1] // per_matrix
+        sizes = [(2 * l + 1) * p * matrices for l, p in enumerate(self.paths)]
+        return [
+            c.reshape(len(c), 2 * l + 1, -1) for l, c in enumerate(components.split(sizes, dim=1))
+        ]
+
+    def rotated(self, components: Tensor, wigner: list[Tensor]) -> Tensor:
+        """Components of rotated blocks; Wigner matrices (2 l + 1, 2 l + 1) for each l."""
+        return torch.cat(
+            [(w @ c).flatten(1) for w, c in zip(wigner, self.split(components), strict=False)], dim=1
+        )
+
+
+class BlockEmbedding(nn.Module):
+    """Node features from the spherical-tensor components of on-site blocks.
+
+    Args:
+        harmonics: How the components are laid out.
+        matrices: Number of matrices.
         channels: Channels out.
     """
 
-    def __init__(self, layout: OrbitalLayout, matrices: int, l_max: int, channels: int) -> None:
+    def __init__(self, harmonics: BlockHarmonics, matrices: int, channels: int) -> None:
         super().__init__()
-        self.l_max, self.layout = l_max, layout
-        counts = [len(_paths(layout, l)) * matrices for l in range(l_max + 1)]
+        self.split = harmonics.split
+        counts = [p * matrices for p in harmonics.paths]
         self.weights = nn.ParameterList(
             [nn.Parameter(torch.randn(c, channels) / math.sqrt(max(c, 1))) for c in counts]
         )
 
-    def forward(self, blocks: Tensor) -> Tensor:
-        """(atom, K, n, n) -> (atom, (L+1)^2, channel)."""
-        starts = [0]
-        for l in self.layout.slots:
-            starts.append(starts[-1] + 2 * l + 1)
-        out = []
-        for l, weight in enumerate(self.weights):
-            parts = []
-            for a, b in _paths(self.layout, l):
-                w = coupling(self.layout.slots[a], self.layout.slots[b], l, blocks.dtype).to(blocks.device)
-                piece = blocks[:, :, starts[a] : starts[a + 1], starts[b] : starts[b + 1]]
-                parts.append(torch.einsum("nkab,abm->nmk", piece, w) * math.sqrt(2 * l + 1))
-            if parts:
-                out.append(torch.cat(parts, dim=-1) @ weight)
-            else:
-                out.append(blocks.new_zeros(len(blocks), 2 * l + 1, weight.shape[1]))
-        return torch.cat(out, dim=1)
+    def forward(self, components: Tensor) -> Tensor:
+        """(atom, size) -> (atom, (L+1)^2, channel)."""
+        return torch.cat([c @ w for c, w in zip(self.split(components), self.weights, strict=True)], dim=1)
 
 
 def _paths(layout: OrbitalLayout, l: int) -> list[tuple[int, int]]:

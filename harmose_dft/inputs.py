@@ -1,0 +1,277 @@
+"""From matrices to graphs: padded blocks, input matrices, and the scales that bring them to order one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+from .basis import OrbitalBasis
+from .errors import DataError, SolverError
+from .graph import PairGraph
+from .matrix import BlockMatrix
+from .nn.layout import OrbitalLayout
+from .structure import Structure
+
+InputName = Literal["overlap", "baseline", "density"]
+"""Matrices a model may take as features: S, H0, and the Loewdin density matrix of H0's occupied orbitals."""
+
+FLOOR = 1e-6
+"""Smallest scale; shell pairs that never occur keep scale one."""
+
+
+def lowdin_density(baseline: NDArray[np.float64], overlap: NDArray[np.float64], n_electrons: int) -> NDArray[np.float64]:
+    """Density matrix of the orbitals of H0 in the symmetrically orthogonalised basis, 2 sum_occ c c^T.
+
+    Block-diagonal rotations commute with symmetric orthogonalisation, so it is as covariant as H0.
+
+    Args:
+        baseline: H0, (ao, ao), Hartree.
+        overlap: S, (ao, ao).
+        n_electrons: Electrons to fill in, two per orbital.
+
+    Raises:
+        SolverError: S is not positive definite.
+    """
+    values, vectors = eigh(overlap)
+    if values[0] <= 0:
+        raise SolverError(
+            f"The overlap matrix is not positive definite (smallest eigenvalue {values[0]:.1e}): are atoms too close?"
+        )
+    half = (vectors / np.sqrt(values)) @ vectors.T
+    occupied = eigh(half @ baseline @ half)[1][:, : n_electrons // 2]
+    return np.asarray(2.0 * occupied @ occupied.T)
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedMatrix:
+    """Blocks of one or more matrices on common pairs, padded to the orbital slots, float64.
+
+    Args:
+        node: On-site blocks, (atom, K, n, n).
+        edge: Pair blocks, (edge, K, n, n).
+    """
+
+    node: NDArray[np.float64]
+    edge: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PairList:
+    """Directed pairs of a structure without self-pairs.
+
+    Args:
+        pairs: (edge, 2).
+        shifts: (edge, 3).
+        reverse: Position of (j, i, -shift), (edge,).
+    """
+
+    pairs: NDArray[np.int64]
+    shifts: NDArray[np.int64]
+    reverse: NDArray[np.int64]
+
+    @classmethod
+    def within(cls, structure: Structure, matrix: BlockMatrix, cutoff: float) -> PairList:
+        """Pairs that a matrix stores, up to a distance in Bohr, in both directions."""
+        own = (matrix.pairs[:, 0] == matrix.pairs[:, 1]) & (matrix.shifts == 0).all(axis=1)
+        near = np.linalg.norm(_vectors(structure, matrix.pairs, matrix.shifts), axis=1) < cutoff
+        chosen = ~own & near
+        pairs, shifts = matrix.pairs[chosen], matrix.shifts[chosen]
+        reverse = matrix.find(pairs[:, ::-1], -shifts)
+        if (reverse < 0).any():
+            raise DataError("A matrix stores a pair of atoms in one direction only; both are needed.")
+        position = np.cumsum(chosen) - 1
+        return cls(pairs, shifts, position[reverse])
+
+
+def _vectors(structure: Structure, pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.float64]:
+    vectors = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]]
+    return vectors if structure.cell is None else vectors + shifts @ structure.cell
+
+
+def padded(
+    matrices: Sequence[BlockMatrix], pairs: PairList, species: NDArray[np.int64], layout: OrbitalLayout
+) -> PaddedMatrix:
+    """Blocks of matrices on the atoms and on a pair list; pairs that a matrix does not store are zero."""
+    atoms, n = len(species), layout.size
+    own = np.repeat(np.arange(atoms)[:, None], 2, axis=1)
+    wanted = np.concatenate([own, pairs.pairs])
+    shifts = np.concatenate([np.zeros((atoms, 3), dtype=np.int64), pairs.shifts])
+    out = np.zeros((len(wanted), len(matrices), n, n))
+    kinds = species[wanted[:, 0]] * len(layout.elements) + species[wanted[:, 1]]
+    for k, matrix in enumerate(matrices):
+        stored = matrix.find(wanted, shifts)
+        start = np.where(stored >= 0, matrix.pointers[stored], -1)
+        for kind in np.unique(kinds):
+            rows, columns = (layout.orbital_index[s] for s in divmod(int(kind), len(layout.elements)))
+            chosen = np.flatnonzero((kinds == kind) & (start >= 0))
+            size = len(rows) * len(columns)
+            values = matrix.values[start[chosen][:, None] + np.arange(size)]
+            out[chosen[:, None, None], k, rows[:, None], columns] = values.reshape(-1, len(rows), len(columns))
+    return PaddedMatrix(out[:atoms], out[atoms:])
+
+
+def unpadded(
+    node: NDArray[np.float64],
+    edge: NDArray[np.float64],
+    pairs: PairList,
+    numbers: NDArray[np.int64],
+    basis: OrbitalBasis,
+    layout: OrbitalLayout,
+) -> BlockMatrix:
+    """The matrix whose padded on-site blocks (atom, n, n) and pair blocks (edge, n, n) are given."""
+    species = layout.species(numbers)
+    atoms = len(species)
+    own = np.repeat(np.arange(atoms)[:, None], 2, axis=1)
+    all_pairs = np.concatenate([own, pairs.pairs])
+    shifts = np.concatenate([np.zeros((atoms, 3), dtype=np.int64), pairs.shifts])
+    blocks = np.concatenate([node, edge])
+    orbitals = basis.orbitals_per_atom(numbers)
+    starts = np.concatenate([[0], np.cumsum(orbitals[all_pairs[:, 0]] * orbitals[all_pairs[:, 1]])])
+    values = np.empty(starts[-1])
+    kinds = species[all_pairs[:, 0]] * len(layout.elements) + species[all_pairs[:, 1]]
+    for kind in np.unique(kinds):
+        rows, columns = (layout.orbital_index[s] for s in divmod(int(kind), len(layout.elements)))
+        chosen = np.flatnonzero(kinds == kind)
+        size = len(rows) * len(columns)
+        picked = blocks[chosen[:, None, None], rows[:, None], columns].reshape(len(chosen), size)
+        values[starts[chosen][:, None] + np.arange(size)] = picked
+    return BlockMatrix(orbitals, all_pairs, shifts, values)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalizer:
+    """Means and scales of a training set, constant within shell pairs, hence covariant.
+
+    Inputs are shifted by the isotropic mean of on-site blocks of each element and divided by scales; targets are shifted
+    by their on-site mean. Everything is done in float64; the result is cast once.
+
+    Args:
+        input_mean: (species, K, n, n).
+        input_node_scale: (species, K, n, n).
+        input_edge_scale: (species, species, K, n, n).
+        target_mean: (species, n, n), Hartree.
+        target_node_scale: (species, n, n), Hartree.
+        target_edge_scale: (species, species, n, n), Hartree.
+    """
+
+    input_mean: NDArray[np.float64]
+    input_node_scale: NDArray[np.float64]
+    input_edge_scale: NDArray[np.float64]
+    target_mean: NDArray[np.float64]
+    target_node_scale: NDArray[np.float64]
+    target_edge_scale: NDArray[np.float64]
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """All arrays by name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]]) -> Normalizer:
+        """Inverse of :meth:`arrays`."""
+        return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in cls.__dataclass_fields__})
+
+    def inputs(self, matrices: PaddedMatrix, species: NDArray[np.int64], pairs: PairList) -> PaddedMatrix:
+        """Input blocks at order one."""
+        i, j = species[pairs.pairs[:, 0]], species[pairs.pairs[:, 1]]
+        return PaddedMatrix(
+            (matrices.node - self.input_mean[species]) / self.input_node_scale[species],
+            matrices.edge / self.input_edge_scale[i, j],
+        )
+
+
+class NormalizerFit:
+    """Collects the statistics of a training set in one pass.
+
+    Args:
+        layout: Orbital slots.
+        matrices: Number of input matrices.
+    """
+
+    def __init__(self, layout: OrbitalLayout, matrices: int) -> None:
+        self.layout = layout
+        z, n = len(layout.elements), layout.size
+        self._node_count, self._edge_count = np.zeros(z), np.zeros((z, z))
+        self._node_sum = np.zeros((z, matrices + 1, n, n))
+        self._node_square = np.zeros((z, matrices + 1, n, n))
+        self._edge_square = np.zeros((z, z, matrices + 1, n, n))
+
+    def add(self, species: NDArray[np.int64], pairs: PairList, matrices: PaddedMatrix) -> None:
+        """Add one structure; the last of the matrices is the target."""
+        i, j = species[pairs.pairs[:, 0]], species[pairs.pairs[:, 1]]
+        np.add.at(self._node_count, species, 1)
+        np.add.at(self._edge_count, (i, j), 1)
+        np.add.at(self._node_sum, species, matrices.node)
+        np.add.at(self._node_square, species, matrices.node**2)
+        np.add.at(self._edge_square, (i, j), matrices.edge**2)
+
+    def result(self) -> Normalizer:
+        """The normalizer.
+
+        Raises:
+            DataError: Nothing was added.
+        """
+        if not self._node_count.any():
+            raise DataError("The training set is empty.")
+        nodes = np.maximum(self._node_count, 1)[:, None, None, None]
+        mean = self._isotropic(self._node_sum / nodes)
+        variance = self._per_shell_pair(self._node_square / nodes) - self._per_shell_pair(mean**2)
+        node = _root(variance)
+        edge = _root(self._per_shell_pair(self._edge_square / np.maximum(self._edge_count, 1)[..., None, None, None]))
+        return Normalizer(
+            mean[:, :-1], node[:, :-1], edge[:, :, :-1], mean[:, -1], node[:, -1], edge[:, :, -1]
+        )
+
+    def _per_shell_pair(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average over the components of each pair of slots, spread over them again."""
+        slot = np.eye(len(self.layout.slots))[self.layout.slot_of_component()]
+        spread = slot / slot.sum(axis=0)
+        return np.asarray(slot @ (spread.T @ blocks @ spread) @ slot.T)
+
+    def _isotropic(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The part proportional to delta_mm' of pairs of slots of equal l."""
+        slots = self.layout.slots
+        starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in slots])])
+        out = np.zeros_like(blocks)
+        for a, la in enumerate(slots):
+            for b, lb in enumerate(slots):
+                if la != lb:
+                    continue
+                rows, columns = starts[a] + np.arange(2 * la + 1), starts[b] + np.arange(2 * lb + 1)
+                out[..., rows, columns] = blocks[..., rows, columns].mean(axis=-1, keepdims=True)
+        return out
+
+
+def _root(variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    root = np.sqrt(np.maximum(variance, 0.0))
+    return np.where(root > FLOOR, root, 1.0)
+
+
+def pair_graph(
+    structure: Structure,
+    pairs: PairList,
+    inputs: PaddedMatrix,
+    species: NDArray[np.int64],
+    target: PaddedMatrix | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> PairGraph:
+    """The graph of a structure: the one place where float64 becomes the network's precision."""
+    def cast(array: NDArray[np.float64]) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+
+    return PairGraph(
+        species=torch.from_numpy(species),
+        structure=torch.zeros(len(species), dtype=torch.int64),
+        edges=torch.from_numpy(np.ascontiguousarray(pairs.pairs.T)),
+        reverse=torch.from_numpy(pairs.reverse),
+        vectors=cast(_vectors(structure, pairs.pairs, pairs.shifts)),
+        node_inputs=cast(inputs.node),
+        edge_inputs=cast(inputs.edge),
+        node_target=None if target is None else cast(target.node[:, 0]),
+        edge_target=None if target is None else cast(target.edge[:, 0]),
+    )

@@ -1,0 +1,1 @@
+"""Training: samples, losses, the loop, its checkpoints."""

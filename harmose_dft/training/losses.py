@@ -1,0 +1,69 @@
+"""Losses: matrix elements, and the error seen by the reference orbitals."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from ..graph import PreparedGraph
+from ..nn.heads import Blocks
+from .samples import Batch, OrbitalTargets
+
+
+class LossConfig(BaseModel):
+    """Weights of the terms, each a mean absolute error in Hartree."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    elements: float = Field(1.0, ge=0, description="all matrix elements")
+    orbital_energies: float = Field(0.1, ge=0, description="<i|dH|i> of occupied orbitals and the LUMO (first-order energies)")
+    occupied: float = Field(0.1, ge=0, description="<i|dH|j>, both occupied")
+    mixing: float = Field(0.1, ge=0, description="<i|dH|a>, occupied and virtual: what rotates the occupied space")
+    stage1: float = Field(0.2, ge=0, description="weight of stage 1's own baseline Hamiltonian in joint training")
+
+
+def element_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
+    """Mean absolute error of all matrix elements of a batch, Hartree (mae_all)."""
+    graph = batch.graph
+    node = ((predicted.node - graph.node_target) * mask.node).abs().sum()
+    edge = ((predicted.edge - graph.edge_target) * mask.edge).abs().sum()
+    return (node + edge) / batch.n_elements
+
+
+def orbital_errors(predicted: Blocks, graph: PreparedGraph, orbitals: OrbitalTargets) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean absolute errors of (energies, occupied-occupied, occupied-virtual) elements in the reference orbitals.
+
+    To first order the error of an orbital energy is <i|dH|i>, and the error of the occupied space comes from <i|dH|a>.
+    """
+    dense = dense_error(predicted, graph, orbitals.coefficients.shape[1])
+    c = orbitals.coefficients
+    columns = torch.arange(c.shape[2], device=c.device)[None]
+    occupied = columns < orbitals.occupied[:, None]
+    virtual = ~occupied & (columns < orbitals.kept[:, None])
+    most = int(orbitals.occupied.max())
+    projected = (c[:, :, :most].transpose(1, 2) @ (dense @ c)).abs()
+    rows = occupied[:, :most, None]
+    oo = (projected * (rows & occupied[:, None])).sum() / (orbitals.occupied**2).sum()
+    ov = (projected * (rows & virtual[:, None])).sum() / (orbitals.occupied * (orbitals.kept - orbitals.occupied)).sum()
+    frontier = (columns <= orbitals.occupied[:, None]) & (columns < orbitals.kept[:, None])
+    up_to_lumo = min(most + 1, c.shape[2])
+    diagonal = torch.einsum("bpi,bpi->bi", c[:, :, :up_to_lumo], dense @ c[:, :, :up_to_lumo]).abs()
+    chosen = frontier[:, :up_to_lumo]
+    return (diagonal * chosen).sum() / chosen.sum(), oo, ov
+
+
+def dense_error(predicted: Blocks, graph: PreparedGraph, rows: int) -> Tensor:
+    """Prediction minus target as dense padded matrices, (structure, atom * n, atom * n)."""
+    n = predicted.node.shape[-1]
+    structures, atoms = graph.n_structures, rows // n
+    first = torch.searchsorted(graph.structure, torch.arange(structures, device=graph.structure.device))
+    place = torch.arange(len(graph.structure), device=graph.structure.device) - first[graph.structure]
+    source, target = graph.edges[0], graph.edges[1]
+    flat = torch.cat([
+        (graph.structure * atoms + place) * atoms + place,
+        (graph.structure[source] * atoms + place[source]) * atoms + place[target],
+    ])
+    errors = torch.cat([predicted.node - graph.node_target, predicted.edge - graph.edge_target])
+    blocks = errors.new_zeros(structures * atoms * atoms, n, n).index_copy(0, flat, errors)
+    return blocks.reshape(structures, atoms, atoms, n, n).transpose(2, 3).reshape(structures, rows, rows)

@@ -1,0 +1,98 @@
+"""What the training loop consumes: graphs with targets, and reference orbitals for losses in their basis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..graph import PreparedGraph, batch_graphs
+
+
+@dataclass(frozen=True)
+class OrbitalTargets:
+    """Reference orbitals of one structure or of a batch, padded to the orbital slots.
+
+    Args:
+        coefficients: Lowest orbitals, occupied ones first, (structure, atom * n, mo); zero where padded.
+        occupied: Number of occupied orbitals, (structure,).
+        kept: Number of orbitals that are not padding, (structure,).
+    """
+
+    coefficients: Tensor
+    occupied: Tensor
+    kept: Tensor
+
+    def to(self, device: torch.device | str) -> OrbitalTargets:
+        """The same on another device."""
+        return OrbitalTargets(self.coefficients.to(device), self.occupied.to(device), self.kept.to(device))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training structure.
+
+    Args:
+        graph: With targets.
+        n_elements: Number of matrix elements that the blocks stand for.
+        orbitals: Reference orbitals, where losses in their basis are wanted.
+    """
+
+    graph: PreparedGraph
+    n_elements: int
+    orbitals: OrbitalTargets | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several samples side by side."""
+
+    graph: PreparedGraph
+    n_elements: int
+    orbitals: OrbitalTargets | None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on another device."""
+        orbitals = None if self.orbitals is None else self.orbitals.to(device)
+        return replace(self, graph=self.graph.to(device), orbitals=orbitals)
+
+
+def orbital_targets(
+    coefficients: NDArray[np.float64], n_occupied: int, slots: NDArray[np.int64], width: int, atoms: int
+) -> OrbitalTargets:
+    """Reference orbitals spread over the padded slots.
+
+    Args:
+        coefficients: (ao, mo), ascending in energy.
+        n_occupied: Number of occupied orbitals.
+        slots: Position of each orbital among the padded slots of the whole structure, (ao,).
+        width: Width n of padded blocks.
+        atoms: Number of atoms.
+    """
+    kept = min(coefficients.shape[1], 2 * n_occupied + 4)
+    spread = np.zeros((atoms * width, kept), dtype=np.float32)
+    spread[slots] = coefficients[:, :kept]
+    return OrbitalTargets(
+        torch.from_numpy(spread)[None], torch.tensor([n_occupied], dtype=torch.int64), torch.tensor([kept])
+    )
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """A batch of samples; orbitals are padded to the largest."""
+    graph = batch_graphs([s.graph for s in samples])
+    orbitals = [s.orbitals for s in samples if s.orbitals is not None]
+    joined = None
+    if len(orbitals) == len(samples):
+        rows = max(o.coefficients.shape[1] for o in orbitals)
+        columns = max(o.coefficients.shape[2] for o in orbitals)
+        whole = torch.zeros(len(orbitals), rows, columns)
+        for k, o in enumerate(orbitals):
+            whole[k, : o.coefficients.shape[1], : o.coefficients.shape[2]] = o.coefficients[0]
+        joined = OrbitalTargets(
+            whole, torch.cat([o.occupied for o in orbitals]), torch.cat([o.kept for o in orbitals])
+        )
+    return Batch(graph, sum(s.n_elements for s in samples), joined)
