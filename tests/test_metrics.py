@@ -277,6 +277,25 @@ def test_scf_ratio_counts_builds_and_time() -> None:
         mean_scf_ratio([])
 
 
+def test_reference_path_needs_no_network() -> None:
+    """Adapter -> solver -> metrics: LDA and PBE of water by PySCF, one judged by the other.
+
+    The solver finds the energies PySCF found, and the two functionals' HOMOs differ as PySCF says.
+    """
+    from harmose_dft.adapters.pyscf import reference
+
+    pbe, lda = (reference(structure_of(), xc, "def2-svp", grid_level=0) for xc in ("pbe", "lda,vwn"))
+    collect = MetricAccumulator(pbe.basis)
+    collect.add(pbe, lda.hamiltonian, pbe.hamiltonian)
+    result = collect.result()
+    levels = [record.eigenvalues[0].energies[0, 0] for record in (pbe, lda)]
+    assert result.model.eps_mae == pytest.approx(np.abs(levels[1] - levels[0])[:5].mean(), abs=1e-9)
+    assert result.model.homo_mae == pytest.approx(abs(levels[1][4] - levels[0][4]), abs=1e-9)
+    assert result.stage1 is not None
+    assert result.stage1.eps_mae == 0.0
+    assert 0.99 < result.model.psi_subspace < 1.0  # type: ignore[operator]
+
+
 def test_inconsistent_samples_are_refused(water: Record) -> None:
     collect = MetricAccumulator(water.basis, spectral=False)
     with pytest.raises(DataError, match="nothing to evaluate"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_molecules import hartree_fock, mole, structure_of
@@ -60,10 +61,13 @@ def test_water_has_the_orbitals_pyscf_finds() -> None:
     assert smallest_overlap_eigenvalue(overlap) == pytest.approx(np.linalg.eigvalsh(overlap.to_dense())[0])
 
 
-def test_batch_equals_singles_whatever_the_sizes() -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batch_equals_singles_whatever_the_sizes(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
     problems = [(*random_pair(n, n), 2 * (n // 2)) for n in (7, 12, 7, 3, 12)]
     problems += [(*random_pair(7, 50, hermitian=True), 4)]
-    for single, batched in zip((solve(*p) for p in problems), solve_batch(problems), strict=True):
+    for single, batched in zip((solve(*p) for p in problems), solve_batch(problems, device=device), strict=True):
         np.testing.assert_allclose(batched.energies, single.energies, atol=1e-11)
         np.testing.assert_array_equal(batched.occupations, single.occupations)
         np.testing.assert_allclose(batched.density_matrix(), single.density_matrix(), atol=1e-10)
