@@ -100,10 +100,12 @@ class Structure:
         """Shortest interatomic distance (Bohr) within the cell as given, with the two atoms; inf for one atom."""
         if len(self) < 2:
             return float("inf"), 0, 0
-        delta = np.linalg.norm(self.positions[:, None] - self.positions[None], axis=-1)
-        delta[np.diag_indices(len(self))] = np.inf
-        i, j = np.unravel_index(int(delta.argmin()), delta.shape)
-        return float(delta[i, j]), int(min(i, j)), int(max(i, j))
+        from scipy.spatial import cKDTree
+
+        distance, nearest = cKDTree(self.positions).query(self.positions, k=2)
+        i = int(distance[:, 1].argmin())
+        j = int(nearest[i, 1] if nearest[i, 1] != i else nearest[i, 0])
+        return float(distance[i, 1]), min(i, j), max(i, j)
 
     def rotated(self, rotation: ArrayLike) -> Structure:
         """The structure with every position (and lattice vector) multiplied by an orthogonal matrix (3, 3)."""
