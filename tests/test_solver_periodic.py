@@ -177,8 +177,30 @@ def test_indirect_gap_is_smaller_than_the_direct_one() -> None:
     energies = np.array([[-1.0, 2.0], [-0.5, 3.0]])
     spectrum = Spectrum(energies, np.tile(np.eye(2), (2, 1, 1)), np.array([[2.0, 0], [2, 0]]), np.full(2, 0.5))
     assert band_gap(spectrum) == (2.5, 3.0)
-    metal = Spectrum(energies, spectrum.coefficients, np.array([[2.0, 2], [0, 0]]), np.full(2, 0.5))
+    metal = Spectrum(np.array([[-1.0, 2.0], [2.5, 3.0]]), spectrum.coefficients, spectrum.occupations, spectrum.weights)
     assert band_gap(metal) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("smearing", list(Smearing)[1:])
+def test_graphene_has_no_gap_and_a_staggered_one_keeps_it_under_smearing(smearing: Smearing) -> None:
+    """On-site energies +-d open a gap of 2 d / (1 +- ...) at K; without overlap exactly 2 d. The width is 2 d."""
+    k, w = monkhorst_pack((6, 6, 1))
+    h, s = graphene()
+    spectrum = solve_kpoints(h, s, k, 2, weights=w, smearing=smearing, width=0.01)
+    assert band_gap(spectrum)[0] == pytest.approx(0.0, abs=1e-12)
+    unit = s.with_values(np.where(s.values == 1.0, 1.0, 0.0))
+    staggered = h + BlockMatrix.from_dense(np.diag([0.005, -0.005]), [1, 1])
+    spectrum = solve_kpoints(staggered, unit, k, 2, weights=w, smearing=smearing, width=0.01)
+    assert band_gap(spectrum) == pytest.approx((0.01, 0.01))
+
+
+def test_gap_needs_k_points_and_an_empty_band() -> None:
+    with pytest.raises(SolverError, match=r"use Spectrum\.gap"):
+        band_gap(solve(np.diag([0.0, 1.0]), np.eye(2), 2))
+    with pytest.raises(SolverError, match="All bands are full"):
+        band_gap(solve_kpoints(*chain(), [[0.0, 0, 0]], 2.0))
+    half_filled = solve_kpoints(*chain(), monkhorst_pack((8, 1, 1), time_reversal=False)[0], 1.0)
+    assert band_gap(half_filled) == (0.0, 0.0)
 
 
 def test_partly_filled_degenerate_level_is_shared() -> None:

@@ -18,6 +18,12 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Hamiltonians = BlockMatrix | Sequence[BlockMatrix]
 
+CLOSED_SHELL = 1.5
+"""Occupations beyond this are those of orbitals that hold two electrons."""
+
+WHOLE_BAND = 1e-3
+"""Electrons per spin direction that fill bands to within this fraction fill them completely."""
+
 
 def solve_kpoints(
     hamiltonian: Hamiltonians,
@@ -119,17 +125,30 @@ def density_blocks(spectrum: Spectrum, like: BlockMatrix) -> tuple[BlockMatrix, 
 
 
 def band_gap(spectrum: Spectrum) -> tuple[float, float]:
-    """Indirect (fundamental) and direct gap in Hartree; zero for a metal.
+    """Indirect (fundamental) and direct gap in Hartree between the full and the empty bands; zero for a metal.
 
-    A level counts as occupied where it is at least half full, so that smearing does not close a gap.
+    The bands of a spin direction are counted by its electrons, so that smearing does not close a gap; where these do
+    not fill whole bands the crystal is a metal.
+
+    Raises:
+        SolverError: The spectrum has no k-points, or no empty bands.
     """
-    half = 0.5 * spectrum.occupations.max(initial=OCCUPIED)
-    occupied = spectrum.occupations >= half
-    top = np.where(occupied, spectrum.energies, -np.inf)
-    bottom = np.where(occupied, np.inf, spectrum.energies)
+    if spectrum.weights is None:
+        raise SolverError("This spectrum has no k-points; use Spectrum.gap for a molecule.")
+    energies = spectrum.energies.reshape(-1, *spectrum.energies.shape[-2:])
+    occupations = spectrum.occupations.reshape(energies.shape)
+    per_orbital = 2 if len(energies) == 1 and occupations.max() > CLOSED_SHELL else 1
+    filled = np.einsum("skn,k->s", occupations, spectrum.weights) / per_orbital
+    bands_filled = np.round(filled).astype(np.int64)
+    if (np.abs(filled - bands_filled) > WHOLE_BAND).any():
+        return 0.0, 0.0
+    if (bands_filled >= energies.shape[-1]).any():
+        raise SolverError("All bands are full: this basis has no empty state to measure a gap to.")
+    padded = np.concatenate([np.full((*energies.shape[:2], 1), -np.inf), energies], axis=-1)
+    top = np.stack([e[:, n] for e, n in zip(padded, bands_filled, strict=True)])
+    bottom = np.stack([e[:, n + 1] for e, n in zip(padded, bands_filled, strict=True)])
     indirect = float(bottom.min() - top.max())
-    direct = float((bottom.min(axis=-1) - top.max(axis=-1)).min())
-    return max(indirect, 0.0), max(direct, 0.0) if indirect > 0 else 0.0
+    return (indirect, float((bottom - top).min())) if indirect > 0 else (0.0, 0.0)
 
 
 def hamiltonian_tuple(hamiltonian: Hamiltonians) -> tuple[BlockMatrix, ...]:
