@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_molecules import hartree_fock, structure_of
 
@@ -164,6 +164,7 @@ def test_cosine_uses_plain_vectors_whatever_their_length() -> None:
     np.testing.assert_allclose(orbital_cosines(a, b), [0.6])
 
 
+@settings(deadline=None)
 @given(st.floats(-2.0, 2.0), st.integers(0, 1000))
 def test_gauge_shift_is_recovered_exactly_when_few_elements_are_wrong(mu: float, seed: int) -> None:
     """The 1-norm ignores outliers: a tenth of the elements wrong, and mu comes back to rounding."""

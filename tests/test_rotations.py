@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyscf import gto
 
@@ -52,6 +52,7 @@ def test_wigner_matrix_rotates_the_harmonics(l: int) -> None:
         )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 6), st.integers(0, 2**31 - 2))
 def test_wigner_matrices_are_an_orthogonal_representation(l: int, seed: int) -> None:
     a, b = random_rotations(2, seed=seed)

@@ -346,6 +346,15 @@ def test_impossible_numbers_of_states_are_refused() -> None:
         states_near(h, s, (0, 0, 0), 0.0, 5, method="shift-invert")
 
 
+def test_shift_on_an_eigenvalue_and_broken_values_are_refused() -> None:
+    h, s = (BlockMatrix.from_dense(np.diag(d), [1] * 8) for d in (np.arange(8.0), np.ones(8)))
+    with pytest.raises(SolverError, match="move the energy off an eigenvalue"):
+        states_near(h, s, (0, 0, 0), 3.0, 2, method="shift-invert")
+    broken = h.with_values(np.where(np.arange(64) == 9, np.nan, h.values))
+    with pytest.raises(SolverError, match="Hamiltonian has 1 values that are not finite"):
+        states_near(broken, s, (0, 0, 0), 3.1, 2, method="shift-invert")
+
+
 def test_wavefunction_solves_the_eigenproblem_at_its_k_point() -> None:
     h, s = disordered(4)
     k = (0.3, -0.2, 0.0)

@@ -206,6 +206,7 @@ def _eigensystems(
     usable = failed == 0
     inverse = torch.linalg.solve_triangular(torch.where(usable[:, None, None], lower, eye), eye, upper=False)
     usable &= torch.linalg.matrix_norm(inverse) ** 2 * threshold < 1.0
+    inverse = torch.where(usable[:, None, None], inverse, eye)
     reduced = inverse @ h @ inverse.mH
     energies, rotated = torch.linalg.eigh(0.5 * (reduced + reduced.mH))
     coefficients = inverse.mH @ rotated

@@ -175,8 +175,12 @@ def _kpoints(kpoints: ArrayLike) -> Floats:
     return k
 
 
-def _matrices(hamiltonian: BlockMatrix, overlap: BlockMatrix, kpoints: Floats) -> Iterator[tuple[Floats, Array, Array]]:
-    """Each k-point with H(k) and S(k), Hermitian."""
+def matched_overlap(hamiltonian: BlockMatrix, overlap: BlockMatrix) -> BlockMatrix:
+    """The overlap in the Hamiltonian's spin layout.
+
+    Raises:
+        SolverError: The sizes disagree, or a value is not finite.
+    """
     s = overlap.with_spin() if hamiltonian.spinor else overlap
     for name, matrix in (("Hamiltonian", hamiltonian), ("overlap", s)):
         if not np.isfinite(matrix.values).all():
@@ -184,6 +188,12 @@ def _matrices(hamiltonian: BlockMatrix, overlap: BlockMatrix, kpoints: Floats) -
             raise SolverError(f"The {name} has {bad} values that are not finite.")
     if s.size != hamiltonian.size:
         raise SolverError(f"Hamiltonian and overlap have {hamiltonian.size} and {s.size} orbitals; expected the same.")
+    return s
+
+
+def _matrices(hamiltonian: BlockMatrix, overlap: BlockMatrix, kpoints: Floats) -> Iterator[tuple[Floats, Array, Array]]:
+    """Each k-point with H(k) and S(k), Hermitian."""
+    s = matched_overlap(hamiltonian, overlap)
     for k in kpoints:
         hk, sk = hamiltonian.at(k), s.at(k)
         yield k, 0.5 * (hk + hk.conj().T), 0.5 * (sk + sk.conj().T)

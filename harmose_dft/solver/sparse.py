@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SolverError
 from ..matrix import BlockMatrix
 from .molecule import OVERLAP_THRESHOLD
-from .periodic import Hamiltonians, hamiltonian_tuple, wavefunction
+from .periodic import Hamiltonians, hamiltonian_tuple, matched_overlap, wavefunction
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -104,9 +104,8 @@ def _shift_invert(
 ) -> tuple[Floats, Array]:
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, splu
 
-    h = hamiltonian.to_scipy_sparse(kpoint)
-    s = (overlap.with_spin() if hamiltonian.spinor else overlap).to_scipy_sparse(kpoint)
-    h, s = (0.5 * (m + m.conj().T) for m in (h, s))
+    matrices = (hamiltonian.to_scipy_sparse(kpoint), matched_overlap(hamiltonian, overlap).to_scipy_sparse(kpoint))
+    h, s = (0.5 * (m + m.conj().T) for m in matrices)
     kind = np.result_type(h.dtype, s.dtype)
     try:
         factor = splu(
