@@ -93,6 +93,13 @@ class DatasetWriter:
         """Note a structure that could not be calculated."""
         self._failures.append(failure)
 
+    def copy(self, source: HDF5Dataset, index: int) -> None:
+        """Append a record of another data set as it is, without decoding it."""
+        rows = source.rows(index)
+        number = self._basis_number(source.bases[int(rows.columns["records", "basis"][0])])
+        rows.columns["records", "basis"] = np.array([number])
+        self._append(rows)
+
     def add_dataset(self, path: str | Path) -> None:
         """Append all records and failures of another data set whose structures are not here yet.
 
@@ -100,13 +107,9 @@ class DatasetWriter:
             FileFormatError: The other file is not a data set or is damaged.
         """
         with HDF5Dataset(path) as other:
-            numbers = [self._basis_number(b) for b in other.bases]
             for i, key in enumerate(other.ids):
-                if key in self._ids:
-                    continue
-                rows = other.rows(i)
-                rows.columns["records", "basis"] = np.array([numbers[int(rows.columns["records", "basis"][0])]])
-                self._append(rows)
+                if key not in self._ids:
+                    self.copy(other, i)
             known = {f.id for f in self._failures}
             self._failures += [f for f in other.failures if f.id not in known]
 
@@ -175,7 +178,6 @@ def merge(
     *,
     force: bool = False,
     attributes: Mapping[str, str] | None = None,
-    failures: Iterable[Failure] = (),
 ) -> int:
     """Join data sets into one; a structure that occurs twice is kept once.
 
@@ -184,7 +186,6 @@ def merge(
         sources: Data sets.
         force: Whether an existing file may be replaced.
         attributes: Provenance of the file as a whole.
-        failures: Structures that could not be calculated; those that are among the records are left out.
 
     Returns:
         Number of records.
@@ -193,8 +194,6 @@ def merge(
         FileFormatError: A source is not a data set or is damaged.
     """
     with DatasetWriter(path, force=force, attributes=attributes) as writer:
-        for failure in failures:
-            writer.add_failure(failure)
         for source in sources:
             writer.add_dataset(source)
         return len(writer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .calculations import FockResidual, fock_residual, kohn_sham, reference, require_closed_shell
+from .calculations import RECIPES, FockResidual, fock_residual, kohn_sham, reference, require_closed_shell
 from .molecule import (
     basis_from_mole,
     core_hamiltonian,
@@ -16,6 +16,7 @@ from .molecule import (
 )
 
 __all__ = [
+    "RECIPES",
     "FockResidual",
     "basis_from_mole",
     "core_hamiltonian",

@@ -1,0 +1,72 @@
+"""``harmose-dft label``: structures in, a data set of PySCF calculations out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import console
+
+if TYPE_CHECKING:
+    from ..labelling import LabelSummary
+
+SHOWN_FAILURES = 10
+"""Failures listed on stderr; all of them are in the data set."""
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--xc", default="b3lyp", show_default=True, help="Functional, by PySCF's name.")
+@click.option("--basis", default="def2-svp", show_default=True, help="Basis, by PySCF's name.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Data set; extended if it exists.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes, of one thread each.  [default: all cores]")
+@click.option("--grid-level", type=click.IntRange(0, 9), default=3, show_default=True, help="Integration grid.")
+@click.option(
+    "--recipe", type=click.Choice(["full", "staged"]), default="full", show_default=True,
+    help="Converge on the final grid, or on a coarse one with one final Fock build.",
+)
+@click.option("--retry-failed", is_flag=True, help="Calculate again what failed before.")
+@click.option("--force", is_flag=True, help="Discard what the data set holds and begin anew.")
+def label(
+    files: tuple[Path, ...], xc: str, basis: str, out: Path, jobs: int | None, grid_level: int, recipe: str,
+    retry_failed: bool, force: bool,
+) -> None:
+    """Label the structures in FILES with PySCF (restricted Kohn-Sham) and keep them in a data set.
+
+    An interrupted or killed run is resumed by the same command; what is in the data set already is not calculated
+    again. Structures that fail are listed and kept apart.
+    """
+    from ..adapters.structures import read_structures
+    from ..labelling import LabelSettings
+    from ..labelling import label as run
+
+    structures = [s for path in files for s in read_structures(path)]
+    summary = run(
+        structures,
+        out,
+        LabelSettings(xc, basis, grid_level, recipe),
+        jobs=jobs or available_cores(),
+        force=force,
+        retry_failed=retry_failed,
+        progress=lambda total: console.progress("labelling", total),
+    )
+    report(summary, out)
+
+
+def report(summary: LabelSummary, out: Path) -> None:
+    """Say what was done."""
+    for failure in summary.failures[:SHOWN_FAILURES]:
+        console.note(f"failed: {failure.name}: {failure.reason}")
+    if len(summary.failures) > SHOWN_FAILURES:
+        console.note(f"... and {len(summary.failures) - SHOWN_FAILURES} more, listed in the group 'failed' of {out}")
+    counts = [("in the data set", summary.records), ("calculated now", summary.done),
+              ("already there", summary.skipped), ("failed", len(summary.failures))]
+    console.print_table(str(out), ("molecules", ""), counts)
