@@ -78,13 +78,13 @@ class TwoStageModel(nn.Module):
         """Bond frames and input components of a graph, which no weight enters."""
         return self.frames.prepare(graph)
 
-    def forward(self, graph: PreparedGraph) -> TwoStageOutput:
-        """Predict the blocks of a graph."""
+    def forward(self, graph: PreparedGraph, *, first_only: bool = False) -> TwoStageOutput:
+        """Predict the blocks of a graph; ``first_only`` leaves the correction out."""
         geometry = self.frames(graph)
         stage1 = self.first(graph, geometry)
         node, edge = self.scales(graph)
         baseline = Blocks(stage1.blocks.node * node, stage1.blocks.edge * edge)
-        if self.second is None:
+        if self.second is None or first_only:
             return TwoStageOutput(baseline, baseline)
         correction = self.second(stage1, graph, geometry)
         return TwoStageOutput(baseline, baseline + Blocks(correction.node * node, correction.edge * edge))

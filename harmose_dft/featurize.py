@@ -1,0 +1,129 @@
+"""From a structure and its matrices to what the model sees, the same way in training and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .basis import OrbitalBasis
+from .graph import PreparedGraph
+from .inputs import (
+    InputName,
+    Normalizer,
+    PaddedMatrix,
+    PairList,
+    lowdin_density,
+    padded,
+    pair_graph,
+    unpadded,
+)
+from .matrix import BlockMatrix
+from .nn.geometry import FrameBuilder
+from .nn.heads import Blocks
+from .nn.layout import OrbitalLayout
+from .structure import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class RawFeatures:
+    """Padded matrices of a structure before normalisation, float64.
+
+    Args:
+        structure: The atoms.
+        species: Species index of each atom, (atom,).
+        pairs: Pairs within the cutoff.
+        inputs: The input matrices.
+        target: H - H0, where H is known.
+    """
+
+    structure: Structure
+    species: NDArray[np.int64]
+    pairs: PairList
+    inputs: PaddedMatrix
+    target: PaddedMatrix | None
+
+
+class Featurizer:
+    """Builds input matrices, picks pairs, pads blocks.
+
+    Args:
+        basis: The model's basis.
+        names: Input matrices, in order.
+        cutoff: Pairs up to this distance, Bohr.
+    """
+
+    def __init__(self, basis: OrbitalBasis, names: Sequence[InputName], cutoff: float) -> None:
+        self.basis, self.names, self.cutoff = basis, tuple(names), cutoff
+        self.layout = OrbitalLayout.of(basis)
+
+    def raw(
+        self,
+        structure: Structure,
+        overlap: BlockMatrix,
+        baseline: BlockMatrix,
+        n_electrons: int,
+        hamiltonian: BlockMatrix | None = None,
+    ) -> RawFeatures:
+        """Padded matrices of one structure.
+
+        Args:
+            structure: The atoms.
+            overlap: S.
+            baseline: H0, Hartree.
+            n_electrons: Electrons, for the density of H0.
+            hamiltonian: H, Hartree, where it is known.
+        """
+        matrices = [self._input(name, overlap, baseline, n_electrons) for name in self.names]
+        if hamiltonian is not None:
+            matrices.append(hamiltonian - baseline)
+        species = self.layout.species(structure.numbers)
+        pairs = PairList.within(structure, overlap, self.cutoff)
+        blocks = padded(matrices, pairs, species, self.layout)
+        count = len(self.names)
+        inputs = PaddedMatrix(blocks.node[:, :count], blocks.edge[:, :count])
+        target = None if hamiltonian is None else PaddedMatrix(blocks.node[:, count:], blocks.edge[:, count:])
+        return RawFeatures(structure, species, pairs, inputs, target)
+
+    def graph(self, raw: RawFeatures, normalizer: Normalizer, frames: FrameBuilder) -> PreparedGraph:
+        """The prepared graph of one structure, targets included where they are known."""
+        target = raw.target
+        if target is not None:
+            target = PaddedMatrix(target.node - normalizer.target_mean[raw.species][:, None], target.edge)
+        inputs = normalizer.inputs(raw.inputs, raw.species, raw.pairs)
+        return frames.prepare(pair_graph(raw.structure, raw.pairs, inputs, raw.species, target))
+
+    def hamiltonian(
+        self, raw: RawFeatures, blocks: Blocks, normalizer: Normalizer, baseline: BlockMatrix
+    ) -> BlockMatrix:
+        """H = H0 + mean + predicted blocks, float64, exactly symmetric.
+
+        Args:
+            raw: Features of the structure.
+            blocks: The model's output for this structure alone, Hartree.
+            normalizer: The model's.
+            baseline: H0; its pairs beyond the cutoff are kept as they are.
+        """
+        node = blocks.node.double().numpy() + normalizer.target_mean[raw.species]
+        edge = blocks.edge.double().numpy()
+        correction = unpadded(node, edge, raw.pairs, raw.structure.numbers, self.basis, self.layout)
+        return baseline + correction.on_pairs_of(baseline)
+
+    def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Position of each orbital among the padded slots of a structure, (ao,)."""
+        n = self.layout.size
+        return np.concatenate([a * n + self.layout.orbital_index[s] for a, s in enumerate(species)])
+
+    def _input(
+        self, name: InputName, overlap: BlockMatrix, baseline: BlockMatrix, n_electrons: int
+    ) -> BlockMatrix:
+        match name:
+            case "overlap":
+                return overlap
+            case "baseline":
+                return baseline
+            case "density":
+                dense = lowdin_density(baseline.to_dense(), overlap.to_dense(), n_electrons)
+                return BlockMatrix.from_dense(dense, overlap.orbitals)

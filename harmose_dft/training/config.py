@@ -1,0 +1,85 @@
+"""The training configuration: every field has a default that runs, unknown keys are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..inputs import InputName
+from ..models.two_stage import ModelConfig
+from .losses import LossConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """Where the calculations are and how they are split."""
+
+    files: tuple[Path, ...] = Field((), description="data sets; several are joined")
+    split: Literal["smiles", "random", "ordered"] = Field(
+        "random", description="smiles: crc32 rule on the molecule; random: seeded; ordered: as in the file"
+    )
+    sizes: tuple[int, ...] = Field((), description="training, validation, test counts; empty: 80, 10, 10 %")
+    seed: int = Field(0, description="seed of the random split")
+    max_training: int | None = Field(None, ge=1, description="use only this many training structures")
+
+
+class BaselineConfig(_Section):
+    """The physics baseline H0."""
+
+    kind: Literal["none", "sap", "minao", "fitted"] = "fitted"
+    fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
+
+
+class OptimizerConfig(_Section):
+    """AdamW with warm-up and cosine decay."""
+
+    learning_rate: float = Field(2e-3, gt=0)
+    final_fraction: float = Field(1e-3, ge=0, description="learning rate at the end, relative")
+    warmup_steps: int = Field(100, ge=0)
+    batch_size: int = Field(8, ge=1)
+    steps: int | None = Field(20000, ge=1, description="number of updates; exact to resume")
+    minutes: float | None = Field(None, gt=0, description="train for this long instead of for a number of steps")
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(0.1, gt=0, description="largest norm of the gradient (loss in Hartree)")
+    ema: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")
+    seed: int = 0
+
+
+class StagesConfig(_Section):
+    """How the two stages share the training time."""
+
+    mode: Literal["joint", "staged"] = "joint"
+    first_fraction: float = Field(0.5, gt=0, lt=1, description="staged: share of the time for stage 1 alone")
+
+
+class AugmentationConfig(_Section):
+    """Rotated copies, for a second stage that learns covariance: none, then small rotations, then full ones."""
+
+    start: float = Field(0.6, ge=0, le=1, description="fraction of training without rotations")
+    full: float = Field(0.8, ge=0, le=1, description="fraction of training after which rotations are full")
+    small_angle: float = Field(15.0, gt=0, description="largest small rotation, degrees")
+
+
+class TrainConfig(_Section):
+    """Everything ``harmose-dft train`` needs."""
+
+    name: str = "model"
+    data: DataConfig = DataConfig()
+    inputs: tuple[InputName, ...] = ("overlap", "baseline", "density")
+    baseline: BaselineConfig = BaselineConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    stages: StagesConfig = StagesConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    output: Path = Path("model")
+    device: str = "cpu"
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: all")
+    validate_every: int = Field(500, ge=1, description="updates between validations")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
+    validation_structures: int = Field(100, ge=1, description="validation structures used while training")

@@ -1,0 +1,268 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ..errors import DataError
+from ..graph import PreparedGraph
+from ..models.lab_transformer import LabTransformer
+from ..models.two_stage import TwoStageModel
+from ..nn.heads import Blocks
+from .config import TrainConfig
+from .flat import FlatParameters
+from .losses import element_error, orbital_errors
+from .samples import Batch, Sample, collate
+from .state import TrainState
+
+FIRST_SECONDS = 1e-9
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One line of the training log; errors in microhartree.
+
+    Args:
+        step: Number of updates.
+        seconds: Training time so far.
+        learning_rate: Current learning rate.
+        gradient_norm: Norm of the last gradient.
+        train_mae_all: Mean over the updates since the last line.
+        valid_mae_stage1: Stage 1 on the validation set, averaged weights.
+        valid_mae_all: Whole model on the validation set, averaged weights.
+        valid_orbital_mae: First-order error of occupied and LUMO energies on the validation set.
+        structures_per_second: Training throughput since the last line.
+    """
+
+    step: int
+    seconds: float
+    learning_rate: float
+    gradient_norm: float
+    train_mae_all: float
+    valid_mae_stage1: float
+    valid_mae_all: float
+    valid_orbital_mae: float
+    structures_per_second: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Name -> value."""
+        return asdict(self)
+
+
+class Trainer:
+    """Minimises the loss over prepared samples; everything needed to go on is in its state.
+
+    With ``torch.distributed`` initialised (torchrun), every process draws its share of each batch and gradients are
+    averaged.
+
+    Args:
+        model: The model; its parameters become views of one vector.
+        training: Training samples.
+        validation: Validation samples.
+        config: The configuration.
+    """
+
+    def __init__(
+        self, model: TwoStageModel, training: Sequence[Sample], validation: Sequence[Sample], config: TrainConfig
+    ) -> None:
+        if not training:
+            raise DataError("The training set is empty.")
+        self.model, self.config = model.to(config.device), config
+        self.training = training
+        self.validation = validation[: config.validation_structures]
+        self.flat = FlatParameters(model, config.optimizer.ema)
+        o = config.optimizer
+        self.adam = torch.optim.AdamW(
+            [self.flat.vector], lr=o.learning_rate, betas=(0.9, 0.99), weight_decay=o.weight_decay
+        )
+        self.step, self.seconds = 0, 0.0
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self._order: tuple[int, list[int]] = (-1, [])
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the training that is done."""
+        o = self.config.optimizer
+        if o.minutes is not None:
+            return min(1.0, self.seconds / (60.0 * o.minutes))
+        assert o.steps is not None
+        return min(1.0, self.step / o.steps)
+
+    def run(self, report: Callable[[LogEntry], None], checkpoint: Callable[[], None], tick: Callable[[], None]) -> None:
+        """Train to the end.
+
+        Args:
+            report: Receives a log entry after each validation.
+            checkpoint: Called every ``checkpoint_minutes`` and at the end.
+            tick: Called after each update.
+        """
+        last_saved = last_report = time.monotonic()
+        done, errors, began, norm = 0, 0.0, self.step, 0.0
+        while self.progress < 1.0:
+            started = time.monotonic()
+            error, norm = self.update()
+            errors, done = errors + error, done + 1
+            self.seconds += time.monotonic() - started
+            tick()
+            if self.step % self.config.validate_every == 0 or self.progress >= 1.0:
+                elapsed = max(time.monotonic() - last_report, FIRST_SECONDS)
+                rate = (self.step - began) * self.config.optimizer.batch_size / elapsed
+                report(self._entry(errors / done, norm, rate))
+                done, errors, began, last_report = 0, 0.0, self.step, time.monotonic()
+            if time.monotonic() - last_saved > 60.0 * self.config.checkpoint_minutes:
+                checkpoint()
+                last_saved = time.monotonic()
+        checkpoint()
+
+    def update(self) -> tuple[float, float]:
+        """One step; returns the batch's mae_all in Hartree and the norm of the gradient."""
+        rate = self._learning_rate()
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        batch = collate([self.training[i] for i in self._indices()]).to(self.config.device)
+        if isinstance(self.model.second, LabTransformer):
+            batch = self._augmented(batch)
+        self.flat.zero_gradient()
+        loss, error = self._loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.world > 1:
+            dist.all_reduce(self.flat.gradient)
+            self.flat.gradient.div_(self.world)
+        norm = self.flat.clip(self.config.optimizer.clip)
+        if math.isfinite(norm):
+            self.adam.step()
+            self.flat.update_average()
+        self.step += 1
+        return error, norm
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, float]:
+        weights, mask = self.config.loss, self._mask(batch.graph)
+        first_only = self._first_only()
+        output = self.model(batch.graph, first_only=first_only)
+        error = element_error(output.total, batch, mask)
+        loss = weights.elements * error
+        if not first_only and self.model.second is not None and weights.stage1 > 0:
+            loss = loss + weights.stage1 * element_error(output.baseline, batch, mask)
+        if batch.orbitals is not None and weights.orbital_energies + weights.occupied + weights.mixing > 0:
+            energies, occupied, mixing = orbital_errors(output.total, batch.graph, batch.orbitals)
+            loss = loss + weights.orbital_energies * energies + weights.occupied * occupied + weights.mixing * mixing
+        return loss, float(error.detach())
+
+    def _first_only(self) -> bool:
+        stages = self.config.stages
+        return stages.mode == "staged" and self.progress < stages.first_fraction
+
+    def _mask(self, graph: PreparedGraph) -> Blocks:
+        node, edge = self.model.scales(graph)
+        return Blocks((node != 0).to(node.dtype), (edge != 0).to(edge.dtype))
+
+    def _learning_rate(self) -> float:
+        o, done = self.config.optimizer, self.progress
+        if self.config.stages.mode == "staged":
+            share = self.config.stages.first_fraction
+            done = done / share if done < share else (done - share) / (1 - share)
+        decay = max(o.final_fraction, 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0))))
+        return o.learning_rate * decay * min(1.0, (self.step + 1) / max(o.warmup_steps, 1))
+
+    def _indices(self) -> list[int]:
+        """Samples of this step and process: a fresh permutation each epoch, a function of seed and step only."""
+        size = min(self.config.optimizer.batch_size, len(self.training))
+        per_epoch = len(self.training) // size
+        epoch, place = divmod(self.step, per_epoch)
+        if self._order[0] != epoch:
+            rng = np.random.default_rng([self.config.optimizer.seed, epoch])
+            self._order = (epoch, rng.permutation(len(self.training)).tolist())
+        chosen = self._order[1][place * size : (place + 1) * size]
+        return chosen[self.rank :: self.world] or chosen[:1]
+
+    def _augmented(self, batch: Batch) -> Batch:
+        """A batch turned as a whole by a random rotation, once the schedule asks for it."""
+        schedule, done = self.config.augmentation, self.progress
+        if done < schedule.start:
+            return batch
+        rng = np.random.default_rng([self.config.optimizer.seed, self.step, 1])
+        largest = math.pi if done >= schedule.full else math.radians(schedule.small_angle)
+        rotation = torch.from_numpy(random_rotation(rng, largest)).to(batch.graph.vectors)
+        graph = self.model.frames.rotated(batch.graph, rotation)
+        return Batch(graph, batch.n_elements, None)
+
+    @torch.no_grad()
+    def validate(self) -> tuple[float, float, float]:
+        """mae_all of stage 1 and of the whole model and the first-order orbital error, Hartree, averaged weights."""
+        if not self.validation:
+            return math.nan, math.nan, math.nan
+        first = total = energies = 0.0
+        count = 0
+        with self.flat.averaged():
+            for start in range(0, len(self.validation), 16):
+                batch = collate(self.validation[start : start + 16]).to(self.config.device)
+                output, mask = self.model(batch.graph, first_only=self._first_only()), self._mask(batch.graph)
+                first += float(element_error(output.baseline, batch, mask)) * batch.n_elements
+                total += float(element_error(output.total, batch, mask)) * batch.n_elements
+                if batch.orbitals is not None:
+                    error = orbital_errors(output.total, batch.graph, batch.orbitals)[0]
+                    energies += float(error) * batch.graph.n_structures / len(self.validation)
+                count += batch.n_elements
+        return first / count, total / count, energies
+
+    def _entry(self, error: float, norm: float, rate: float) -> LogEntry:
+        first, total, energies = (1e6 * x for x in self.validate())
+        return LogEntry(
+            self.step, round(self.seconds, 2), self._learning_rate(), norm, 1e6 * error, first, total, energies, rate
+        )
+
+    def state(self) -> TrainState:
+        """Everything needed to go on exactly from here."""
+        adam = self.adam.state.get(self.flat.vector, {})
+        zeros = torch.zeros_like(self.flat.vector.detach())
+        return TrainState(
+            step=self.step,
+            seconds=self.seconds,
+            updates=self.flat.updates,
+            vectors={
+                "parameters": self.flat.vector.detach(),
+                "average": self.flat.average,
+                "adam_mean": adam.get("exp_avg", zeros),
+                "adam_square": adam.get("exp_avg_sq", zeros),
+            },
+        )
+
+    @torch.no_grad()
+    def restore(self, state: TrainState) -> None:
+        """Go on from a state.
+
+        Raises:
+            DataError: The state is of a model of another size.
+        """
+        if len(state.vectors["parameters"]) != len(self.flat.vector):
+            raise DataError(
+                f"The checkpoint holds {len(state.vectors['parameters'])} parameters, the model of this configuration "
+                f"{len(self.flat.vector)}. Resume with the configuration it was written with, or start anew."
+            )
+        self.step, self.seconds, self.flat.updates = state.step, state.seconds, state.updates
+        self.flat.vector.data.copy_(state.vectors["parameters"])
+        self.flat.average.copy_(state.vectors["average"])
+        if state.updates:
+            self.adam.state[self.flat.vector] = {
+                "step": torch.tensor(float(state.updates)),
+                "exp_avg": state.vectors["adam_mean"].clone().to(self.flat.vector.device),
+                "exp_avg_sq": state.vectors["adam_square"].clone().to(self.flat.vector.device),
+            }
+
+
+def random_rotation(rng: np.random.Generator, largest: float) -> np.ndarray:
+    """A rotation matrix about a random axis; uniform over all rotations if the largest angle is pi."""
+    from scipy.spatial.transform import Rotation
+
+    if largest >= math.pi:
+        return np.asarray(Rotation.random(rng=rng).as_matrix())
+    axis = rng.normal(size=3)
+    return np.asarray(Rotation.from_rotvec(axis / np.linalg.norm(axis) * rng.uniform(0, largest)).as_matrix())

@@ -1,0 +1,88 @@
+"""From reference calculations to training samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from ..errors import DataError
+from ..featurize import Featurizer, RawFeatures
+from ..inputs import Normalizer, NormalizerFit, PaddedMatrix
+from ..matrix import BlockMatrix
+from ..nn.geometry import FrameBuilder
+from ..record import Record
+from ..structure import Structure
+from .samples import OrbitalTargets, Sample, orbital_targets
+
+BaselineFunction = Callable[[Structure], BlockMatrix]
+"""H0 of a structure, Hartree."""
+
+
+@dataclass(frozen=True, eq=False)
+class RawSample:
+    """A calculation as padded matrices, before normalisation."""
+
+    features: RawFeatures
+    n_elements: int
+    orbitals: OrbitalTargets | None
+
+
+class SampleBuilder:
+    """Turns records into samples.
+
+    Args:
+        featurizer: Inputs and padding of the model.
+        baseline: H0 of a structure.
+        l_max: Highest l of the model's node features.
+        orbitals: Whether reference orbitals are wanted for the losses in their basis (molecules only).
+    """
+
+    def __init__(
+        self, featurizer: Featurizer, baseline: BaselineFunction, l_max: int, *, orbitals: bool = True
+    ) -> None:
+        self.featurizer, self.baseline, self.orbitals = featurizer, baseline, orbitals
+        self.frames = FrameBuilder(featurizer.layout, l_max)
+
+    def raw(self, record: Record) -> RawSample:
+        """Matrices and reference orbitals of one calculation.
+
+        Raises:
+            DataError: The record has no Hamiltonian, or is spin-polarised.
+        """
+        if record.nspin != 1 or len(record.hamiltonian) != 1:
+            raise DataError(
+                f"Training takes closed-shell calculations with one Hamiltonian; {record!r} has nspin {record.nspin}."
+            )
+        hamiltonian, structure = record.hamiltonian[0], record.structure
+        electrons = round(record.n_electrons)
+        raw = self.featurizer.raw(structure, record.overlap, self.baseline(structure), electrons, hamiltonian)
+        return RawSample(raw, len(hamiltonian.values), self._orbitals(record, raw, electrons))
+
+    def _orbitals(self, record: Record, raw: RawFeatures, electrons: int) -> OrbitalTargets | None:
+        if not self.orbitals or record.structure.periodic:
+            return None
+        coefficients = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]
+        slots = self.featurizer.slots(raw.species)
+        return orbital_targets(coefficients, electrons // 2, slots, self.featurizer.layout.size, len(raw.species))
+
+    def normalizer(self, samples: Iterable[RawSample]) -> Normalizer:
+        """Means and scales of a training set."""
+        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.names))
+        for sample in samples:
+            raw = sample.features
+            assert raw.target is not None
+            both = PaddedMatrix(
+                np.concatenate([raw.inputs.node, raw.target.node], axis=1),
+                np.concatenate([raw.inputs.edge, raw.target.edge], axis=1),
+            )
+            fit.add(raw.species, raw.pairs, both)
+        return fit.result()
+
+    def samples(self, raws: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:
+        """Samples in the network's precision."""
+        return [
+            Sample(self.featurizer.graph(r.features, normalizer, self.frames), r.n_elements, r.orbitals) for r in raws
+        ]

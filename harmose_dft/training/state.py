@@ -1,0 +1,57 @@
+"""The state of a training run on disk: safetensors, written atomically, never unpickled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ..errors import CheckpointError
+from ..files import atomic_path
+
+VECTORS = ("parameters", "average", "adam_mean", "adam_square")
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Where a run stands.
+
+    Args:
+        step: Number of steps.
+        seconds: Training time.
+        updates: Number of updates of the weights.
+        vectors: Parameters, their running average and Adam's moments, (parameter,) each.
+    """
+
+    step: int
+    seconds: float
+    updates: int
+    vectors: dict[str, Tensor]
+
+    def save(self, path: Path) -> None:
+        """Write the state, replacing an older one only when complete."""
+        from safetensors.torch import save_file
+
+        numbers = {"step": str(self.step), "seconds": repr(self.seconds), "updates": str(self.updates)}
+        with atomic_path(path, force=True) as temporary:
+            save_file({k: v.detach().cpu().clone() for k, v in self.vectors.items()}, temporary, metadata=numbers)
+
+    @classmethod
+    def load(cls, path: Path) -> TrainState:
+        """Read a state.
+
+        Raises:
+            CheckpointError: The file is damaged or not a training state.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as file:
+                numbers = file.metadata() or {}
+                vectors = {name: file.get_tensor(name) for name in VECTORS}
+            return cls(int(numbers["step"]), float(numbers["seconds"]), int(numbers["updates"]), vectors)
+        except (SafetensorError, KeyError, OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} is not a readable training state ({error}). Delete it to start the training anew."
+            ) from error
