@@ -10,8 +10,8 @@ from pathlib import Path
 
 from .errors import HarmoseError, OutputExistsError
 
-DISK_FULL = ("No space left on device", "Disk quota exceeded")
-"""How the operating system, and libraries that quote it (HDF5), say that a disk is full."""
+DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+"""How the operating system, and libraries that quote it (HDF5, safetensors), say that a file cannot grow."""
 
 
 def require_absent(path: str | Path, force: bool) -> None:
@@ -60,12 +60,13 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
         require_absent(target, force)
         temporary.replace(target)
         _flush(target.parent)
-    except (OSError, RuntimeError) as error:
-        if not any(text in str(error) for text in DISK_FULL):
+    except Exception as error:
+        reason = next((text for text in DISK_FULL if text in str(error)), None)
+        if reason is None:
             raise
         raise HarmoseError(
-            f"{target} was not written: {next(t for t in DISK_FULL if t in str(error)).lower()}. Free some space or "
-            "write to another disk, then run the command again."
+            f"{target} was not written: {reason.lower()}. Free some space or write to another disk, then run the "
+            "command again."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

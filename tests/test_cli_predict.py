@@ -300,6 +300,22 @@ def test_full_disk_while_writing_is_one_paragraph(
     assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89PNG\r\n\x1a\n\x00\x00", b"3\nwater\nO 0 0 0\nH 0 0 1\n", b"2\n\nH 0 0 0\nH 0 0 nan\n"],
+    ids=["empty", "binary", "truncated", "nan"],
+)
+def test_bad_structure_file_is_one_paragraph_and_writes_nothing(
+    content: bytes, model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water.write_bytes(content)
+    assert main(["predict", str(water)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.strip().splitlines()) == 1
+    assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
+    assert model.batches == []
+
+
 def test_missing_structure_file_is_named(model: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(tmp_path / "nothing.xyz")]) == 1
     assert "nothing.xyz" in capsys.readouterr().err

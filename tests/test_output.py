@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -115,6 +117,29 @@ def test_existing_result_is_kept_without_force(tmp_path: Path, water_result: Res
     with pytest.raises(OutputExistsError):
         write_results(path, [water_result])
     assert path.read_text() == "precious"
+
+
+def test_a_disk_that_really_runs_full_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
+    """In a process whose files may grow to 30 kB only; HDF5 writing to the disk itself would crash here."""
+    code = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_output import crystal_result
+from harmose_dft.errors import HarmoseError
+from harmose_dft.output import write_results
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+try:
+    write_results(Path(sys.argv[2]) / "x.h5", [crystal_result()] * 10)
+except HarmoseError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "x.h5 was not written: file too large" in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:

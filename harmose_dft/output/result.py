@@ -78,11 +78,16 @@ def write_results(path: str | Path, results: Sequence[Result], *, force: bool = 
     if not results:
         raise HarmoseError("There are no results to write.")
     basis = _common_basis(results)
-    with atomic_path(path, force) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update({"format": FORMAT, "version": VERSION, "units": "Hartree, Bohr"})
-        file["basis"] = json.dumps(basis.to_dict())
-        for index, result in enumerate(results):
-            _write_one(file.create_group(f"{index:04d}"), result)
+    with atomic_path(path, force) as temporary:
+        # Built in memory: HDF5 crashes the process when a disk runs full under an open file.
+        with h5py.File(temporary.name, "w", driver="core", backing_store=False) as file:
+            file.attrs.update({"format": FORMAT, "version": VERSION, "units": "Hartree, Bohr"})
+            file["basis"] = json.dumps(basis.to_dict())
+            for index, result in enumerate(results):
+                _write_one(file.create_group(f"{index:04d}"), result)
+            file.flush()
+            image = file.id.get_file_image()
+        temporary.write_bytes(image)
 
 
 def _common_basis(results: Sequence[Result]) -> OrbitalBasis:

@@ -1,0 +1,144 @@
+"""``harmose-dft info``: what is installed, and what a result file, data set or model holds."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import __version__
+from ..errors import FileFormatError
+from . import console
+
+if TYPE_CHECKING:
+    from ..output import Result
+
+DEPENDENCIES = ("torch", "e3nn", "torch-geometric", "numpy", "scipy", "h5py", "pyscf", "ase", "sisl", "matplotlib")
+"""Packages whose versions are worth knowing when something differs between two machines."""
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+MANY_RECORDS = 20
+"""Results of one file that are listed one by one."""
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def info(path: Path | None, as_json: bool) -> None:
+    """Describe the installation, or PATH: a result file or a data set."""
+    found = installation() if path is None else describe(path)
+    if as_json:
+        console.print_json(found)
+        return
+    results = found.pop("results", None)
+    console.print_table(str(path or "harmose-dft"), ("", ""), [(k, shown(v)) for k, v in found.items()], left=2)
+    if results:
+        rows = [tuple(r.values()) for r in results[:MANY_RECORDS]]
+        console.print_table("structures", tuple(results[0]), rows)
+        if len(results) > MANY_RECORDS:
+            print(f"and {len(results) - MANY_RECORDS} more")
+
+
+def installation() -> dict[str, Any]:
+    """Versions, and the devices that torch can use."""
+    import torch
+
+    found: dict[str, Any] = {"harmose-dft": __version__, "python": platform.python_version()}
+    for package in DEPENDENCIES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found["devices"] = ["cpu", *(f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(count))]
+    found["threads"] = torch.get_num_threads()
+    return found
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What a file holds.
+
+    Raises:
+        FileFormatError: The file is missing, damaged, or nothing we know.
+    """
+    if not path.is_file():
+        raise FileFormatError("There is no such file.", path=path)
+    with path.open("rb") as file:
+        start = file.read(len(HDF5_SIGNATURE))
+    if start != HDF5_SIGNATURE:
+        raise FileFormatError("This is neither a result file nor a data set (both are HDF5 files).", path=path)
+    from ..output.result import FORMAT
+
+    return describe_results(path) if stored_format(path) == FORMAT else describe_dataset(path)
+
+
+def stored_format(path: Path) -> str:
+    """The ``format`` attribute of an HDF5 file; empty without one."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs.get("format", ""))
+    except OSError as error:
+        raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
+
+
+def describe_results(path: Path) -> dict[str, Any]:
+    """A result file: common provenance, and a row for each structure."""
+    from ..output import read_results
+
+    results = read_results(path)
+    first = results[0].record
+    return {
+        "kind": "result of harmose-dft predict",
+        "structures": len(results),
+        "basis": str(first.basis),
+        **first.provenance,
+        "results": [_row(result) for result in results],
+    }
+
+
+def _row(result: Result) -> dict[str, Any]:
+    from ..units import HARTREE_IN_EV
+
+    spectrum = result.spectrum
+    energies = {"HOMO (eV)": spectrum.homo, "LUMO (eV)": spectrum.lumo, "gap (eV)": spectrum.gap}
+    structure = result.record.structure
+    return {"formula": structure.formula, "atoms": len(structure)} | {
+        name: round(value * HARTREE_IN_EV, 3) for name, value in energies.items()
+    }
+
+
+def describe_dataset(path: Path) -> dict[str, Any]:
+    """A data set: size, elements, basis and level of theory."""
+    from ..data import open_dataset
+
+    dataset = open_dataset(path)
+    structures = [dataset.structure(n) for n in range(len(dataset))]
+    atoms = [len(s) for s in structures]
+    methods = Counter(
+        " ".join(dataset.metadata(n).get(k, "?") for k in ("code", "functional", "basis")) for n in range(len(dataset))
+    )
+    elements = Counter(symbol for s in structures for symbol in s.symbols)
+    return {
+        "kind": "data set",
+        "records": len(dataset),
+        "failures": len(dataset.failures),
+        "atoms per structure": f"{min(atoms)} to {max(atoms)}",
+        "crystals": sum(s.periodic for s in structures),
+        "atoms of each element": dict(sorted(elements.items())),
+        "level of theory": dict(methods),
+        "basis": [str(b) for b in dataset.bases],
+    }
+
+
+def shown(value: Any) -> str:
+    """A value in a table cell."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {v}" for k, v in value.items())
+    return ", ".join(str(v) for v in value) if isinstance(value, list) else str(value)
