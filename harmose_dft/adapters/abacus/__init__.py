@@ -1,0 +1,10 @@
+"""ABACUS (LCAO): reads calculations into records, writes H(R) that ABACUS starts from.
+
+Versions: CSR text of 2.x and 3.x (verified on real output of 3.8.1) and of 3.9.0.25 and newer (after the code's
+documentation). See ``interfaces/abacus/README.md``.
+"""
+
+from .files import recognise
+from .reader import read
+
+__all__ = ["read", "recognise"]

@@ -1,0 +1,148 @@
+"""Finding the files of one ABACUS calculation under all names that its versions use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import FileFormatError
+from .log import find_log
+from .text import COMPRESSED, existing, plain_name, read_lines, without_comment
+
+_NAMES = (
+    re.compile(r"^(?:(?P<before>\d+)_)?data-(?P<kind>[HS])R-sparse_SPIN(?P<spin0>[01])\.csr$"),
+    re.compile(r"^(?P<kind>[hs])rs(?P<spin1>[12])(?:g(?P<after>\d+))?_nao\.csr$"),
+    re.compile(r"^(?P<kind>s)r(?:g(?P<after>\d+))?_nao\.csr$"),
+    re.compile(r"^(?P<kind>S)R\.csr$"),
+)
+"""3.x and 2.x (with the step in front inside ``matrix/``), 3.9 and newer (geometry step from 1), get_S."""
+
+_DENSE = re.compile(r"^data-(\d+)-([HS])$")
+
+STEP_FOLDER = "matrix"
+"""Folder inside OUT.* that holds one file per ionic step (``out_app_flag 0``)."""
+
+
+@dataclass(frozen=True)
+class MatrixFile:
+    """One CSR file: what it holds ("H" or "S"), its spin (0 or 1), and the 0-based step its name states."""
+
+    path: Path
+    kind: str
+    spin: int
+    step: int | None
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """Folders of a calculation: where ABACUS was started, where it wrote, and the single file asked for, if any."""
+
+    folder: Path
+    output: Path
+    only: MatrixFile | None = None
+
+
+def matrix_file(path: Path) -> MatrixFile | None:
+    """What a CSR file holds, by its name; None for other files."""
+    for pattern in _NAMES:
+        if match := pattern.match(plain_name(path)):
+            found = match.groupdict()
+            spin = int(found.get("spin0") or 0) if "spin0" in found else int(found.get("spin1") or 1) - 1
+            before, after = found.get("before"), found.get("after")
+            step = int(before) if before else int(after) - 1 if after else None
+            return MatrixFile(path, found["kind"].upper(), spin, step)
+    return None
+
+
+def matrix_files(output: Path) -> list[MatrixFile]:
+    """All CSR files of H(R) and S(R) in an OUT folder and its ``matrix`` folder, in order of step and spin."""
+    paths = [p for folder in (output, output / STEP_FOLDER) if folder.is_dir() for p in sorted(folder.iterdir())]
+    found = [m for p in paths if (m := matrix_file(p)) is not None]
+    return sorted(found, key=lambda m: (-1 if m.step is None else m.step, m.kind, m.spin))
+
+
+def dense_file(output: Path, index: int, kind: str) -> Path | None:
+    """The file ``data-<index>-<kind>`` of a k-point's dense matrix, or None."""
+    return existing(output, f"data-{index}-{kind}")
+
+
+def recognise(path: Path) -> bool:
+    """Whether a path is an ABACUS calculation: its folder, its OUT folder, or a CSR file of H(R) or S(R)."""
+    path = Path(path)
+    if path.is_file():
+        return matrix_file(path) is not None
+    return path.is_dir() and (_is_output(path) or any(_is_output(p) for p in _outputs(path)))
+
+
+def locate(path: Path) -> Calculation:
+    """The folders of the calculation that a path belongs to.
+
+    Raises:
+        FileFormatError: The path is none of an ABACUS calculation, or it holds several.
+    """
+    path = Path(path)
+    if path.is_file():
+        only = matrix_file(path)
+        if only is None:
+            raise FileFormatError(
+                "This file name is not one of ABACUS's H(R) or S(R) files (data-HR-sparse_SPIN0.csr, hrs1_nao.csr, "
+                "...). Give the calculation's folder instead.", path=path
+            )  # fmt: skip
+        output = path.parent.parent if path.parent.name == STEP_FOLDER else path.parent
+        return Calculation(output.parent, output, only)
+    if not path.is_dir():
+        raise FileFormatError("There is no such file or folder.", path=path)
+    if _is_output(path):
+        return Calculation(path.parent if path.name.startswith("OUT.") else path, path)
+    outputs = [p for p in _outputs(path) if _is_output(p)]
+    if len(outputs) != 1:
+        names = ", ".join(p.name for p in outputs) or "none"
+        raise FileFormatError(
+            f"Expected one OUT.* folder with the output of ABACUS; found {names}. Give the OUT folder itself.",
+            path=path,
+        )
+    return Calculation(path, outputs[0])
+
+
+def _outputs(folder: Path) -> Iterator[Path]:
+    return (p for p in sorted(folder.glob("OUT.*")) if p.is_dir())
+
+
+def _is_output(folder: Path) -> bool:
+    names = (p.name.removesuffix(COMPRESSED) for p in folder.iterdir())
+    return (
+        find_log(folder) is not None
+        or any(_DENSE.match(name) or matrix_file(Path(name)) for name in names)
+        or (folder / STEP_FOLDER).is_dir()
+    )
+
+
+def read_input(calculation: Calculation) -> dict[str, str]:
+    """Keywords of the INPUT file (lower case), or of the copy in the OUT folder; empty where there is none."""
+    candidates = ((calculation.folder, "INPUT"), (calculation.folder, "INPUT.scf"), (calculation.output, "INPUT"))
+    path = next((p for folder, name in candidates if (p := existing(folder, name))), None)
+    if path is None:
+        return {}
+    words = (without_comment(line).split() for line in read_lines(path))
+    return {w[0].lower(): w[1] for w in words if len(w) > 1}
+
+
+def find_stru(calculation: Calculation, keywords: dict[str, str]) -> Path | None:
+    """The STRU file of the run, or None."""
+    name = keywords.get("stru_file", "STRU")
+    return next((p for folder in (calculation.folder, calculation.output) if (p := existing(folder, name))), None)
+
+
+def find_library_file(calculation: Calculation, name: str, library: str | None) -> Path | None:
+    """A ``.orb`` or ``.upf`` file: in the folder that INPUT names, beside the run, or one folder above.
+
+    Args:
+        calculation: The run.
+        name: File name as in STRU.
+        library: ``orbital_dir`` or ``pseudo_dir`` of INPUT, relative to the run.
+    """
+    folder = calculation.folder
+    folders = ([folder / library] if library else []) + [folder, calculation.output, folder.parent]
+    return next((p for f in folders if name and (p := existing(f, name))), None)

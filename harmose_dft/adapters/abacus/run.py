@@ -1,0 +1,239 @@
+"""Everything about an ABACUS calculation except its matrices: structure, basis, electrons, eigenvalues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...basis import OrbitalBasis, Shell
+from ...errors import FileFormatError
+from ...record import Eigenvalues
+from ...structure import SYMBOLS, Structure
+from . import structure as structures
+from .eigenvalues import read_bands, read_eig, read_istate, read_kpoints
+from .files import Calculation, find_library_file, find_stru, read_input
+from .log import RunLog, find_log, read_log
+from .orbitals import read_orb, read_z_valence, shells_in_name
+from .structure import Stru, atomic_number
+from .text import existing
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One calculation: INPUT keywords, running log (None if absent), and the structure it started from."""
+
+    calculation: Calculation
+    keywords: dict[str, str]
+    log: RunLog | None
+    stru: Stru
+
+    @classmethod
+    def at(cls, calculation: Calculation) -> Run:
+        """Read what a calculation's folders hold.
+
+        Raises:
+            FileFormatError: No file states the structure, or STRU and log are of different runs.
+        """
+        keywords = read_input(calculation)
+        log_path, stru_path = find_log(calculation.output), find_stru(calculation, keywords)
+        log = read_log(log_path) if log_path else None
+        if stru_path is not None:
+            stru = structures.read_stru(stru_path)
+        elif log is not None:
+            stru = structures.structure_of_log(log)
+        else:
+            raise FileFormatError(
+                "Neither a STRU file nor a running log is there; the structure is unknown. Put the STRU of the run "
+                "beside the OUT folder.", path=calculation.output
+            )  # fmt: skip
+        if log and log.species:
+            ran = [(s.label, s.atoms) for s in log.species]
+            stated = list(zip(stru.labels, stru.counts, strict=True))
+            if ran != stated:
+                raise FileFormatError(
+                    f"The run had {_count_text(ran)}, this file has {_count_text(stated)}. It is not of this run.",
+                    path=stru.path,
+                )
+        return cls(calculation, keywords, log, stru)
+
+    @property
+    def nspin(self) -> int | None:
+        """1, 2 or 4 as the log or INPUT states it."""
+        if self.log and self.log.nspin:
+            return self.log.nspin
+        return int(self.keywords["nspin"]) if self.keywords.get("nspin") in ("1", "2", "4") else None
+
+    @property
+    def functional(self) -> str:
+        """Exchange-correlation functional, or ""."""
+        return (self.log.functional if self.log else "") or self.keywords.get("dft_functional", "")
+
+    def structure(self, step: int, steps: int, header: Stru | None) -> Structure:
+        """The structure of an ionic step: atoms in ABACUS's order, folded into the cell.
+
+        Args:
+            step: 0-based ionic step.
+            steps: Number of steps that have matrices.
+            header: The unit cell in the header of the step's CSR file, where it has one.
+
+        Raises:
+            FileFormatError: No file states the positions of the step, or two files contradict each other.
+        """
+        stru, cell = self.stru, self.stru.cell
+        printed = structures.logged_positions(self.log, stru.vectors) if self.log else []
+        dump = existing(self.calculation.output, "MD_dump")
+        dumped = structures.read_md_dump(dump) if dump else {}
+        if header is not None:
+            if (header.labels, header.counts) != (stru.labels, stru.counts):
+                raise FileFormatError(
+                    f"The header's atoms are not those of {stru.path.name}. Are they of one run?", path=header.path
+                )
+            if not np.allclose(header.cell, cell, rtol=1e-4, atol=1e-4):
+                cell = header.cell
+            positions = structures.folded(header.fractional, None, header.path)
+        elif step in dumped:
+            cell, positions = dumped[step]
+        elif steps == 1 and step == 0:
+            positions = structures.folded(stru.fractional, printed[0] if printed else None, stru.path)
+        elif len(printed) > step:
+            positions = printed[step]
+        else:
+            raise FileFormatError(
+                f"The positions of ionic step {step} are not known: neither MD_dump nor the running log states them.",
+                path=self.calculation.output,
+            )
+        if len(positions) != len(stru.numbers):
+            raise FileFormatError(
+                f"Ionic step {step} has {len(positions)} atoms, {stru.path.name} has {len(stru.numbers)}.",
+                path=dump or stru.path,
+            )
+        return Structure(stru.numbers, positions @ cell, cell, charge=self.log.charge if self.log else 0)
+
+    def basis(self) -> OrbitalBasis:
+        """Shells per element, with radial functions where the ``.orb`` files are found.
+
+        Raises:
+            FileFormatError: Orbitals are missing, of another element, or not those of the run.
+        """
+        shells: dict[int, tuple[Shell, ...]] = {}
+        names: dict[int, str] = {}
+        for n, label in enumerate(self.stru.labels):
+            z = atomic_number(label, self.stru.path)
+            name = self.stru.orbitals[n] if n < len(self.stru.orbitals) else ""
+            one = self._species_shells(n, z, name)
+            if z in shells and OrbitalBasis("", {z: shells[z]}) != OrbitalBasis("", {z: one}):
+                raise FileFormatError(
+                    f"Two species of {SYMBOLS[z]} have different orbitals ({names[z]}, {name}); a basis is known by "
+                    "element here, so such a run cannot be read.", path=self.stru.path
+                )  # fmt: skip
+            shells[z], names[z] = one, name
+        stems = sorted({name.removesuffix(".orb") for name in names.values() if name})
+        return OrbitalBasis("+".join(stems) or "ABACUS", shells)
+
+    def _species_shells(self, n: int, z: int, name: str) -> tuple[Shell, ...]:
+        """Shells of one species: from its ``.orb`` file, else from the log, else from the file's name."""
+        logged = self.log.species[n].shells if self.log and n < len(self.log.species) else ()
+        path = find_library_file(self.calculation, name, self.keywords.get("orbital_dir"))
+        if path is not None:
+            element, shells = read_orb(path)
+            if element != SYMBOLS[z]:
+                raise FileFormatError(f"These are orbitals of {element}; STRU uses them for {SYMBOLS[z]}.", path=path)
+            if logged and tuple(s.l for s in shells) != logged:
+                here, ran = _label(z, [s.l for s in shells]), _label(z, logged)
+                raise FileFormatError(
+                    f"The file holds {here}; the run used {ran}. Use the orbital file of the run.", path=path
+                )
+            return shells
+        angular = logged or shells_in_name(name)
+        if not angular:
+            raise FileFormatError(
+                f"The orbital file {name or '(none named)'} of {SYMBOLS[z]} is not found, and the log does not state "
+                "its shells. Put it beside STRU.", path=self.calculation.folder
+            )  # fmt: skip
+        return tuple(Shell(l) for l in angular)
+
+    def electrons(self) -> float:
+        """Valence electrons: as the log counts them, else from INPUT, else from the pseudopotentials.
+
+        Raises:
+            FileFormatError: No file states them.
+        """
+        if self.log and self.log.n_electrons is not None:
+            return self.log.n_electrons
+        if float(self.keywords.get("nelec", 0)) > 0:
+            return float(self.keywords["nelec"])
+        library, stru = self.keywords.get("pseudo_dir"), self.stru
+        paths = [find_library_file(self.calculation, name, library) for name in stru.pseudopotentials]
+        found = [path for path in paths if path is not None]
+        if len(found) < len(stru.labels):
+            raise FileFormatError(
+                "The number of electrons is not known: no running log states it, and not all pseudopotentials of STRU "
+                "are there. Copy one or the other.", path=self.calculation.folder
+            )  # fmt: skip
+        valence = sum(count * read_z_valence(path) for count, path in zip(stru.counts, found, strict=True))
+        return valence + float(self.keywords.get("nelec_delta", 0))
+
+    def eigenvalues(self, step: int, last: bool, spins: int) -> tuple[Eigenvalues, ...]:
+        """The code's own eigenvalues of an ionic step (most files hold the last step only).
+
+        Args:
+            step: 0-based ionic step.
+            last: Whether this is the last step.
+            spins: Spin directions of the Hamiltonian.
+
+        Raises:
+            FileFormatError: A file is malformed or has another number of spin directions.
+        """
+        output = self.calculation.output
+        out: list[Eigenvalues] = []
+        if (path := existing(output, "eig_occ.txt")) is not None:
+            out.append(read_eig(path, self.stru.vectors, step))
+        elif last and (path := existing(output, "eig.txt")) is not None:
+            out.append(read_eig(path, self.stru.vectors))
+        if last and (path := existing(output, "istate.info")) is not None:
+            out.append(read_istate(path))
+        bands = [path for n in (1, 2) if (path := existing(output, f"BANDS_{n}.dat"))]
+        if last and bands and (path := existing(output, "kpoints")) is not None:
+            out.append(read_bands(bands, read_kpoints(path)))
+        for one in out:
+            if len(one.energies) != spins:
+                raise FileFormatError(
+                    f"The file has {len(one.energies)} spin directions, H(R) has {spins}. Are they of one run?",
+                    path=output / one.source,
+                )
+        return tuple(out)
+
+    def fermi(self, step: int) -> float | None:
+        """Fermi level of an ionic step in Hartree, where the log states it."""
+        return self.log.fermi[min(step, len(self.log.fermi) - 1)] if self.log else None
+
+    def energy(self, step: int) -> float | None:
+        """Total energy of an ionic step in Hartree, where the log states it."""
+        return self.log.energy[min(step, len(self.log.energy) - 1)] if self.log else None
+
+    @property
+    def version(self) -> str:
+        """Version of ABACUS, or ""."""
+        return self.log.version if self.log else ""
+
+    @property
+    def gamma_only(self) -> bool:
+        """Whether the k-point list of the run holds Gamma alone."""
+        path = existing(self.calculation.output, "kpoints")
+        return path is not None and not read_kpoints(path).any()
+
+    @property
+    def output(self) -> Path:
+        """The OUT folder."""
+        return self.calculation.output
+
+
+def _count_text(species: Sequence[tuple[str, int]]) -> str:
+    return " ".join(f"{label}{count}" for label, count in species)
+
+
+def _label(z: int, angular: Sequence[int]) -> str:
+    return OrbitalBasis("", {z: tuple(Shell(l) for l in angular)}).label(z)

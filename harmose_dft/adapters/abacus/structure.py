@@ -1,0 +1,259 @@
+"""Structures as ABACUS sees them: atoms regrouped by species, positions folded into the cell.
+
+The R of a CSR file belongs to the folded positions (running log, ``MD_dump``, newer CSR headers), not to the STRU as
+it was written. Where several files state a position, the digits of STRU and the fold of the code's output are used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FileFormatError
+from ...structure import SYMBOLS
+from .constants import ANGSTROM_IN_BOHR
+from .log import RunLog
+from .text import floats, read_lines, without_comment
+
+Floats = NDArray[np.float64]
+
+FOLD_MARGIN = 1e-9
+"""Fractional coordinates this little below a cell boundary count as on it."""
+
+SAME_POSITION = 1e-4
+"""Fractional coordinates of two files may differ by this much for one position (they are printed with 8-10 digits)."""
+
+SECTIONS = (
+    "ATOMIC_SPECIES", "NUMERICAL_ORBITAL", "LATTICE_CONSTANT", "LATTICE_VECTORS", "LATTICE_PARAMETERS",
+    "ATOMIC_POSITIONS", "NUMERICAL_DESCRIPTOR", "ABFS_ORBITAL",
+)  # fmt: skip
+"""Section names of a STRU file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stru:
+    """A crystal in ABACUS's vocabulary.
+
+    Args:
+        path: The file it came from.
+        labels: Label of each species ("Fe1"), in ABACUS's order.
+        counts: Atoms of each species.
+        constant: Lattice constant in Bohr.
+        vectors: Lattice vectors in units of the lattice constant, rows, (3, 3).
+        fractional: Fractional positions, species by species, (atom, 3).
+        pseudopotentials: File name per species, where stated.
+        orbitals: ``.orb`` file name per species, where stated.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+    constant: float
+    vectors: Floats
+    fractional: Floats
+    pseudopotentials: tuple[str, ...] = ()
+    orbitals: tuple[str, ...] = ()
+
+    @property
+    def cell(self) -> Floats:
+        """Lattice vectors in Bohr, rows."""
+        return self.constant * self.vectors
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Atomic number of each atom."""
+        return np.repeat([atomic_number(label, self.path) for label in self.labels], self.counts)
+
+
+def atomic_number(label: str, path: Path) -> int:
+    """Atomic number of a species label: an element symbol with anything but a letter behind it ("Fe1", "C_a").
+
+    Raises:
+        FileFormatError: The label does not start with an element symbol.
+    """
+    match = re.match(r"([A-Z][a-z]?)(?![a-z])", label)
+    symbol = match[1] if match else ""
+    if symbol not in SYMBOLS[1:]:
+        raise FileFormatError(f"The species label {label!r} does not start with an element symbol.", path=path)
+    return SYMBOLS.index(symbol)
+
+
+def read_stru(path: Path) -> Stru:
+    """Read a STRU file.
+
+    Raises:
+        FileFormatError: A section is missing or malformed, or positions are in a form that is not supported.
+    """
+    sections = _sections(path)
+    for name in ("ATOMIC_SPECIES", "LATTICE_CONSTANT", "ATOMIC_POSITIONS"):
+        if not sections.get(name):
+            raise FileFormatError(f"The section {name} is missing or empty.", path=path)
+    if len(sections.get("LATTICE_VECTORS", [])) < 3:
+        raise FileFormatError(
+            "The section LATTICE_VECTORS needs three lines. Lattices that ABACUS makes from 'latname' are not read; "
+            "write the vectors out.", path=path
+        )  # fmt: skip
+    line, words = sections["LATTICE_CONSTANT"][0]
+    constant = float(floats(words, path, line, "lattice constant", 1)[0])
+    vectors = np.array([floats(w, path, n, "lattice vector", 3) for n, w in sections["LATTICE_VECTORS"][:3]])
+    species = [w for _, w in sections["ATOMIC_SPECIES"]]
+    labels = tuple(w[0] for w in species)
+    counts, fractional = _positions(sections["ATOMIC_POSITIONS"], labels, constant, vectors, path)
+    return Stru(
+        path, labels, counts, constant, vectors, fractional,
+        tuple(w[2] if len(w) > 2 else "" for w in species),
+        tuple(w[0] for _, w in sections.get("NUMERICAL_ORBITAL", [])),
+    )  # fmt: skip
+
+
+_Lines = list[tuple[int, list[str]]]
+
+
+def _sections(path: Path) -> dict[str, _Lines]:
+    """Section name -> (line number, words) of its lines, comments and blank lines left out."""
+    out: dict[str, _Lines] = {}
+    lines: _Lines = []
+    for number, raw in enumerate(read_lines(path), start=1):
+        text = without_comment(raw)
+        if text in SECTIONS:
+            lines = out.setdefault(text, [])
+        elif text:
+            lines.append((number, text.split()))
+    return out
+
+
+def _positions(
+    lines: _Lines, labels: tuple[str, ...], constant: float, vectors: Floats, path: Path
+) -> tuple[tuple[int, ...], Floats]:
+    """Number of atoms of each species, and fractional positions in the order of ATOMIC_SPECIES."""
+    first, kind = lines[0][0], lines[0][1][0]
+    units = {"Cartesian": constant, "Cartesian_au": 1.0, "Cartesian_angstrom": ANGSTROM_IN_BOHR}
+    if kind != "Direct" and kind not in units:
+        raise FileFormatError(
+            f"Positions of kind {kind!r} are not supported; use Direct, {', '.join(units)}.", path=path, line=first
+        )
+    found: dict[str, Floats] = {}
+    at = 1
+    while at < len(lines):
+        number, words = lines[at]
+        if words[0] not in labels or len(lines) < at + 3 or not lines[at + 2][1][0].isdigit():
+            raise FileFormatError(
+                f"Expected a species of ATOMIC_SPECIES ({', '.join(labels)}), its magnetisation and its number of "
+                f"atoms; got {' '.join(words)!r}.", path=path, line=number
+            )  # fmt: skip
+        count = int(lines[at + 2][1][0])
+        rows = lines[at + 3 : at + 3 + count]
+        if len(rows) < count:
+            raise FileFormatError(f"{words[0]} has {count} atoms; {len(rows)} follow.", path=path, line=number)
+        atoms = np.array([floats(w, path, n, "position", 3) for n, w in rows]).reshape(-1, 3)
+        found[words[0]] = atoms if kind == "Direct" else atoms * units[kind] @ np.linalg.inv(constant * vectors)
+        at += 3 + count
+    missing = [label for label in labels if label not in found]
+    if missing:
+        raise FileFormatError(f"ATOMIC_POSITIONS has no atoms of {missing[0]}.", path=path, line=first)
+    return tuple(len(found[label]) for label in labels), np.concatenate([found[label] for label in labels])
+
+
+def folded(fractional: Floats, printed: Floats | None, path: Path) -> Floats:
+    """Fractional positions moved into the cell, as the code did.
+
+    Args:
+        fractional: With all digits, (atom, 3).
+        printed: The code's own folded positions, where it printed them; they decide at a cell boundary.
+        path: File of ``fractional``, for the error.
+
+    Raises:
+        FileFormatError: The two are not one structure.
+    """
+    if printed is None:
+        return np.asarray(fractional - np.floor(fractional + FOLD_MARGIN))
+    if printed.shape != fractional.shape:
+        raise FileFormatError(
+            f"The structure has {len(fractional)} atoms, the run {len(printed)}. Are they of one calculation?",
+            path=path,
+        )
+    moved = fractional + np.round(printed - fractional)
+    worst = np.abs(moved - printed).max(axis=1)
+    if worst.max() > SAME_POSITION:
+        atom = int(worst.argmax())
+        raise FileFormatError(
+            f"Atom {atom + 1} lies at {np.round(fractional[atom], 6).tolist()} (fractional); the run had it at "
+            f"{np.round(printed[atom], 6).tolist()}. This is not the structure of the run.", path=path
+        )  # fmt: skip
+    return np.asarray(moved)
+
+
+def logged_positions(log: RunLog, vectors: Floats) -> list[Floats]:
+    """Folded fractional positions of every table in a log.
+
+    Args:
+        log: The log.
+        vectors: Lattice vectors in units of the lattice constant.
+    """
+    inverse = np.linalg.inv(vectors)
+    return [numbers if direct else numbers @ inverse for direct, numbers in log.coordinates]
+
+
+def structure_of_log(log: RunLog) -> Stru:
+    """The structure a log prints (lattice vectors to 6 digits), for an OUT folder without its STRU.
+
+    Raises:
+        FileFormatError: The log does not print one.
+    """
+    if not log.species or not log.coordinates or log.vectors is None or log.constant is None:
+        raise FileFormatError(
+            "There is no STRU file, and the log does not print the structure. Put the STRU of the run beside the OUT "
+            "folder.", path=log.path
+        )  # fmt: skip
+    labels, counts = tuple(s.label for s in log.species), tuple(s.atoms for s in log.species)
+    return Stru(log.path, labels, counts, log.constant, log.vectors, logged_positions(log, log.vectors)[0])
+
+
+def structure_of_header(cell_text: Sequence[tuple[int, str]], path: Path) -> Stru:
+    """The unit cell in the header of a newer CSR file.
+
+    Lines: name, lattice constant (Angstrom), three vectors in its units, labels, atoms of each, "Direct", positions.
+
+    Raises:
+        FileFormatError: The lines do not have this form.
+    """
+    line = cell_text[0][0] if cell_text else 1
+    if len(cell_text) < 9 or cell_text[7][1] != "Direct":
+        raise FileFormatError("The unit cell in the header is incomplete.", path=path, line=line)
+    rows = [(number, text.split()) for number, text in cell_text]
+    constant = float(floats(rows[1][1], path, rows[1][0], "lattice constant", 1)[0]) * ANGSTROM_IN_BOHR
+    vectors = np.array([floats(words, path, number, "lattice vector", 3) for number, words in rows[2:5]])
+    positions = np.array([floats(words, path, number, "position", 3) for number, words in rows[8:]])
+    counts = floats(rows[6][1], path, rows[6][0], "atoms of each species").astype(int)
+    if len(counts) != len(rows[5][1]) or counts.sum() != len(positions):
+        raise FileFormatError(
+            f"The header counts {counts.sum()} atoms and lists {len(positions)}.", path=path, line=line
+        )
+    return Stru(path, tuple(rows[5][1]), tuple(int(c) for c in counts), constant, vectors, positions)
+
+
+def read_md_dump(path: Path) -> dict[int, tuple[Floats, Floats]]:
+    """``MD_dump``: step -> (cell in Bohr, fractional positions folded into the cell).
+
+    Raises:
+        FileFormatError: A step is malformed.
+    """
+    lines = read_lines(path)
+    starts = [n for n, line in enumerate(lines) if line.startswith("MDSTEP:")]
+    out: dict[int, tuple[Floats, Floats]] = {}
+    for begin, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        rows = [(n, lines[n - 1].split()) for n in range(begin + 1, end + 1) if lines[n - 1].strip()]
+        head = next((n for n, (_, words) in enumerate(rows) if words[0] == "INDEX"), 0)
+        if head < 6 or rows[1][1][0] != "LATTICE_CONSTANT:":
+            raise FileFormatError("Expected a lattice constant, three vectors and atoms.", path=path, line=begin + 1)
+        constant = float(rows[1][1][1]) * ANGSTROM_IN_BOHR
+        cell = constant * np.array([floats(w, path, n, "lattice vector", 3) for n, w in rows[3:6]])
+        positions = np.array([floats(w[2:], path, n, "position", 3) for n, w in rows[head + 1 :]]) * ANGSTROM_IN_BOHR
+        fractional = positions @ np.linalg.inv(cell)
+        out[int(rows[0][1][1])] = cell, folded(fractional, None, path)
+    return out

@@ -1,0 +1,105 @@
+"""Reading the text files of ABACUS, compressed or not, with errors that name file and line."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FileFormatError
+
+COMPRESSED = ".xz"
+"""Suffix of files that are read through :mod:`lzma`."""
+
+_PARENTHESES = bytes.maketrans(b"(),", b"   ")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file, decompressed if its name ends in ``.xz``.
+
+    Raises:
+        FileFormatError: The file is missing, cannot be read, or is damaged.
+    """
+    try:
+        data = path.read_bytes()
+        return lzma.decompress(data) if path.suffix == COMPRESSED else data
+    except FileNotFoundError as error:
+        raise FileFormatError("The file does not exist. Check the path.", path=path) from error
+    except (OSError, lzma.LZMAError) as error:
+        raise FileFormatError(f"The file cannot be read ({error}). Copy it again.", path=path) from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file without their line ends."""
+    return read_bytes(path).decode("utf-8", errors="replace").splitlines()
+
+
+def existing(folder: Path, name: str) -> Path | None:
+    """The file of this name in the folder, or its compressed form; None if there is neither."""
+    return next((p for p in (folder / name, folder / (name + COMPRESSED)) if p.is_file()), None)
+
+
+def plain_name(path: Path) -> str:
+    """File name without the suffix of a compressed file."""
+    return path.name.removesuffix(COMPRESSED)
+
+
+def without_comment(line: str) -> str:
+    """A line of an input file (INPUT, STRU) without its ``#`` or ``//`` comment, stripped."""
+    return re.split(r"#|//", line, maxsplit=1)[0].strip()
+
+
+def floats(words: Sequence[str], path: Path, line: int, what: str, count: int | None = None) -> NDArray[np.float64]:
+    """Numbers of a line.
+
+    Args:
+        words: The line, split.
+        path: The file, for the error.
+        line: Line number (1-based), for the error.
+        what: What the numbers are, for the error.
+        count: How many to take from the front; all if None.
+
+    Raises:
+        FileFormatError: There are too few words, or one is not a number.
+    """
+    taken = list(words if count is None else words[:count])
+    if count is not None and len(taken) < count:
+        raise FileFormatError(f"Expected {count} numbers ({what}); got {len(taken)}.", path=path, line=line)
+    try:
+        return np.array(taken, dtype=np.float64)
+    except ValueError as error:
+        raise FileFormatError(f"Expected numbers ({what}); got {' '.join(taken)!r}.", path=path, line=line) from error
+
+
+def parse_numbers(text: bytes) -> NDArray[np.float64]:
+    """All real numbers of a text up to the first word that is none.
+
+    The caller compares the length with what it expects, which finds truncated and damaged text alike.
+    """
+    return _parse(text, np.float64)
+
+
+def parse_integers(text: bytes) -> NDArray[np.int64]:
+    """All integers of a text up to the first word that is none."""
+    return _parse(text, np.int64)
+
+
+def parse_complex(text: bytes) -> NDArray[np.complex128]:
+    """All ``(re,im)`` pairs of a text up to the first word that is none."""
+    numbers = _parse(text.translate(_PARENTHESES), np.float64)
+    return numbers[: len(numbers) // 2 * 2].view(np.complex128)
+
+
+def _parse(text: bytes, dtype: type[np.generic]) -> NDArray[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return np.fromstring(text, dtype=dtype, sep=" ")
+        except ValueError:
+            return np.empty(0, dtype=dtype)
