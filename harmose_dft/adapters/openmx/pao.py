@@ -1,0 +1,140 @@
+"""OpenMX's orbitals: the ``.pao`` files, where to find them, and the order of their components."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...basis import NumericalRadial, OrbitalBasis, Shell
+from ...conventions import OPENMX
+from ...errors import FileFormatError
+from ...matrix import BlockMatrix
+from ...structure import SYMBOLS
+from ..compressed import existing, read_text
+from .input import DEFAULT_DATA_PATH, Input
+
+DATA_PATH_VARIABLE = "OPENMX_DFT_DATA_PATH"
+"""Environment variable (ASE's) that names the folder with PAO/ and VPS/."""
+
+PARENTS_SEARCHED = 3
+"""Folders above a calculation in which a DFT_DATA folder is looked for."""
+
+_CUTOFF = re.compile(r"[A-Za-z_]+(\d+(?:\.\d+)?)")
+
+
+def read_pao(path: Path, angular_momenta: tuple[int, ...]) -> tuple[Shell, ...]:
+    """Shells of a ``.pao`` file: for every l the first functions of the table, as many as are asked for.
+
+    The tables hold ln r, r (Bohr) and R_0(r), R_1(r), ..., with integral of R^2 r^2 = 1. They reach beyond the cutoff
+    radius in the file's name, where they vanish; what lies beyond is left out.
+
+    Args:
+        path: The file.
+        angular_momenta: l of every shell, ascending.
+
+    Raises:
+        FileFormatError: A table is missing, damaged, or has too few functions.
+    """
+    text = read_text(path)
+    match = _CUTOFF.match(path.name)
+    tables = {}
+    for l in sorted(set(angular_momenta)):
+        name = f"pseudo.atomic.orbitals.L={l}"
+        begin, end = text.find(f"<{name}\n"), text.find(f"{name}>")
+        if begin < 0 or end < begin:
+            raise FileFormatError(f"There is no table <{name} ... {name}>. Is this the right .pao file?", path=path)
+        first = text.count("\n", 0, begin) + 2
+        rows = [line.split() for line in text[begin:end].splitlines()[1:]]
+        widths = {len(row) for row in rows}
+        if len(widths) != 1:
+            raise FileFormatError(f"The rows of <{name} have different lengths: {widths}.", path=path, line=first)
+        try:
+            table = np.array(rows, dtype=np.float64)
+        except ValueError as error:
+            raise FileFormatError(f"<{name}: {error}.", path=path, line=first) from error
+        if (np.diff(table[:, 1]) <= 0).any() or not np.isfinite(table).all():
+            raise FileFormatError(f"The radii of <{name} do not ascend, or are not finite.", path=path, line=first)
+        wanted = angular_momenta.count(l)
+        if table.shape[1] - 2 < wanted:
+            raise FileFormatError(
+                f"<{name} holds {table.shape[1] - 2} functions; the input asks for {wanted}.", path=path, line=first
+            )
+        tables[l] = table[table[:, 1] <= float(match[1])] if match else table
+    place = dict.fromkeys(tables, 0)
+    shells = []
+    for l in angular_momenta:
+        shells.append(Shell(l, NumericalRadial(tables[l][:, 1], tables[l][:, 2 + place[l]])))
+        place[l] += 1
+    return tuple(shells)
+
+
+def find_pao(name: str, settings: Input, folder: Path, pao_dir: Path | None = None) -> Path | None:
+    """The ``.pao`` file of this name, or None.
+
+    Looked for in ``pao_dir`` (or its PAO/) if given; otherwise in DATA.PATH of the input, beside the calculation, in
+    $OPENMX_DFT_DATA_PATH, and in DFT_DATA* folders up to three levels above the calculation.
+
+    Args:
+        name: Without ``.pao``.
+        settings: The input file.
+        folder: Folder of the calculation.
+        pao_dir: Folder given by the user.
+    """
+    candidates = iter([pao_dir / "PAO", pao_dir]) if pao_dir is not None else _candidates(settings, folder)
+    return next((p for c in candidates if (p := existing(c, f"{name}.pao")) is not None), None)
+
+
+def _candidates(settings: Input, folder: Path) -> Iterator[Path]:
+    yield folder / settings.keyword("DATA.PATH", DEFAULT_DATA_PATH) / "PAO"
+    yield folder
+    if DATA_PATH_VARIABLE in os.environ:
+        yield Path(os.environ[DATA_PATH_VARIABLE]) / "PAO"
+    for parent in folder.resolve().parents[:PARENTS_SEARCHED]:
+        yield from sorted(parent.glob("DFT_DATA*/PAO"), reverse=True)
+
+
+def read_basis(settings: Input, folder: Path, pao_dir: Path | None = None) -> tuple[OrbitalBasis, str]:
+    """The basis of an input, and a remark where its radial functions came from.
+
+    Raises:
+        FileFormatError: An element occurs with two different bases, a ``.pao`` file is damaged, or ``pao_dir`` lacks
+            one.
+    """
+    used = {s.name: s for s in settings.atoms}.values()
+    shells: dict[int, tuple[Shell, ...]] = {}
+    names: dict[int, str] = {}
+    files, missing = [], []
+    for species in used:
+        z = species.number
+        if names.setdefault(z, species.basis) != species.basis:
+            raise FileFormatError(
+                f"{SYMBOLS[z]} occurs with two bases, {names[z]} and {species.basis}; one basis per element is "
+                "supported. Use the same orbitals for all atoms of an element.", path=settings.path,
+            )  # fmt: skip
+        file = find_pao(species.pao, settings, folder, pao_dir)
+        if file is None and pao_dir is not None:
+            raise FileFormatError(
+                f"The folder has no {species.pao}.pao, which {settings.path.name} uses. Give DFT_DATA19/PAO of the "
+                "OpenMX installation that made the calculation.", path=pao_dir,
+            )  # fmt: skip
+        if file is None:
+            missing.append(f"{species.pao}.pao")
+            shells[z] = tuple(Shell(l) for l in species.angular_momenta)
+        else:
+            files.append(file)
+            shells[z] = read_pao(file, species.angular_momenta)
+    said = f"radial functions from {files[0].parent}" if files else ""
+    if missing:
+        lacking = f"no radial functions: {', '.join(sorted(set(missing)))} not found"
+        said = f"{said}; {lacking}" if said else lacking
+    return OrbitalBasis(" ".join(names[z] for z in sorted(names)), shells), said
+
+
+def in_our_order(matrix: BlockMatrix, basis: OrbitalBasis, numbers: NDArray[np.int64]) -> BlockMatrix:
+    """A matrix with its orbitals brought from OpenMX's order to ours."""
+    return matrix.reordered(*OPENMX.to_ours(basis.shell_sequence(numbers.tolist())))
