@@ -87,7 +87,7 @@ def test_killed_run_loses_and_repeats_nothing(tmp_path: Path) -> None:
     parts = out.with_name(out.name + PARTS_SUFFIX)
     arguments = [sys.executable, "-m", "harmose_dft", "label", str(path), "-o", str(out), "--jobs", "2", *FAST_OPTIONS]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(list(parts.glob("[!.]*.h5"))) < 5:
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
@@ -119,7 +119,7 @@ def test_interrupted_run_keeps_what_is_finished_and_ends_its_processes(tmp_path:
     arguments = [sys.executable, "-m", "harmose_dft", "label", str(path), "-o", str(out), "--jobs", "2", *FAST_OPTIONS]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(arguments, **pipes, text=True, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(list(parts.glob("[!.]*.h5"))) < 3:
         assert process.poll() is None
         assert time.monotonic() < deadline
