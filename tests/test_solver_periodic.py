@@ -338,6 +338,13 @@ def test_bands_near_an_energy_are_a_window_of_the_bands() -> None:
         np.testing.assert_allclose(row, nearest, atol=1e-12)
 
 
+def test_threads_change_nothing() -> None:
+    h, s = disordered(40)
+    k = np.stack([np.linspace(0, 0.5, 5), np.zeros(5), np.zeros(5)], -1)
+    alone, together = (bands_near(h, s, k, 0.01, 6, method="shift-invert", workers=n) for n in (1, 3))
+    np.testing.assert_allclose(together, alone, atol=1e-12)
+
+
 def test_impossible_numbers_of_states_are_refused() -> None:
     h, s = disordered(3)
     with pytest.raises(SolverError, match="Between 1 and 6 states"):

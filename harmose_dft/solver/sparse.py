@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,17 +88,28 @@ def bands_near(
     count: int,
     *,
     method: Method | str | None = None,
+    workers: int = 1,
 ) -> Floats:
     """Energies nearest to an energy at each k-point, (spin, k, count), in Hartree; see :func:`states_near`.
 
     A row holds the nearest states, not bands of fixed index: at the edges of the range a band may enter or leave.
+
+    Args:
+        hamiltonian: H(R): one matrix, or two (spin up, spin down), in Hartree.
+        overlap: S(R), spatial.
+        kpoints: Fractional, (k, 3).
+        energy: Such as the Fermi level, in Hartree.
+        count: Number of states per k-point.
+        method: Dense or shift-invert; chosen by size by default.
+        workers: k-points that are solved at once, in threads; each needs memory for its own factorisation.
     """
     points = np.asarray(kpoints, dtype=np.float64)
-    rows = [
-        [states_near(h, overlap, k, energy, count, method=method)[0] for k in points]
-        for h in hamiltonian_tuple(hamiltonian)
-    ]
-    return np.array(rows)
+
+    def at(h: BlockMatrix, k: Floats) -> Floats:
+        return states_near(h, overlap, k, energy, count, method=method)[0]
+
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        return np.array([list(pool.map(partial(at, h), points)) for h in hamiltonian_tuple(hamiltonian)])
 
 
 def _shift_invert(
