@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -114,7 +115,7 @@ class Structure:
         return Structure(self.numbers, self.positions @ q.T, cell, self.charge, self.spin, self.name)
 
 
-def _frozen(array: ArrayLike, dtype: type) -> NDArray:  # type: ignore[type-arg]
-    out = np.array(array, dtype=dtype)
+def _frozen(array: ArrayLike, dtype: type) -> NDArray[Any]:
+    out: NDArray[Any] = np.array(array, dtype=dtype)
     out.setflags(write=False)
     return out
