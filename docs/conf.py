@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version as installed
+from typing import Any
 
 project = "harmose_dft"
 author = "The harmose_dft developers"
@@ -16,3 +17,16 @@ autodoc_mock_imports = ["sisl", "seekpath", "dask"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "harmose_dft"
+
+
+def escape_bars(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Keep |x| of formulas in docstrings from being read as a reStructuredText substitution."""
+    for n, line in enumerate(lines):
+        parts = line.split("``")
+        parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+        lines[n] = "``".join(parts)
+
+
+def setup(app: Any) -> None:
+    """Sphinx's hook."""
+    app.connect("autodoc-process-docstring", escape_bars)

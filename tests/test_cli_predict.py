@@ -73,9 +73,9 @@ class StandIn:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn()
-    module = ModuleType("harmose_dft.predictor")
+    module = ModuleType("harmose_dft.loading")
     module.load_model = lambda name, device: stand_in  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "harmose_dft.predictor", module)
+    monkeypatch.setitem(sys.modules, "harmose_dft.loading", module)
     return stand_in
 
 

@@ -17,8 +17,8 @@ LAYERS = (
     {"structure", "basis", "matrix", "spectrum", "record", "rotations", "files"},
     {"graph", "data", "solver", "metrics", "integrals", "orbitals", "output", "plots", "checks"},
     {"nn", "models"},
-    {"inputs", "predictor", "training", "checkpoint"},
-    {"adapters", "calculator", "labelling"},
+    {"inputs", "featurize", "domain", "predictor", "training", "checkpoint"},
+    {"adapters", "calculator", "labelling", "loading", "fitting", "evaluation"},
     {"cli", "__main__"},
 )
 """From bottom to top. A module imports its own layer and those below it; the lowest imports ``errors`` only."""

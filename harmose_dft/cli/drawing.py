@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .prediction_files import Job, orbital_index
+from .prediction_files import Job, orbital_coefficients
 from .report import heading
 
 if TYPE_CHECKING:
@@ -55,5 +55,5 @@ def _frontier_pictures(prediction: Prediction) -> list[tuple[str, Any]]:
     if any(shell.radial is None for z in structure.numbers.tolist() for shell in basis.shells[z]):
         return []
     names = [name for name, energy in (("LUMO", spectrum.lumo), ("HOMO", spectrum.homo)) if np.isfinite(energy)]
-    orbitals = {name: spectrum.coefficients[:, orbital_index(name, spectrum)] for name in names}
+    orbitals = {name: orbital_coefficients(name, spectrum) for name in names}
     return [(name, orbital_picture(structure, basis, orbital)) for name, orbital in orbitals.items()]

@@ -1,4 +1,4 @@
-"""``harmose-dft info``: what is installed, and what a result file, data set or model holds."""
+"""``harmose-dft info``: what is installed, and what a model, result file or data set holds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MANY_RECORDS = 20
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def info(path: Path | None, as_json: bool) -> None:
-    """Describe the installation, or PATH: a result file or a data set."""
+    """Describe the installation, or PATH: a model (a bundled name, or a folder), a result file or a data set."""
     found = installation() if path is None else describe(path)
     if as_json:
         console.print_json(found)
@@ -48,6 +48,8 @@ def installation() -> dict[str, Any]:
     """Versions, and the devices that torch can use."""
     import torch
 
+    from ..loading import bundled_models
+
     found: dict[str, Any] = {"harmose-dft": __version__, "python": platform.python_version()}
     for package in DEPENDENCIES:
         try:
@@ -57,6 +59,7 @@ def installation() -> dict[str, Any]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     found["devices"] = ["cpu", *(f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(count))]
     found["threads"] = torch.get_num_threads()
+    found["bundled models"] = bundled_models()
     return found
 
 
@@ -66,8 +69,12 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         FileFormatError: The file is missing, damaged, or nothing we know.
     """
+    from ..loading import bundled_models
+
+    if path.is_dir() or str(path) in bundled_models():
+        return describe_model(str(path))
     if not path.is_file():
-        raise FileFormatError("There is no such file.", path=path)
+        raise FileFormatError("There is no such file, and no bundled model of this name.", path=path)
     with path.open("rb") as file:
         start = file.read(len(HDF5_SIGNATURE))
     if start != HDF5_SIGNATURE:
@@ -75,6 +82,33 @@ def describe(path: Path) -> dict[str, Any]:
     from ..output.result import FORMAT
 
     return describe_results(path) if stored_format(path) == FORMAT else describe_dataset(path)
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """A model: what it predicts, what it was trained on, and how well it does.
+
+    Raises:
+        CheckpointError: The folder holds no readable model.
+    """
+    from .. import checkpoint
+    from ..loading import model_folder
+    from ..structure import SYMBOLS
+
+    found = checkpoint.describe_model(model_folder(name))
+    return {
+        "kind": "model",
+        "name": found["name"],
+        "sha256": found["weights_sha256"],
+        "functional": found["functional"],
+        "basis": found["basis"]["name"],
+        "elements": [SYMBOLS[z] for z in found["elements"]],
+        "baseline": found["baseline"]["kind"],
+        "training data by": found["code"],
+        "training": found["training"],
+        "metrics": found["metrics"],
+        "licence": found["licence"],
+        "citation": found["citation"],
+    }
 
 
 def stored_format(path: Path) -> str:

@@ -59,7 +59,7 @@ def predict(
     options = Options(compare, verify, cube, molden, plot, force)
     jobs = plan(files, out)
     refuse_existing(jobs, options)
-    from ..predictor import load_model
+    from ..loading import load_model
     from .report import print_summaries
 
     predictor = load_model(model, device=device)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import HarmoseError
 
 if TYPE_CHECKING:
@@ -78,7 +81,7 @@ def write_companions(job: Job, frame: int, options: Options) -> list[Path]:
         if name == "molden":
             write_molden(path, structure, basis, spectrum, force=options.force)
         else:
-            orbital = spectrum.coefficients[:, orbital_index(name, spectrum)]
+            orbital = orbital_coefficients(name, spectrum)
             title = f"{structure.formula} {name}, {prediction.functional}/{basis.name}"
             write_cube(path, structure, basis, orbital, title=title, force=options.force)
     return list(paths.values())
@@ -98,6 +101,11 @@ def orbital_index(name: str, spectrum: Spectrum) -> int:
     if not 0 <= index < len(spectrum.energies):
         raise HarmoseError(f"There is no orbital {name}: the molecule has {len(spectrum.energies)}, {filled} occupied.")
     return index
+
+
+def orbital_coefficients(name: str, spectrum: Spectrum) -> NDArray[np.float64]:
+    """Coefficients (ao,) of an orbital of a molecule, which are real."""
+    return np.asarray(spectrum.coefficients[:, orbital_index(name, spectrum)].real)
 
 
 def as_result(prediction: Prediction) -> Result:
