@@ -6,5 +6,6 @@ documentation). See ``interfaces/abacus/README.md``.
 
 from .files import recognise
 from .reader import read
+from .writer import Layout, write_hr, write_sr
 
-__all__ = ["read", "recognise"]
+__all__ = ["Layout", "read", "recognise", "write_hr", "write_sr"]
