@@ -132,7 +132,7 @@ def read_basis(settings: Input, folder: Path, pao_dir: Path | None = None) -> tu
     if missing:
         lacking = f"no radial functions: {', '.join(sorted(set(missing)))} not found"
         said = f"{said}; {lacking}" if said else lacking
-    return OrbitalBasis(" ".join(names[z] for z in sorted(names)), shells), said
+    return OrbitalBasis("+".join(names[z] for z in sorted(names)), shells), said
 
 
 def in_our_order(matrix: BlockMatrix, basis: OrbitalBasis, numbers: NDArray[np.int64]) -> BlockMatrix:

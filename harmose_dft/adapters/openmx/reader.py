@@ -13,6 +13,7 @@ from ...matrix import BlockMatrix
 from ...record import Record
 from ...structure import Structure
 from ..compressed import existing, plain_name, read_text
+from ..spinors import spinor_matrix
 from .input import Input, Species, parse_input
 from .output import Output, read_bands, read_output
 from .pao import in_our_order, read_basis
@@ -131,16 +132,3 @@ def _matrices(f: ScfOut, basis: OrbitalBasis, structure: Structure) -> tuple[tup
     down = matrix(f.hamiltonian[1] + 1j * f.imaginary[1])
     up_down = matrix(f.hamiltonian[2] + 1j * (f.hamiltonian[3] + f.imaginary[2]))
     return (spinor_matrix(up, up_down, up_down.adjoint().on_pairs_of(up), down).symmetrized(),), overlap
-
-
-def spinor_matrix(uu: BlockMatrix, ud: BlockMatrix, du: BlockMatrix, dd: BlockMatrix) -> BlockMatrix:
-    """The spinor matrix [[uu, ud], [du, dd]] of four matrices on the same pairs."""
-    pointers = 4 * uu.pointers
-    values = np.zeros(pointers[-1], dtype=np.result_type(*(m.values for m in (uu, ud, du, dd))))
-    for edges, index in uu.groups(uu.orbitals):
-        _, n, m = index.shape
-        block = np.empty((len(edges), 2, n, 2, m), dtype=values.dtype)
-        for row, column, part in ((0, 0, uu), (0, 1, ud), (1, 0, du), (1, 1, dd)):
-            block[:, row, :, column] = part.values[index]
-        values[pointers[edges][:, None] + np.arange(4 * n * m)] = block.reshape(len(edges), -1)
-    return BlockMatrix(uu.orbitals, uu.pairs, uu.shifts, values, True)
