@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import NumericalRadial, OrbitalBasis, Shell
+from ...basis import OrbitalBasis, Shell
 from ...conventions import OPENMX
 from ...errors import FileFormatError
 from ...matrix import BlockMatrix
 from ...structure import SYMBOLS
 from ..compressed import existing, read_text
 from .input import DEFAULT_DATA_PATH, Input
+from .interpolation import interpolated
 
 DATA_PATH_VARIABLE = "OPENMX_DFT_DATA_PATH"
 """Environment variable (ASE's) that names the folder with PAO/ and VPS/."""
@@ -24,14 +24,12 @@ DATA_PATH_VARIABLE = "OPENMX_DFT_DATA_PATH"
 PARENTS_SEARCHED = 3
 """Folders above a calculation in which a DFT_DATA folder is looked for."""
 
-_CUTOFF = re.compile(r"[A-Za-z_]+(\d+(?:\.\d+)?)")
-
 
 def read_pao(path: Path, angular_momenta: tuple[int, ...]) -> tuple[Shell, ...]:
     """Shells of a ``.pao`` file: for every l the first functions of the table, as many as are asked for.
 
-    The tables hold ln r, r (Bohr) and R_0(r), R_1(r), ..., with integral of R^2 r^2 = 1. They reach beyond the cutoff
-    radius in the file's name, where they vanish; what lies beyond is left out.
+    The tables hold ln r, r (Bohr) and R_0(r), R_1(r), ..., with integral of R^2 r^2 = 1; the functions are those that
+    OpenMX interpolates between the points (:mod:`harmose_dft.adapters.openmx.interpolation`).
 
     Args:
         path: The file.
@@ -41,7 +39,6 @@ def read_pao(path: Path, angular_momenta: tuple[int, ...]) -> tuple[Shell, ...]:
         FileFormatError: A table is missing, damaged, or has too few functions.
     """
     text = read_text(path)
-    match = _CUTOFF.match(path.name)
     tables = {}
     for l in sorted(set(angular_momenta)):
         name = f"pseudo.atomic.orbitals.L={l}"
@@ -64,11 +61,11 @@ def read_pao(path: Path, angular_momenta: tuple[int, ...]) -> tuple[Shell, ...]:
             raise FileFormatError(
                 f"<{name} holds {table.shape[1] - 2} functions; the input asks for {wanted}.", path=path, line=first
             )
-        tables[l] = table[table[:, 1] <= float(match[1])] if match else table
+        tables[l] = table
     place = dict.fromkeys(tables, 0)
     shells = []
     for l in angular_momenta:
-        shells.append(Shell(l, NumericalRadial(tables[l][:, 1], tables[l][:, 2 + place[l]])))
+        shells.append(Shell(l, interpolated(tables[l][:, 1], tables[l][:, 2 + place[l]])))
         place[l] += 1
     return tuple(shells)
 
