@@ -25,7 +25,9 @@ FLOOR = 1e-6
 """Smallest scale; shell pairs that never occur keep scale one."""
 
 
-def lowdin_density(baseline: NDArray[np.float64], overlap: NDArray[np.float64], n_electrons: int) -> NDArray[np.float64]:
+def lowdin_density(
+    baseline: NDArray[np.float64], overlap: NDArray[np.float64], n_electrons: int
+) -> NDArray[np.float64]:
     """Density matrix of the orbitals of H0 in the symmetrically orthogonalised basis, 2 sum_occ c c^T.
 
     Block-diagonal rotations commute with symmetric orthogonalisation, so it is as covariant as H0.
@@ -148,8 +150,8 @@ def unpadded(
 class Normalizer:
     """Means and scales of a training set, constant within shell pairs, hence covariant.
 
-    Inputs are shifted by the isotropic mean of on-site blocks of each element and divided by scales; targets are shifted
-    by their on-site mean. Everything is done in float64; the result is cast once.
+    Inputs are shifted by the isotropic mean of on-site blocks of each element and divided by scales; targets are
+    shifted by their on-site mean. Everything is done in float64; the result is cast once.
 
     Args:
         input_mean: (species, K, n, n).

@@ -56,7 +56,8 @@ class Structure:
             raise StructureError(f"Atomic numbers must lie in 1..{len(SYMBOLS) - 1}; got {numbers.tolist()}.")
         if not np.isfinite(positions).all():
             bad = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
-            raise StructureError(f"Atom {bad + 1} ({SYMBOLS[numbers[bad]]}) has a position that is not a finite number.")
+            symbol = SYMBOLS[numbers[bad]]
+            raise StructureError(f"Atom {bad + 1} ({symbol}) has a position that is not a finite number.")
         if self.cell is not None:
             cell = _frozen(self.cell, np.float64)
             object.__setattr__(self, "cell", cell)

@@ -32,6 +32,7 @@ class Baseline(Protocol):
     """What a baseline offers."""
 
     kind: str
+    basis: OrbitalBasis
 
     def matrix(self, structure: Structure) -> NDArray[np.float64]:
         """H0 in Hartree, dense in our convention, (ao, ao)."""

@@ -2,8 +2,8 @@
 
 H0 = T + V_SAP + sum_A sum_k q_k(Z_A) <i| erf(sqrt(a_k) r_A) / r_A |j>, sum_k q_k(Z) = 0 for every element.
 
-The charges are the same for all atoms of an element, so H0 costs what SAP costs (analytic three-centre integrals) and is
-exactly covariant. They are fitted to Kohn-Sham matrices by least absolute deviations, which makes up on average for
+The charges are the same for all atoms of an element; H0 costs little more than SAP (analytic three-centre integrals)
+and is exactly covariant. They are fitted to Kohn-Sham matrices by least absolute deviations, which makes up on average for
 what superposed potentials miss: the non-additivity of exchange and correlation, and the change of the atomic densities.
 """
 

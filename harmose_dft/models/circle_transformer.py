@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
@@ -35,7 +34,7 @@ class CircleTransformerConfig(BaseModel):
 
 
 class CircleLayer(nn.Module):
-    """One Transformer layer: the triple [n_i, e_ij, n_j] on the circle, attention over the pairs of an atom, updates."""
+    """One Transformer layer: triples [n_i, e_ij, n_j] on the circle, attention over the pairs of an atom, updates."""
 
     def __init__(self, first: FirstStageConfig, config: CircleTransformerConfig, pair: O2Dims) -> None:
         super().__init__()

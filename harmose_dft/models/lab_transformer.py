@@ -140,7 +140,8 @@ class LabTransformer(nn.Module):
         from e3nn import o3
 
         degrees = list(range(self.config.l_max + 1))
-        harmonics = o3.spherical_harmonics(degrees, graph.vectors[:, [1, 2, 0]], normalize=True, normalization="component")
+        turned = graph.vectors[:, [1, 2, 0]]
+        harmonics = o3.spherical_harmonics(degrees, turned, normalize=True, normalization="component")
         own = harmonics.new_zeros(atoms, harmonics.shape[1])
         own[:, 0] = 1.0
         near = stage1.radial.new_zeros(atoms, stage1.radial.shape[1])

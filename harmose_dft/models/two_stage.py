@@ -70,7 +70,7 @@ class TwoStageModel(nn.Module):
         return self.config.first.cutoff
 
     def set_scales(self, node: Tensor, edge: Tensor) -> None:
-        """Typical size of target elements: (species, n, n) and (species, species, n, n), constant within shell pairs."""
+        """Typical size of target elements, (species, n, n) and (species, species, n, n), one for each shell pair."""
         self.node_scale.copy_(node)
         self.edge_scale.copy_(edge)
 

@@ -1,7 +1,7 @@
 """Non-linear layers on the circle of rotations about a bond.
 
-A feature set with channels c_m is read as functions f(phi) = f_0 + sum_m (cos_m cos m phi + sin_m sin m phi), sampled at
-K equally spaced angles. A point-wise non-linear layer on the samples commutes with rotations by multiples of 2 pi / K
+A feature set with channels c_m is read as functions f(phi) = f_0 + sum_m (cos_m cos m phi + sin_m sin m phi), sampled
+at K equally spaced angles. A point-wise non-linear layer on the samples commutes with rotations by multiples of 2 pi / K
 exactly, and with all rotations up to aliasing: products of order p of frequencies up to M are exact for
 K > (p + 1) M. K is a property of the quadrature, not of the weights: it can be raised for a trained model.
 """

@@ -152,7 +152,7 @@ def _paths(layout: OrbitalLayout, l: int) -> list[tuple[int, int]]:
 
 
 class ScalarBlocks(nn.Module):
-    """The rotation-invariant part of on-site blocks from node scalars: w_ab(scalars) delta_mm' for shells of equal l."""
+    """The invariant part of on-site blocks from node scalars: w_ab(scalars) delta_mm' for shells of equal l."""
 
     def __init__(self, layout: OrbitalLayout, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""All parameters of a model as one vector, so that updates cost a handful of operations however many layers there are."""
+"""All parameters of a model as one vector, so that an update costs the same few operations for any number of layers."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class LossConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     elements: float = Field(1.0, ge=0, description="all matrix elements")
-    orbital_energies: float = Field(0.1, ge=0, description="<i|dH|i> of occupied orbitals and the LUMO (first-order energies)")
+    orbital_energies: float = Field(0.1, ge=0, description="<i|dH|i> of occupied orbitals and the LUMO")
     occupied: float = Field(0.1, ge=0, description="<i|dH|j>, both occupied")
     mixing: float = Field(0.1, ge=0, description="<i|dH|a>, occupied and virtual: what rotates the occupied space")
     stage1: float = Field(0.2, ge=0, description="weight of stage 1's own baseline Hamiltonian in joint training")

@@ -1,0 +1,197 @@
+"""Models on disk: ``model.safetensors`` and ``model.json`` in one folder. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from .basis import OrbitalBasis
+from .domain import TrainingDomain
+from .errors import CheckpointError, HarmoseError
+from .files import atomic_path
+from .inputs import InputName, Normalizer
+from .models.two_stage import ModelConfig, TwoStageModel
+
+FORMAT_VERSION = 1
+"""Version of the model folder; older ones are upgraded on loading."""
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+NORMALIZER = "normalizer."
+"""Prefix of the normalizer's arrays among the tensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """Everything a model needs to be used, and what a user should know of it.
+
+    Args:
+        name: Name of the model.
+        network: The two-stage model with its weights.
+        normalizer: Means and scales.
+        basis: Orbital basis.
+        inputs: Input matrices, in order.
+        baseline: Description of the physics baseline: ``kind`` and what that kind needs.
+        functional: Exchange-correlation functional, exactly as the code that made the data names it.
+        code: Code and version that made the training data.
+        domain: Statistics of the training set.
+        training: Training data, hash, time, configuration.
+        metrics: Measured figures with the data they were measured on.
+        licence: Licence of the weights.
+        citation: What to cite.
+        sha256: Hash of the weights file; empty before it is written.
+    """
+
+    name: str
+    network: TwoStageModel
+    normalizer: Normalizer
+    basis: OrbitalBasis
+    inputs: tuple[InputName, ...]
+    baseline: Mapping[str, Any]
+    functional: str
+    code: str
+    domain: TrainingDomain
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "Apache-2.0"
+    citation: str = "Yin et al., Mach. Learn.: Sci. Technol. 2024, doi 10.1088/2632-2153/ad8d30"
+    sha256: str = ""
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.network.parameters())
+        return f"ModelFile({self.name!r}, {self.functional}/{self.basis.name}, {count} parameters, {self.sha256[:8]})"
+
+    def save(self, folder: str | Path, *, force: bool = False) -> str:
+        """Write the model's folder; returns the hash of the weights.
+
+        Raises:
+            OutputExistsError: A file exists and ``force`` is false.
+        """
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        for name, array in self.normalizer.arrays().items():
+            tensors[NORMALIZER + name] = torch.from_numpy(np.ascontiguousarray(array))
+        with atomic_path(folder / WEIGHTS, force) as weights, atomic_path(folder / DESCRIPTION, force) as description:
+            save_file(tensors, weights)
+            digest = _sha256(weights)
+            description.write_text(json.dumps(self._description(digest), indent=1), encoding="utf-8")
+        return digest
+
+    def _description(self, digest: str) -> dict[str, Any]:
+        return {
+            "format": "harmose_dft model",
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "weights_sha256": digest,
+            "functional": self.functional,
+            "code": self.code,
+            "basis": self.basis.to_dict(),
+            "basis_fingerprint": self.basis.fingerprint,
+            "elements": list(self.basis.elements),
+            "convention": "harmose_dft: real harmonics, z-polar, no Condon-Shortley phase, m = -l..l",
+            "units": {"energy": "hartree", "length": "bohr"},
+            "charge": 0,
+            "spin": 0,
+            "inputs": list(self.inputs),
+            "baseline": dict(self.baseline),
+            "model": self.network.config.model_dump(mode="json"),
+            "domain": self.domain.to_dict(),
+            "training": dict(self.training),
+            "metrics": dict(self.metrics),
+            "licence": self.licence,
+            "citation": self.citation,
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ModelFile:
+        """Read a model's folder.
+
+        Raises:
+            CheckpointError: A file is missing or damaged, or the format is newer than this program.
+        """
+        folder = Path(folder)
+        description = _read_description(folder)
+        weights = folder / WEIGHTS
+        digest = _sha256(weights)
+        if digest != description["weights_sha256"]:
+            raise CheckpointError(
+                f"{weights} is damaged or belongs to another {DESCRIPTION}: its sha256 is {digest[:12]}, expected "
+                f"{description['weights_sha256'][:12]}. Copy both files again from where the model came from."
+            )
+        try:
+            return cls._assemble(description, weights, digest)
+        except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, HarmoseError) as error:
+            raise CheckpointError(f"{folder} does not describe a usable model: {error}") from error
+
+    @classmethod
+    def _assemble(cls, d: Mapping[str, Any], weights: Path, digest: str) -> ModelFile:
+        from safetensors.torch import load_file
+
+        basis = OrbitalBasis.from_dict(d["basis"])
+        if basis.fingerprint != d["basis_fingerprint"]:
+            raise CheckpointError("the stored basis does not have the stored fingerprint; the file was edited")
+        tensors = load_file(weights)
+        arrays = {k.removeprefix(NORMALIZER): v.numpy() for k, v in tensors.items() if k.startswith(NORMALIZER)}
+        network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(d["model"]))
+        network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)})
+        network.eval().requires_grad_(False)
+        return cls(
+            name=str(d["name"]),
+            network=network,
+            normalizer=Normalizer.from_arrays(arrays),
+            basis=basis,
+            inputs=tuple(d["inputs"]),
+            baseline=d["baseline"],
+            functional=str(d["functional"]),
+            code=str(d["code"]),
+            domain=TrainingDomain.from_dict(d["domain"]),
+            training=d["training"],
+            metrics=d["metrics"],
+            licence=str(d["licence"]),
+            citation=str(d["citation"]),
+            sha256=digest,
+        )
+
+
+def describe_model(folder: str | Path) -> dict[str, Any]:
+    """The description of a model without its weights.
+
+    Raises:
+        CheckpointError: The folder holds no readable description.
+    """
+    return _read_description(Path(folder))
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    if not path.is_file() or not (folder / WEIGHTS).is_file():
+        raise CheckpointError(
+            f"{folder} is not a model: expected a folder with {WEIGHTS} and {DESCRIPTION}. Give the folder that "
+            "`harmose-dft train` wrote, or the name of a bundled model."
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        version = int(found["format_version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Copy it again from where the model came from.") from error
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."
+        )
+    return dict(found)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,71 @@
+"""``harmose-dft evaluate``: all metrics of a model on a data set, stage 1 and the full model side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import console
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--part", type=click.Choice(["train", "validation", "test"]),
+    help="Only this part of a split by SMILES (crc32 rule).  [default: all records]",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="At most this many records of each data set.")
+@click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def evaluate(
+    model: str, data: tuple[Path, ...], part: str | None, limit: int | None, device: str, as_json: bool
+) -> None:
+    """Measure MODEL (a bundled name or a folder) on the reference calculations in DATA."""
+    from ..adapters.datasets import open_dataset
+    from ..data import smiles_split
+    from ..evaluation import evaluate as run
+    from ..loading import load_model
+
+    predictor = load_model(model, device=device)
+    results: list[dict[str, Any]] = []
+    for path in data:
+        dataset = open_dataset(path)
+        members = range(len(dataset)) if part is None else smiles_split(dataset)[part].tolist()
+        chosen = list(members)[:limit]
+        with console.progress(f"evaluating {path.name}", len(chosen)) as bar:
+            found = run(predictor, (dataset[i] for i in chosen), done=bar.advance)
+        results.append({
+            "data": str(path),
+            "part": part or "all",
+            "model": {"name": predictor.info.name, "sha256": predictor.info.sha256},
+            "metrics": found.to_dict(),
+        })
+    if as_json:
+        console.print_json(results[0] if len(results) == 1 else results)
+    else:
+        for entry in results:
+            show(entry)
+
+
+def show(entry: Mapping[str, Any]) -> None:
+    """One data set's metrics as tables."""
+    from .report import PURE, number
+
+    metrics = entry["metrics"]
+    stages = [("full model", metrics["model"])] + ([("stage 1", metrics["stage1"])] if metrics["stage1"] else [])
+    rows = []
+    for name, value in metrics["model"].items():
+        if isinstance(value, Mapping) or value is None:
+            continue
+        digits, label = (5, name) if name in PURE else (2, f"{name} ({metrics['unit']})")
+        rows.append((label, *(number(stage[name], digits) for _, stage in stages)))
+    title = f"{entry['data']} ({entry['part']}, {metrics['samples']} structures) by {entry['model']['name']}"
+    console.print_table(title, ("", *(label for label, _ in stages)), rows)
+    blocks = sorted(metrics["model"]["mae_block"].items(), key=lambda item: -item[1])[:10]
+    first = metrics["stage1"]["mae_block"] if metrics["stage1"] else {}
+    cells = [(k, number(v, 2), *([number(first[k], 2)] if first else [])) for k, v in blocks]
+    console.print_table(f"worst blocks ({metrics['unit']})", ("block", *(label for label, _ in stages)), cells)

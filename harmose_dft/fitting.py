@@ -1,0 +1,263 @@
+"""From a configuration to a trained model: data, physics baseline, samples, training, model folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from . import __version__
+from .adapters.baselines import Baseline
+from .adapters.baselines import baseline as named_baseline
+from .adapters.datasets import open_dataset
+from .adapters.fitted_potential import fit_potentials
+from .basis import OrbitalBasis
+from .checkpoint import ModelFile
+from .data import Dataset, ordered_split, random_split, smiles_split
+from .domain import TrainingDomain
+from .errors import DataError
+from .featurize import Featurizer
+from .inputs import Normalizer
+from .loading import baseline_blocks, baseline_to_dict
+from .models.two_stage import TwoStageModel
+from .record import Record
+from .training.config import TrainConfig
+from .training.loop import LogEntry, Trainer
+from .training.prepare import RawSample, SampleBuilder
+from .training.samples import Sample
+from .training.state import TrainState
+
+STATE = "state.safetensors"
+LOG = "log.jsonl"
+
+PERMILLE = 1000
+"""Steps of the training's progress bar."""
+
+FIT_ORBITALS = 140
+"""Potentials are fitted to molecules of at most this many orbitals, where there are enough of them."""
+
+class Counter(Protocol):
+    """Counts finished steps."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Count steps."""
+
+
+Progress = Callable[[str, int], AbstractContextManager[Counter]]
+"""(description, total) -> a context that shows progress."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Records of each part, read when asked for."""
+
+    datasets: tuple[Dataset, ...]
+    members: dict[str, list[tuple[int, int]]]
+    basis: OrbitalBasis
+
+    def records(self, part: str) -> list[tuple[int, int]]:
+        """(data set, index) of the records of a part."""
+        return self.members[part]
+
+    def record(self, where: tuple[int, int]) -> Record:
+        """One record."""
+        return self.datasets[where[0]][where[1]]
+
+
+def open_training_data(config: TrainConfig) -> TrainingData:
+    """Open and split the data sets of a configuration.
+
+    Raises:
+        DataError: There are no files, or they are in different bases.
+    """
+    settings = config.data
+    if not settings.files:
+        raise DataError("The configuration names no data: set data.files to one or more data sets.")
+    datasets = tuple(open_dataset(path) for path in settings.files)
+    shells: dict[int, Any] = {}
+    for dataset in datasets:
+        for z in dataset.basis.elements:
+            known = shells.setdefault(z, dataset.basis)
+            known.require_same(dataset.basis, [z])
+    basis = OrbitalBasis(datasets[0].basis.name, {z: b.shells[z] for z, b in shells.items()})
+    members: dict[str, list[tuple[int, int]]] = {"train": [], "validation": [], "test": []}
+    for d, dataset in enumerate(datasets):
+        for part, indices in split_dataset(dataset, config).items():
+            members[part] += [(d, int(i)) for i in indices]
+    if settings.max_training is not None:
+        members["train"] = members["train"][: settings.max_training]
+    return TrainingData(datasets, members, basis)
+
+
+def split_dataset(dataset: Dataset, config: TrainConfig) -> dict[str, np.ndarray]:
+    """Records of one data set that train, validate and test."""
+    settings, count = config.data, len(dataset)
+    if settings.split == "smiles":
+        return smiles_split(dataset)
+    sizes = settings.sizes or (count - 2 * (count // 10), count // 10)
+    return ordered_split(count, sizes) if settings.split == "ordered" else random_split(count, sizes, settings.seed)
+
+
+class Fit:
+    """One training run in a folder; running it again goes on where it stopped.
+
+    Args:
+        config: The configuration.
+        progress: Shows progress; see :data:`Progress`.
+        report: Receives every line of the training log.
+    """
+
+    def __init__(self, config: TrainConfig, progress: Progress, report: Callable[[LogEntry], None]) -> None:
+        self.config, self.progress, self.report = config, progress, report
+        self.folder = config.output
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        torch.set_flush_denormal(True)
+
+    def run(self) -> ModelFile:
+        """Prepare, train, write the model's folder.
+
+        Raises:
+            DataError: The data does not fit the configuration.
+            CheckpointError: The state of an earlier run cannot be read.
+        """
+        data = open_training_data(self.config)
+        builder, baseline, parts = self._prepare(data)
+        normalizer = builder.normalizer(parts["train"])
+        training = builder.samples(parts["train"], normalizer)
+        validation = builder.samples(parts["validation"], normalizer)
+        domain = TrainingDomain.of(r.features.structure for r in parts["train"])
+        del parts
+        network = build_network(data.basis, normalizer, self.config)
+        trainer = Trainer(network, training, validation, self.config)
+        self._train(trainer)
+        first = data.record(data.records("train")[0])
+        with trainer.flat.averaged():
+            model = ModelFile(
+                name=self.config.name,
+                network=network,
+                normalizer=normalizer,
+                basis=data.basis,
+                inputs=self.config.inputs,
+                baseline=baseline_to_dict(baseline),
+                functional=str(first.provenance.get("functional", "unknown")),
+                code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
+                domain=domain,
+                training=self._provenance(data, training, validation, trainer),
+            )
+            model.save(self.folder, force=True)
+        return model
+
+    def _prepare(self, data: TrainingData) -> tuple[SampleBuilder, Baseline, dict[str, list[RawSample]]]:
+        baseline = make_baseline(data, self.config)
+        featurizer = Featurizer(data.basis, self.config.inputs, self.config.model.first.cutoff)
+        loss = self.config.loss
+        builder = SampleBuilder(
+            featurizer,
+            lambda structure: baseline_blocks(baseline, structure),
+            self.config.model.first.l_max,
+            orbitals=loss.orbital_energies + loss.occupied + loss.mixing > 0,
+        )
+        wanted = {
+            "train": data.records("train"),
+            "validation": data.records("validation")[: self.config.validation_structures],
+        }
+        parts: dict[str, list[RawSample]] = {part: [] for part in wanted}
+        with self.progress("preparing", sum(len(w) for w in wanted.values())) as bar:
+            for part, where in wanted.items():
+                for place in where:
+                    parts[part].append(builder.raw(data.record(place)))
+                    bar.advance()
+        return builder, baseline, parts
+
+    def _train(self, trainer: Trainer) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = self.folder / STATE
+        if state.is_file():
+            trainer.restore(TrainState.load(state))
+        def report(entry: LogEntry) -> None:
+            if trainer.rank == 0:
+                with (self.folder / LOG).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(entry.to_dict()) + "\n")
+                self.report(entry)
+
+        def checkpoint() -> None:
+            if trainer.rank == 0:
+                trainer.state().save(state)
+
+        with self.progress("training", PERMILLE) as bar:
+            shown = 0
+
+            def tick() -> None:
+                nonlocal shown
+                reached = int(trainer.progress * PERMILLE)
+                if reached > shown:
+                    bar.advance(reached - shown)
+                    shown = reached
+
+            trainer.run(report, checkpoint, tick)
+
+    def _provenance(
+        self, data: TrainingData, training: Sequence[Sample], validation: Sequence[Sample], trainer: Trainer
+    ) -> dict[str, Any]:
+        return {
+            "harmose_dft": __version__,
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+            "structures": len(training),
+            "validation_structures": len(validation),
+            "data_sha256": {d.path.name: _sha256(d.path) for d in data.datasets},
+            "steps": trainer.step,
+            "seconds": round(trainer.seconds, 1),
+            "configuration": self.config.model_dump(mode="json", exclude={"output", "data"}),
+        }
+
+
+def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConfig) -> TwoStageModel:
+    """An untrained model of a configuration."""
+    torch.manual_seed(config.optimizer.seed)
+    network = TwoStageModel(basis, len(config.inputs), config.model)
+    network.set_scales(
+        torch.from_numpy(normalizer.target_node_scale).float(), torch.from_numpy(normalizer.target_edge_scale).float()
+    )
+    return network
+
+
+def make_baseline(data: TrainingData, config: TrainConfig) -> Baseline:
+    """The physics baseline of a configuration, fitted to training records where it has parameters."""
+    where = data.records("train")
+    if not where:
+        raise DataError("The training set is empty.")
+    if config.baseline.kind != "fitted":
+        functional = str(data.record(where[0]).provenance.get("functional", ""))
+        return named_baseline(config.baseline.kind, functional, data.basis)
+    order = np.random.default_rng(config.data.seed).permutation(len(where))
+    chosen: list[Record] = []
+    spare: list[Record] = []
+    for i in order:
+        record = data.record(where[i])
+        (chosen if record.overlap.size <= FIT_ORBITALS else spare).append(record)
+        if len(chosen) == config.baseline.fit_structures:
+            break
+    chosen = (chosen + spare)[: config.baseline.fit_structures]
+    missing = set(data.basis.elements) - {int(z) for r in chosen for z in r.structure.numbers}
+    for record in (data.record(w) for w in where) if missing else ():
+        if missing & set(record.structure.numbers.tolist()):
+            chosen.append(record)
+            missing -= set(record.structure.numbers.tolist())
+    return fit_potentials(
+        [r.structure for r in chosen], [r.hamiltonian[0].to_dense() for r in chosen], data.basis
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,255 @@
+"""From structures to Hamiltonians, orbital energies and a report on how far to trust them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from .basis import OrbitalBasis
+from .checkpoint import ModelFile
+from .featurize import Featurizer, RawFeatures
+from .graph import batch_graphs
+from .matrix import BlockMatrix
+from .models.circle_transformer import CircleTransformer
+from .nn.heads import Blocks
+from .rotations import random_rotations, rotated_matrix
+from .solver import solve
+from .solver.molecule import smallest_overlap_eigenvalue
+from .spectrum import Spectrum
+from .structure import Structure
+from .units import MICRO
+
+PAIRS_PER_BATCH = 6000
+"""Structures are run together up to this many atom pairs."""
+
+CIRCLE_POINTS = 24
+"""Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
+
+
+class MatrixSource(Protocol):
+    """What the code behind a model's data computes cheaply: no self-consistent field."""
+
+    def check(self, structure: Structure) -> None:
+        """Refuse structures the method cannot describe, with a DomainError."""
+
+    def overlap(self, structure: Structure) -> BlockMatrix:
+        """S."""
+
+    def baseline(self, structure: Structure) -> BlockMatrix:
+        """H0 on the pairs of S, Hartree."""
+
+    def n_electrons(self, structure: Structure) -> int:
+        """Electrons that the basis describes."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model made a prediction."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Everything predicted for one structure.
+
+    Args:
+        structure: The atoms.
+        basis: Shells per element, of the elements present.
+        hamiltonian: H, Hartree.
+        overlap: S.
+        spectrum: Orbital energies, coefficients, occupations.
+        functional: Functional that H approximates.
+        model: Name and hash of the model.
+        seconds: Time for this structure (its share of a batch).
+        trust: What a careful user wants to know first.
+        stage1: The first stage's baseline Hamiltonian, where the model has two stages.
+    """
+
+    structure: Structure
+    basis: OrbitalBasis
+    hamiltonian: BlockMatrix
+    overlap: BlockMatrix
+    spectrum: Spectrum
+    functional: str
+    model: ModelInfo
+    seconds: float
+    trust: dict[str, Any] = field(default_factory=dict)
+    stage1: BlockMatrix | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Matrices of one structure: S, H0, H and the first stage's H."""
+
+    overlap: BlockMatrix
+    baseline: BlockMatrix
+    hamiltonian: BlockMatrix
+    stage1: BlockMatrix | None
+
+
+class Predictor:
+    """A loaded model with the integrals it needs.
+
+    Args:
+        model: The model.
+        matrices: S and H0 of structures.
+        device: Where the network runs.
+        adapt: Turns foreign structure objects (ASE's ``Atoms``) into structures.
+    """
+
+    def __init__(
+        self,
+        model: ModelFile,
+        matrices: MatrixSource,
+        *,
+        device: str = "cpu",
+        adapt: Callable[[Any], Structure] | None = None,
+    ) -> None:
+        self.model, self.matrices, self.device = model, matrices, device
+        self.network = model.network.to(device)
+        if isinstance(self.network.second, CircleTransformer):
+            self.network.second.set_points(CIRCLE_POINTS)
+        self.featurizer = Featurizer(model.basis, model.inputs, self.network.cutoff)
+        self.info = ModelInfo(model.name, model.sha256)
+        self._adapt = adapt
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.model!r}, device={self.device!r})"
+
+    def predict(self, structures: Any, *, trust: bool = True) -> Any:
+        """Predict one structure or several.
+
+        Args:
+            structures: A Structure or ASE Atoms, or a sequence of them.
+            trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
+
+        Returns:
+            A Prediction for one structure, a list for a sequence.
+
+        Raises:
+            DomainError: A structure lies outside the model's domain.
+        """
+        if isinstance(structures, Structure) or hasattr(structures, "get_chemical_symbols"):
+            return self._predict([self._structure(structures)], trust)[0]
+        return self._predict([self._structure(s) for s in structures], trust)
+
+    def hamiltonian(self, structure: Structure) -> BlockMatrix:
+        """H of one structure alone, without solving for its orbitals."""
+        return self._hamiltonians([structure])[0].hamiltonian
+
+    def _structure(self, value: Any) -> Structure:
+        if isinstance(value, Structure):
+            return value
+        if self._adapt is None:
+            raise TypeError(f"Expected a Structure, got {type(value).__name__}.")
+        return self._adapt(value)
+
+    def _predict(self, structures: Sequence[Structure], trust: bool) -> list[Prediction]:
+        for structure in structures:
+            self.matrices.check(structure)
+            self.model.domain.check(structure)
+        out: list[Prediction] = []
+        for batch in self._batches(structures):
+            start = time.perf_counter()
+            found = self._hamiltonians(batch)
+            turned = self._turned(batch, found) if trust else [None] * len(batch)
+            spectra = [
+                solve(f.hamiltonian, f.overlap, self.matrices.n_electrons(s))
+                for s, f in zip(batch, found, strict=True)
+            ]
+            share = (time.perf_counter() - start) / len(batch)
+            for structure, f, spectrum, error in zip(batch, found, spectra, turned, strict=True):
+                out.append(Prediction(
+                    structure=structure,
+                    basis=self.model.basis.restricted(structure.numbers.tolist()),
+                    hamiltonian=f.hamiltonian,
+                    overlap=f.overlap,
+                    spectrum=spectrum,
+                    functional=self.model.functional,
+                    model=self.info,
+                    seconds=share,
+                    trust={} if error is None else self._trust(structure, f.overlap, spectrum, error),
+                    stage1=f.stage1,
+                ))
+        return out
+
+    def _batches(self, structures: Sequence[Structure]) -> list[list[Structure]]:
+        batches: list[list[Structure]] = [[]]
+        pairs = 0
+        for structure in structures:
+            if batches[-1] and pairs + len(structure) ** 2 > PAIRS_PER_BATCH:
+                batches.append([])
+                pairs = 0
+            batches[-1].append(structure)
+            pairs += len(structure) ** 2
+        return [b for b in batches if b]
+
+    def _hamiltonians(self, structures: Sequence[Structure]) -> list[Found]:
+        """S, H0 and the predicted matrices of each structure."""
+        overlaps = [self.matrices.overlap(s) for s in structures]
+        return self._corrected(structures, overlaps, [self.matrices.baseline(s) for s in structures])
+
+    @torch.no_grad()
+    def _corrected(
+        self, structures: Sequence[Structure], overlaps: Sequence[BlockMatrix], baselines: Sequence[BlockMatrix]
+    ) -> list[Found]:
+        raws = [
+            self.featurizer.raw(s, overlap, baseline, self.matrices.n_electrons(s))
+            for s, overlap, baseline in zip(structures, overlaps, baselines, strict=True)
+        ]
+        graphs = [self.featurizer.graph(r, self.model.normalizer, self.network.frames.cpu()) for r in raws]
+        output = self.network.to(self.device)(batch_graphs(graphs).to(self.device))
+        totals, firsts = _split(output.total, raws), _split(output.baseline, raws)
+        two_stages = self.network.second is not None
+        return [
+            Found(overlap, base, self._whole(raw, total, base), self._whole(raw, first, base) if two_stages else None)
+            for overlap, base, raw, total, first in zip(overlaps, baselines, raws, totals, firsts, strict=True)
+        ]
+
+    def _whole(self, raw: RawFeatures, blocks: Blocks, baseline: BlockMatrix) -> BlockMatrix:
+        return self.featurizer.hamiltonian(raw, blocks, self.model.normalizer, baseline)
+
+    def _turned(self, structures: Sequence[Structure], found: Sequence[Found]) -> list[float]:
+        """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
+
+        S and H0, whose integrals are analytic, are turned rather than computed again; ``metrics.cov_err`` tests it all.
+        """
+        rotation = random_rotations(1)[0]
+
+        def turned(matrix: BlockMatrix, structure: Structure) -> BlockMatrix:
+            return rotated_matrix(matrix, structure.numbers, self.model.basis, rotation)
+
+        again = self._corrected(
+            [s.rotated(rotation) for s in structures],
+            [turned(f.overlap, s) for f, s in zip(found, structures, strict=True)],
+            [turned(f.baseline, s) for f, s in zip(found, structures, strict=True)],
+        )
+        return [
+            float(np.abs((g.hamiltonian - turned(f.hamiltonian, s)).values).max())
+            for s, f, g in zip(structures, found, again, strict=True)
+        ]
+
+    def _trust(
+        self, structure: Structure, overlap: BlockMatrix, spectrum: Spectrum, covariance: float
+    ) -> dict[str, Any]:
+        counted = float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
+        return {
+            "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(overlap),
+            "electron_count": counted,
+            "covariance_error_uha": covariance / MICRO,
+            **self.model.domain.report(structure),
+        }
+
+
+def _split(blocks: Blocks, raws: Sequence[RawFeatures]) -> list[Blocks]:
+    """The blocks of a batch, structure by structure, on the CPU."""
+    nodes = blocks.node.cpu().split([len(r.species) for r in raws])
+    edges = blocks.edge.cpu().split([len(r.pairs.pairs) for r in raws])
+    return [Blocks(n, e) for n, e in zip(nodes, edges, strict=True)]
