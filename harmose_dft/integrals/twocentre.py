@@ -79,12 +79,16 @@ def _scalar(operator: Operator, structure: Structure, basis: OrbitalBasis, pairs
     z, reverse = structure.numbers[frame.pairs], frame.reverse_edges()
     later = (z[:, 0] > z[:, 1]) | ((z[:, 0] == z[:, 1]) & (reverse < np.arange(len(frame))))
     copied = later & (reverse >= 0)
+    own = reverse == np.arange(len(frame))
     values = _evaluate(operator, structure, basis, frame, ~copied)[0]
     for edges, index in frame.groups(structure.numbers):
         _, rows, columns = index.shape
         todo = np.flatnonzero(copied[edges])
         source = frame.pointers[reverse[edges[todo]], None, None] + np.arange(rows * columns).reshape(columns, rows).T
         values[index[todo]] = values[source]
+        if own[edges].any():
+            on_site = values[index[own[edges]]]
+            values[index[own[edges]]] = 0.5 * (on_site + on_site.transpose(0, 2, 1))
     return frame.with_values(values)
 
 
