@@ -88,7 +88,6 @@ def _gamma_record(run: Run, basis: OrbitalBasis) -> Record:
             )  # fmt: skip
     *dense, s = matrices if spinor else [matrix.real for matrix in matrices]
     overlap = gamma_blocks((s[::2, ::2] if spinor else s).real, structure, basis, False)
-    check_overlap(overlap, files[-1], 1)
     hamiltonian = [gamma_blocks(h * RYDBERG_IN_HARTREE, structure, basis, spinor) for h in dense]
     what = "H and S at Gamma (sums over lattice vectors; each block is given to the nearest image)"
     provenance = {"step": "0", "pair_support": "all pairs, nearest image"}
