@@ -25,3 +25,6 @@ ANGSTROM_IN_BOHR: Final = 1.0 / ABACUS_BOHR_IN_ANGSTROM
 
 DROPPED_BELOW: Final = 1e-10
 """Matrix elements (Rydberg, or 1 for S) that ABACUS leaves out of a CSR file."""
+
+CSR_PRECISION: Final = 0.5e-8
+"""Half a unit of the last of the eight decimals of a CSR file (Rydberg, or 1 for S)."""

@@ -11,6 +11,7 @@ from ...record import Record
 from ...structure import SYMBOLS, Structure
 from ...units import RYDBERG_IN_HARTREE
 from .blocks import OrbitalMap, spatial_part, to_blocks
+from .constants import CSR_PRECISION
 from .dense import gamma_blocks, read_dense
 from .files import dense_file, locate
 from .matrices import StepMatrices, check_hermitian, check_overlap, collect, united
@@ -62,7 +63,7 @@ def _record(run: Run, basis: OrbitalBasis, matrices: StepMatrices, steps: int, l
     hamiltonian, overlap, support = united(hamiltonian, overlap)
     files = [f.path for f, _ in matrices.hamiltonian] + [file.path]
     what = f"{'H(R) and ' if hamiltonian else ''}S(R) with {len(section.shifts)} lattice vectors"
-    provenance = {"step": str(matrices.step), "pair_support": support}
+    provenance = {"step": str(matrices.step), "pair_support": support, "matrix_precision": str(CSR_PRECISION)}
     return _assembled(run, structure, basis, hamiltonian, overlap, files, what, provenance, last)
 
 
