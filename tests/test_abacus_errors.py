@@ -165,6 +165,9 @@ MIXED_UP = {
         "carbon.orb of C is not found",
     ),
     "no electrons": (remove(LOG), "number of electrons is not known"),
+    "electrons no number": (
+        all_of(remove(LOG), rewrite("INPUT", "INPUT_PARAMETERS\nnelec many\n")), "nelec in INPUT must be a number",
+    ),
     "no structure": (remove(LOG, "STRU"), "Neither a STRU file nor a running log"),
     "log without structure": (
         all_of(remove("STRU"), replace(LOG, "DIRECT COORDINATES", "")), "no STRU file",
@@ -279,6 +282,11 @@ DAMAGED_FILES = {
         lambda p: read_eig(p, np.eye(3)),
         "".join(EIG.format(s, k) + " 1 2 1\n" for s, k in ((1, 1), (1, 2), (2, 1))), "lack a spin",
     ),
+    "MD dump constant": (
+        read_md_dump, "MDSTEP:  0\nLATTICE_CONSTANT: x Angstrom\nV\n1 0 0\n0 1 0\n0 0 1\nINDEX\n 0 C 0 0 0\n",
+        "lattice constant",
+    ),
+    "orbital spacing": (read_orb, orb_text("C").replace("dr                     0.1", "dr  x"), "mesh spacing"),
     "MD dump": (read_md_dump, "MDSTEP:  0\nLATTICE_CONSTANT: 1 Angstrom\n", "Expected a lattice constant"),
     "log": (read_log, "\n", "not a running log"),
 }  # fmt: skip

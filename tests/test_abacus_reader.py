@@ -236,6 +236,9 @@ def test_run_without_log_counts_electrons_from_pseudopotentials(tmp_path: Path) 
     (record,) = read(folder)
     assert_is_case(record, case)
     assert record.n_electrons == 9
+    for keyword, electrons in (("nelec_delta -0.5", 8.5), ("nelec 7", 7)):
+        (folder / "INPUT").write_text(f"INPUT_PARAMETERS\n{keyword}\n")
+        assert read(folder)[0].n_electrons == electrons
     assert read_z_valence(folder / "H.upf") == 1
 
 
@@ -310,6 +313,24 @@ def test_gamma_run_without_lattice_resolution_is_read_from_dense_matrices(tmp_pa
         np.testing.assert_allclose(ours.at(gamma), in_our_order(case.at(theirs, gamma), nspin) / 2, atol=1e-11)
     pair = record.overlap.find(np.array([[0, 1]]), np.array([[1, 0, 0]]))
     assert pair[0] >= 0, "C1 lies at x = 0.97, C2 at 0.4: the nearest image of C2 is that in the next cell"
+
+
+def test_gamma_only_note_of_the_newer_header_moves_blocks_to_the_nearest_image(tmp_path: Path) -> None:
+    """Newest ABACUS sums all R into (0, 0, 0) with gamma_only 1 and says so in the header."""
+    case = Case()
+    gamma = np.zeros(3)
+    folder = write_case(tmp_path / "run", case, "nao")
+    note = "# representation: gamma-only folded matrix; stored R-space contributions are summed into R = (0, 0, 0)\n"
+    sums = {"H": {(0, 0, 0): case.at(case.hamiltonians[0], gamma).real}, "S": {(0, 0, 0): np.eye(case.size)}}
+    sums["S"][0, 0, 0][0, 7] = sums["S"][0, 0, 0][7, 0] = 0.125
+    for label, matrix in sums.items():
+        text = nao_text(label, matrix, case.size).replace("\n #----", f"\n{note}\n #----", 1)
+        (folder / "OUT.ABACUS" / f"{label.lower()}rs1_nao.csr").write_text(text)
+    (record,) = read(folder)
+    expected = in_our_order(sums["H"][0, 0, 0], 1) / 2
+    np.testing.assert_allclose(record.hamiltonian[0].at(gamma), expected, atol=1e-8)
+    assert record.overlap.find(np.array([[0, 1]]), np.array([[1, 0, 0]]))[0] >= 0
+    assert "nearest image" in record.provenance["found"]
 
 
 def test_k_points_that_were_rounded_become_the_fractions_they_were() -> None:

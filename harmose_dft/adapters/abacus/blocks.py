@@ -137,4 +137,5 @@ def spatial_part(section: CsrSection, path: object) -> CsrSection:
     return CsrSection(
         section.label, section.step, section.size // 2, section.shifts, counts, section.rows[up] // 2,
         section.columns[up] // 2, np.ascontiguousarray(values[up].real), section.line, section.cell_text,
+        section.gamma_only,
     )  # fmt: skip

@@ -54,6 +54,7 @@ class CsrSection:
         values: The elements, real or complex, (element,).
         line: First line of the section (1-based).
         cell_text: Unit-cell lines of the newer header (line number, text); empty otherwise.
+        gamma_only: Whether the header says that all lattice vectors are summed into R = (0, 0, 0).
     """
 
     label: str
@@ -66,6 +67,7 @@ class CsrSection:
     values: NDArray[Any]
     line: int
     cell_text: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+    gamma_only: bool = False
 
     @property
     def complex(self) -> bool:
@@ -94,6 +96,7 @@ class _Header:
     size: int
     blocks: int
     cell_text: tuple[tuple[int, str], ...] = ()
+    gamma_only: bool = False
 
 
 class _Parser:
@@ -132,7 +135,7 @@ class _Parser:
         return CsrSection(
             header.label, header.step, header.size, shifts, counts, np.concatenate([np.empty(0, np.int64), *rows]),
             np.concatenate([np.empty(0, np.int64), *columns]), np.concatenate([np.empty(0, kind), *values]),
-            first + 1, header.cell_text,
+            first + 1, header.cell_text, header.gamma_only,
         )  # fmt: skip
 
     def _header(self) -> _Header:
@@ -169,9 +172,11 @@ class _Parser:
         while self._skip_blank() and not self._is_comment():
             cell.append((self._at + 1, self._lines[self._at].decode("utf-8", errors="replace").strip()))
             self._at += 1
+        gamma_only = False
         while self._skip_blank() and self._is_comment():
+            gamma_only |= b"gamma-only folded" in self._peek(0)
             self._at += 1
-        return _Header(title[1].decode(), step, counts[BASIS_SIZE], counts[R_COUNT], tuple(cell))
+        return _Header(title[1].decode(), step, counts[BASIS_SIZE], counts[R_COUNT], tuple(cell), gamma_only)
 
     def _block_line(self, block: int, blocks: int) -> tuple[tuple[int, int, int], int]:
         """The line ``Rx Ry Rz nnz``."""

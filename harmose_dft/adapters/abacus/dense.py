@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...basis import OrbitalBasis
 from ...conventions import ABACUS
-from ...errors import FileFormatError
+from ...errors import FileFormatError, StructureError
 from ...matrix import BlockMatrix
 from ...structure import Structure
 from .text import parse_complex, parse_numbers, read_bytes
@@ -42,10 +42,7 @@ def read_dense(path: Path) -> NDArray[Any]:
 
 
 def gamma_blocks(dense: NDArray[Any], structure: Structure, basis: OrbitalBasis, spinor: bool) -> BlockMatrix:
-    """Pair blocks of a matrix at Gamma, in our conventions.
-
-    A(Gamma) is the sum over all lattice vectors, which cannot be undone. Each pair's block is given the shift of its
-    nearest image, so that a molecule in a box that is larger than its orbitals has its true blocks.
+    """Pair blocks of a matrix at Gamma, in our conventions, each given to the nearest image.
 
     Args:
         dense: In ABACUS's orbital order (spin fastest).
@@ -59,9 +56,20 @@ def gamma_blocks(dense: NDArray[Any], structure: Structure, basis: OrbitalBasis,
         spatial = int(orbitals.sum())
         dense = dense.reshape(spatial, 2, spatial, 2).transpose(1, 0, 3, 2).reshape(2 * spatial, 2 * spatial)
     plain = BlockMatrix.from_dense(dense, orbitals, spinor=spinor)
+    return nearest_image(plain, structure).reordered(*ABACUS.to_ours(basis.shell_sequence(numbers)))
+
+
+def nearest_image(matrix: BlockMatrix, structure: Structure) -> BlockMatrix:
+    """A matrix at Gamma, stored at R = 0, with each block moved to the nearest image of its pair.
+
+    A(Gamma) is the sum over all lattice vectors, which cannot be undone; but a molecule in a box that is larger than
+    its orbitals has its true blocks afterwards, and at Gamma nothing changes.
+
+    Raises:
+        StructureError: The structure has no cell.
+    """
     if structure.cell is None:
-        raise FileFormatError("A run of ABACUS always has a cell; the structure has none.")
+        raise StructureError(f"{structure.formula} has no cell, so its atoms have no images.")
     fractional = structure.positions @ np.linalg.inv(structure.cell)
-    shifts = -np.round(fractional[plain.pairs[:, 1]] - fractional[plain.pairs[:, 0]]).astype(np.int64)
-    nearest = BlockMatrix(orbitals, plain.pairs, shifts, plain.values, spinor)
-    return nearest.reordered(*ABACUS.to_ours(basis.shell_sequence(numbers)))
+    shifts = -np.round(fractional[matrix.pairs[:, 1]] - fractional[matrix.pairs[:, 0]]).astype(np.int64)
+    return BlockMatrix(matrix.orbitals, matrix.pairs, shifts, matrix.values, matrix.spinor)

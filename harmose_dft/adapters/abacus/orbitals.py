@@ -9,7 +9,7 @@ import numpy as np
 
 from ...basis import NumericalRadial, Shell
 from ...errors import FileFormatError
-from .text import parse_numbers, read_bytes, read_lines
+from .text import floats, parse_numbers, read_bytes, read_lines
 
 _NAME = re.compile(r"_((?:\d+[spdfghi])+)\.orb", re.IGNORECASE)
 _COUNT = re.compile(r"^Number of ([SPDFGHI])orbital-->\s*(\d+)", re.IGNORECASE)
@@ -66,14 +66,14 @@ def read_orb(path: Path) -> tuple[str, tuple[Shell, ...]]:
 def _orb_header(lines: list[str], path: Path) -> tuple[str, int, float, dict[int, int]]:
     """Element, number of mesh points, spacing (Bohr), and number of functions of each l."""
     element, mesh, step, counts = "", 0, 0.0, {}
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         words = line.split()
         if len(words) == 2 and words[0] == "Element":
             element = words[1]
         elif len(words) == 2 and words[0] == "Mesh" and words[1].isdigit():
             mesh = int(words[1])
         elif len(words) == 2 and words[0] == "dr":
-            step = float(words[1])
+            step = float(floats(words[1:], path, number, "mesh spacing")[0])
         elif match := _COUNT.match(line.strip()):
             counts[LETTERS.index(match[1].lower())] = int(match[2])
         elif words == ["Type", "L", "N"]:

@@ -12,7 +12,7 @@ from ...structure import SYMBOLS, Structure
 from ...units import RYDBERG_IN_HARTREE
 from .blocks import OrbitalMap, spatial_part, to_blocks
 from .constants import CSR_PRECISION
-from .dense import gamma_blocks, read_dense
+from .dense import gamma_blocks, nearest_image, read_dense
 from .files import dense_file, locate
 from .matrices import StepMatrices, check_hermitian, check_overlap, collect, united
 from .run import Run
@@ -60,9 +60,13 @@ def _record(run: Run, basis: OrbitalBasis, matrices: StepMatrices, steps: int, l
     for h_file, h_section in matrices.hamiltonian:
         hamiltonian.append(to_blocks(h_section, rows, RYDBERG_IN_HARTREE))
         check_hermitian(hamiltonian[-1], "H", h_file.path, h_section.line)
+    if section.gamma_only:
+        hamiltonian = [nearest_image(h, structure) for h in hamiltonian]
+        overlap = nearest_image(overlap, structure)
     hamiltonian, overlap, support = united(hamiltonian, overlap)
     files = [f.path for f, _ in matrices.hamiltonian] + [file.path]
     what = f"{'H(R) and ' if hamiltonian else ''}S(R) with {len(section.shifts)} lattice vectors"
+    what += " (gamma_only: lattice sums, each block given to the nearest image)" if section.gamma_only else ""
     provenance = {"step": str(matrices.step), "pair_support": support, "matrix_precision": str(CSR_PRECISION)}
     return _assembled(run, structure, basis, hamiltonian, overlap, files, what, provenance, last)
 

@@ -163,8 +163,8 @@ class Run:
         """
         if self.log and self.log.n_electrons is not None:
             return self.log.n_electrons
-        if float(self.keywords.get("nelec", 0)) > 0:
-            return float(self.keywords["nelec"])
+        if (given := self._number("nelec")) > 0:
+            return given
         library, stru = self.keywords.get("pseudo_dir"), self.stru
         paths = [find_library_file(self.calculation, name, library) for name in stru.pseudopotentials]
         found = [path for path in paths if path is not None]
@@ -174,7 +174,17 @@ class Run:
                 "are there. Copy one or the other.", path=self.calculation.folder
             )  # fmt: skip
         valence = sum(count * read_z_valence(path) for count, path in zip(stru.counts, found, strict=True))
-        return valence + float(self.keywords.get("nelec_delta", 0))
+        return valence + self._number("nelec_delta")
+
+    def _number(self, keyword: str) -> float:
+        """A number of INPUT; 0 where the keyword is absent."""
+        text = self.keywords.get(keyword, "0")
+        try:
+            return float(text)
+        except ValueError as error:
+            raise FileFormatError(
+                f"{keyword} in INPUT must be a number; got {text!r}.", path=self.calculation.folder
+            ) from error
 
     def eigenvalues(self, step: int, last: bool, spins: int) -> tuple[Eigenvalues, ...]:
         """The code's own eigenvalues of an ionic step (most files hold the last step only).

@@ -251,9 +251,11 @@ def read_md_dump(path: Path) -> dict[int, tuple[Floats, Floats]]:
         head = next((n for n, (_, words) in enumerate(rows) if words[0] == "INDEX"), 0)
         if head < 6 or rows[1][1][0] != "LATTICE_CONSTANT:":
             raise FileFormatError("Expected a lattice constant, three vectors and atoms.", path=path, line=begin + 1)
-        constant = float(rows[1][1][1]) * ANGSTROM_IN_BOHR
+        line, words = rows[1]
+        constant = float(floats(words[1:], path, line, "lattice constant", 1)[0]) * ANGSTROM_IN_BOHR
         cell = constant * np.array([floats(w, path, n, "lattice vector", 3) for n, w in rows[3:6]])
         positions = np.array([floats(w[2:], path, n, "position", 3) for n, w in rows[head + 1 :]]) * ANGSTROM_IN_BOHR
         fractional = positions @ np.linalg.inv(cell)
-        out[int(rows[0][1][1])] = cell, folded(fractional, None, path)
+        step = floats(rows[0][1][1:], path, begin + 1, "step", 1)
+        out[int(step[0])] = cell, folded(fractional, None, path)
     return out
