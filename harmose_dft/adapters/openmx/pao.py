@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis, Shell
+from ...basis import NumericalRadial, OrbitalBasis, Shell
 from ...conventions import OPENMX
 from ...errors import FileFormatError
 from ...matrix import BlockMatrix
@@ -39,35 +39,35 @@ def read_pao(path: Path, angular_momenta: tuple[int, ...]) -> tuple[Shell, ...]:
         FileFormatError: A table is missing, damaged, or has too few functions.
     """
     text = read_text(path)
-    tables = {}
+    functions: dict[int, Iterator[NumericalRadial]] = {}
     for l in sorted(set(angular_momenta)):
-        name = f"pseudo.atomic.orbitals.L={l}"
-        begin, end = text.find(f"<{name}\n"), text.find(f"{name}>")
-        if begin < 0 or end < begin:
-            raise FileFormatError(f"There is no table <{name} ... {name}>. Is this the right .pao file?", path=path)
-        first = text.count("\n", 0, begin) + 2
-        rows = [line.split() for line in text[begin:end].splitlines()[1:]]
-        widths = {len(row) for row in rows}
-        if len(widths) != 1:
-            raise FileFormatError(f"The rows of <{name} have different lengths: {widths}.", path=path, line=first)
-        try:
-            table = np.array(rows, dtype=np.float64)
-        except ValueError as error:
-            raise FileFormatError(f"<{name}: {error}.", path=path, line=first) from error
-        if (np.diff(table[:, 1]) <= 0).any() or not np.isfinite(table).all():
-            raise FileFormatError(f"The radii of <{name} do not ascend, or are not finite.", path=path, line=first)
-        wanted = angular_momenta.count(l)
-        if table.shape[1] - 2 < wanted:
+        table, line = _table(text, l, path)
+        wanted, held = angular_momenta.count(l), table.shape[1] - 2
+        if held < wanted:
             raise FileFormatError(
-                f"<{name} holds {table.shape[1] - 2} functions; the input asks for {wanted}.", path=path, line=first
+                f"The table of l = {l} holds {held} functions; the input asks for {wanted}.", path=path, line=line
             )
-        tables[l] = table
-    place = dict.fromkeys(tables, 0)
-    shells = []
-    for l in angular_momenta:
-        shells.append(Shell(l, interpolated(tables[l][:, 1], tables[l][:, 2 + place[l]])))
-        place[l] += 1
-    return tuple(shells)
+        functions[l] = (interpolated(table[:, 1], column) for column in table[:, 2:].T)
+    return tuple(Shell(l, next(functions[l])) for l in angular_momenta)
+
+
+def _table(text: str, l: int, path: Path) -> tuple[NDArray[np.float64], int]:
+    """The table of one angular momentum, (point, 2 + function), and the number of its first line."""
+    name = f"pseudo.atomic.orbitals.L={l}"
+    begin, end = text.find(f"<{name}\n"), text.find(f"\n{name}>")
+    if begin < 0 or end < begin:
+        raise FileFormatError(f"There is no table <{name} ... {name}>. Is this the right .pao file?", path=path)
+    line = text.count("\n", 0, begin) + 2
+    try:
+        table = np.array([row.split() for row in text[begin:end].splitlines()[1:]], dtype=np.float64)
+    except ValueError as error:
+        raise FileFormatError(f"<{name} is no table of numbers ({error}).", path=path, line=line) from error
+    if table.ndim != 2 or table.shape[1] < 3 or not np.isfinite(table).all() or (np.diff(table[:, 1]) <= 0).any():
+        raise FileFormatError(
+            f"<{name} needs ascending radii in its second column and finite functions in the others.",
+            path=path, line=line,
+        )  # fmt: skip
+    return table, line
 
 
 def find_pao(name: str, settings: Input, folder: Path, pao_dir: Path | None = None) -> Path | None:
