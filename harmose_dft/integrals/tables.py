@@ -25,7 +25,6 @@ from .transforms import CHUNK, SPLINE_DEGREE, GaussianTransform, NumericalTransf
 
 Floats = NDArray[np.float64]
 
-
 POINTS_PER_WAVE_NUMBER = 0.5
 """Density of the distance grid in units of k_max: its spacing is 1 / (this * k_max)."""
 
@@ -146,7 +145,7 @@ class GaussianTable(PairTable):
             p = 1 / (1 / bra.exponents[:, None] + 1 / ket.exponents)
             x = distances[:, None] ** 2 * p.ravel()
             total = np.zeros_like(x)
-            for n in range(bra.coefficients.shape[1] + ket.coefficients.shape[1] - 1):
+            for n in range(3):
                 weight = _coefficients_of_power(bra, ket, n)
                 if weight.any():
                     order = (bra.l + ket.l - degree) // 2 + n
@@ -158,9 +157,5 @@ class GaussianTable(PairTable):
 
 def _coefficients_of_power(bra: GaussianTransform, ket: GaussianTransform, n: int) -> Floats:
     """Coefficients of k^2n in the product of two transforms, (primitive of bra, primitive of ket)."""
-    highest = bra.coefficients.shape[1] - 1
-    parts = [
-        np.outer(bra.coefficients[:, i], ket.coefficients[:, n - i])
-        for i in range(max(0, n - ket.coefficients.shape[1] + 1), min(n, highest) + 1)
-    ]
-    return np.asarray(sum(parts))
+    powers = [(i, n - i) for i in (0, 1) if n - i in (0, 1)]
+    return np.asarray(sum(np.outer(bra.coefficients[:, i], ket.coefficients[:, j]) for i, j in powers))

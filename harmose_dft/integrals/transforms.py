@@ -61,7 +61,7 @@ class GaussianTransform:
     Args:
         l: Degree of its harmonic.
         exponents: a_p in Bohr^-2, (primitive,).
-        coefficients: c_pn, (primitive, n).
+        coefficients: c_pn for n = 0, 1, (primitive, 2).
     """
 
     l: int
