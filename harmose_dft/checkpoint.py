@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class ModelFile:
         functional: Exchange-correlation functional, exactly as the code that made the data names it.
         code: Code and version that made the training data.
         domain: Statistics of the training set.
+        electrons: Compositions with their valence electrons, where the basis describes those only.
         training: Training data, hash, time, configuration.
         metrics: Measured figures with the data they were measured on.
         licence: Licence of the weights.
@@ -59,6 +60,7 @@ class ModelFile:
     functional: str
     code: str
     domain: TrainingDomain
+    electrons: Sequence[Mapping[str, Any]] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -107,6 +109,7 @@ class ModelFile:
             "baseline": dict(self.baseline),
             "model": self.network.config.model_dump(mode="json"),
             "domain": self.domain.to_dict(),
+            "electrons": [dict(e) for e in self.electrons],
             "training": dict(self.training),
             "metrics": dict(self.metrics),
             "licence": self.licence,
@@ -156,6 +159,7 @@ class ModelFile:
             functional=str(d["functional"]),
             code=str(d["code"]),
             domain=TrainingDomain.from_dict(d["domain"]),
+            electrons=tuple(d.get("electrons", ())),
             training=d["training"],
             metrics=d["metrics"],
             licence=str(d["licence"]),

@@ -37,6 +37,7 @@ class RawFeatures:
         pairs: Pairs within the cutoff.
         inputs: The input matrices.
         target: H - H0, where H is known.
+        metric: S of a crystal where H is known, for the shift mu S that H is defined up to.
     """
 
     structure: Structure
@@ -44,6 +45,7 @@ class RawFeatures:
     pairs: PairList
     inputs: PaddedMatrix
     target: PaddedMatrix | None
+    metric: PaddedMatrix | None = None
 
 
 class Featurizer:
@@ -64,7 +66,7 @@ class Featurizer:
         structure: Structure,
         overlap: BlockMatrix,
         baseline: BlockMatrix,
-        n_electrons: int,
+        n_electrons: float,
         hamiltonian: BlockMatrix | None = None,
     ) -> RawFeatures:
         """Padded matrices of one structure.
@@ -78,14 +80,18 @@ class Featurizer:
         """
         matrices = [self._input(name, overlap, baseline, n_electrons) for name in self.names]
         if hamiltonian is not None:
-            matrices.append(hamiltonian - baseline)
+            matrices += [hamiltonian - baseline, overlap]
         species = self.layout.species(structure.numbers)
         pairs = PairList.within(structure, overlap, self.cutoff)
         blocks = padded(matrices, pairs, species, self.layout)
         count = len(self.names)
         inputs = PaddedMatrix(blocks.node[:, :count], blocks.edge[:, :count])
-        target = None if hamiltonian is None else PaddedMatrix(blocks.node[:, count:], blocks.edge[:, count:])
-        return RawFeatures(structure, species, pairs, inputs, target)
+        if hamiltonian is None:
+            return RawFeatures(structure, species, pairs, inputs, None)
+        target, metric = (
+            PaddedMatrix(blocks.node[:, k : k + 1], blocks.edge[:, k : k + 1]) for k in (count, count + 1)
+        )
+        return RawFeatures(structure, species, pairs, inputs, target, metric if structure.periodic else None)
 
     def graph(self, raw: RawFeatures, normalizer: Normalizer, frames: FrameBuilder) -> PreparedGraph:
         """The prepared graph of one structure, targets included where they are known."""
@@ -93,7 +99,7 @@ class Featurizer:
         if target is not None:
             target = PaddedMatrix(target.node - normalizer.target_mean[raw.species][:, None], target.edge)
         inputs = normalizer.inputs(raw.inputs, raw.species, raw.pairs)
-        return frames.prepare(pair_graph(raw.structure, raw.pairs, inputs, raw.species, target))
+        return frames.prepare(pair_graph(raw.structure, raw.pairs, inputs, raw.species, target, raw.metric))
 
     def hamiltonian(
         self, raw: RawFeatures, blocks: Blocks, normalizer: Normalizer, baseline: BlockMatrix
@@ -117,7 +123,7 @@ class Featurizer:
         return np.concatenate([a * n + self.layout.orbital_index[s] for a, s in enumerate(species)])
 
     def _input(
-        self, name: InputName, overlap: BlockMatrix, baseline: BlockMatrix, n_electrons: int
+        self, name: InputName, overlap: BlockMatrix, baseline: BlockMatrix, n_electrons: float
     ) -> BlockMatrix:
         match name:
             case "overlap":
@@ -125,5 +131,5 @@ class Featurizer:
             case "baseline":
                 return baseline
             case "density":
-                dense = lowdin_density(baseline.to_dense(), overlap.to_dense(), n_electrons)
+                dense = lowdin_density(baseline.to_dense(), overlap.to_dense(), round(n_electrons))
                 return BlockMatrix.from_dense(dense, overlap.orbitals)

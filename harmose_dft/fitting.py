@@ -19,13 +19,15 @@ from .adapters.baselines import Baseline
 from .adapters.baselines import baseline as named_baseline
 from .adapters.datasets import open_dataset
 from .adapters.fitted_potential import fit_potentials
+from .adapters.two_centre import ElectronCount, TwoCentreMatrices, is_numerical
 from .basis import OrbitalBasis
 from .checkpoint import ModelFile
 from .data import Dataset, ordered_split, random_split, smiles_split
 from .domain import TrainingDomain
-from .errors import DataError
+from .errors import ConfigError, DataError
 from .featurize import Featurizer
 from .inputs import Normalizer
+from .integrals import orbital_cutoffs
 from .loading import baseline_blocks, baseline_to_dict
 from .models.two_stage import TwoStageModel
 from .record import Record
@@ -130,7 +132,9 @@ class Fit:
             CheckpointError: The state of an earlier run cannot be read.
         """
         data = open_training_data(self.config)
-        builder, baseline, parts = self._prepare(data)
+        if is_numerical(data.basis):
+            self.config = for_crystals(self.config, data.basis)
+        builder, electrons, baseline, parts = self._prepare(data)
         normalizer = builder.normalizer(parts["train"])
         training = builder.samples(parts["train"], normalizer)
         validation = builder.samples(parts["validation"], normalizer)
@@ -147,25 +151,21 @@ class Fit:
                 normalizer=normalizer,
                 basis=data.basis,
                 inputs=self.config.inputs,
-                baseline=baseline_to_dict(baseline),
+                baseline=baseline,
                 functional=str(first.provenance.get("functional", "unknown")),
                 code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
                 domain=domain,
+                electrons=electrons,
                 training=self._provenance(data, training, validation, trainer),
             )
             model.save(self.folder, force=True)
         return model
 
-    def _prepare(self, data: TrainingData) -> tuple[SampleBuilder, Baseline, dict[str, list[RawSample]]]:
-        baseline = make_baseline(data, self.config)
-        featurizer = Featurizer(data.basis, self.config.inputs, self.config.model.first.cutoff)
-        loss = self.config.loss
-        builder = SampleBuilder(
-            featurizer,
-            lambda structure: baseline_blocks(baseline, structure),
-            self.config.model.first.l_max,
-            orbitals=loss.orbital_energies + loss.occupied + loss.mixing > 0,
-        )
+    def _prepare(
+        self, data: TrainingData
+    ) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any], dict[str, list[RawSample]]]:
+        """Builder of samples, electrons and baseline as the model's file describes them, and the samples."""
+        builder, electrons, baseline = self._builder(data)
         wanted = {
             "train": data.records("train"),
             "validation": data.records("validation")[: self.config.validation_structures],
@@ -176,7 +176,24 @@ class Fit:
                 for place in where:
                     parts[part].append(builder.raw(data.record(place)))
                     bar.advance()
-        return builder, baseline, parts
+        return builder, electrons, baseline, parts
+
+    def _builder(self, data: TrainingData) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any]]:
+        featurizer = Featurizer(data.basis, self.config.inputs, self.config.model.first.cutoff)
+        l_max, loss = self.config.model.first.l_max, self.config.loss
+        if is_numerical(data.basis):
+            count = ElectronCount.of(data.record(w) for w in data.records("train"))
+            source = TwoCentreMatrices(data.basis, self.config.baseline.kind, count)
+            builder = SampleBuilder(featurizer, source.baseline, l_max, overlap=source.overlap, orbitals=False)
+            return builder, count.to_list(), {"kind": source.kind}
+        baseline = make_baseline(data, self.config)
+        builder = SampleBuilder(
+            featurizer,
+            lambda structure: baseline_blocks(baseline, structure),
+            l_max,
+            orbitals=loss.orbital_energies + loss.occupied + loss.mixing > 0,
+        )
+        return builder, [], baseline_to_dict(baseline)
 
     def _train(self, trainer: Trainer) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -219,6 +236,31 @@ class Fit:
             "seconds": round(trainer.seconds, 1),
             "configuration": self.config.model_dump(mode="json", exclude={"output", "data"}),
         }
+
+
+def for_crystals(config: TrainConfig, basis: OrbitalBasis) -> TrainConfig:
+    """The configuration with the defaults of numerical orbitals where it says nothing.
+
+    Pairs up to the largest sum of two orbital cutoffs, the kinetic energy as physics baseline, S and that baseline as
+    inputs. The losses in the basis of molecular orbitals do not apply.
+
+    Raises:
+        ConfigError: An input needs molecules.
+    """
+    changes: dict[str, Any] = {}
+    if "kind" not in config.baseline.model_fields_set:
+        changes["baseline"] = config.baseline.model_copy(update={"kind": "kinetic"})
+    kind = changes.get("baseline", config.baseline).kind
+    if "inputs" not in config.model_fields_set:
+        changes["inputs"] = ("overlap",) if kind == "none" else ("overlap", "baseline")
+    elif "density" in config.inputs:
+        raise ConfigError(
+            "The input 'density' needs a molecule's orbitals; crystals take the inputs 'overlap' and 'baseline'."
+        )
+    if "cutoff" not in config.model.first.model_fields_set:
+        first = config.model.first.model_copy(update={"cutoff": 2 * max(orbital_cutoffs(basis).values())})
+        changes["model"] = config.model.model_copy(update={"first": first})
+    return config.model_copy(update=changes)
 
 
 def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConfig) -> TwoStageModel:

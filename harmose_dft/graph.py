@@ -25,6 +25,8 @@ class PairGraph:
         edge_inputs: Pair blocks of the input matrices, (edge, K, n, n).
         node_target: On-site blocks to predict, (atom, n, n).
         edge_target: Pair blocks to predict, (edge, n, n).
+        node_overlap: On-site blocks of S, for crystals, whose H is defined up to mu S only, (atom, n, n).
+        edge_overlap: Pair blocks of S, (edge, n, n).
     """
 
     species: Tensor
@@ -36,6 +38,8 @@ class PairGraph:
     edge_inputs: Tensor
     node_target: Tensor | None = None
     edge_target: Tensor | None = None
+    node_overlap: Tensor | None = None
+    edge_overlap: Tensor | None = None
 
     @property
     def n_structures(self) -> int:
@@ -63,6 +67,8 @@ class PreparedGraph:
         edge_components: O(2) components of the input blocks in the bond frame, (edge, size).
         node_target: On-site blocks to predict, (atom, n, n).
         edge_target: Pair blocks to predict, (edge, n, n).
+        node_overlap: On-site blocks of S, for crystals, (atom, n, n).
+        edge_overlap: Pair blocks of S, (edge, n, n).
     """
 
     species: Tensor
@@ -75,6 +81,8 @@ class PreparedGraph:
     edge_components: Tensor
     node_target: Tensor | None = None
     edge_target: Tensor | None = None
+    node_overlap: Tensor | None = None
+    edge_overlap: Tensor | None = None
 
     @property
     def n_structures(self) -> int:
@@ -106,7 +114,8 @@ def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
         **{
             name: joined(name)
             for name in (
-                "species", "vectors", "wigner", "node_components", "edge_components", "node_target", "edge_target"
+                "species", "vectors", "wigner", "node_components", "edge_components", "node_target", "edge_target",
+                "node_overlap", "edge_overlap",
             )
         },
     )

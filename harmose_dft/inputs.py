@@ -260,6 +260,7 @@ def pair_graph(
     inputs: PaddedMatrix,
     species: NDArray[np.int64],
     target: PaddedMatrix | None = None,
+    metric: PaddedMatrix | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> PairGraph:
     """The graph of a structure: the one place where float64 becomes the network's precision."""
@@ -276,4 +277,6 @@ def pair_graph(
         edge_inputs=cast(inputs.edge),
         node_target=None if target is None else cast(target.node[:, 0]),
         edge_target=None if target is None else cast(target.edge[:, 0]),
+        node_overlap=None if metric is None else cast(metric.node[:, 0]),
+        edge_overlap=None if metric is None else cast(metric.edge[:, 0]),
     )

@@ -11,11 +11,12 @@ from .adapters.baselines import baseline as named_baseline
 from .adapters.fitted_potential import FittedPotentialBaseline
 from .adapters.pyscf import overlap, require_closed_shell
 from .adapters.structures import from_ase
+from .adapters.two_centre import ElectronCount, TwoCentreMatrices, is_numerical
 from .basis import OrbitalBasis
 from .checkpoint import ModelFile
 from .errors import CheckpointError, DomainError, StructureError
 from .matrix import BlockMatrix
-from .predictor import Predictor
+from .predictor import MatrixSource, Predictor
 from .structure import Structure
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -56,10 +57,16 @@ def load_model(name_or_path: str | Path = "organic", *, device: str = "cpu") -> 
     """
     model = ModelFile.load(model_folder(name_or_path))
     try:
-        matrices = PySCFMatrices(model.basis, model.baseline, model.functional)
-        return Predictor(model, matrices, device=device, adapt=from_ase)
+        return Predictor(model, matrix_source(model), device=device, adapt=from_ase)
     except RuntimeError as error:
         raise CheckpointError(f"The device {device!r} cannot be used: {error}") from error
+
+
+def matrix_source(model: ModelFile) -> MatrixSource:
+    """Integrals for a model: two-centre ones for numerical orbitals, PySCF's for Gaussians."""
+    if is_numerical(model.basis):
+        return TwoCentreMatrices(model.basis, str(model.baseline["kind"]), ElectronCount.from_list(model.electrons))
+    return PySCFMatrices(model.basis, model.baseline, model.functional)
 
 
 class PySCFMatrices:

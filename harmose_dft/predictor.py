@@ -18,8 +18,7 @@ from .matrix import BlockMatrix
 from .models.circle_transformer import CircleTransformer
 from .nn.heads import Blocks
 from .rotations import random_rotations, rotated_matrix
-from .solver import solve
-from .solver.molecule import smallest_overlap_eigenvalue
+from .solver import Smearing, density_blocks, monkhorst_pack, smallest_overlap_eigenvalue, solve, solve_kpoints
 from .spectrum import Spectrum
 from .structure import Structure
 from .units import MICRO
@@ -29,6 +28,13 @@ PAIRS_PER_BATCH = 6000
 
 CIRCLE_POINTS = 24
 """Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
+
+
+MESH_SPACING = 0.15
+"""Spacing in 1/Bohr (2 pi included) of the k-points at which crystals are solved."""
+
+SMEARING = 1e-3
+"""Width in Hartree of the Fermi-Dirac smearing of crystals' occupations."""
 
 
 class MatrixSource(Protocol):
@@ -43,7 +49,7 @@ class MatrixSource(Protocol):
     def baseline(self, structure: Structure) -> BlockMatrix:
         """H0 on the pairs of S, Hartree."""
 
-    def n_electrons(self, structure: Structure) -> int:
+    def n_electrons(self, structure: Structure) -> float:
         """Electrons that the basis describes."""
 
 
@@ -161,7 +167,7 @@ class Predictor:
             found = self._hamiltonians(batch)
             turned = self._turned(batch, found) if trust else [None] * len(batch)
             spectra = [
-                solve(f.hamiltonian, f.overlap, self.matrices.n_electrons(s))
+                solved(s, f.hamiltonian, f.overlap, self.matrices.n_electrons(s))
                 for s, f in zip(batch, found, strict=True)
             ]
             share = (time.perf_counter() - start) / len(batch)
@@ -239,13 +245,39 @@ class Predictor:
     def _trust(
         self, structure: Structure, overlap: BlockMatrix, spectrum: Spectrum, covariance: float
     ) -> dict[str, Any]:
-        counted = float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
+        if structure.periodic:
+            (density,) = density_blocks(spectrum, overlap)
+            counted = float(np.sum(density.values * overlap.values))
+        else:
+            counted = float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
         return {
             "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(overlap),
             "electron_count": counted,
             "covariance_error_uha": covariance / MICRO,
             **self.model.domain.report(structure),
         }
+
+
+def solved(structure: Structure, hamiltonian: BlockMatrix, overlap: BlockMatrix, n_electrons: float) -> Spectrum:
+    """Orbitals of a molecule, or of a crystal on a mesh of k-points (:func:`mesh`) with Fermi-Dirac smearing."""
+    if not structure.periodic:
+        return solve(hamiltonian, overlap, round(n_electrons))
+    kpoints, weights = monkhorst_pack(mesh(structure, overlap))
+    return solve_kpoints(
+        hamiltonian, overlap, kpoints, n_electrons, weights=weights, smearing=Smearing.FERMI_DIRAC, width=SMEARING
+    )
+
+
+def mesh(structure: Structure, matrix: BlockMatrix, spacing: float = MESH_SPACING) -> tuple[int, int, int]:
+    """Divisions of a Gamma-centred mesh of a given spacing (1/Bohr, 2 pi included).
+
+    One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer.
+    """
+    assert structure.cell is not None
+    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
+    crossed = (matrix.shifts != 0).any(axis=0)
+    a, b, c = np.where(crossed, np.ceil(lengths / spacing), 1).astype(int).tolist()
+    return a, b, c
 
 
 def _split(blocks: Blocks, raws: Sequence[RawFeatures]) -> list[Blocks]:

@@ -101,6 +101,8 @@ class FrameBuilder(nn.Module):
             edge_components=O2Features.cat(parts).flat(),
             node_target=graph.node_target,
             edge_target=graph.edge_target,
+            node_overlap=graph.node_overlap,
+            edge_overlap=graph.edge_overlap,
         )
 
     def forward(self, graph: PreparedGraph) -> PairGeometry:
@@ -131,14 +133,19 @@ class FrameBuilder(nn.Module):
         ]
         flat = torch.cat([m.flatten(1) for m in matrices], dim=1)
         orbitals = self._gathered(flat, self.orbital_index).reshape(self.width, self.width)
-        node, edge = graph.node_target, graph.edge_target
+
+        def turn(blocks: Tensor | None) -> Tensor | None:
+            return None if blocks is None else orbitals @ blocks @ orbitals.T
+
         return replace(
             graph,
             vectors=graph.vectors @ rotation.T,
             wigner=torch.cat(turned, dim=1),
             node_components=self.harmonics.rotated(graph.node_components, [m[0] for m in matrices]),
-            node_target=None if node is None else orbitals @ node @ orbitals.T,
-            edge_target=None if edge is None else orbitals @ edge @ orbitals.T,
+            node_target=turn(graph.node_target),
+            edge_target=turn(graph.edge_target),
+            node_overlap=turn(graph.node_overlap),
+            edge_overlap=turn(graph.edge_overlap),
         )
 
     def _gathered(self, flat: Tensor, index: Tensor) -> Tensor:

@@ -29,9 +29,9 @@ class DataConfig(_Section):
 
 
 class BaselineConfig(_Section):
-    """The physics baseline H0."""
+    """The physics baseline H0; crystals have "none" and "kinetic", the latter by default."""
 
-    kind: Literal["none", "sap", "minao", "fitted"] = "fitted"
+    kind: Literal["none", "kinetic", "sap", "minao", "fitted"] = "fitted"
     fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
 
 
@@ -44,6 +44,9 @@ class OptimizerConfig(_Section):
     batch_size: int = Field(8, ge=1)
     steps: int | None = Field(20000, ge=1, description="number of updates; exact to resume")
     minutes: float | None = Field(None, gt=0, description="train for this long instead of for a number of steps")
+    clock: Literal["wall", "cpu"] = Field(
+        "wall", description="what minutes count; cpu: time of this process, whatever else the machine does"
+    )
     weight_decay: float = Field(0.0, ge=0)
     clip: float = Field(0.1, gt=0, description="largest norm of the gradient (loss in Hartree)")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")
@@ -66,7 +69,10 @@ class AugmentationConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """Everything ``harmose-dft train`` needs."""
+    """Everything ``harmose-dft train`` needs.
+
+    For crystals, fields that are not set have other defaults: see :func:`harmose_dft.fitting.for_crystals`.
+    """
 
     name: str = "model"
     data: DataConfig = DataConfig()

@@ -104,13 +104,14 @@ class Trainer:
             checkpoint: Called every ``checkpoint_minutes`` and at the end.
             tick: Called after each update.
         """
+        clock = time.process_time if self.config.optimizer.clock == "cpu" else time.monotonic
         last_saved = last_report = time.monotonic()
         done, errors, began, norm = 0, 0.0, self.step, 0.0
         while self.progress < 1.0:
-            started = time.monotonic()
+            started = clock()
             error, norm = self.update()
             errors, done = errors + error, done + 1
-            self.seconds += time.monotonic() - started
+            self.seconds += clock() - started
             tick()
             if self.step % self.config.validate_every == 0 or self.progress >= 1.0:
                 elapsed = max(time.monotonic() - last_report, FIRST_SECONDS)

@@ -17,8 +17,8 @@ from ..record import Record
 from ..structure import Structure
 from .samples import OrbitalTargets, Sample, orbital_targets
 
-BaselineFunction = Callable[[Structure], BlockMatrix]
-"""H0 of a structure, Hartree."""
+MatrixFunction = Callable[[Structure], BlockMatrix]
+"""H0 (Hartree) or S of a structure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +37,20 @@ class SampleBuilder:
         featurizer: Inputs and padding of the model.
         baseline: H0 of a structure.
         l_max: Highest l of the model's node features.
+        overlap: S of a structure; the record's own by default.
         orbitals: Whether reference orbitals are wanted for the losses in their basis (molecules only).
     """
 
     def __init__(
-        self, featurizer: Featurizer, baseline: BaselineFunction, l_max: int, *, orbitals: bool = True
+        self,
+        featurizer: Featurizer,
+        baseline: MatrixFunction,
+        l_max: int,
+        *,
+        overlap: MatrixFunction | None = None,
+        orbitals: bool = True,
     ) -> None:
-        self.featurizer, self.baseline, self.orbitals = featurizer, baseline, orbitals
+        self.featurizer, self.baseline, self.overlap, self.orbitals = featurizer, baseline, overlap, orbitals
         self.frames = FrameBuilder(featurizer.layout, l_max)
 
     def raw(self, record: Record) -> RawSample:
@@ -58,7 +65,8 @@ class SampleBuilder:
             )
         hamiltonian, structure = record.hamiltonian[0], record.structure
         electrons = round(record.n_electrons)
-        raw = self.featurizer.raw(structure, record.overlap, self.baseline(structure), electrons, hamiltonian)
+        overlap = record.overlap if self.overlap is None else self.overlap(structure)
+        raw = self.featurizer.raw(structure, overlap, self.baseline(structure), electrons, hamiltonian)
         return RawSample(raw, len(hamiltonian.values), self._orbitals(record, raw, electrons))
 
     def _orbitals(self, record: Record, raw: RawFeatures, electrons: int) -> OrbitalTargets | None:
