@@ -7,20 +7,36 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .adapters.pyscf.seeding import initial_density, seed
+    from .calculator import HarmoseCalculator
     from .loading import load_model
     from .predictor import Prediction, Predictor
 
-__all__ = ["Prediction", "Predictor", "__version__", "load_model"]
+__all__ = [
+    "HarmoseCalculator",
+    "Prediction",
+    "Predictor",
+    "__version__",
+    "initial_density",
+    "load_model",
+    "seed",
+]
+
+ENTRY_POINTS = {
+    "HarmoseCalculator": "calculator",
+    "Prediction": "predictor",
+    "Predictor": "predictor",
+    "initial_density": "adapters.pyscf.seeding",
+    "load_model": "loading",
+    "seed": "adapters.pyscf.seeding",
+}
+"""Public name -> the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:
     """Import the public entry points when they are first used, so that ``import harmose_dft`` stays cheap."""
-    if name == "load_model":
-        from .loading import load_model
+    if name in ENTRY_POINTS:
+        from importlib import import_module
 
-        return load_model
-    if name in ("Prediction", "Predictor"):
-        from . import predictor
-
-        return getattr(predictor, name)
+        return getattr(import_module(f"{__name__}.{ENTRY_POINTS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

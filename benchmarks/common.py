@@ -1,0 +1,56 @@
+"""What the benchmarks share: the held-out molecules, their reference calculations, and result files."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from harmose_dft.adapters.structures import read_structures
+from harmose_dft.structure import Structure
+
+ROOT = Path(__file__).resolve().parents[1]
+MOLECULES = ROOT / "benchmarks" / "molecules"
+CACHE = ROOT / "local" / "data" / "named.h5"
+"""Reference calculations of the held-out molecules; git ignores the folder."""
+
+ORGANIC = Path(os.environ.get("HARMOSE_SHARED", ROOT.parent / "shared")) / "data" / "organic_b3lyp.h5"
+"""The labelled organic molecules, where they are present."""
+
+
+def held_out(names: Sequence[str] = ()) -> list[Structure]:
+    """The named molecules, smallest first.
+
+    Args:
+        names: Which ones; all if empty.
+    """
+    paths = sorted(MOLECULES.glob("*.xyz"))
+    if unknown := sorted(set(names) - {p.stem for p in paths}):
+        raise SystemExit(f"There is no molecule {', '.join(unknown)}; there are {', '.join(p.stem for p in paths)}.")
+    found = [Structure(s.numbers, s.positions, name=p.stem) for p in paths for s in read_structures(p)]
+    return sorted((s for s in found if not names or s.name in names), key=lambda s: (len(s), s.name))
+
+
+def environment() -> dict[str, Any]:
+    """Versions and threads that figures depend on."""
+    import pyscf
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "pyscf": pyscf.__version__,
+        "torch": torch.__version__,
+        "threads": int(os.environ["OMP_NUM_THREADS"]),
+        "processor": platform.processor() or platform.machine(),
+    }
+
+
+def save(path: Path, result: dict[str, Any]) -> None:
+    """Write a result as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
