@@ -91,7 +91,7 @@ class SapBaseline:
             )
         charges = {z: atomic_charges(self.potential, z) for z in sorted(set(structure.numbers.tolist()))}
         for z, pairs in (extra or {}).items():
-            charges[z] = (*charges[z], *pairs)
+            charges[z] = merged(charges[z], pairs)
         h0 = mol.intor_symmetric("int1e_kin") - charge_attraction(mol, structure, charges)
         return to_ours(h0, self.basis, structure.numbers)
 
@@ -140,6 +140,16 @@ def baseline(kind: str, xc: str, basis: OrbitalBasis) -> Baseline:
         case "minao":
             return MinaoBaseline(basis, xc)
     raise ConfigError(f"There is no baseline {kind!r}; choose one of {', '.join(BASELINES)}.")
+
+
+def merged(
+    one: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]
+) -> tuple[tuple[float, float], ...]:
+    """Both sets of charges, those of equal exponent as one."""
+    total = dict(one)
+    for exponent, charge in other:
+        total[exponent] = total.get(exponent, 0.0) + charge
+    return tuple(total.items())
 
 
 @lru_cache(maxsize=256)

@@ -17,11 +17,21 @@ from numpy.typing import NDArray
 from ..basis import OrbitalBasis
 from ..errors import DataError, DomainError
 from ..structure import SYMBOLS, Structure
-from .baselines import SapBaseline, charge_attraction
+from .baselines import SapBaseline, atomic_charges, charge_attraction
 from .pyscf import to_mole, to_ours
 
-EXPONENTS = (0.1, 0.25, 0.6, 1.5, 4.0, 12.0, 40.0)
-"""Width parameters a_k of the charges, Bohr^-2."""
+CARRIER = 6
+"""Element (carbon) whose charges in the SAP fit have the exponents that every element's fitted charges have too."""
+
+
+def fitted_exponents() -> tuple[float, ...]:
+    """Exponents a_k of the fitted charges, Bohr^-2: those of the SAP fit, narrowest first.
+
+    The SAP fit uses one even-tempered series for all elements, so charges of equal width merge into one and H0 costs
+    no more three-centre integrals than SAP (on hydrogen, whose SAP fit is shorter, three more).
+    """
+    return tuple(a for a, _ in atomic_charges("sapgraspsmall", CARRIER)[1:])
+
 
 RIDGE = 1e-7
 """Penalty on squared charges, relative to the largest column norm; keeps nearly redundant widths from cancelling."""
@@ -87,26 +97,28 @@ def fit_potentials(
         targets.append((sap.matrix(structure) - hamiltonian)[lower])
         weights.append(np.where(lower[0] == lower[1], 1.0, 2.0) / len(hamiltonian) ** 2)
     solution = _least_absolute(np.concatenate(columns), np.concatenate(targets), np.concatenate(weights))
-    free = solution.reshape(len(elements), len(EXPONENTS) - 1)
+    exponents = fitted_exponents()
+    free = solution.reshape(len(elements), len(exponents) - 1)
     charges = np.concatenate([free, -free.sum(axis=1, keepdims=True)], axis=1)
     return FittedPotentialBaseline(
-        basis, {z: tuple(zip(EXPONENTS, q.tolist(), strict=True)) for z, q in zip(elements, charges, strict=True)}
+        basis, {z: tuple(zip(exponents, q.tolist(), strict=True)) for z, q in zip(elements, charges, strict=True)}
     )
 
 
 def _columns(structure: Structure, basis: OrbitalBasis, elements: Sequence[int]) -> NDArray[np.float64]:
-    """Matrices of a unit charge of each element and width minus one of the narrowest width, (ao, ao, column)."""
+    """Matrices of a unit charge of each element and width minus one of the widest, (ao, ao, column)."""
+    exponents = fitted_exponents()
     mol = to_mole(structure, basis)
     n = int(basis.orbitals_per_atom(structure.numbers).sum())
-    out = np.zeros((n, n, len(elements) * (len(EXPONENTS) - 1)))
+    out = np.zeros((n, n, len(elements) * (len(exponents) - 1)))
     for e, z in enumerate(elements):
         own = structure.numbers == z
         if not own.any():
             continue
         atoms = Structure(structure.numbers[own], structure.positions[own])
-        unit = [to_ours(charge_attraction(mol, atoms, {z: ((a, 1.0),)}), basis, structure.numbers) for a in EXPONENTS]
-        for k in range(len(EXPONENTS) - 1):
-            out[:, :, e * (len(EXPONENTS) - 1) + k] = unit[k] - unit[-1]
+        unit = [to_ours(charge_attraction(mol, atoms, {z: ((a, 1.0),)}), basis, structure.numbers) for a in exponents]
+        for k in range(len(exponents) - 1):
+            out[:, :, e * (len(exponents) - 1) + k] = unit[k] - unit[-1]
     return out
 
 
