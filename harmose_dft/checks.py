@@ -107,10 +107,11 @@ def eigenvalue_deviation(record: Record, listed: Eigenvalues) -> float:
 
 
 def rounding_effect(record: Record, listed: Eigenvalues) -> float:
-    """Standard deviation in Hartree of the eigenvalue that rounding of printed matrices disturbs most.
+    """Three standard deviations in Hartree of the eigenvalue that rounding of printed matrices disturbs most.
 
-    To first order an eigenvalue changes by c^+ (dH(k) - eps dS(k)) c. With independent errors, uniform in +-p, in the
-    blocks of n cells, its standard deviation is at most p (1 + |eps|) |c|^2 sqrt(n / 3).
+    To first order an eigenvalue changes by c^+ (dH(k) - eps dS(k)) c. With errors uniform in +-p, equal for the two
+    elements of a Hermitian pair and independent otherwise, its variance is at most
+    (2 p^2 / 3) (1 + |eps|)^2 sum_ij N_ij |c_i|^2 |c_j|^2, N_ij being the number of cells in which H_ij is not zero.
 
     Args:
         record: Its provenance holds p under :data:`ROUNDING`; without it the effect is zero.
@@ -121,14 +122,15 @@ def rounding_effect(record: Record, listed: Eigenvalues) -> float:
         return 0.0
     from .solver import wavefunction
 
-    cells = len(record.overlap) / len(record.structure) ** 2
-    effect, bands = 0.0, listed.energies.shape[-1]
-    for k in listed.kpoints[:: max(len(listed.kpoints) // ROUNDING_KPOINTS, 1)]:
-        for h in record.hamiltonian:
+    variance, n_bands = 0.0, listed.energies.shape[-1]
+    for h in record.hamiltonian:
+        cells = h.with_values((np.abs(h.values) > precision).astype(np.float64)).to_dense()
+        for k in listed.kpoints[:: max(len(listed.kpoints) // ROUNDING_KPOINTS, 1)]:
             energies, c = wavefunction(h, record.overlap, k)
-            disturbed = (1 + np.abs(energies)) * (np.abs(c) ** 2).sum(axis=0)
-            effect = max(effect, float(disturbed[:bands].max()))
-    return precision * effect * float(np.sqrt(cells / 3))
+            weight = np.abs(c) ** 2
+            terms = (1 + np.abs(energies)) ** 2 * (weight * (cells @ weight)).sum(axis=0)
+            variance = max(variance, 2 / 3 * precision**2 * float(terms[:n_bands].max()))
+    return 3 * float(np.sqrt(variance))
 
 
 def overlap_deviation(record: Record) -> float | None:
