@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from harmose_dft.adapters.structures import read_structures
@@ -31,7 +33,7 @@ def held_out(names: Sequence[str] = ()) -> list[Structure]:
     """
     paths = sorted(MOLECULES.glob("*.xyz"))
     if unknown := sorted(set(names) - {p.stem for p in paths}):
-        raise SystemExit(f"There is no molecule {', '.join(unknown)}; there are {', '.join(p.stem for p in paths)}.")
+        raise click.UsageError(f"There is no {', '.join(unknown)} among {', '.join(p.stem for p in paths)}.")
     found = [Structure(s.numbers, s.positions, name=p.stem) for p in paths for s in read_structures(p)]
     return sorted((s for s in found if not names or s.name in names), key=lambda s: (len(s), s.name))
 
