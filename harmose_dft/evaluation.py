@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from .adapters.two_centre import band_points
 from .errors import DataError
 from .metrics import EvaluationResult, MetricAccumulator
 from .metrics.covariance import cov_err
-from .predictor import Predictor
+from .predictor import Predictor, solved
 from .record import Record
 
 COVARIANCE_SAMPLES = 3
 """Samples on which the covariance error is measured."""
+
+BAND_POINTS = 60
+"""k-points along the path on which bands of crystals are compared."""
 
 CHUNK = 16
 """Records that are predicted together."""
@@ -24,7 +29,7 @@ def evaluate(
     done: Callable[[int], None] = lambda count: None,
     covariance_samples: int = COVARIANCE_SAMPLES,
 ) -> EvaluationResult:
-    """All metrics of a model over records, stage 1 alone and the full model side by side.
+    """All metrics of a model over records, stage 1 alone and the full model side by side; of crystals on a k-path.
 
     Args:
         predictor: The model.
@@ -36,17 +41,20 @@ def evaluate(
         BasisMismatchError: A record is in another basis.
         DataError: A record was computed with another functional, or there is none.
     """
-    accumulator = MetricAccumulator(predictor.model.basis, device=predictor.device)
+    basis = predictor.model.basis
+    accumulator = MetricAccumulator(
+        basis, kpoints=lambda structure: band_points(structure, basis, BAND_POINTS), device=predictor.device
+    )
     count = 0
     chunk: list[Record] = []
 
     def flush() -> None:
         nonlocal count
         predictions = predictor.predict([r.structure for r in chunk], trust=False)
-        for record, prediction in zip(chunk, predictions, strict=True):
+        for record, prediction in zip(map(_with_fermi, chunk), predictions, strict=True):
             accumulator.add(record, prediction.hamiltonian, prediction.stage1)
             if count < covariance_samples:
-                error = cov_err(predictor.hamiltonian, record.structure, predictor.model.basis)
+                error = cov_err(predictor.hamiltonian, record.structure, basis)
                 accumulator.add_cov_err(error)
             count += 1
         done(len(chunk))
@@ -60,6 +68,14 @@ def evaluate(
     if chunk:
         flush()
     return accumulator.result()
+
+
+def _with_fermi(record: Record) -> Record:
+    """The record with its Fermi level, which the window of ``band_mae`` is centred on; from a k mesh if not known."""
+    if not record.structure.periodic or record.fermi is not None:
+        return record
+    spectrum = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+    return replace(record, fermi=spectrum.fermi)
 
 
 def _require_comparable(predictor: Predictor, record: Record) -> None:

@@ -167,7 +167,7 @@ class Predictor:
             found = self._hamiltonians(batch)
             turned = self._turned(batch, found) if trust else [None] * len(batch)
             spectra = [
-                solved(s, f.hamiltonian, f.overlap, self.matrices.n_electrons(s))
+                solved(s, (f.hamiltonian,), f.overlap, self.matrices.n_electrons(s))
                 for s, f in zip(batch, found, strict=True)
             ]
             share = (time.perf_counter() - start) / len(batch)
@@ -258,14 +258,22 @@ class Predictor:
         }
 
 
-def solved(structure: Structure, hamiltonian: BlockMatrix, overlap: BlockMatrix, n_electrons: float) -> Spectrum:
-    """Orbitals of a molecule, or of a crystal on a mesh of k-points (:func:`mesh`) with Fermi-Dirac smearing."""
+def solved(
+    structure: Structure, hamiltonian: Sequence[BlockMatrix], overlap: BlockMatrix, n_electrons: float
+) -> Spectrum:
+    """Orbitals of a closed-shell molecule, or of a crystal on a mesh of k-points with Fermi-Dirac smearing.
+
+    Args:
+        structure: The atoms.
+        hamiltonian: One matrix; of crystals also one per spin direction, Hartree.
+        overlap: S.
+        n_electrons: Electrons.
+    """
     if not structure.periodic:
-        return solve(hamiltonian, overlap, round(n_electrons))
-    kpoints, weights = monkhorst_pack(mesh(structure, overlap))
-    return solve_kpoints(
-        hamiltonian, overlap, kpoints, n_electrons, weights=weights, smearing=Smearing.FERMI_DIRAC, width=SMEARING
-    )
+        return solve(hamiltonian[0], overlap, round(n_electrons))
+    kpoints, weights = monkhorst_pack(mesh(structure, overlap), time_reversal=not hamiltonian[0].spinor)
+    smearing = {"smearing": Smearing.FERMI_DIRAC, "width": SMEARING}
+    return solve_kpoints(tuple(hamiltonian), overlap, kpoints, n_electrons, weights=weights, **smearing)
 
 
 def mesh(structure: Structure, matrix: BlockMatrix, spacing: float = MESH_SPACING) -> tuple[int, int, int]:

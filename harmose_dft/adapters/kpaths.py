@@ -36,13 +36,21 @@ class KPath:
     ticks: tuple[tuple[float, str], ...]
 
 
-def k_path(structure: Structure, path: str | None = None, *, points: int = 100) -> KPath:
+def k_path(
+    structure: Structure,
+    path: str | None = None,
+    *,
+    points: int = 100,
+    periodic: tuple[bool, bool, bool] = (True, True, True),
+) -> KPath:
     """Path through named special points of the structure's lattice.
 
     Args:
         structure: A crystal.
         path: Names such as "GMKG", with a comma where the path jumps ("GXMG,RX"); None for the path that ASE recommends
             for the lattice, "seekpath" for the one of Hinuma et al., Comput. Mater. Sci. 128, 140 (2017).
+        periodic: Along which lattice vectors bands may disperse: with (True, True, False) the points are those of the
+            two-dimensional lattice of a layer in vacuum; seekpath ignores it.
         points: Roughly how many k-points; segments share them by length and hold two at least.
 
     Raises:
@@ -50,7 +58,7 @@ def k_path(structure: Structure, path: str | None = None, *, points: int = 100) 
     """
     if structure.cell is None:
         raise StructureError("A molecule has no Brillouin zone; a k-path needs a structure with a cell.")
-    special, runs = _seekpath(structure) if path == SEEKPATH else _ase(structure.cell, path)
+    special, runs = _seekpath(structure) if path == SEEKPATH else _ase(structure.cell, path, periodic)
     reciprocal = 2 * np.pi * np.linalg.inv(structure.cell).T
     lengths = [np.linalg.norm(np.diff([special[name] for name in run], axis=0) @ reciprocal, axis=1) for run in runs]
     total = float(sum(length.sum() for length in lengths))
@@ -72,12 +80,14 @@ def k_path(structure: Structure, path: str | None = None, *, points: int = 100) 
     return KPath(np.array(kpoints), np.array(distances), tuple(ticks))
 
 
-def _ase(cell: Floats, path: str | None) -> tuple[dict[str, Floats], list[list[str]]]:
+def _ase(
+    cell: Floats, path: str | None, periodic: tuple[bool, bool, bool]
+) -> tuple[dict[str, Floats], list[list[str]]]:
     """Special points and runs of names by ASE's lattice detection."""
     from ase.cell import Cell
     from ase.dft.kpoints import parse_path_string
 
-    bandpath: Any = Cell(cell * BOHR_IN_ANGSTROM).bandpath(npoints=0, eps=SYMMETRY_PRECISION)
+    bandpath: Any = Cell(cell * BOHR_IN_ANGSTROM).bandpath(npoints=0, eps=SYMMETRY_PRECISION, pbc=periodic)
     text = bandpath.path if path is None else path
     for old, new in (("Γ", "G"), ("-", ""), (" ", ""), ("|", ",")):
         text = text.replace(old, new)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..basis import NumericalRadial, OrbitalBasis
 from ..errors import BasisMismatchError, DataError, DomainError
@@ -15,6 +16,7 @@ from ..integrals import kinetic, neighbour_pairs, orbital_cutoffs, overlap
 from ..matrix import BlockMatrix
 from ..record import Record
 from ..structure import SYMBOLS, Structure
+from .kpaths import k_path
 
 BASELINES = ("none", "kinetic")
 """Physics baselines of numerical orbitals: zero, or the kinetic energy."""
@@ -144,10 +146,21 @@ class TwoCentreMatrices:
         return self.electrons(structure)
 
 
+def bonded_pairs(structure: Structure, basis: OrbitalBasis) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Atoms (edge, 2) and lattice shifts (edge, 3) of all pairs within the sum of the orbital cutoffs."""
+    cutoffs = orbital_cutoffs(basis.restricted(structure.numbers.tolist()))
+    return neighbour_pairs(structure, [cutoffs[z] for z in structure.numbers.tolist()])
+
+
+def band_points(structure: Structure, basis: OrbitalBasis, points: int) -> NDArray[np.float64]:
+    """Fractional k-points (k, 3) along ASE's path of the lattice; that of the layer for a layer in vacuum."""
+    a, b, c = (bonded_pairs(structure, basis)[1] != 0).any(axis=0).tolist()
+    return k_path(structure, points=points, periodic=(a, b, c)).kpoints
+
+
 def empty_matrix(structure: Structure, basis: OrbitalBasis) -> BlockMatrix:
     """Zero blocks on all pairs within the sum of the orbital cutoffs."""
-    cutoffs = orbital_cutoffs(basis.restricted(structure.numbers.tolist()))
-    pairs, shifts = neighbour_pairs(structure, [cutoffs[z] for z in structure.numbers.tolist()])
+    pairs, shifts = bonded_pairs(structure, basis)
     orbitals = basis.orbitals_per_atom(structure.numbers)
     return BlockMatrix(orbitals, pairs, shifts, np.zeros(int(np.prod(orbitals[pairs], axis=1).sum())))
 

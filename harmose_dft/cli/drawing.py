@@ -1,4 +1,4 @@
-"""The level diagram of ``predict --plot``."""
+"""The level diagram or band plot of ``predict --plot``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MAX_COLUMNS = 12
 """Columns that a level diagram can show."""
+
+BAND_POINTS = 100
+"""k-points along the path of a band plot."""
 
 
 class Drawing:
@@ -45,6 +48,31 @@ class Drawing:
         plot_levels(drawn, path, title=title, pictures=pictures, connect=single, force=force)
         for entry in summaries:
             entry["files"].append(str(path))
+
+
+class BandDrawing:
+    """The band plot of ``predict --plot`` for a crystal.
+
+    Args:
+        kpath: Special points; None for ASE's path.
+    """
+
+    def __init__(self, kpath: str | None) -> None:
+        self.kpath = kpath
+        self._predictions: list[Prediction] = []
+
+    def add(self, job: Job, references: Sequence[Spectrum | None]) -> None:
+        """The crystal."""
+        self._predictions += job.predictions
+
+    def save(self, path: Path, summaries: list[dict[str, Any]], force: bool) -> None:
+        """Write the picture; its path joins the files of the structure."""
+        from .band_structure import WINDOW, Crystal, draw
+
+        crystal = Crystal.of_prediction(self._predictions[0])
+        along = crystal.path(self.kpath, BAND_POINTS)
+        draw(along, [(crystal, crystal.bands(along))], path, WINDOW, force)
+        summaries[0]["files"].append(str(path))
 
 
 def _frontier_pictures(prediction: Prediction) -> list[tuple[str, Any]]:

@@ -11,7 +11,7 @@ import click
 
 from ..errors import HarmoseError
 from . import console
-from .drawing import MAX_COLUMNS, Drawing
+from .drawing import MAX_COLUMNS, BandDrawing, Drawing
 from .prediction_files import RESULT_SUFFIX, Job, Options, companions, write_job
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--compare", is_flag=True, help="Run the PySCF calculation too and print the differences.")
 @click.option("--verify", is_flag=True, help="Report the SCF residual of one Fock build.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Draw the levels (png, pdf, svg).")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
+              help="Draw the levels, or the bands of a crystal (png, pdf, svg).")
+@click.option("--kpath", metavar="GMKG", help="Crystals: path of the bands that --plot draws.  [default: ASE's path]")
 @click.option("--cube", callback=parse_orbitals, metavar="HOMO,LUMO", help="Write these orbitals as cube files.")
 @click.option("--molden", is_flag=True, help="Write the orbitals in the Molden format.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="One result file for all structures.")
@@ -49,7 +51,7 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
     files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, plot: Path | None,
-    cube: tuple[str, ...], molden: bool, out: Path | None, device: str, force: bool,
+    kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, device: str, force: bool,
 ) -> None:
     """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES.
 
@@ -59,12 +61,13 @@ def predict(
     options = Options(compare, verify, cube, molden, plot, force)
     jobs = plan(files, out)
     refuse_existing(jobs, options)
+    crystal = refuse_mixed(jobs, options, kpath)
     from ..loading import load_model
     from .report import print_summaries
 
     predictor = load_model(model, device=device)
     summaries: list[dict[str, Any]] = []
-    drawing = Drawing()
+    drawing: Drawing | BandDrawing = BandDrawing(kpath) if crystal else Drawing()
     for job in run(predictor, jobs):
         entries, references = finish(job, options)
         summaries += entries
@@ -123,6 +126,30 @@ def refuse_existing(jobs: Sequence[Job], options: Options) -> None:
         columns = sum(len(job.structures) for job in jobs) * (2 if options.compare else 1)
         if columns > MAX_COLUMNS:
             raise HarmoseError(f"A level diagram shows up to {MAX_COLUMNS} columns; these structures need {columns}.")
+
+
+def refuse_mixed(jobs: Sequence[Job], options: Options, kpath: str | None) -> bool:
+    """Whether the structures are crystals; refuses options that do not apply to them.
+
+    Raises:
+        HarmoseError: Crystals and molecules are mixed, or an option is for the other kind.
+    """
+    structures = [structure for job in jobs for _, structure in job.structures]
+    crystals = sum(structure.periodic for structure in structures)
+    if not crystals:
+        if kpath is not None:
+            raise HarmoseError("--kpath is for crystals; these structures have no cell.")
+        return False
+    if crystals < len(structures):
+        raise HarmoseError("These files hold molecules and crystals; predict them separately, each with its model.")
+    if options.compare or options.verify or options.orbitals or options.molden:
+        raise HarmoseError(
+            "--compare, --verify, --cube and --molden are for molecules. Compare a crystal's bands with a calculation "
+            "by: harmose-dft bands STRUCTURE --model MODEL --compare CALCULATION"
+        )
+    if options.plot is not None and len(structures) > 1:
+        raise HarmoseError(f"--plot draws the bands of one crystal; these files hold {len(structures)}.")
+    return True
 
 
 def run(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[Job]:

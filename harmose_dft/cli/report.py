@@ -14,6 +14,7 @@ from . import console
 
 if TYPE_CHECKING:
     from ..predictor import Prediction
+    from ..spectrum import Spectrum
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +37,11 @@ def summary(prediction: Prediction, source: str, dipole: Sequence[float] | None)
         dipole: Dipole moment in Debye, (xyz,); None for a crystal.
     """
     structure, spectrum = prediction.structure, prediction.spectrum
+    levels = crystal_levels(spectrum) if structure.periodic else {
+        "homo_ev": spectrum.homo * HARTREE_IN_EV,
+        "lumo_ev": spectrum.lumo * HARTREE_IN_EV,
+        "gap_ev": spectrum.gap * HARTREE_IN_EV,
+    }
     return {
         "source": source,
         "formula": structure.formula,
@@ -46,14 +52,27 @@ def summary(prediction: Prediction, source: str, dipole: Sequence[float] | None)
         "basis": prediction.basis.name,
         "orbital_energies_ev": spectrum.energies * HARTREE_IN_EV,
         "occupations": spectrum.occupations,
-        "homo_ev": spectrum.homo * HARTREE_IN_EV,
-        "lumo_ev": spectrum.lumo * HARTREE_IN_EV,
-        "gap_ev": spectrum.gap * HARTREE_IN_EV,
+        **levels,
         "dipole_debye": None if dipole is None else float(np.linalg.norm(dipole)),
         "dipole_vector_debye": dipole,
         "seconds": prediction.seconds,
         "trust": dict(prediction.trust),
         "files": [],
+    }
+
+
+def crystal_levels(spectrum: Spectrum) -> dict[str, Any]:
+    """Fermi level and gaps of a crystal on its mesh of k-points, eV; gaps of zero for a metal."""
+    from ..solver import band_gap
+
+    assert spectrum.fermi is not None
+    indirect, direct = band_gap(spectrum)
+    return {
+        "fermi_ev": spectrum.fermi * HARTREE_IN_EV,
+        "gap_ev": indirect * HARTREE_IN_EV,
+        "direct_gap_ev": direct * HARTREE_IN_EV,
+        "homo_ev": None,
+        "lumo_ev": None,
     }
 
 
@@ -75,8 +94,12 @@ def print_summaries(summaries: Sequence[Mapping[str, Any]]) -> None:
             console.print_table(title, ("orbital", "energy (eV)", "occupation"), orbital_rows(energies, occupations))
         else:
             print(f"{title}, {energies.shape[-2]} k-points\n")
-        figures = [("HOMO", "homo_ev", "eV"), ("LUMO", "lumo_ev", "eV"), ("gap", "gap_ev", "eV")]
-        figures += [("dipole", "dipole_debye", "D")]
+        if "fermi_ev" in entry:
+            names = (("Fermi level", "fermi_ev"), ("gap", "gap_ev"), ("direct gap", "direct_gap_ev"))
+            figures = [(name, key, "eV") for name, key in names]
+        else:
+            figures = [("HOMO", "homo_ev", "eV"), ("LUMO", "lumo_ev", "eV"), ("gap", "gap_ev", "eV")]
+            figures += [("dipole", "dipole_debye", "D")]
         print("   ".join(f"{name} {number(entry[key], 3)} {unit}" for name, key, unit in figures))
         for name, value in entry["trust"].items():
             print(f"  {labelled(name, value, ':')}")
