@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,10 @@ from harmose_dft.adapters.pyscf.seeding import (
     seeded,
     write_checkpoint,
 )
+from harmose_dft.basis import GaussianRadial, NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.cli import main
 from harmose_dft.errors import BasisMismatchError, DomainError, HarmoseError
+from harmose_dft.matrix import BlockMatrix
 from harmose_dft.structure import Structure
 
 ENERGY = 1e-8
@@ -279,3 +282,46 @@ def test_command_explains_what_it_cannot_do(
     assert main(["seed", *arguments]) == code
     assert said in " ".join(capsys.readouterr().err.split())
     assert sorted(p.name for p in Path().iterdir()) == ["two.xyz", "water.xyz"]
+
+
+class CrystalPredictor:
+    """Predicts two hydrogen atoms in a box, coupled within the cell and along x, in one shell each."""
+
+    def __init__(self, radial: Any) -> None:
+        self.basis = OrbitalBasis("H8.0-s1", {1: (Shell(0, radial),)})
+
+    def predict(self, structure: Structure, *, trust: bool = True) -> Any:
+        pairs = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [0, 0], [0, 0]])
+        shifts = np.array([[0, 0, 0]] * 4 + [[1, 0, 0], [-1, 0, 0]])
+        values = np.array([-0.3, -0.2, 0.1, 0.1, 0.05, 0.05])
+        matrix = BlockMatrix(np.array([1, 1]), pairs, shifts, values)
+        return SimpleNamespace(
+            structure=structure, basis=self.basis, hamiltonian=matrix, model=SimpleNamespace(name="crystals")
+        )
+
+
+NUMERICAL = NumericalRadial(np.linspace(0.0, 8.0, 81), np.exp(-np.linspace(0.0, 8.0, 81)))
+GAUSSIAN = GaussianRadial(np.array([1.0]), np.array([1.0]))
+CRYSTAL_FILE = '2\nLattice="4 0 0 0 6 0 0 0 6" pbc="T T T"\nH 0.5 1 1\nH 1.3 1 1\n'
+
+
+def test_command_writes_what_abacus_reads(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrix elements in Rydberg, twice the Hartree values, in ABACUS's own reader's layout."""
+    from harmose_dft.adapters.abacus.csr import read_csr
+
+    monkeypatch.setattr("harmose_dft.loading.load_model", lambda name, device="cpu": CrystalPredictor(NUMERICAL))
+    Path("h2.extxyz").write_text(CRYSTAL_FILE)
+    assert main(["seed", "h2.extxyz", "--code", "abacus"]) == 0
+    (section,) = read_csr(Path("hrs1_nao.csr"))
+    assert section.shifts.tolist() == [[-1, 0, 0], [0, 0, 0], [1, 0, 0]]
+    np.testing.assert_allclose(section.values, [0.1, -0.6, 0.2, 0.2, -0.4, 0.1])
+
+
+def test_command_gives_abacus_no_gaussian_orbitals(
+    command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harmose_dft.loading.load_model", lambda name, device="cpu": CrystalPredictor(GAUSSIAN))
+    Path("h2.extxyz").write_text(CRYSTAL_FILE)
+    assert main(["seed", "h2.extxyz", "--code", "abacus"]) == 1
+    assert "numerical orbitals" in " ".join(capsys.readouterr().err.split())
+    assert not Path("hrs1_nao.csr").exists()
