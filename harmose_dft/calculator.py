@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 
 Mode = Literal["oneshot", "scf"]
 
-FARTHEST_STEP = 0.3
-"""Angstrom; beyond it the previous geometry's correction is not carried over to the next one."""
+FARTHEST_STEP = 0.2
+"""Angstrom; beyond it the previous geometry's correction is not carried over to the next one.
+
+Ethanol, random displacements of up to 0.02, 0.05, 0.1, 0.2, 0.4 Angstrom and a roughly trained model; |FPS - SPF| in
+Hartree of the start from the prediction 0.23 0.24 0.33 0.47 0.47 (7 8 8 8 8 cycles), with the correction 0.01 0.10 0.21
+0.42 2.0 (6 7 7 8 12 cycles), of the previous density 0.06 0.31 0.77 1.4 1.3 (7 7 8 8 8 cycles).
+"""
 
 
 class HarmoseCalculator(Calculator):
@@ -40,9 +45,8 @@ class HarmoseCalculator(Calculator):
     ``mode="scf"``: PySCF converges; energy and forces are those of a plain PySCF calculation with its default
     tolerances (forces without the response of the grid). The first step starts from the predicted Hamiltonian. Later
     steps, if no atom moved farther than ``FARTHEST_STEP``, start from the prediction plus the previous step's
-    correction, H(x) + F(x') - H(x'), with which the model's error cancels to first order in the step; this was never
-    slower than starting from the previous density. Every start is tested, see
-    :mod:`harmose_dft.adapters.pyscf.seeding`.
+    correction, H(x) + F(x') - H(x'): the part of the model's error that both geometries share cancels. Every start is
+    tested, see :mod:`harmose_dft.adapters.pyscf.seeding`.
 
     ``results`` holds, besides ASE's ``energy``, ``forces`` and ``dipole``: ``orbital_energies`` (mo,), ``homo``,
     ``lumo``, ``gap`` in eV and ``fock_builds``. ``prediction`` is the model's prediction for the last geometry.
