@@ -61,10 +61,8 @@ def configuration(data: Path, protocol: str, variant: str, minutes: float, threa
             "second": VARIANTS[variant],
         },
         "optimizer": {
-            "minutes": minutes, "batch_size": 10, "learning_rate": 5e-3, "ema": 0.99, "clip": 1.0,
-            "final_fraction": 1e-4,
+            "minutes": minutes, "batch_size": 10, "learning_rate": 2e-3, "ema": 0.99, "clip": 1.0,
         },
-        "loss": {"orbital_energies": 0.05, "occupied": 0.0, "mixing": 0.0, "stage1": 0.1},
         "threads": threads,
         "output": folder,
         "validate_every": 10**9,

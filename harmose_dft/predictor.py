@@ -26,7 +26,7 @@ from .units import MICRO
 PAIRS_PER_BATCH = 6000
 """Structures are run together up to this many atom pairs."""
 
-CIRCLE_POINTS = 24
+CIRCLE_POINTS = 36
 """Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
 
 
