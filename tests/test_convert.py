@@ -225,6 +225,24 @@ class TestCommand:
         assert [r.nspin for r in records] == [2, 4]
         assert sorted(p.name for p in (tmp_path / "dft").iterdir()) == ["0", "1"]
 
+    def test_data_sets_are_converted_to_deeph_folders(
+        self, tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.run(capsys, tree / "group", "-o", tmp_path / "data.h5")[0] == 0
+        assert recognise(tmp_path / "data.h5") == "data set"
+        code, _, err = self.run(capsys, tmp_path / "data.h5", "-o", tmp_path / "dft", "--format", "deeph")
+        assert code == 0, err
+        assert [r.nspin for r in read_calculations(tmp_path / "dft")] == [2, 4]
+
+    def test_file_of_no_known_format_is_one_paragraph(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "notes.txt").write_text("nothing")
+        code, _, err = self.run(capsys, tmp_path / "notes.txt", "-o", tmp_path / "data.h5")
+        assert code == 1
+        assert err.startswith("error: ")
+        assert len(err.splitlines()) == 1
+
     def test_pao_folder_is_handed_to_openmx(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         demo = make_demo(tmp_path / "run")
         (tmp_path / "run/data").rename(tmp_path / "elsewhere")

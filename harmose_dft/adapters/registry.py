@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,7 @@ class Reader:
     """A code's reader.
 
     Args:
-        module: Module with ``recognise(path) -> bool`` and ``read(path) -> list[Record]``.
+        module: Module with ``recognise(path) -> bool`` and ``read(path)``, which gives records.
         what: What it recognises, for messages.
         pao_dir: Whether ``read`` takes the keyword ``pao_dir``.
     """
@@ -35,10 +35,10 @@ class Reader:
         """Whether the path is of this code; cheap."""
         return bool(self._function("recognise")(path))
 
-    def read(self, path: Path, pao_dir: Path | None = None) -> list[Record]:
-        """The calculations at the path."""
+    def read(self, path: Path, pao_dir: Path | None = None) -> Iterable[Record]:
+        """The calculations at the path; those of a data set are read one by one."""
         options = {"pao_dir": pao_dir} if self.pao_dir else {}
-        records: list[Record] = self._function("read")(path, **options)
+        records: Iterable[Record] = self._function("read")(path, **options)
         return records
 
 
@@ -53,6 +53,7 @@ READERS = MappingProxyType(
         "DeepH": Reader(
             "harmose_dft.adapters.deeph", "a folder with POSCAR and hamiltonian.h5, or element.dat and hamiltonians.h5"
         ),
+        "data set": Reader("harmose_dft.adapters.datasets", "an HDF5 or SQLite data set"),
     }
 )
 """Code -> reader, in the order in which they are asked."""
@@ -88,12 +89,15 @@ def read_calculations(path: Path, *, pao_dir: Path | None = None) -> list[Record
     Raises:
         FileFormatError: Nothing there is known, or a file is damaged.
     """
-    records: list[Record] = []
-    for found in find_calculations(path):
-        code = recognise(found)
-        assert code is not None
-        records += READERS[code].read(found, pao_dir)
-    return records
+    return [r for found in find_calculations(path) for r in iterate_calculation(found, pao_dir=pao_dir)]
+
+
+def iterate_calculation(found: Path, *, pao_dir: Path | None = None) -> Iterable[Record]:
+    """The records of a path that :func:`find_calculations` gave."""
+    code = recognise(found)
+    if code is None:
+        raise FileFormatError("No known code wrote this. Use find_calculations to search a folder.", path=found)
+    return READERS[code].read(found, pao_dir)
 
 
 def _walk(path: Path) -> Iterator[Path]:

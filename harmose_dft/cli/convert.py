@@ -21,6 +21,10 @@ FORMATS = {"hdf5": None, "deeph": "chunked", "deeph-legacy": "legacy"}
 """Value of --format -> layout of DeepH folders."""
 
 
+SHOWN = 50
+"""Calculations that stderr tells about; --verbose tells about all."""
+
+
 class Writer(Protocol):
     """Where records go."""
 
@@ -41,20 +45,23 @@ class Writer(Protocol):
 def convert(
     paths: tuple[Path, ...], out: Path | None, check: bool, kind: str, pao_dir: Path | None, as_json: bool, force: bool
 ) -> None:
-    """Convert the output of OpenMX or ABACUS, or DeepH folders, in PATHS to a data set.
+    """Convert the output of OpenMX or ABACUS, DeepH folders, or data sets in PATHS to a data set.
 
     Codes and versions are recognised from the files; folders are searched. With --check nothing is written unless
     every calculation agrees with its code's own eigenvalues.
     """
     if out is None and not check:
         raise click.UsageError("Give --out FILE to write a data set, or --check to check only.")
-    from ..adapters.registry import find_calculations
+    from ..adapters.registry import find_calculations, iterate_calculation
 
     found = [calculation for path in paths for calculation in find_calculations(path)]
     with console.progress("converting", len(found)) as steps, _writer(out, kind, force) as writer:
-        rows = []
+        rows: list[dict[str, Any]] = []
         for path in found:
-            rows += [_converted(path, record, writer, check) for record in _read(path, pao_dir)]
+            for record in iterate_calculation(path, pao_dir=pao_dir):
+                say = console.note if len(rows) < SHOWN else console.detail
+                say(f"{path}: {record.provenance.get('found', repr(record))}")
+                rows.append(_converted(path, record, writer, check))
             steps.advance()
         _report(rows, check, as_json)
         _require_passed(rows)
@@ -62,16 +69,9 @@ def convert(
         console.note(f"{len(rows)} calculation{'s' if len(rows) != 1 else ''} written to {out}")
 
 
-def _read(path: Path, pao_dir: Path | None) -> list[Record]:
-    from ..adapters.registry import read_calculations
-
-    return read_calculations(path, pao_dir=pao_dir)
-
-
 def _converted(path: Path, record: Record, writer: Writer | None, check: bool) -> dict[str, Any]:
-    """Say what was found, check and write a record; its row of the report."""
+    """Check and write a record; its row of the report."""
     about = record.provenance
-    console.note(f"{path}: {about.get('found', repr(record))}")
     row: dict[str, Any] = {"path": str(path), "code": about.get("code"), "version": about.get("version")}
     row |= {"formula": record.structure.formula, "n_atoms": len(record.structure), "nspin": record.nspin}
     row |= {key: about.get(key) for key in ("functional", "source", "pair_support", "found")}

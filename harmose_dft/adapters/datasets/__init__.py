@@ -20,7 +20,21 @@ NO_PICKLE = (
     "never opened. Give the raw database it was made from: QH9Stable.db, QH9Dynamic_*.db or schnorb_hamiltonian_*.db."
 )
 
-__all__ = ["open_dataset"]
+__all__ = ["open_dataset", "read", "recognise"]
+
+
+def recognise(path: Path) -> bool:
+    """Whether a file may be a data set: an HDF5 file or an SQLite database."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(16)
+    return start == SQLITE_MAGIC or start.startswith(HDF5_MAGIC)
+
+
+def read(path: Path) -> Dataset:
+    """The records of a data set, for :mod:`harmose_dft.adapters.registry`."""
+    return open_dataset(path)
 
 
 def open_dataset(path: str | Path) -> Dataset:
