@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from .basis import OrbitalBasis
 from .domain import TrainingDomain
@@ -24,6 +23,9 @@ FORMAT_VERSION = 1
 """Version of the model folder; older ones are upgraded on loading."""
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+LONGEST_REASON = 300
+"""Characters of a library's message that are passed on."""
 
 NORMALIZER = "normalizer."
 """Prefix of the normalizer's arrays among the tensors."""
@@ -123,6 +125,8 @@ class ModelFile:
         Raises:
             CheckpointError: A file is missing or damaged, or the format is newer than this program.
         """
+        from safetensors import SafetensorError
+
         folder = Path(folder)
         description = _read_description(folder)
         weights = folder / WEIGHTS
@@ -134,8 +138,14 @@ class ModelFile:
             )
         try:
             return cls._assemble(description, weights, digest)
-        except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, HarmoseError) as error:
-            raise CheckpointError(f"{folder} does not describe a usable model: {error}") from error
+        except KeyError as error:
+            raise CheckpointError(f"{folder} does not describe a usable model: {error} is missing.") from error
+        except (TypeError, AttributeError, ValueError, RuntimeError, SafetensorError, HarmoseError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(
+                f"{folder} does not describe a usable model: {reason[:LONGEST_REASON]}. Copy both files again from "
+                "where the model came from."
+            ) from error
 
     @classmethod
     def _assemble(cls, d: Mapping[str, Any], weights: Path, digest: str) -> ModelFile:
@@ -189,6 +199,8 @@ def _read_description(folder: Path) -> dict[str, Any]:
         version = int(found["format_version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Copy it again from where the model came from.") from error
+    if not isinstance(found.get("weights_sha256"), str):
+        raise CheckpointError(f"{path} is damaged: it has no hash of the weights. Copy it again from its source.")
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."

@@ -162,7 +162,7 @@ def _distances(
     if structure.cell is not None:
         vectors = vectors + shifts @ structure.cell
     distance = np.linalg.norm(vectors, axis=1)
-    other = distance > 1e-6
+    other = (pairs[:, 0] != pairs[:, 1]) | (shifts != 0).any(axis=1)
     return distance[other], pairs[other, 0], pairs[other, 1]
 
 

@@ -46,6 +46,7 @@ PERMILLE = 1000
 FIT_ORBITALS = 140
 """Potentials are fitted to molecules of at most this many orbitals, where there are enough of them."""
 
+
 class Counter(Protocol):
     """Counts finished steps."""
 
@@ -158,7 +159,8 @@ class Fit:
                 electrons=electrons,
                 training=self._provenance(data, training, validation, trainer),
             )
-            model.save(self.folder, force=True)
+            if trainer.rank == 0:
+                model.save(self.folder, force=True)
         return model
 
     def _prepare(
@@ -264,9 +266,16 @@ def for_crystals(config: TrainConfig, basis: OrbitalBasis) -> TrainConfig:
 
 
 def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConfig) -> TwoStageModel:
-    """An untrained model of a configuration."""
+    """An untrained model of a configuration.
+
+    Raises:
+        ConfigError: Its sizes contradict each other or the basis.
+    """
     torch.manual_seed(config.optimizer.seed)
-    network = TwoStageModel(basis, len(config.inputs), config.model)
+    try:
+        network = TwoStageModel(basis, len(config.inputs), config.model)
+    except ValueError as error:
+        raise ConfigError(f"The section model does not fit the basis {basis.name}: {error}") from error
     network.set_scales(
         torch.from_numpy(normalizer.target_node_scale).float(), torch.from_numpy(normalizer.target_edge_scale).float()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -102,7 +103,7 @@ def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
     structures = [0, *(g.n_structures for g in graphs)]
     atom_start, edge_start, structure_start = (torch.tensor(x).cumsum(0).tolist() for x in (atoms, pairs, structures))
 
-    def joined(name: str) -> Tensor | None:
+    def joined(name: str) -> Any:
         parts = [getattr(g, name) for g in graphs]
         return None if parts[0] is None else torch.cat(parts)
 

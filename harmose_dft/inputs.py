@@ -225,6 +225,7 @@ class NormalizerFit:
         variance = self._per_shell_pair(self._node_square / nodes) - self._per_shell_pair(mean**2)
         node = _root(variance)
         edge = _root(self._per_shell_pair(self._edge_square / np.maximum(self._edge_count, 1)[..., None, None, None]))
+        node, edge = _mean_with(node, node.swapaxes(-1, -2)), _mean_with(edge, edge.swapaxes(0, 1).swapaxes(-1, -2))
         return Normalizer(
             mean[:, :-1], node[:, :-1], edge[:, :, :-1], mean[:, -1], node[:, -1], edge[:, :, -1]
         )
@@ -247,6 +248,11 @@ class NormalizerFit:
                 rows, columns = starts[a] + np.arange(2 * la + 1), starts[b] + np.arange(2 * lb + 1)
                 out[..., rows, columns] = blocks[..., rows, columns].mean(axis=-1, keepdims=True)
         return out
+
+
+def _mean_with(scale: NDArray[np.float64], transposed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scales that agree to the last bit for (i, j) and (j, i), without which blocks would not be exactly Hermitian."""
+    return 0.5 * (scale + transposed)
 
 
 def _root(variance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,8 +3,9 @@
 H0 = T + V_SAP + sum_A sum_k q_k(Z_A) <i| erf(sqrt(a_k) r_A) / r_A |j>, sum_k q_k(Z) = 0 for every element.
 
 The charges are the same for all atoms of an element; H0 costs little more than SAP (analytic three-centre integrals)
-and is exactly covariant. They are fitted to Kohn-Sham matrices by least absolute deviations, which makes up on average for
-what superposed potentials miss: the non-additivity of exchange and correlation, and the change of the atomic densities.
+and is exactly covariant. They are fitted to Kohn-Sham matrices by least absolute deviations, which makes up on average
+for what superposed potentials miss: the non-additivity of exchange and correlation, and the change of the atomic
+densities.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def _least_absolute(
 ) -> NDArray[np.float64]:
     """argmin_q sum_i w_i |y_i - (X q)_i| by iteratively reweighted least squares."""
     current = weights
-    solution = np.zeros(columns.shape[1])
+    solution: NDArray[np.float64] = np.zeros(columns.shape[1])
     for _ in range(ITERATIONS):
         scaled = columns * current[:, None]
         normal = columns.T @ scaled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,25 +33,20 @@ def train(config: Path, out: Path | None, device: str | None, force: bool) -> No
     settings = read_config(config)
     changes: dict[str, Any] = {k: v for k, v in (("output", out), ("device", device)) if v is not None}
     settings = settings.model_copy(update=changes)
+    rank = start_processes(settings.device)
+    console.settings.quiet |= rank > 0
     from ..fitting import LOG, STATE, Fit
 
-    _start_processes()
-    if force:
+    if force and rank == 0:
         for name in (STATE, LOG):
             (settings.output / name).unlink(missing_ok=True)
 
     model = Fit(settings, console.progress, report).run()
-    console.print_table(
-        str(settings.output),
-        ("", ""),
-        [
-            ("model", repr(model)),
-            ("training structures", str(model.training["structures"])),
-            ("steps", str(model.training["steps"])),
-            ("time (s)", str(model.training["seconds"])),
-        ],
-        left=2,
-    )
+    if rank == 0:
+        rows = [("model", repr(model)), ("training structures", str(model.training["structures"]))]
+        rows += [("steps", str(model.training["steps"])), ("time (s)", str(model.training["seconds"]))]
+        console.print_table(str(settings.output), ("", ""), rows, left=2)
+    leave_processes()
 
 
 def report(entry: LogEntry) -> None:
@@ -84,22 +80,38 @@ def read_config(path: Path) -> TrainConfig:
     try:
         config = TrainConfig.model_validate(found)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {'; '.join(explained(error))}") from error
+        raise ConfigError(f"{path}: {'; '.join(explained(error, found))}.") from error
     files = tuple(f if f.is_absolute() else path.parent / f for f in config.data.files)
     return config.model_copy(update={"data": config.data.model_copy(update={"files": files})})
 
 
-def explained(error: ValidationError) -> list[str]:
-    """Each problem with its dotted key, the value, what was expected, and the nearest known key."""
+def explained(error: ValidationError, found: Any) -> list[str]:
+    """Each problem with its dotted key, the value, what was expected, and the nearest known key.
+
+    Args:
+        error: What the schema says.
+        found: What the file holds.
+    """
     lines = []
     for problem in error.errors():
-        where = ".".join(str(p) for p in problem["loc"])
+        where = dotted(problem["loc"], found)
         if problem["type"] == "extra_forbidden":
             close = get_close_matches(str(problem["loc"][-1]), known_keys(), n=1)
             lines.append(f"unknown key {where}" + (f", did you mean {close[0]!r}?" if close else ""))
         else:
             lines.append(f"{where} = {problem['input']!r}: {problem['msg']}")
     return lines
+
+
+def dotted(location: Sequence[str | int], found: Any) -> str:
+    """The key as it stands in the file, "model.second.width": without the kinds that the schema puts in between."""
+    parts: list[str] = []
+    for n, part in enumerate(location):
+        inside = part in found if isinstance(found, dict) else isinstance(found, list) and isinstance(part, int)
+        if inside or n == len(location) - 1:
+            parts.append(str(part))
+            found = found[part] if inside else None
+    return ".".join(parts)
 
 
 def known_keys() -> list[str]:
@@ -115,11 +127,33 @@ def known_keys() -> list[str]:
     return sorted(set(walk(TrainConfig.model_json_schema())))
 
 
-def _start_processes() -> None:
-    """Join torchrun's process group where there is one."""
+def leave_processes() -> None:
+    """Leave the process group, if there is one."""
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def start_processes(device: str) -> int:
+    """Join torchrun's process group where there is one, each process on its own GPU; returns the process's rank.
+
+    Raises:
+        ConfigError: The device cannot be used.
+    """
     import os
 
     import torch
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    many = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    try:
+        if many and device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device = {device!r} cannot be used: {reason} Set it to cpu, cuda or cuda:0.") from error
+    if not many:
+        return 0
+    torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return torch.distributed.get_rank()

@@ -62,8 +62,7 @@ class CircleLayer(nn.Module):
         x = O2Features(even, even.new_zeros(len(even), 0), turned)
         weights = attention_weights(self.scores(even), geometry.source, len(nodes), stage1.cutoff)
         sent = geometry.to_lab(self.values(x), self.channels)
-        edges, size, _ = sent.shape
-        sent = (sent.reshape(edges, size, self.heads, -1) * weights[:, None, :, None]).reshape(edges, size, -1)
+        sent = (sent.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
         nodes = self.node_update(nodes, sum_over(sent, geometry.source, len(nodes)))
         updated = pairs + self.pair_update(x)
         updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])

@@ -102,6 +102,8 @@ class LabTransformer(nn.Module):
 
     def __init__(self, layout: OrbitalLayout, first: FirstStageConfig, config: LabTransformerConfig) -> None:
         super().__init__()
+        if config.width % config.heads:
+            raise ValueError(f"A width of {config.width} cannot be shared by {config.heads} heads.")
         self.config, self.n = config, layout.size
         lab = (first.l_max + 1) ** 2
         pair = tapered(first.pair_channels, max(2 * layout.l_max, first.l_max), odd=first.pair_channels // 4)

@@ -52,6 +52,10 @@ class TwoStageModel(nn.Module):
         config: Sizes.
     """
 
+    orbital_mask: Tensor
+    node_scale: Tensor
+    edge_scale: Tensor
+
     def __init__(self, basis: OrbitalBasis, matrices: int, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -60,7 +64,7 @@ class TwoStageModel(nn.Module):
         self.first = FirstStage(self.layout, self.frames, matrices, config.first)
         self.second = _second_stage(self.layout, config)
         z, n = len(self.layout.elements), self.layout.size
-        self.register_buffer("orbital_mask", torch.from_numpy(self.layout.masks()).float())
+        self.register_buffer("orbital_mask", torch.from_numpy(self.layout.masks()).to(torch.get_default_dtype()))
         self.register_buffer("node_scale", torch.ones(z, n, n))
         self.register_buffer("edge_scale", torch.ones(z, z, n, n))
 

@@ -1,8 +1,8 @@
 """Non-linear layers on the circle of rotations about a bond.
 
-A feature set with channels c_m is read as functions f(phi) = f_0 + sum_m (cos_m cos m phi + sin_m sin m phi), sampled
-at K equally spaced angles. A point-wise non-linear layer on the samples commutes with rotations by multiples of 2 pi / K
-exactly, and with all rotations up to aliasing: products of order p of frequencies up to M are exact for
+A feature set with channels c_m is read as functions f(phi) = f_0 + sqrt(2) sum_m (c_m cos m phi + s_m sin m phi),
+sampled at K equally spaced angles. A point-wise non-linear layer on the samples commutes with rotations by multiples of
+2 pi / K exactly, and with all rotations up to aliasing: products of order p of frequencies up to M are exact for
 K > (p + 1) M. K is a property of the quadrature, not of the weights: it can be raised for a trained model.
 """
 
@@ -24,6 +24,9 @@ class CircleGrid(nn.Module):
         points: Number K of angles, more than 2 m_max.
     """
 
+    synthesis: Tensor
+    analysis: Tensor
+
     def __init__(self, m_max: int, points: int) -> None:
         super().__init__()
         self.m_max = m_max
@@ -38,9 +41,9 @@ class CircleGrid(nn.Module):
         for m in range(1, self.m_max + 1):
             rows += [math.sqrt(2) * torch.cos(m * angle), math.sqrt(2) * torch.sin(m * angle)]
         synthesis = torch.stack(rows, dim=1)
-        device = self.synthesis.device if hasattr(self, "synthesis") else None
-        self.register_buffer("synthesis", synthesis.float().to(device), persistent=False)
-        self.register_buffer("analysis", (synthesis.T / points).float().to(device), persistent=False)
+        like = self.synthesis if hasattr(self, "synthesis") else torch.empty(0)
+        self.register_buffer("synthesis", synthesis.to(like), persistent=False)
+        self.register_buffer("analysis", (synthesis.T / points).to(like), persistent=False)
 
     def sample(self, features: O2Features) -> Tensor:
         """(edge, K, channel) from a feature set whose even and pair channels agree in number."""

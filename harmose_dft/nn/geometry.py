@@ -45,7 +45,7 @@ class PairGeometry:
         edges, size, channels = len(turned), self.l_max + 1, turned.shape[-1]
         even, *pairs = turned.split([size, *(2 * (size - m) for m in range(1, size))], dim=1)
         shaped = [p.reshape(edges, 2, p.shape[1] // 2 * channels) for p in pairs]
-        return O2Features(even.reshape(edges, -1), turned.new_zeros(edges, 0), shaped)
+        return O2Features(even.flatten(1), turned.new_zeros(edges, 0), shaped)
 
     def to_lab(self, features: O2Features, channels: int) -> Tensor:
         """Features with (L + 1 - m) channels-fold pairs back in the lab frame, (edge, (L+1)^2, channel)."""
@@ -71,6 +71,9 @@ class FrameBuilder(nn.Module):
         l_max: Highest l of node features.
     """
 
+    feature_index: Tensor
+    orbital_index: Tensor
+
     def __init__(self, layout: OrbitalLayout, l_max: int) -> None:
         super().__init__()
         self.l_max, self.width = l_max, layout.size
@@ -88,7 +91,7 @@ class FrameBuilder(nn.Module):
         turn = self._gathered(flat, self.orbital_index).reshape(-1, 1, self.width, self.width)
         turned = turn @ graph.edge_inputs @ turn.transpose(2, 3)
         edges, count, n, _ = turned.shape
-        split = self.components.split(turned.reshape(edges * count, n, n)).flat().reshape(edges, count, -1)
+        split = self.components.split(turned.reshape(edges * count, n, n)).flat().reshape(edges, count, n * n)
         parts = [O2Features.split(x, self.components.dims) for x in split.unbind(dim=1)]
         return PreparedGraph(
             species=graph.species,

@@ -14,6 +14,8 @@ from .layout import OrbitalLayout
 class NodeLinear(nn.Module):
     """Channel mixing with one matrix for each l (and a bias for l = 0)."""
 
+    degree: Tensor
+
     def __init__(self, l_max: int, inputs: int, outputs: int, *, gain: float = 1.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(l_max + 1, inputs, outputs) * gain / math.sqrt(inputs))
@@ -37,13 +39,16 @@ class NodeNorm(nn.Module):
     The floor keeps small features small, so that an atom without neighbours is not amplified.
     """
 
+    degree: Tensor
+    average: Tensor
+
     def __init__(self, l_max: int, channels: int, floor: float = 1e-2) -> None:
         super().__init__()
         self.floor = floor
         self.scale = nn.Parameter(torch.ones(l_max + 1, channels))
         degree = _degrees(l_max)
         self.register_buffer("degree", degree, persistent=False)
-        average = nn.functional.one_hot(degree).T.float()
+        average = nn.functional.one_hot(degree).T.to(torch.get_default_dtype())
         self.register_buffer("average", average / average.sum(1, keepdim=True), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +95,7 @@ class BlockHarmonics(nn.Module):
         for l in range(l_max + 1):
             table = torch.zeros(layout.size, layout.size, 2 * l + 1, self.paths[l])
             for k, (a, b) in enumerate(_paths(layout, l)):
-                w = coupling(layout.slots[a], layout.slots[b], l, torch.float32) * math.sqrt(2 * l + 1)
+                w = coupling(layout.slots[a], layout.slots[b], l, table.dtype) * math.sqrt(2 * l + 1)
                 table[starts[a] : starts[a + 1], starts[b] : starts[b + 1], :, k] = w
             self.register_buffer(f"table{l}", table.reshape(layout.size**2, -1), persistent=False)
 
@@ -153,6 +158,9 @@ def _paths(layout: OrbitalLayout, l: int) -> list[tuple[int, int]]:
 
 class ScalarBlocks(nn.Module):
     """The invariant part of on-site blocks from node scalars: w_ab(scalars) delta_mm' for shells of equal l."""
+
+    index: Tensor
+    group: Tensor
 
     def __init__(self, layout: OrbitalLayout, channels: int) -> None:
         super().__init__()

@@ -136,7 +136,7 @@ class BlockComponents:
 
     def split(self, blocks: Tensor) -> O2Features:
         """O(2) components of blocks (edge, n, n) given in the bond frame."""
-        flat = _TwoGathers.apply(blocks.reshape(len(blocks), -1), self.analysis, self.synthesis)
+        flat = _TwoGathers.apply(blocks.flatten(1), self.analysis, self.synthesis)
         return O2Features.split(flat, self.dims)
 
     def assemble(self, features: O2Features) -> Tensor:
@@ -157,7 +157,7 @@ class _TwoGathers(torch.autograd.Function):
         return _gather(x, table)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         return _gather(gradient, ctx.back), None, None  # type: ignore[attr-defined]
 
 
@@ -175,8 +175,8 @@ def _two_gathers(matrix: np.ndarray) -> Gathers:
     return (
         torch.from_numpy(index[0]),
         torch.from_numpy(index[1]),
-        torch.from_numpy(weight[0]).float(),
-        torch.from_numpy(weight[1]).float(),
+        torch.from_numpy(weight[0]),
+        torch.from_numpy(weight[1]),
     )
 
 

@@ -28,6 +28,8 @@ class RadialBasis(nn.Module):
         decay: d0 in Bohr.
     """
 
+    centers: Tensor
+
     def __init__(self, size: int, cutoff: float, decay: float = 4.0) -> None:
         super().__init__()
         self.size, self.decay = size, decay

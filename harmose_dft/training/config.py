@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..inputs import InputName
 from ..models.two_stage import ModelConfig
@@ -31,32 +31,38 @@ class DataConfig(_Section):
 class BaselineConfig(_Section):
     """The physics baseline H0; crystals have "none" and "kinetic", the latter by default."""
 
-    kind: Literal["none", "kinetic", "sap", "minao", "fitted"] = "fitted"
+    kind: Literal["none", "kinetic", "sap", "minao", "fitted"] = Field("fitted", description="what H0 is")
     fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
 
 
 class OptimizerConfig(_Section):
     """AdamW with warm-up and cosine decay."""
 
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0, description="highest learning rate")
     final_fraction: float = Field(1e-3, ge=0, description="learning rate at the end, relative")
-    warmup_steps: int = Field(100, ge=0)
-    batch_size: int = Field(8, ge=1)
+    warmup_steps: int = Field(100, ge=0, description="updates of linear warm-up")
+    batch_size: int = Field(8, ge=1, description="structures of an update, of all processes together")
     steps: int | None = Field(20000, ge=1, description="number of updates; exact to resume")
     minutes: float | None = Field(None, gt=0, description="train for this long instead of for a number of steps")
     clock: Literal["wall", "cpu"] = Field(
         "wall", description="what minutes count; cpu: time of this process, whatever else the machine does"
     )
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
     clip: float = Field(0.1, gt=0, description="largest norm of the gradient (loss in Hartree)")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")
-    seed: int = 0
+    seed: int = Field(0, description="seed of the initial weights, of the batches and of augmentation")
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> OptimizerConfig:
+        if self.steps is None and self.minutes is None:
+            raise ValueError("set steps or minutes, so that training ends")
+        return self
 
 
 class StagesConfig(_Section):
     """How the two stages share the training time."""
 
-    mode: Literal["joint", "staged"] = "joint"
+    mode: Literal["joint", "staged"] = Field("joint", description="joint: together; staged: stage 1 alone first")
     first_fraction: float = Field(0.5, gt=0, lt=1, description="staged: share of the time for stage 1 alone")
 
 
@@ -74,17 +80,19 @@ class TrainConfig(_Section):
     For crystals, fields that are not set have other defaults: see :func:`harmose_dft.fitting.for_crystals`.
     """
 
-    name: str = "model"
+    name: str = Field("model", description="name of the model")
     data: DataConfig = DataConfig()
-    inputs: tuple[InputName, ...] = ("overlap", "baseline", "density")
+    inputs: tuple[InputName, ...] = Field(
+        ("overlap", "baseline", "density"), description="matrices the network sees: S, H0, Loewdin density of H0"
+    )
     baseline: BaselineConfig = BaselineConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     stages: StagesConfig = StagesConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    output: Path = Path("model")
-    device: str = "cpu"
+    output: Path = Field(Path("model"), description="folder of the model, of its state and log")
+    device: str = Field("cpu", description="cpu, cuda, cuda:1, ...")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all")
     validate_every: int = Field(500, ge=1, description="updates between validations")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")

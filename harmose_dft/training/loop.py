@@ -111,7 +111,7 @@ class Trainer:
             started = clock()
             error, norm = self.update()
             errors, done = errors + error, done + 1
-            self.seconds += clock() - started
+            self.seconds = self._agreed(self.seconds + clock() - started)
             tick()
             if self.step % self.config.validate_every == 0 or self.progress >= 1.0:
                 elapsed = max(time.monotonic() - last_report, FIRST_SECONDS)
@@ -123,6 +123,14 @@ class Trainer:
                 last_saved = time.monotonic()
         checkpoint()
 
+    def _agreed(self, seconds: float) -> float:
+        """The first process's training time, so that all processes end and change stages at the same step."""
+        if self.world == 1 or self.config.optimizer.minutes is None:
+            return seconds
+        told = torch.tensor([seconds], dtype=torch.float64, device=self.config.device)
+        dist.broadcast(told, 0)
+        return float(told)
+
     def update(self) -> tuple[float, float]:
         """One step; returns the batch's mae_all in Hartree and the norm of the gradient."""
         rate = self._learning_rate()
@@ -133,7 +141,7 @@ class Trainer:
             batch = self._augmented(batch)
         self.flat.zero_gradient()
         loss, error = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if self.world > 1:
             dist.all_reduce(self.flat.gradient)
             self.flat.gradient.div_(self.world)

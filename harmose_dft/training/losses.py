@@ -25,11 +25,18 @@ class LossConfig(BaseModel):
 
 def element_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
     """Mean absolute error of all matrix elements of a batch, Hartree (mae_all); crystals: after the best shift."""
-    node = (predicted.node - batch.graph.node_target) * mask.node
-    edge = (predicted.edge - batch.graph.edge_target) * mask.edge
+    node_error, edge_error = _errors(predicted, batch.graph)
+    node, edge = node_error * mask.node, edge_error * mask.edge
     if batch.graph.node_overlap is not None:
         node, edge = without_shift(node, edge, batch.graph)
     return (node.abs().sum() + edge.abs().sum()) / batch.n_elements
+
+
+def _errors(predicted: Blocks, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+    """Prediction minus target, on-site and pair blocks."""
+    assert graph.node_target is not None
+    assert graph.edge_target is not None
+    return predicted.node - graph.node_target, predicted.edge - graph.edge_target
 
 
 def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
@@ -91,6 +98,6 @@ def dense_error(predicted: Blocks, graph: PreparedGraph, rows: int) -> Tensor:
         (graph.structure * atoms + place) * atoms + place,
         (graph.structure[source] * atoms + place[source]) * atoms + place[target],
     ])
-    errors = torch.cat([predicted.node - graph.node_target, predicted.edge - graph.edge_target])
+    errors = torch.cat(_errors(predicted, graph))
     blocks = errors.new_zeros(structures * atoms * atoms, n, n).index_copy(0, flat, errors)
     return blocks.reshape(structures, atoms, atoms, n, n).transpose(2, 3).reshape(structures, rows, rows)
