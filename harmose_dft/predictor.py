@@ -153,8 +153,8 @@ class Predictor:
     def _structure(self, value: Any) -> Structure:
         if isinstance(value, Structure):
             return value
-        if self._adapt is None:
-            raise TypeError(f"Expected a Structure, got {type(value).__name__}.")
+        if self._adapt is None or not hasattr(value, "get_chemical_symbols"):
+            raise TypeError(f"Expected a Structure or ASE Atoms, got {type(value).__name__}.")
         return self._adapt(value)
 
     def _predict(self, structures: Sequence[Structure], trust: bool) -> list[Prediction]:
@@ -279,12 +279,14 @@ def solved(
 def mesh(structure: Structure, matrix: BlockMatrix, spacing: float = MESH_SPACING) -> tuple[int, int, int]:
     """Divisions of a Gamma-centred mesh of a given spacing (1/Bohr, 2 pi included).
 
-    One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer.
+    One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer. More than two are
+    rounded up to multiples of six, so that the mesh holds the points M and K of hexagonal lattices.
     """
     assert structure.cell is not None
     lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
     crossed = (matrix.shifts != 0).any(axis=0)
-    a, b, c = np.where(crossed, np.ceil(lengths / spacing), 1).astype(int).tolist()
+    least = np.where(crossed, np.ceil(lengths / spacing), 1).astype(int)
+    a, b, c = np.where(least > 2, -(-least // 6) * 6, least).tolist()
     return a, b, c
 
 

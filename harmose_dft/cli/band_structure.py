@@ -111,21 +111,17 @@ def read_crystal(path: Path) -> Crystal:
     Raises:
         HarmoseError: The path holds several calculations, or none.
     """
-    from ..adapters.registry import READERS, read_calculations, recognise
+    from ..adapters.registry import read_calculations
+    from ..output.result import is_result, read_results
 
-    code = recognise(path) if path.exists() else None
-    if code is not None:
-        records = READERS[code].read(path)
-    elif path.suffix == ".h5" and path.is_file():
-        from ..output.result import read_results
-
+    if is_result(path):
         records = [result.record for result in read_results(path)]
     else:
         records = read_calculations(path)
-        code = str(records[0].provenance.get("code", "reference"))
     if len(records) != 1:
         raise HarmoseError(f"{path} holds {len(records)} calculations; bands are drawn of one. Give the path of one.")
-    label = f"{code} {records[0].provenance.get('version', '')}".strip() if code else path.name
+    about = records[0].provenance
+    label = about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about) or path.name
     return Crystal.of_record(records[0], label)
 
 
@@ -135,11 +131,11 @@ def read_one_structure(path: Path) -> Structure:
     Raises:
         HarmoseError: There are several.
     """
-    from ..adapters.registry import READERS, recognise
+    from ..adapters.registry import read_calculations, recognise
     from ..adapters.structures import read_structures
 
-    code = recognise(path) if path.exists() else None
-    found = read_structures(path) if code is None else [r.structure for r in READERS[code].read(path)]
+    calculation = path.exists() and recognise(path) is not None
+    found = [r.structure for r in read_calculations(path)] if calculation else read_structures(path)
     if len(found) != 1:
         raise HarmoseError(f"{path} holds {len(found)} structures; bands are drawn of one. Give a file with one.")
     return found[0]

@@ -158,6 +158,16 @@ def _write_matrices(group: h5py.Group, name: str, matrices: tuple[BlockMatrix, .
             one[part] = getattr(matrix, part)
 
 
+def is_result(path: str | Path) -> bool:
+    """Whether a file is a result file."""
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return bool(file.attrs.get("format") == FORMAT)
+
+
 def read_results(path: str | Path) -> list[Result]:
     """Read a result file.
 
