@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -134,3 +137,27 @@ def tiny_config(**changes: object) -> TrainConfig:
         "threads": 1,
     }
     return TrainConfig.model_validate({**settings, **changes})
+
+
+def write_waters(path: Path, seeds: Iterable[int], **provenance: str) -> Path:
+    """A data set of water molecules; returns its path."""
+    from harmose_dft.data import DatasetWriter
+
+    with DatasetWriter(path) as writer:
+        for seed in seeds:
+            record = water_record(seed)
+            writer.add(replace(record, provenance={**record.provenance, **provenance}))
+    return path
+
+
+class Silent:
+    """Counts steps and shows nothing."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Count steps."""
+
+
+@contextmanager
+def silent(description: str, total: int) -> Iterator[Silent]:
+    """Progress that is not shown."""
+    yield Silent()

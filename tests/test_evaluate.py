@@ -1,0 +1,71 @@
+"""``harmose-dft evaluate`` with the committed tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import water_record, write_waters
+
+from harmose_dft.cli import main
+from harmose_dft.loading import load_model
+from harmose_dft.units import MICRO
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_waters(tmp_path_factory.mktemp("data") / "waters.h5", range(6, 8))
+
+
+@pytest.fixture
+def model(fixtures_dir: Path) -> str:
+    return str(fixtures_dir / "model_v1")
+
+
+def test_json_holds_metrics_of_both_stages(data: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """mae_all is worked out here from dense matrices."""
+    assert main(["evaluate", model, str(data), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    metrics = found["metrics"]
+    assert (metrics["samples"], found["part"], found["model"]["name"]) == (2, "all", "tiny")
+    predictor = load_model(model)
+    records = [water_record(k) for k in (6, 7)]
+    errors = [
+        np.abs(predictor.hamiltonian(r.structure).to_dense() - r.hamiltonian[0].to_dense()).mean() / MICRO
+        for r in records
+    ]
+    assert metrics["model"]["mae_all"] == pytest.approx(np.mean(errors), rel=1e-3)
+    assert metrics["stage1"]["mae_all"] > 0
+    assert metrics["model"]["cov_err"] < 1.0
+
+
+def test_table_shows_both_stages_and_the_worst_blocks(
+    data: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", model, str(data), "--limit", "1", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    for part in ("mae_all", "full model", "stage 1", "worst blocks", "1 structures"):
+        assert part in out
+
+
+def test_data_of_another_functional_is_refused(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_waters(tmp_path / "pbe.h5", [6], functional="pbe")
+    assert main(["evaluate", model, str(other)]) == 1
+    captured = capsys.readouterr()
+    assert "pbe" in captured.err
+    assert "own functional" in captured.err
+    assert captured.out == ""
+
+
+def test_split_by_molecule_needs_names(data: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", model, str(data), "--part", "test"]) == 1
+    assert "SMILES" in capsys.readouterr().err
+
+
+def test_missing_data_is_an_error_of_the_user(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", model, str(tmp_path / "none.h5")]) == 1
+    assert "none.h5" in capsys.readouterr().err

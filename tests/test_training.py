@@ -1,0 +1,325 @@
+"""The training loop: losses, exact resume, stages, augmentation, processes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import silent, tiny_config, water, water_record, write_waters
+
+from harmose_dft.checkpoint import ModelFile
+from harmose_dft.cli import main
+from harmose_dft.errors import CheckpointError, ConfigError, DataError
+from harmose_dft.featurize import Featurizer
+from harmose_dft.fitting import LOG, STATE, Fit, build_network
+from harmose_dft.inputs import unpadded
+from harmose_dft.loading import baseline_blocks
+from harmose_dft.nn.heads import Blocks
+from harmose_dft.rotations import rotated_matrix
+from harmose_dft.training.config import TrainConfig
+from harmose_dft.training.flat import FlatParameters
+from harmose_dft.training.loop import Trainer, random_rotation
+from harmose_dft.training.losses import orbital_errors
+from harmose_dft.training.prepare import RawSample, SampleBuilder
+from harmose_dft.training.samples import Sample, collate
+from harmose_dft.training.state import TrainState
+
+LAB = {"kind": "lab", "layers": 1, "width": 16, "heads": 2, "l_max": 2, "pair_channels": 2}
+FIRST = {"layers": 1, "channels": 4, "l_max": 2, "pair_channels": 8, "hidden_channels": 8, "radial": 6}
+
+
+@cache
+def builder() -> SampleBuilder:
+    from harmose_dft.adapters.baselines import SapBaseline
+
+    config, basis = tiny_config(), water_record(0).basis
+    sap = SapBaseline(basis)
+    return SampleBuilder(
+        Featurizer(basis, config.inputs, config.model.first.cutoff),
+        lambda structure: baseline_blocks(sap, structure),
+        config.model.first.l_max,
+    )
+
+
+@cache
+def raw_waters() -> tuple[RawSample, ...]:
+    return tuple(builder().raw(water_record(k)) for k in range(5))
+
+
+@cache
+def waters() -> tuple[Sample, ...]:
+    """Four training samples and one for validation."""
+    raws = raw_waters()
+    return tuple(builder().samples(raws, builder().normalizer(raws[:4])))
+
+
+def trainer(config: TrainConfig | None = None) -> Trainer:
+    config = config or tiny_config()
+    network = build_network(water_record(0).basis, builder().normalizer(raw_waters()[:4]), config)
+    return Trainer(network, waters()[:4], waters()[4:], config)
+
+
+def run(of: Trainer, steps: int) -> list[float]:
+    return [of.update()[0] for _ in range(steps)]
+
+
+def test_loss_falls_on_four_waters() -> None:
+    """40 updates of a very small model from a fixed seed."""
+    subject = trainer(tiny_config(optimizer={"steps": 40, "batch_size": 4, "warmup_steps": 5, "learning_rate": 1e-2}))
+    errors = run(subject, 40)
+    assert np.mean(errors[-5:]) < 0.5 * errors[0]
+
+
+def test_training_in_two_parts_equals_training_at_once_bit_for_bit(tmp_path: Path) -> None:
+    whole = trainer()
+    run(whole, 8)
+    first = trainer()
+    run(first, 4)
+    first.state().save(tmp_path / STATE)
+    second = trainer()
+    second.restore(TrainState.load(tmp_path / STATE))
+    run(second, 4)
+    assert second.step == whole.step == 8
+    assert torch.equal(second.flat.vector, whole.flat.vector)
+    assert torch.equal(second.flat.average, whole.flat.average)
+
+
+def test_stage_two_is_untouched_in_the_first_phase() -> None:
+    subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
+    assert subject.model.second is not None
+    before = [p.detach().clone() for p in subject.model.second.parameters()]
+    own = [p.detach().clone() for p in subject.model.first.parameters()]
+    run(subject, 5)
+    assert all(torch.equal(a, b) for a, b in zip(before, subject.model.second.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(own, subject.model.first.parameters(), strict=True))
+    run(subject, 3)
+    assert not all(torch.equal(a, b) for a, b in zip(before, subject.model.second.parameters(), strict=True))
+
+
+def test_rotated_copies_are_samples_of_the_rotated_calculation() -> None:
+    schedule = {"start": 0.0, "full": 0.0}
+    subject = trainer(tiny_config(model={"first": FIRST, "second": LAB}, augmentation=schedule))
+    record = water_record(0)
+    q = random_rotation(np.random.default_rng([subject.config.optimizer.seed, subject.step, 1]), np.pi)
+
+    def turned(matrix):  # type: ignore[no-untyped-def]
+        return rotated_matrix(matrix, record.structure.numbers, record.basis, q)
+
+    other = replace(
+        record,
+        structure=record.structure.rotated(q),
+        overlap=turned(record.overlap),
+        hamiltonian=(turned(record.hamiltonian[0]),),
+    )
+    (expected,) = builder().samples([builder().raw(other)], builder().normalizer(raw_waters()[:4]))
+    found = subject._augmented(collate(waters()[:1])).graph
+    for name in ("vectors", "node_components", "node_target", "edge_target"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected.graph, name), atol=2e-5, rtol=1e-5)
+
+
+def test_rotations_start_small_when_the_schedule_says_so() -> None:
+    subject = trainer(tiny_config(augmentation={"start": 0.3, "full": 0.8, "small_angle": 10.0}))
+    batch = collate(waters()[:1])
+    assert subject._augmented(batch) is batch
+    subject.step = 5
+    q = random_rotation(np.random.default_rng([0, 5, 1]), np.radians(10.0))
+    expected = batch.graph.vectors @ torch.from_numpy(q).float().T
+    torch.testing.assert_close(subject._augmented(batch).graph.vectors, expected)
+    assert np.degrees(np.arccos((np.trace(q) - 1) / 2)) <= 10.0
+
+
+def test_orbital_errors_are_first_order_perturbation_energies() -> None:
+    """<i|dH|j> in the reference orbitals, worked out densely; waters have 5 occupied of 7 orbitals in STO-3G."""
+    samples, generator = waters()[:2], torch.Generator().manual_seed(0)
+    batch = collate(samples)
+    assert batch.orbitals is not None
+    noise = [torch.randn(t.shape, generator=generator) for t in (batch.graph.node_target, batch.graph.edge_target)]
+    layout = builder().featurizer.layout
+    mask = torch.from_numpy(layout.masks())[batch.graph.species].float()
+    node = noise[0] * mask[:, :, None] * mask[:, None]
+    edge = noise[1] * mask[batch.graph.edges[0]][:, :, None] * mask[batch.graph.edges[1]][:, None]
+    predicted = Blocks(batch.graph.node_target + node, batch.graph.edge_target + edge)
+    found = orbital_errors(predicted, batch.graph, batch.orbitals)
+    energies, occupied, mixing = [], [], []
+    for k, raw in enumerate(raw_waters()[:2]):
+        own, pairs = slice(3 * k, 3 * k + 3), slice(6 * k, 6 * k + 6)
+        record = water_record(k)
+        numbers = record.structure.numbers
+        blocks = (node[own].numpy(), edge[pairs].numpy())
+        error = unpadded(*blocks, raw.features.pairs, numbers, record.basis, layout).to_dense()
+        from scipy.linalg import eigh
+
+        c = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]
+        projected = np.abs(c.T @ error @ c)
+        energies += np.diag(projected)[:6].tolist()
+        occupied += projected[:5, :5].ravel().tolist()
+        mixing += projected[:5, 5:].ravel().tolist()
+    expected = [np.mean(values) for values in (energies, occupied, mixing)]
+    np.testing.assert_allclose([float(f) for f in found], expected, rtol=1e-4)
+
+
+def test_flat_parameters_stay_views_and_averages_come_and_go() -> None:
+    subject = trainer()
+    run(subject, 3)
+    flat = subject.flat
+    start = flat.vector.data_ptr()
+    for parameter in subject.model.parameters():
+        if parameter.numel():
+            assert start <= parameter.data_ptr() < start + 4 * len(flat.vector)
+            assert parameter.grad is not None
+    own = flat.vector.detach().clone()
+    joined = torch.cat([p.detach().flatten() for p in subject.model.parameters()])
+    assert torch.equal(joined, own)
+    with flat.averaged():
+        joined = torch.cat([p.detach().flatten() for p in subject.model.parameters()])
+        assert torch.equal(joined, flat.average)
+        assert not torch.equal(joined, own)
+    assert torch.equal(flat.vector, own)
+
+
+def test_gradient_is_clipped_to_the_largest_norm() -> None:
+    flat = FlatParameters(torch.nn.Linear(3, 1), 0.9)
+    flat.gradient.fill_(3.0)
+    assert flat.clip(1.0) == pytest.approx(6.0)
+    assert float(flat.gradient.norm()) == pytest.approx(1.0)
+
+
+def test_every_epoch_uses_every_sample_once() -> None:
+    subject = trainer()
+    seen = []
+    for step in range(4):
+        subject.step = step
+        seen.append(subject._indices())
+    assert sorted(seen[0] + seen[1]) == sorted(seen[2] + seen[3]) == [0, 1, 2, 3]
+
+
+def test_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    trainer().state().save(tmp_path / STATE)
+    other = trainer(tiny_config(model={"first": FIRST, "second": None}))
+    with pytest.raises(DataError, match="start anew"):
+        other.restore(TrainState.load(tmp_path / STATE))
+    (tmp_path / STATE).write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="Delete it"):
+        TrainState.load(tmp_path / STATE)
+
+
+def _one_process(rank: int, folder: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=(folder / "meet").as_uri(), rank=rank, world_size=2)
+    subject = trainer()
+    run(subject, 1)
+    np.save(folder / f"gradient{rank}.npy", subject.flat.gradient.numpy())
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, which only Linux does safely here")
+def test_two_processes_give_the_gradient_of_the_joint_batch(tmp_path: Path) -> None:
+    waters()
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_one_process, args=(rank, tmp_path)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=60)
+        assert process.exitcode == 0
+    alone = trainer()
+    run(alone, 1)
+    found = [np.load(tmp_path / f"gradient{rank}.npy") for rank in range(2)]
+    np.testing.assert_array_equal(found[0], found[1])
+    expected = alone.flat.gradient.numpy()
+    np.testing.assert_allclose(found[0], expected, atol=1e-5 * np.abs(expected).max(), rtol=1e-3)
+
+
+def write_config(folder: Path, **changes: object) -> Path:
+    """A configuration file beside a data set of six waters."""
+    import yaml
+
+    if not (folder / "waters.h5").exists():
+        write_waters(folder / "waters.h5", range(6))
+    settings = {
+        "name": "tiny",
+        "data": {"files": ["waters.h5"], "split": "ordered", "sizes": [4, 2]},
+        "baseline": {"kind": "sap"},
+        "model": {"first": FIRST, "second": {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "points": 8}},
+        "optimizer": {"steps": 4, "batch_size": 2},
+        "output": str(folder / "model"),
+        "validate_every": 2,
+        "threads": 1,
+        **changes,
+    }
+    path = folder / "train.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_command_trains_writes_a_model_and_does_not_train_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    assert main(["train", str(config)]) == 0
+    assert "training structures" in capsys.readouterr().out
+    log = [json.loads(line) for line in (tmp_path / "model" / LOG).read_text().splitlines()]
+    assert [entry["step"] for entry in log] == [2, 4]
+    assert all(np.isfinite(list(entry.values())).all() for entry in log)
+    model = ModelFile.load(tmp_path / "model")
+    assert (model.functional, model.training["steps"], model.training["structures"]) == ("lda,vwn", 4, 4)
+    assert main(["train", str(config), "--quiet"]) == 0
+    assert ModelFile.load(tmp_path / "model").sha256 == model.sha256
+    assert main(["train", str(config), "--quiet", "--force"]) == 0
+    assert ModelFile.load(tmp_path / "model").sha256 == model.sha256
+    assert len((tmp_path / "model" / LOG).read_text().splitlines()) == 2
+
+
+def test_killed_training_goes_on(tmp_path: Path) -> None:
+    """``kill -9`` after the first checkpoint; a second run takes the step count from there."""
+    config = write_config(tmp_path, optimizer={"steps": 10**6, "batch_size": 1}, checkpoint_minutes=1e-6)
+    state = tmp_path / "model" / STATE
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "harmose_dft", "train", str(config), "--quiet"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not state.is_file() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.3)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    reached = TrainState.load(state).step
+    assert reached >= 1
+    write_config(tmp_path, optimizer={"steps": reached + 2, "batch_size": 1})
+    assert main(["train", str(config), "--quiet"]) == 0
+    assert ModelFile.load(tmp_path / "model").training["steps"] == reached + 2
+
+
+def test_fit_finds_its_data_and_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.files"):
+        Fit(tiny_config(), silent, print).run()
+    data = write_waters(tmp_path / "waters.h5", range(2))
+    settings = {"files": (data,), "split": "ordered", "sizes": (9, 1)}
+    with pytest.raises(DataError, match="needs 10 records"):
+        Fit(tiny_config(data=settings), silent, print).run()
+
+
+def test_sizes_that_do_not_fit_are_errors_of_the_configuration() -> None:
+    for second in ({"kind": "circle", "points": 5, "layers": 1}, {**LAB, "heads": 3}):
+        config = tiny_config(model={"first": {**FIRST, "l_max": 4}, "second": second})
+        with pytest.raises(ConfigError, match="section model"):
+            trainer(config)
+
+
+def test_open_shell_calculations_are_refused() -> None:
+    record = water_record(0)
+    with pytest.raises(DataError, match="closed-shell"):
+        builder().raw(replace(record, hamiltonian=record.hamiltonian * 2))
+    assert len(water(0)) == 3
