@@ -114,10 +114,7 @@ def read_crystal(path: Path) -> Crystal:
     from ..adapters.registry import read_calculations
     from ..output.result import is_result, read_results
 
-    if is_result(path):
-        records = [result.record for result in read_results(path)]
-    else:
-        records = read_calculations(path)
+    records = [result.record for result in read_results(path)] if is_result(path) else read_calculations(path)
     if len(records) != 1:
         raise HarmoseError(f"{path} holds {len(records)} calculations; bands are drawn of one. Give the path of one.")
     about = records[0].provenance
