@@ -272,8 +272,10 @@ def solved(
     if not structure.periodic:
         return solve(hamiltonian[0], overlap, round(n_electrons))
     kpoints, weights = monkhorst_pack(mesh(structure, overlap), time_reversal=not hamiltonian[0].spinor)
-    smearing = {"smearing": Smearing.FERMI_DIRAC, "width": SMEARING}
-    return solve_kpoints(tuple(hamiltonian), overlap, kpoints, n_electrons, weights=weights, **smearing)
+    return solve_kpoints(
+        tuple(hamiltonian), overlap, kpoints, n_electrons,
+        weights=weights, smearing=Smearing.FERMI_DIRAC, width=SMEARING,
+    )
 
 
 def mesh(structure: Structure, matrix: BlockMatrix, spacing: float = MESH_SPACING) -> tuple[int, int, int]:

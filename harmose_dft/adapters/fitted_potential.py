@@ -133,6 +133,6 @@ def _least_absolute(
         scaled = columns * current[:, None]
         normal = columns.T @ scaled
         normal[np.diag_indices_from(normal)] += RIDGE * normal.diagonal().max()
-        solution = np.linalg.solve(normal, scaled.T @ target)
+        solution = np.asarray(np.linalg.solve(normal, scaled.T @ target), dtype=np.float64)
         current = weights / np.maximum(np.abs(target - columns @ solution), SMALLEST_DEVIATION)
     return np.asarray(solution)
