@@ -94,12 +94,18 @@ class Crystal:
         a, b, c = (self.overlap.shifts != 0).any(axis=0).tolist()
         return k_path(self.structure, names, points=points, periodic=(a, b, c))
 
-    def bands(self, path: KPath, states: int | None = None) -> Floats:
-        """Energies on a path, (spin, k, band), Hartree; the states nearest to the Fermi level of a large cell."""
+    def bands(self, path: KPath, states: int | None = None, *, every: bool = False) -> Floats:
+        """Energies on a path, (spin, k, band), Hartree.
+
+        Args:
+            path: The k-points.
+            states: How many around the Fermi level; by default all up to :data:`MANY_ORBITALS`.
+            every: All of them, however many.
+        """
         from ..solver import bands, bands_near
 
         size = self.hamiltonian[0].size
-        if states is None and size <= MANY_ORBITALS:
+        if every or (states is None and size <= MANY_ORBITALS):
             return bands(self.hamiltonian, self.overlap, path.kpoints)
         count = min(states or STATES, size)
         return bands_near(self.hamiltonian, self.overlap, path.kpoints, self.fermi, count)

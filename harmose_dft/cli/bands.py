@@ -37,6 +37,8 @@ def bands(
     """Bands of the crystal in SOURCE: a structure file (with --model), a result of predict, or a calculation."""
     from .band_structure import compared, draw, read_crystal, require_same_cell
 
+    if compare is not None and states is not None:
+        raise click.UsageError("--compare pairs bands one by one, which needs all of them; leave --states out.")
     if plot is not None:
         refuse_picture(plot, force)
     crystal = read_crystal(source) if model is None else predicted(source, model, device)
@@ -44,10 +46,10 @@ def bands(
     if reference is not None:
         require_same_cell(crystal.structure, reference.structure)
     path = crystal.path(kpath, points)
-    curves = [(crystal, crystal.bands(path, states))]
+    curves = [(crystal, crystal.bands(path, states, every=reference is not None))]
     entry = report(str(source), path, *curves[0])
     if reference is not None:
-        curves.append((reference, reference.bands(path, states)))
+        curves.append((reference, reference.bands(path, every=True)))
         entry["compare"] = compared(curves[0][1], crystal, curves[1][1], reference, window)
     if plot is not None:
         draw(path, curves, plot, window, force)
