@@ -36,8 +36,8 @@ PEERS = {
     "DeepH-E3": (1605.0, 8095.0, 27.5, 7.4),
     "SPHNet (8 of the 20 minutes)": (695.0, 5875.0, 24.0, 12.0),
 }
-"""Name -> mae_all and eps_mae in uHa on the time-ordered test frames after 20 minutes on one thread, training samples per
-second at batch 10, and milliseconds per molecule at batch 32, as run by the team on two CPU cores."""
+"""Name -> mae_all and eps_mae in uHa on the time-ordered test frames after 20 minutes on one thread, training samples
+per second at batch 10, and milliseconds per molecule at batch 32, as run by the team on two CPU cores."""
 
 SECOND = {"kind": "circle", "layers": 1, "width": 32}
 

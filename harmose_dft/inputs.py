@@ -22,7 +22,8 @@ InputName = Literal["overlap", "baseline", "density"]
 """Matrices a model may take as features: S, H0, and the Loewdin density matrix of H0's occupied orbitals."""
 
 FLOOR = 1e-6
-"""Smallest scale; shell pairs that never occur keep scale one."""
+"""Smallest scale. Shell pairs that never occur keep scale one; pairs of elements that never occur get target scale zero
+and so keep their baseline."""
 
 
 def lowdin_density(
@@ -225,6 +226,7 @@ class NormalizerFit:
         variance = self._per_shell_pair(self._node_square / nodes) - self._per_shell_pair(mean**2)
         node = _root(variance)
         edge = _root(self._per_shell_pair(self._edge_square / np.maximum(self._edge_count, 1)[..., None, None, None]))
+        edge[self._edge_count == 0, -1] = 0.0
         node, edge = _mean_with(node, node.swapaxes(-1, -2)), _mean_with(edge, edge.swapaxes(0, 1).swapaxes(-1, -2))
         return Normalizer(
             mean[:, :-1], node[:, :-1], edge[:, :, :-1], mean[:, -1], node[:, -1], edge[:, :, -1]

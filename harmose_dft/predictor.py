@@ -26,7 +26,7 @@ from .units import MICRO
 PAIRS_PER_BATCH = 6000
 """Structures are run together up to this many atom pairs."""
 
-CIRCLE_POINTS = 36
+CIRCLE_POINTS = 48
 """Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
 
 
@@ -215,12 +215,20 @@ class Predictor:
         totals, firsts = _split(output.total, raws), _split(output.baseline, raws)
         two_stages = self.network.second is not None
         return [
-            Found(overlap, base, self._whole(raw, total, base), self._whole(raw, first, base) if two_stages else None)
+            Found(
+                overlap,
+                base,
+                self._whole(raw, total, base, overlap),
+                self._whole(raw, first, base, overlap) if two_stages else None,
+            )
             for overlap, base, raw, total, first in zip(overlaps, baselines, raws, totals, firsts, strict=True)
         ]
 
-    def _whole(self, raw: RawFeatures, blocks: Blocks, baseline: BlockMatrix) -> BlockMatrix:
-        return self.featurizer.hamiltonian(raw, blocks, self.model.normalizer, baseline)
+    def _whole(self, raw: RawFeatures, blocks: Blocks, baseline: BlockMatrix, overlap: BlockMatrix) -> BlockMatrix:
+        damp = not raw.structure.periodic and self.model.baseline["kind"] != "none"
+        return self.featurizer.hamiltonian(
+            raw, blocks, self.model.normalizer, baseline, damping_overlap=overlap if damp else None
+        )
 
     def _turned(self, structures: Sequence[Structure], found: Sequence[Found]) -> list[float]:
         """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
