@@ -123,7 +123,6 @@ class Fit:
         self.folder = config.output
         if config.threads is not None:
             torch.set_num_threads(config.threads)
-        torch.set_flush_denormal(True)
 
     def run(self) -> ModelFile:
         """Prepare, train, write the model's folder.
@@ -202,6 +201,7 @@ class Fit:
         state = self.folder / STATE
         if state.is_file():
             trainer.restore(TrainState.load(state))
+
         def report(entry: LogEntry) -> None:
             if trainer.rank == 0:
                 with (self.folder / LOG).open("a", encoding="utf-8") as file:
@@ -222,7 +222,11 @@ class Fit:
                     bar.advance(reached - shown)
                     shown = reached
 
-            trainer.run(report, checkpoint, tick)
+            torch.set_flush_denormal(True)
+            try:
+                trainer.run(report, checkpoint, tick)
+            finally:
+                torch.set_flush_denormal(False)
 
     def _provenance(
         self, data: TrainingData, training: Sequence[Sample], validation: Sequence[Sample], trainer: Trainer

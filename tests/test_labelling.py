@@ -125,7 +125,7 @@ def test_interrupted_run_keeps_what_is_finished_and_ends_its_processes(tmp_path:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "Interrupted" in errors
