@@ -90,7 +90,7 @@ class TrainingDomain:
                 raise DomainError(
                     f"{structure.formula} has {SYMBOLS[a]} and {SYMBOLS[b]} atoms {distance * BOHR_IN_ANGSTROM:.2f} "
                     f"Angstrom apart; the shortest such distance in training was {known * BOHR_IN_ANGSTROM:.2f} "
-                    "Angstrom. Are the coordinates in Angstrom, and is the structure relaxed?"
+                    "Angstrom. Are the coordinates in Angstrom? Otherwise this bond is new to the model."
                 )
 
     def report(self, structure: Structure) -> dict[str, Any]:
