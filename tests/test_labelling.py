@@ -112,13 +112,18 @@ def test_killed_run_loses_and_repeats_nothing(tmp_path: Path) -> None:
     assert not parts.exists()
 
 
+def _heed_interrupts() -> None:
+    """A shell starts its background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_run_keeps_what_is_finished_and_ends_its_processes(tmp_path: Path) -> None:
     """A real Ctrl-C (SIGINT to the process group), as a terminal sends it."""
     path, out = hydrogen_file(tmp_path / "h2.xyz", np.linspace(0.6, 1.2, 200)), tmp_path / "a.h5"
     parts = out.with_name(out.name + PARTS_SUFFIX)
     arguments = [sys.executable, "-m", "harmose_dft", "label", str(path), "-o", str(out), "--jobs", "2", *FAST_OPTIONS]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(arguments, **pipes, text=True, start_new_session=True)
+    process = subprocess.Popen(arguments, **pipes, text=True, start_new_session=True, preexec_fn=_heed_interrupts)
     deadline = time.monotonic() + 120
     while len(list(parts.glob("[!.]*.h5"))) < 3:
         assert process.poll() is None
