@@ -42,16 +42,6 @@ class PairGraph:
     node_overlap: Tensor | None = None
     edge_overlap: Tensor | None = None
 
-    @property
-    def n_structures(self) -> int:
-        """Number of structures."""
-        return int(self.structure[-1]) + 1
-
-    def to(self, device: torch.device | str) -> PairGraph:
-        """The graph on another device."""
-        moved = {f.name: v.to(device) for f in fields(self) if (v := getattr(self, f.name)) is not None}
-        return replace(self, **moved)
-
 
 @dataclass(frozen=True)
 class PreparedGraph:
