@@ -19,7 +19,7 @@ from .files import atomic_path
 from .inputs import InputName, Normalizer
 from .models.two_stage import ModelConfig, TwoStageModel
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the model folder; older ones are upgraded on loading."""
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -156,7 +156,8 @@ class ModelFile:
             raise CheckpointError("the stored basis does not have the stored fingerprint; the file was edited")
         tensors = load_file(weights)
         arrays = {k.removeprefix(NORMALIZER): v.numpy() for k, v in tensors.items() if k.startswith(NORMALIZER)}
-        network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(d["model"]))
+        sizes = {"potential": False, **d["model"]} if d["format_version"] == 1 else d["model"]
+        network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
         network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)})
         network.eval().requires_grad_(False)
         return cls(

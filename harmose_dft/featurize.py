@@ -41,7 +41,7 @@ class RawFeatures:
         pairs: Pairs within the cutoff.
         inputs: The input matrices.
         target: H - H0, where H is known.
-        metric: S of a crystal where H is known, for the shift mu S that H is defined up to.
+        metric: S.
     """
 
     structure: Structure
@@ -49,7 +49,7 @@ class RawFeatures:
     pairs: PairList
     inputs: PaddedMatrix
     target: PaddedMatrix | None
-    metric: PaddedMatrix | None = None
+    metric: PaddedMatrix
 
 
 class Featurizer:
@@ -83,19 +83,18 @@ class Featurizer:
             hamiltonian: H, Hartree, where it is known.
         """
         matrices = [self._input(name, overlap, baseline, n_electrons) for name in self.names]
+        matrices.append(overlap)
         if hamiltonian is not None:
-            matrices += [hamiltonian - baseline, overlap]
+            matrices.append(hamiltonian - baseline)
         species = self.layout.species(structure.numbers)
         pairs = PairList.within(structure, overlap, self.cutoff)
         blocks = padded(matrices, pairs, species, self.layout)
         count = len(self.names)
         inputs = PaddedMatrix(blocks.node[:, :count], blocks.edge[:, :count])
-        if hamiltonian is None:
-            return RawFeatures(structure, species, pairs, inputs, None)
-        target, metric = (
+        metric, target = (
             PaddedMatrix(blocks.node[:, k : k + 1], blocks.edge[:, k : k + 1]) for k in (count, count + 1)
         )
-        return RawFeatures(structure, species, pairs, inputs, target, metric if structure.periodic else None)
+        return RawFeatures(structure, species, pairs, inputs, None if hamiltonian is None else target, metric)
 
     def graph(self, raw: RawFeatures, normalizer: Normalizer, frames: FrameBuilder) -> PreparedGraph:
         """The prepared graph of one structure, targets included where they are known."""

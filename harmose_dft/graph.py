@@ -26,8 +26,10 @@ class PairGraph:
         edge_inputs: Pair blocks of the input matrices, (edge, K, n, n).
         node_target: On-site blocks to predict, (atom, n, n).
         edge_target: Pair blocks to predict, (edge, n, n).
-        node_overlap: On-site blocks of S, for crystals, whose H is defined up to mu S only, (atom, n, n).
+        node_overlap: On-site blocks of S, (atom, n, n).
         edge_overlap: Pair blocks of S, (edge, n, n).
+        far_edges: Atoms i and j of all ordered pairs of a molecule, whatever their distance, (2, pair).
+        far_vectors: r_j - r_i in Bohr, (pair, 3).
     """
 
     species: Tensor
@@ -41,6 +43,8 @@ class PairGraph:
     edge_target: Tensor | None = None
     node_overlap: Tensor | None = None
     edge_overlap: Tensor | None = None
+    far_edges: Tensor | None = None
+    far_vectors: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,10 @@ class PreparedGraph:
         edge_components: O(2) components of the input blocks in the bond frame, (edge, size).
         node_target: On-site blocks to predict, (atom, n, n).
         edge_target: Pair blocks to predict, (edge, n, n).
-        node_overlap: On-site blocks of S, for crystals, (atom, n, n).
+        node_overlap: On-site blocks of S, (atom, n, n).
         edge_overlap: Pair blocks of S, (edge, n, n).
+        far_edges: Atoms i and j of all ordered pairs of a molecule, (2, pair).
+        far_vectors: r_j - r_i in Bohr, (pair, 3).
     """
 
     species: Tensor
@@ -74,6 +80,8 @@ class PreparedGraph:
     edge_target: Tensor | None = None
     node_overlap: Tensor | None = None
     edge_overlap: Tensor | None = None
+    far_edges: Tensor | None = None
+    far_vectors: Tensor | None = None
 
     @property
     def n_structures(self) -> int:
@@ -97,8 +105,10 @@ def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
         parts = [getattr(g, name) for g in graphs]
         return None if parts[0] is None else torch.cat(parts)
 
+    far = [g.far_edges + a for g, a in zip(graphs, atom_start, strict=False) if g.far_edges is not None]
     return replace(
         graphs[0],
+        far_edges=torch.cat(far, dim=1) if far else None,
         structure=torch.cat([g.structure + s for g, s in zip(graphs, structure_start, strict=False)]),
         edges=torch.cat([g.edges + a for g, a in zip(graphs, atom_start, strict=False)], dim=1),
         reverse=torch.cat([g.reverse + e for g, e in zip(graphs, edge_start, strict=False)]),
@@ -106,7 +116,7 @@ def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
             name: joined(name)
             for name in (
                 "species", "vectors", "wigner", "node_components", "edge_components", "node_target", "edge_target",
-                "node_overlap", "edge_overlap",
+                "node_overlap", "edge_overlap", "far_vectors",
             )
         },
     )

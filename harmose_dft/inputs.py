@@ -262,6 +262,10 @@ def _root(variance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(root > FLOOR, root, 1.0)
 
 
+def _symmetric(edge: NDArray[np.float64], pairs: PairList) -> NDArray[np.float64]:
+    return _mean_with(edge, edge[pairs.reverse].swapaxes(-1, -2))
+
+
 def pair_graph(
     structure: Structure,
     pairs: PairList,
@@ -275,6 +279,7 @@ def pair_graph(
     def cast(array: NDArray[np.float64]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
 
+    far = np.stack(np.nonzero(~np.eye(len(species), dtype=bool)))
     return PairGraph(
         species=torch.from_numpy(species),
         structure=torch.zeros(len(species), dtype=torch.int64),
@@ -286,5 +291,7 @@ def pair_graph(
         node_target=None if target is None else cast(target.node[:, 0]),
         edge_target=None if target is None else cast(target.edge[:, 0]),
         node_overlap=None if metric is None else cast(metric.node[:, 0]),
-        edge_overlap=None if metric is None else cast(metric.edge[:, 0]),
+        edge_overlap=None if metric is None else cast(_symmetric(metric.edge[:, 0], pairs)),
+        far_edges=None if structure.periodic else torch.from_numpy(far),
+        far_vectors=None if structure.periodic else cast(structure.positions[far[1]] - structure.positions[far[0]]),
     )

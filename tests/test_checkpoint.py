@@ -114,7 +114,11 @@ def test_round_trip_gives_identical_predictions(predictor: Predictor, folder: Pa
     np.testing.assert_array_equal(
         again.hamiltonian(water(3)).to_dense(), predictor.hamiltonian(water(3)).to_dense()
     )
-    assert describe_model(tmp_path / "again") == describe_model(folder)
+    found, expected = describe_model(tmp_path / "again"), describe_model(folder)
+    if expected["format_version"] == 1:  # written before potentials were learned
+        expected["format_version"] = FORMAT_VERSION
+        expected["model"]["potential"] = False
+    assert found == expected
     assert repr(model).startswith("ModelFile('tiny', lda,vwn/sto-3g")
 
 

@@ -115,7 +115,12 @@ def test_permuted_atoms_give_permuted_blocks(second: str) -> None:
     order = torch.tensor([3, 0, 4, 2, 1])
     place = torch.argsort(order)
     permuted = replace(
-        graph, species=graph.species[order], node_inputs=graph.node_inputs[order], edges=place[graph.edges]
+        graph,
+        species=graph.species[order],
+        node_inputs=graph.node_inputs[order],
+        node_overlap=graph.node_overlap[order],
+        edges=place[graph.edges],
+        far_edges=place[graph.far_edges],
     )
     straight, again = run(model, graph), run(model, permuted)
     assert largest(Blocks(straight.node[order], straight.edge), again) < EXACT
@@ -132,6 +137,7 @@ def test_shuffled_pairs_give_the_same_blocks(second: str) -> None:
         reverse=torch.argsort(order)[graph.reverse[order]],
         vectors=graph.vectors[order],
         edge_inputs=graph.edge_inputs[order],
+        edge_overlap=graph.edge_overlap[order],
     )
     straight, again = run(model, graph), run(model, shuffled)
     assert largest(Blocks(straight.node, straight.edge[order]), again) < EXACT
@@ -157,7 +163,8 @@ def test_batch_gives_what_single_structures_give(second: str) -> None:
 
 @pytest.mark.parametrize("second", ["circle", "lab"])
 def test_separated_fragments_do_not_see_each_other(second: str) -> None:
-    model = perturbed(build(second))
+    """But for the potential of their charges and dipoles, which has its own tests."""
+    model = perturbed(build(second, potential=False))
     one, other = random_structure((8, 1, 1), seed=1), random_structure((26, 8), seed=2)
     graphs = [random_graph(one, model), random_graph(other, model, seed=9)]
     far = Structure(np.concatenate([one.numbers, other.numbers]), np.concatenate([one.positions, other.positions + 50]))
@@ -175,7 +182,8 @@ def test_separated_fragments_do_not_see_each_other(second: str) -> None:
 
 @pytest.mark.parametrize("second", ["circle", "lab"])
 def test_blocks_of_a_pair_vanish_smoothly_at_the_cutoff(second: str) -> None:
-    model = perturbed(build(second))
+    """But for S times the potential, which vanishes as S does."""
+    model = perturbed(build(second, potential=False))
 
     def size(distance: float) -> float:
         structure = Structure(np.array([26, 8]), np.array([[0, 0, 0], [0, 0, distance]]))
@@ -186,11 +194,11 @@ def test_blocks_of_a_pair_vanish_smoothly_at_the_cutoff(second: str) -> None:
 
 
 BEHIND_THE_LAST_USE = {
-    "circle": ("second.layers.0.scores", "second.layers.0.values", "second.layers.0.node_update"),
+    "circle": ("second.layers.0.values.pairs.1", "second.layers.0.values.pairs.2"),
     "lab": (),
-    None: ("first.layers.1.leave_node.pairs",),
+    None: ("first.layers.1.leave_node.pairs.1", "first.layers.1.leave_node.pairs.2"),
 }
-"""Heads read pairs and node scalars only: what the last layer does to other node features has no effect."""
+"""Heads read pairs and node features of l = 0 and l = 1 only: what else the last layer does to nodes has no effect."""
 
 
 @pytest.mark.parametrize("second", ["circle", "lab", None])

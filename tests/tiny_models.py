@@ -37,7 +37,9 @@ MATRICES = 2
 """Input matrices of the made-up graphs."""
 
 
-def tiny_model(second: str | None = "circle", basis: OrbitalBasis = BASIS, points: int = 24) -> TwoStageModel:
+def tiny_model(
+    second: str | None = "circle", basis: OrbitalBasis = BASIS, points: int = 24, *, potential: bool = True
+) -> TwoStageModel:
     """An untrained model in the current default precision."""
     seconds = {
         "circle": CircleTransformerConfig(layers=1, width=8, heads=2, points=points),
@@ -45,7 +47,7 @@ def tiny_model(second: str | None = "circle", basis: OrbitalBasis = BASIS, point
         None: None,
     }
     torch.manual_seed(1)
-    return TwoStageModel(basis, MATRICES, ModelConfig(first=FIRST, second=seconds[second]))
+    return TwoStageModel(basis, MATRICES, ModelConfig(first=FIRST, potential=potential, second=seconds[second]))
 
 
 def perturbed(model: TwoStageModel, size: float = 0.3, seed: int = 7) -> TwoStageModel:
@@ -77,13 +79,15 @@ def random_blocks(structure: Structure, seed: int = 0, basis: OrbitalBasis = BAS
 
 def random_graph(structure: Structure, model: TwoStageModel, seed: int = 0, cutoff: float = 1e3) -> PairGraph:
     """A graph with random input matrices, in the current default precision."""
-    from harmose_dft.inputs import PairList, padded, pair_graph
+    from harmose_dft.inputs import PaddedMatrix, PairList, padded, pair_graph
 
-    matrices = [random_blocks(structure, seed + k) for k in range(MATRICES)]
+    matrices = [random_blocks(structure, seed + k) for k in range(MATRICES + 1)]
     pairs = PairList.within(structure, matrices[0], cutoff)
     species = model.layout.species(structure.numbers)
     blocks = padded(matrices, pairs, species, model.layout)
-    return pair_graph(structure, pairs, blocks, species, dtype=torch.get_default_dtype())
+    inputs = PaddedMatrix(blocks.node[:, :-1], blocks.edge[:, :-1])
+    metric = PaddedMatrix(blocks.node[:, -1:], blocks.edge[:, -1:])
+    return pair_graph(structure, pairs, inputs, species, metric=metric, dtype=torch.get_default_dtype())
 
 
 def slot_rotation(model: TwoStageModel, rotation: np.ndarray) -> Tensor:
@@ -94,11 +98,17 @@ def slot_rotation(model: TwoStageModel, rotation: np.ndarray) -> Tensor:
 def rotated_graph(graph: PairGraph, model: TwoStageModel, rotation: np.ndarray) -> PairGraph:
     """The graph of the rotated or inverted structure, from the package's own tested rotations."""
     d, q = slot_rotation(model, rotation), torch.from_numpy(rotation).to(graph.vectors)
+    assert graph.node_overlap is not None
+    assert graph.edge_overlap is not None
+    assert graph.far_vectors is not None
     return replace(
         graph,
         vectors=graph.vectors @ q.T,
         node_inputs=d @ graph.node_inputs @ d.T,
         edge_inputs=d @ graph.edge_inputs @ d.T,
+        node_overlap=d @ graph.node_overlap @ d.T,
+        edge_overlap=d @ graph.edge_overlap @ d.T,
+        far_vectors=graph.far_vectors @ q.T,
     )
 
 

@@ -17,6 +17,7 @@ from ..nn.heads import BlockHead, Blocks
 from ..nn.layout import OrbitalLayout
 from ..nn.node import NodeNorm, NodeUpdate
 from ..nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
+from ..nn.potential import Potential, PotentialEmbedding, PotentialHead
 from .first_stage import FirstStageConfig, StageOneOutput, tapered
 
 
@@ -76,9 +77,12 @@ class CircleTransformer(nn.Module):
         layout: Orbital slots.
         first: Configuration of the first stage.
         config: Sizes.
+        potential: Whether stage 1 has a potential, which is then corrected too.
     """
 
-    def __init__(self, layout: OrbitalLayout, first: FirstStageConfig, config: CircleTransformerConfig) -> None:
+    def __init__(
+        self, layout: OrbitalLayout, first: FirstStageConfig, config: CircleTransformerConfig, *, potential: bool
+    ) -> None:
         super().__init__()
         m_max = max(2 * layout.l_max, first.l_max)
         pair = tapered(first.pair_channels, m_max, odd=first.pair_channels // 4)
@@ -88,17 +92,25 @@ class CircleTransformer(nn.Module):
         self.embed_blocks = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
         self.layers = nn.ModuleList(CircleLayer(first, config, pair) for _ in range(config.layers))
         self.head = BlockHead(layout, pair, first.neighbours, start_at_zero=True)
+        species = len(layout.elements)
+        self.embed_potential = PotentialEmbedding(first.channels) if potential else None
+        self.potential = PotentialHead(first.l_max, first.channels, pair.even, species) if potential else None
 
     def set_points(self, points: int) -> None:
         """Change the number of angles of every layer, for smaller aliasing at prediction."""
         for layer in self.layers:
             layer.grid.set_points(points)  # type: ignore[union-attr,operator]
 
-    def forward(self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry) -> Blocks:
-        """The correction, in units of the model's scales."""
+    def forward(
+        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+    ) -> tuple[Blocks, Potential | None]:
+        """The correction, in units of the model's scales, and that of the potential."""
         baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach())
         pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
         nodes = stage1.nodes
+        if self.embed_potential is not None and stage1.potential is not None:
+            nodes = self.embed_potential(nodes, stage1.potential)
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, geometry, stage1)
-        return self.head(pairs, graph, geometry, stage1.cutoff)
+        potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1.cutoff, graph)
+        return self.head(pairs, graph, geometry, stage1.cutoff), potential

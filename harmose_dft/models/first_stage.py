@@ -14,6 +14,7 @@ from ..nn.heads import BlockHead, Blocks
 from ..nn.layout import OrbitalLayout
 from ..nn.node import BlockEmbedding, ScalarBlocks
 from ..nn.o2 import O2Dims, O2Features, O2Linear
+from ..nn.potential import Potential, PotentialHead
 from ..nn.radial import RadialBasis, envelope
 
 
@@ -49,6 +50,7 @@ class StageOneOutput:
         blocks: The baseline Hamiltonian, in units of the model's scales.
         radial: Radial functions, (edge, radial).
         cutoff: Cutoff factors, (edge, 1).
+        potential: Of learned charges, where the model has them; not part of the blocks.
     """
 
     nodes: Tensor
@@ -56,6 +58,7 @@ class StageOneOutput:
     blocks: Blocks
     radial: Tensor
     cutoff: Tensor
+    potential: Potential | None
 
 
 class FirstStage(nn.Module):
@@ -69,10 +72,11 @@ class FirstStage(nn.Module):
         frames: Defines the layout of the input components.
         matrices: Number of input matrices.
         config: Sizes.
+        potential: Whether learned charges and dipoles add their potential.
     """
 
     def __init__(
-        self, layout: OrbitalLayout, frames: FrameBuilder, matrices: int, config: FirstStageConfig
+        self, layout: OrbitalLayout, frames: FrameBuilder, matrices: int, config: FirstStageConfig, *, potential: bool
     ) -> None:
         super().__init__()
         self.config, self.layout = config, layout
@@ -95,6 +99,7 @@ class FirstStage(nn.Module):
         )
         self.head = BlockHead(layout, self.pair_dims, config.neighbours)
         self.scalars = ScalarBlocks(layout, c)
+        self.potential = PotentialHead(config.l_max, c, self.pair_dims.even, species) if potential else None
 
     def forward(self, graph: PreparedGraph, geometry: PairGeometry) -> StageOneOutput:
         """Baseline Hamiltonian and features of a graph."""
@@ -108,7 +113,8 @@ class FirstStage(nn.Module):
         blocks = self.head(pairs, graph, geometry, cutoff)
         isotropic = self.scalars(nodes[:, 0])
         blocks = Blocks(blocks.node + 0.5 * (isotropic + isotropic.transpose(1, 2)), blocks.edge)
-        return StageOneOutput(nodes, pairs, blocks, radial, cutoff)
+        potential = None if self.potential is None else self.potential(nodes, pairs.even, cutoff, graph)
+        return StageOneOutput(nodes, pairs, blocks, radial, cutoff, potential)
 
     def _embed_pairs(self, graph: PreparedGraph, geometry: PairGeometry, radial: Tensor) -> O2Features:
         pairs = self.embed_pair(O2Features.split(graph.edge_components, self.inputs))

@@ -116,8 +116,8 @@ class LabTransformer(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry) -> Blocks:
-        """The correction, in units of the model's scales; exactly Hermitian."""
+    def forward(self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry) -> tuple[Blocks, None]:
+        """The correction, in units of the model's scales, exactly Hermitian; none of the potential."""
         atoms = torch.arange(len(graph.species), device=graph.species.device)
         source, target = torch.cat([atoms, geometry.source]), torch.cat([atoms, geometry.target])
         harmonics, radial = self._geometry(stage1, graph, len(atoms))
@@ -127,9 +127,8 @@ class LabTransformer(nn.Module):
             nodes, pairs = layer(nodes, pairs, source, target, harmonics, radial)
         blocks = self.head(pairs).reshape(-1, self.n, self.n)
         node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None]
-        return Blocks(
-            0.5 * (node + node.transpose(1, 2)), 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
-        )
+        edge = 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
+        return Blocks(0.5 * (node + node.transpose(1, 2)), edge), None
 
     def _features(self, stage1: StageOneOutput, geometry: PairGeometry, source: Tensor, target: Tensor) -> Tensor:
         flat = stage1.nodes.flatten(1)

@@ -14,6 +14,7 @@ from ..graph import PairGraph, PreparedGraph
 from ..nn.geometry import FrameBuilder
 from ..nn.heads import Blocks
 from ..nn.layout import OrbitalLayout
+from ..nn.potential import Potential
 from .circle_transformer import CircleTransformer, CircleTransformerConfig
 from .first_stage import FirstStage, FirstStageConfig
 from .lab_transformer import LabTransformer, LabTransformerConfig
@@ -27,6 +28,7 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: FirstStageConfig = FirstStageConfig()
+    potential: bool = Field(True, description="whether learned charges and dipoles add their potential to H")
     second: SecondStageConfig | None = CircleTransformerConfig()
 
 
@@ -61,7 +63,7 @@ class TwoStageModel(nn.Module):
         self.config = config
         self.layout = OrbitalLayout.of(basis)
         self.frames = FrameBuilder(self.layout, config.first.l_max)
-        self.first = FirstStage(self.layout, self.frames, matrices, config.first)
+        self.first = FirstStage(self.layout, self.frames, matrices, config.first, potential=config.potential)
         self.second = _second_stage(self.layout, config)
         z, n = len(self.layout.elements), self.layout.size
         self.register_buffer("orbital_mask", torch.from_numpy(self.layout.masks()).to(torch.get_default_dtype()))
@@ -87,11 +89,11 @@ class TwoStageModel(nn.Module):
         geometry = self.frames(graph)
         stage1 = self.first(graph, geometry)
         node, edge = self.scales(graph)
-        baseline = Blocks(stage1.blocks.node * node, stage1.blocks.edge * edge)
+        baseline = _in_hartree(stage1.blocks, stage1.potential, graph, node, edge)
         if self.second is None or first_only:
             return TwoStageOutput(baseline, baseline)
-        correction = self.second(stage1, graph, geometry)
-        return TwoStageOutput(baseline, baseline + Blocks(correction.node * node, correction.edge * edge))
+        blocks, potential = self.second(stage1, graph, geometry)
+        return TwoStageOutput(baseline, baseline + _in_hartree(blocks, potential, graph, node, edge))
 
     def scales(self, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
         """Scale of every on-site (atom, n, n) and pair element (edge, n, n), zero where a species has no orbital."""
@@ -102,10 +104,17 @@ class TwoStageModel(nn.Module):
         return node, edge
 
 
+def _in_hartree(
+    blocks: Blocks, potential: Potential | None, graph: PreparedGraph, node_scale: Tensor, edge_scale: Tensor
+) -> Blocks:
+    scaled = Blocks(blocks.node * node_scale, blocks.edge * edge_scale)
+    return scaled if potential is None else scaled + potential.blocks(graph)
+
+
 def _second_stage(layout: OrbitalLayout, config: ModelConfig) -> CircleTransformer | LabTransformer | None:
     match config.second:
         case CircleTransformerConfig():
-            return CircleTransformer(layout, config.first, config.second)
+            return CircleTransformer(layout, config.first, config.second, potential=config.potential)
         case LabTransformerConfig():
             return LabTransformer(layout, config.first, config.second)
         case _:

@@ -106,6 +106,8 @@ class FrameBuilder(nn.Module):
             edge_target=graph.edge_target,
             node_overlap=graph.node_overlap,
             edge_overlap=graph.edge_overlap,
+            far_edges=graph.far_edges,
+            far_vectors=graph.far_vectors,
         )
 
     def forward(self, graph: PreparedGraph) -> PairGeometry:
@@ -143,6 +145,7 @@ class FrameBuilder(nn.Module):
         return replace(
             graph,
             vectors=graph.vectors @ rotation.T,
+            far_vectors=None if graph.far_vectors is None else graph.far_vectors @ rotation.T,
             wigner=torch.cat(turned, dim=1),
             node_components=self.harmonics.rotated(graph.node_components, [m[0] for m in matrices]),
             node_target=turn(graph.node_target),

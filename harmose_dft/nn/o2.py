@@ -163,7 +163,7 @@ class _TwoGathers(torch.autograd.Function):
 
 def _gather(x: Tensor, table: Gathers) -> Tensor:
     first, second, a, b = (t.to(x.device) for t in table)
-    return x[:, first] * a.to(x.dtype) + x[:, second] * b.to(x.dtype)
+    return x.index_select(1, first) * a.to(x.dtype) + x.index_select(1, second) * b.to(x.dtype)
 
 
 def _two_gathers(matrix: np.ndarray) -> Gathers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -201,7 +201,7 @@ class Trainer:
         largest = math.pi if done >= schedule.full else math.radians(schedule.small_angle)
         rotation = torch.from_numpy(random_rotation(rng, largest)).to(batch.graph.vectors)
         graph = self.model.frames.rotated(batch.graph, rotation)
-        return Batch(graph, batch.n_elements, None)
+        return replace(batch, graph=graph, orbitals=None)
 
     @torch.no_grad()
     def validate(self) -> tuple[float, float, float]:

@@ -27,7 +27,7 @@ def element_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
     """Mean absolute error of all matrix elements of a batch, Hartree (mae_all); crystals: after the best shift."""
     node_error, edge_error = _errors(predicted, batch.graph)
     node, edge = node_error * mask.node, edge_error * mask.edge
-    if batch.graph.node_overlap is not None:
+    if batch.gauge:
         node, edge = without_shift(node, edge, batch.graph)
     return (node.abs().sum() + edge.abs().sum()) / batch.n_elements
 

@@ -92,5 +92,11 @@ class SampleBuilder:
     def samples(self, raws: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:
         """Samples in the network's precision."""
         return [
-            Sample(self.featurizer.graph(r.features, normalizer, self.frames), r.n_elements, r.orbitals) for r in raws
+            Sample(
+                self.featurizer.graph(r.features, normalizer, self.frames),
+                r.n_elements,
+                r.orbitals,
+                gauge=r.features.structure.periodic,
+            )
+            for r in raws
         ]

@@ -40,11 +40,13 @@ class Sample:
         graph: With targets.
         n_elements: Number of matrix elements that the blocks stand for.
         orbitals: Reference orbitals, where losses in their basis are wanted.
+        gauge: Whether H is defined up to a multiple of S only, as a crystal's is.
     """
 
     graph: PreparedGraph
     n_elements: int
     orbitals: OrbitalTargets | None = None
+    gauge: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Batch:
     graph: PreparedGraph
     n_elements: int
     orbitals: OrbitalTargets | None
+    gauge: bool = False
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on another device."""
@@ -95,4 +98,4 @@ def collate(samples: Sequence[Sample]) -> Batch:
         joined = OrbitalTargets(
             whole, torch.cat([o.occupied for o in orbitals]), torch.cat([o.kept for o in orbitals])
         )
-    return Batch(graph, sum(s.n_elements for s in samples), joined)
+    return Batch(graph, sum(s.n_elements for s in samples), joined, all(s.gauge for s in samples))

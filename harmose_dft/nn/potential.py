@@ -1,0 +1,119 @@
+"""Long-range electrostatics: learned atomic charges and dipoles shift the Hamiltonian by the potential they make."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..graph import PreparedGraph
+from .geometry import sum_over
+from .heads import Blocks
+from .node import NodeNorm
+
+POTENTIAL_SCALE = 0.02
+"""Hartree; typical size of the local part of the potential."""
+
+CHARGE_SCALE = 0.1
+"""Elementary charges, and elementary charges times Bohr; typical size of learned charges and dipoles."""
+
+FIELD_SCALE = 0.005
+"""Hartree per Bohr; typical size of the field of the other atoms."""
+
+START_RADIUS = 2.0
+"""Bohr; radius within which the potential of a learned charge is rounded off, before training."""
+
+
+@dataclass(frozen=True)
+class Potential:
+    """What charges and dipoles make at the atoms, atomic units.
+
+    Args:
+        value: Potential energy of an electron, (atom,).
+        field: Its gradient due to the other atoms, components in the order y, z, x, (atom, 3).
+    """
+
+    value: Tensor
+    field: Tensor
+
+    def blocks(self, graph: PreparedGraph) -> Blocks:
+        """Matrix of the potential, S_ij (v_i + v_j) / 2 for every pair of atoms: exactly Hermitian and covariant."""
+        assert graph.node_overlap is not None
+        assert graph.edge_overlap is not None
+        pair = 0.5 * (self.value[graph.edges[0]] + self.value[graph.edges[1]])
+        return Blocks(graph.node_overlap * self.value[:, None, None], graph.edge_overlap * pair[:, None, None])
+
+
+class PotentialHead(nn.Module):
+    """Charges, dipoles and a local potential from node features.
+
+    v_i = local_i - sum_j [q_j / u + p_j . (r_i - r_j) / u^3], u^2 = |r_i - r_j|^2 + a_j^2, over all other atoms of the
+    molecule. Charges are what the pairs of an atom pass to it, so separate fragments stay neutral. In crystals, where
+    the sum needs a lattice, the local part is left. Far atoms so act through their charge and dipole alone, which a
+    network of finite range does not learn from small molecules. An untrained head returns zero.
+
+    Args:
+        l_max: Highest l of node features.
+        channels: Channels of node features.
+        pair_channels: Scalars of pair features.
+        species: Number of elements; each has a radius a.
+    """
+
+    def __init__(self, l_max: int, channels: int, pair_channels: int, species: int) -> None:
+        super().__init__()
+        self.norm = NodeNorm(l_max, channels)
+        self.hidden = nn.Linear(channels, channels)
+        self.local = nn.Linear(channels, 1)
+        self.transfer = nn.Parameter(torch.zeros(pair_channels))
+        self.gates = nn.Linear(channels, channels)
+        self.dipole = nn.Parameter(torch.zeros(channels))
+        self.log_radius = nn.Parameter(torch.full((species,), math.log(START_RADIUS)))
+        nn.init.zeros_(self.local.weight)
+        nn.init.zeros_(self.local.bias)
+
+    def forward(self, nodes: Tensor, pairs: Tensor, cutoff: Tensor, graph: PreparedGraph) -> Potential:
+        """Potential at the atoms.
+
+        Args:
+            nodes: Node features, (atom, (L+1)^2, channel).
+            pairs: Scalars of pair features, (edge, pair channel).
+            cutoff: Cutoff factors, (edge, 1).
+            graph: The atoms and pairs.
+        """
+        x = self.norm(nodes)
+        hidden = nn.functional.silu(self.hidden(x[:, 0]))
+        value = POTENTIAL_SCALE * self.local(hidden)[:, 0]
+        if graph.far_edges is None or graph.far_vectors is None:
+            return Potential(value, value.new_zeros(len(value), 3))
+        charges = CHARGE_SCALE * self._charges(pairs, cutoff, graph, len(value))
+        dipoles = CHARGE_SCALE * (x[:, 1:4] * self.gates(hidden)[:, None]) @ self.dipole
+        target, source = graph.far_edges
+        away = -graph.far_vectors[:, [1, 2, 0]]
+        inverse = (away.square().sum(1) + torch.exp(2.0 * self.log_radius)[graph.species[source]]).rsqrt()
+        cubed = inverse**3
+        p, q = dipoles[source], charges[source]
+        along = (p * away).sum(1)
+        far = q * inverse + along * cubed
+        slope = away * (q * cubed + 3.0 * along * inverse**5)[:, None] - p * cubed[:, None]
+        return Potential(value - sum_over(far, target, len(value)), sum_over(slope, target, len(value)))
+
+    def _charges(self, pairs: Tensor, cutoff: Tensor, graph: PreparedGraph, atoms: int) -> Tensor:
+        passed = (pairs @ self.transfer) * cutoff[:, 0]
+        return sum_over(passed - passed[graph.reverse], graph.edges[0], atoms)
+
+
+class PotentialEmbedding(nn.Module):
+    """Adds the potential and the field at each atom to its node features of l = 0 and l = 1; zero before training."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(channels))
+        self.field = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, nodes: Tensor, potential: Potential) -> Tensor:
+        """(atom, (L+1)^2, channel) -> the same shape."""
+        scalars = nodes[:, :1] + (potential.value / POTENTIAL_SCALE)[:, None, None] * self.value
+        vectors = nodes[:, 1:4] + (potential.field / FIELD_SCALE)[:, :, None] * self.field
+        return torch.cat([scalars, vectors, nodes[:, 4:]], dim=1)
