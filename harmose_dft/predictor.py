@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from .basis import OrbitalBasis
 from .checkpoint import ModelFile
@@ -16,6 +19,7 @@ from .featurize import Featurizer, RawFeatures
 from .graph import batch_graphs
 from .matrix import BlockMatrix
 from .models.circle_transformer import CircleTransformer
+from .nn.geometry import FrameBuilder
 from .nn.heads import Blocks
 from .rotations import random_rotations, rotated_matrix
 from .solver import Smearing, density_blocks, monkhorst_pack, smallest_overlap_eigenvalue, solve, solve_kpoints
@@ -123,6 +127,7 @@ class Predictor:
         if isinstance(self.network.second, CircleTransformer):
             self.network.second.set_points(CIRCLE_POINTS)
         self.featurizer = Featurizer(model.basis, model.inputs, self.network.cutoff)
+        self.frames = FrameBuilder(self.network.layout, self.network.frames.l_max)
         self.info = ModelInfo(model.name, model.sha256)
         self._adapt = adapt
 
@@ -161,36 +166,45 @@ class Predictor:
         for structure in structures:
             self.matrices.check(structure)
             self.model.domain.check(structure)
-        out: list[Prediction] = []
-        for batch in self._batches(structures):
-            start = time.perf_counter()
-            found = self._hamiltonians(batch)
-            turned = self._turned(batch, found) if trust else [None] * len(batch)
-            spectra = [
-                solved(s, (f.hamiltonian,), f.overlap, self.matrices.n_electrons(s))
-                for s, f in zip(batch, found, strict=True)
-            ]
-            share = (time.perf_counter() - start) / len(batch)
-            for structure, f, spectrum, error in zip(batch, found, spectra, turned, strict=True):
-                out.append(Prediction(
-                    structure=structure,
-                    basis=self.model.basis.restricted(structure.numbers.tolist()),
-                    hamiltonian=f.hamiltonian,
-                    overlap=f.overlap,
-                    spectrum=spectrum,
-                    functional=self.model.functional,
-                    model=self.info,
-                    seconds=share,
-                    trust={} if error is None else self._trust(structure, f.overlap, spectrum, error),
-                    stage1=f.stage1,
-                ))
-        return out
+        workers = torch.get_num_threads() if torch.device(self.device).type == "cpu" else 1
+        batches = self._batches(structures, workers)
+        if min(workers, len(batches)) < 2:
+            return [p for batch in batches for p in self._predict_batch(batch, trust)]
+        with _one_thread_each(workers) as pool:
+            return [p for found in pool.map(self._predict_batch, batches, [trust] * len(batches)) for p in found]
 
-    def _batches(self, structures: Sequence[Structure]) -> list[list[Structure]]:
+    def _predict_batch(self, batch: Sequence[Structure], trust: bool) -> list[Prediction]:
+        start = time.perf_counter()
+        found = self._hamiltonians(batch)
+        turned = self._turned(batch, found) if trust else [None] * len(batch)
+        spectra = [
+            solved(s, (f.hamiltonian,), f.overlap, self.matrices.n_electrons(s))
+            for s, f in zip(batch, found, strict=True)
+        ]
+        share = (time.perf_counter() - start) / len(batch)
+        return [
+            Prediction(
+                structure=structure,
+                basis=self.model.basis.restricted(structure.numbers.tolist()),
+                hamiltonian=f.hamiltonian,
+                overlap=f.overlap,
+                spectrum=spectrum,
+                functional=self.model.functional,
+                model=self.info,
+                seconds=share,
+                trust={} if error is None else self._trust(structure, f.overlap, spectrum, error),
+                stage1=f.stage1,
+            )
+            for structure, f, spectrum, error in zip(batch, found, spectra, turned, strict=True)
+        ]
+
+    def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
+        """Structures in batches of limited size, at least one for each worker where there are enough structures."""
         batches: list[list[Structure]] = [[]]
         pairs = 0
+        most = min(PAIRS_PER_BATCH, -(-sum(len(s) ** 2 for s in structures) // workers))
         for structure in structures:
-            if batches[-1] and pairs + len(structure) ** 2 > PAIRS_PER_BATCH:
+            if batches[-1] and pairs + len(structure) ** 2 > most:
                 batches.append([])
                 pairs = 0
             batches[-1].append(structure)
@@ -210,8 +224,8 @@ class Predictor:
             self.featurizer.raw(s, overlap, baseline, self.matrices.n_electrons(s))
             for s, overlap, baseline in zip(structures, overlaps, baselines, strict=True)
         ]
-        graphs = [self.featurizer.graph(r, self.model.normalizer, self.network.frames.cpu()) for r in raws]
-        output = self.network.to(self.device)(batch_graphs(graphs).to(self.device))
+        graphs = [self.featurizer.graph(r, self.model.normalizer, self.frames) for r in raws]
+        output = self.network(batch_graphs(graphs).to(self.device))
         totals, firsts = _split(output.total, raws), _split(output.baseline, raws)
         two_stages = self.network.second is not None
         return [
@@ -264,6 +278,22 @@ class Predictor:
             "covariance_error_uha": covariance / MICRO,
             **self.model.domain.report(structure),
         }
+
+
+def _keep_to_one_core() -> None:
+    torch.set_num_threads(1)
+    threadpool_limits(1, "openmp")
+
+
+@contextmanager
+def _one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that each keep to one core; afterwards torch has as many threads as before."""
+    before = torch.get_num_threads()
+    try:
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers, initializer=_keep_to_one_core) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
 
 
 def solved(
