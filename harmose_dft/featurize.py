@@ -28,7 +28,7 @@ from .nn.layout import OrbitalLayout
 from .structure import Structure
 
 OVERLAP_FLOOR = 3e-3
-"""s0 of :func:`damped`; chosen on validation molecules (docs/results.md)."""
+"""s0 of :func:`damping`; chosen on validation molecules (docs/results.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class Featurizer:
         blocks: Blocks,
         normalizer: Normalizer,
         baseline: BlockMatrix,
-        damping_overlap: BlockMatrix | None = None,
+        damping: NDArray[np.float64] | None = None,
     ) -> BlockMatrix:
         """H = H0 + mean + predicted blocks, float64, exactly symmetric.
 
@@ -119,13 +119,14 @@ class Featurizer:
             blocks: The model's output for this structure alone, Hartree.
             normalizer: The model's.
             baseline: H0; its pairs beyond the cutoff are kept as they are.
-            damping_overlap: S of a molecule, where the correction is to be damped; see :func:`damped`.
+            damping: Multiplies a molecule's correction from both sides; see :func:`damping`, (ao, ao).
         """
         node = blocks.node.double().numpy() + normalizer.target_mean[raw.species]
         edge = blocks.edge.double().numpy()
         correction = unpadded(node, edge, raw.pairs, raw.structure.numbers, self.basis, self.layout)
-        if damping_overlap is not None:
-            correction = damped(correction, damping_overlap)
+        if damping is not None:
+            dense = damping @ correction.to_dense() @ damping
+            correction = BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
         return baseline + correction.on_pairs_of(baseline)
 
     def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -146,14 +147,12 @@ class Featurizer:
                 return BlockMatrix.from_dense(dense, overlap.orbitals)
 
 
-def damped(correction: BlockMatrix, overlap: BlockMatrix) -> BlockMatrix:
-    """A molecule's correction to H0 without what it cannot know: f(S) D f(S), f(s) = s^2 / (s^2 + s0^2).
+def damping(overlap: BlockMatrix) -> NDArray[np.float64]:
+    """f(S), f(s) = s^2 / (s^2 + s0^2), (ao, ao): f(S) D f(S) is a correction D to H0 without what it cannot know.
 
     Along an eigenvector of S with eigenvalue s the matrix of a bounded operator is of order s, but the error of a
     network is not: divided by s in the eigenproblem it puts intruder orbitals into the gap. There H0, whose matrix is
     that of an operator, is kept. f(S) turns with the molecule, so covariance is untouched.
     """
     values, vectors = eigh(overlap.to_dense())
-    keep = (vectors * (values**2 / (values**2 + OVERLAP_FLOOR**2))) @ vectors.T
-    dense = keep @ correction.to_dense() @ keep
-    return BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
+    return np.asarray((vectors * (values**2 / (values**2 + OVERLAP_FLOOR**2))) @ vectors.T)

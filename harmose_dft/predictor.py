@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from .basis import OrbitalBasis
 from .checkpoint import ModelFile
-from .featurize import Featurizer, RawFeatures
+from .featurize import Featurizer, RawFeatures, damping
 from .graph import batch_graphs
 from .matrix import BlockMatrix
 from .models.circle_transformer import CircleTransformer
@@ -218,7 +218,12 @@ class Predictor:
 
     @torch.no_grad()
     def _corrected(
-        self, structures: Sequence[Structure], overlaps: Sequence[BlockMatrix], baselines: Sequence[BlockMatrix]
+        self,
+        structures: Sequence[Structure],
+        overlaps: Sequence[BlockMatrix],
+        baselines: Sequence[BlockMatrix],
+        *,
+        stage1: bool = True,
     ) -> list[Found]:
         raws = [
             self.featurizer.raw(s, overlap, baseline, self.matrices.n_electrons(s))
@@ -226,23 +231,20 @@ class Predictor:
         ]
         graphs = [self.featurizer.graph(r, self.model.normalizer, self.frames) for r in raws]
         output = self.network(batch_graphs(graphs).to(self.device))
-        totals, firsts = _split(output.total, raws), _split(output.baseline, raws)
-        two_stages = self.network.second is not None
+        wanted = [output.total, output.baseline] if stage1 and self.network.second is not None else [output.total]
+        parts = zip(*(_split(blocks, raws) for blocks in wanted), strict=True)
         return [
-            Found(
-                overlap,
-                base,
-                self._whole(raw, total, base, overlap),
-                self._whole(raw, first, base, overlap) if two_stages else None,
-            )
-            for overlap, base, raw, total, first in zip(overlaps, baselines, raws, totals, firsts, strict=True)
+            self._found(raw, overlap, base, blocks)
+            for raw, overlap, base, blocks in zip(raws, overlaps, baselines, parts, strict=True)
         ]
 
-    def _whole(self, raw: RawFeatures, blocks: Blocks, baseline: BlockMatrix, overlap: BlockMatrix) -> BlockMatrix:
+    def _found(
+        self, raw: RawFeatures, overlap: BlockMatrix, baseline: BlockMatrix, blocks: Sequence[Blocks]
+    ) -> Found:
         damp = not raw.structure.periodic and self.model.baseline["kind"] != "none"
-        return self.featurizer.hamiltonian(
-            raw, blocks, self.model.normalizer, baseline, damping_overlap=overlap if damp else None
-        )
+        keep = damping(overlap) if damp else None
+        whole = [self.featurizer.hamiltonian(raw, b, self.model.normalizer, baseline, keep) for b in blocks]
+        return Found(overlap, baseline, whole[0], whole[1] if len(whole) > 1 else None)
 
     def _turned(self, structures: Sequence[Structure], found: Sequence[Found]) -> list[float]:
         """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
@@ -258,6 +260,7 @@ class Predictor:
             [s.rotated(rotation) for s in structures],
             [turned(f.overlap, s) for f, s in zip(found, structures, strict=True)],
             [turned(f.baseline, s) for f, s in zip(found, structures, strict=True)],
+            stage1=False,
         )
         return [
             float(np.abs((g.hamiltonian - turned(f.hamiltonian, s)).values).max())

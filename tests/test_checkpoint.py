@@ -206,3 +206,23 @@ def test_unknown_model_name_lists_what_there_is() -> None:
 def test_device_that_does_not_exist_is_an_error_of_the_user(fixtures_dir: Path) -> None:
     with pytest.raises(CheckpointError, match="device"):
         load_model(fixtures_dir / "model_v1", device="nonsense")
+
+
+def test_batches_in_threads_give_what_one_thread_gives(predictor: Predictor) -> None:
+    """Several structures are shared among the cores; afterwards torch has as many threads as before."""
+    import torch
+
+    structures = [water(k) for k in range(5)]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        shared = predictor.predict(structures)
+        assert torch.get_num_threads() == 3
+        torch.set_num_threads(1)
+        alone = predictor.predict(structures)
+    finally:
+        torch.set_num_threads(before)
+    assert [p.structure for p in shared] == structures
+    for one, other in zip(shared, alone, strict=True):
+        np.testing.assert_allclose(one.hamiltonian.values, other.hamiltonian.values, atol=0.1 * MICRO)
+        assert set(one.trust) == set(other.trust)
