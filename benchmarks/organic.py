@@ -23,6 +23,7 @@ from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.cli import console
 from harmose_dft.cli.report import number
 from harmose_dft.data import HDF5Dataset, smiles_split, structure_id
+from harmose_dft.errors import DomainError
 from harmose_dft.evaluation import evaluate
 from harmose_dft.labelling import label
 from harmose_dft.record import Record
@@ -91,7 +92,11 @@ def main(names: tuple[str, ...], model: str, cache: Path, cached: bool, limit: i
     titles = {structure_id(m): m.name for m in held_out(names)}
     entries = []
     for record in references(held_out(names), cache, cached):
-        entries.append(one(predictor, record, titles[structure_id(record.structure)]))
+        try:
+            entries.append(one(predictor, record, titles[structure_id(record.structure)]))
+        except DomainError as error:
+            console.note(f"refused: {error}")
+            continue
         console.note(f"{entries[-1]['name']}: mae_all {entries[-1]['mae_all']:.1f} uHa")
     if entries:
         title = f"{predictor.info.name} ({predictor.info.sha256[:8]}) on unseen molecules, energies in uHa"

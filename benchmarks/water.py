@@ -1,7 +1,7 @@
 """Water, PBE/def2-SVP, 500 training frames: accuracy and speed, two stages beside stage 1 alone.
 
-    python benchmarks/water.py DATA [--minutes 20] [--clock wall] [--threads 1] [--protocol time-ordered --protocol random] \
-        [--variant two-stage --variant stage-1] [--json water.json]
+    python benchmarks/water.py DATA [--minutes 20] [--clock wall] [--threads 1] [--protocol random]
+        [--variant two-stage] [--json water.json]
 
 DATA is a file of 1500 frames of one water molecule (``numbers``, ``positions``, ``fock``). Protocols, as in its README:
 time-ordered trains on frames 0:500, validates on 500:1000, tests on 1000:1500; random does so after a permutation by

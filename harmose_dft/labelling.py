@@ -46,7 +46,7 @@ class LabelSettings:
         xc: PySCF's name of the functional.
         basis: PySCF's name of the basis.
         grid_level: Integration grid of the stored matrices, 0 to 9.
-        recipe: "full" or "staged", see :func:`harmose_dft.adapters.pyscf.reference`.
+        recipe: "full", "staged" or "corrected", see :func:`harmose_dft.adapters.pyscf.reference`.
     """
 
     xc: str = "b3lyp"

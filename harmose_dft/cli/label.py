@@ -30,8 +30,8 @@ def available_cores() -> int:
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes, of one thread each.  [default: all cores]")
 @click.option("--grid-level", type=click.IntRange(0, 9), default=3, show_default=True, help="Integration grid.")
 @click.option(
-    "--recipe", type=click.Choice(["full", "staged"]), default="full", show_default=True,
-    help="Converge on the final grid, or on a coarse one with one final Fock build.",
+    "--recipe", type=click.Choice(["full", "staged", "corrected"]), default="full", show_default=True,
+    help="Converge on the final grid, or faster with one Fock build on it; see docs/data.md.",
 )
 @click.option("--retry-failed", is_flag=True, help="Calculate again what failed before.")
 @click.option("--force", is_flag=True, help="Discard what the data set holds and begin anew.")
