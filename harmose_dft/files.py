@@ -72,6 +72,19 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def require_space(folder: Path, size: int) -> None:
+    """Make sure that a disk takes ``size`` more bytes, by reserving them for a moment.
+
+    For libraries that crash, rather than report an error, when a disk runs full under them.
+
+    Raises:
+        OSError: The disk is full or the quota is used up.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+
+
 def _flush(path: Path) -> None:
     """Make the operating system write a file (or a folder's entries) to disk."""
     descriptor = os.open(path, os.O_RDONLY)

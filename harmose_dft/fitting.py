@@ -7,7 +7,7 @@ import json
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +39,12 @@ from .training.state import TrainState
 
 STATE = "state.safetensors"
 LOG = "log.jsonl"
+
+FREE_TO_CHANGE: dict[str, Any] = {
+    "name": True, "output": True, "device": True, "threads": True, "validate_every": True, "checkpoint_minutes": True,
+    "validation_structures": True, "data": {"files"}, "optimizer": {"steps", "minutes", "clock"},
+}
+"""Settings that a run may be resumed with different values of; the files' contents count, not their names."""
 
 PERMILLE = 1000
 """Steps of the training's progress bar."""
@@ -130,10 +136,13 @@ class Fit:
         Raises:
             DataError: The data does not fit the configuration.
             CheckpointError: The state of an earlier run cannot be read.
+            ConfigError: It belongs to other data or settings.
         """
         data = open_training_data(self.config)
+        hashes = {d.path.name: _sha256(d.path) for d in data.datasets}
         if is_numerical(data.basis):
             self.config = for_crystals(self.config, data.basis)
+        earlier, identity = self._earlier(hashes)
         builder, electrons, baseline, parts = self._prepare(data)
         normalizer = builder.normalizer(parts["train"])
         training = builder.samples(parts["train"], normalizer)
@@ -142,7 +151,9 @@ class Fit:
         del parts
         network = build_network(data.basis, normalizer, self.config)
         trainer = Trainer(network, training, validation, self.config)
-        self._train(trainer)
+        if earlier is not None:
+            trainer.restore(earlier)
+        self._train(trainer, identity)
         first = data.record(data.records("train")[0])
         with trainer.flat.averaged():
             model = ModelFile(
@@ -156,7 +167,7 @@ class Fit:
                 code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
                 domain=domain,
                 electrons=electrons,
-                training=self._provenance(data, training, validation, trainer),
+                training=self._provenance(hashes, training, validation, trainer),
             )
             if trainer.rank == 0:
                 model.save(self.folder, force=True)
@@ -196,11 +207,24 @@ class Fit:
         )
         return builder, [], baseline_to_dict(baseline)
 
-    def _train(self, trainer: Trainer) -> None:
+    def _earlier(self, hashes: dict[str, str]) -> tuple[TrainState | None, str]:
+        """State of an earlier run in the folder, and the identity of this one."""
+        settings = self.config.model_dump(mode="json", exclude=FREE_TO_CHANGE)
+        content = json.dumps([settings, sorted(hashes.values())], sort_keys=True)
+        identity = hashlib.sha256(content.encode()).hexdigest()
+        state = self.folder / STATE
+        earlier = TrainState.load(state) if state.is_file() else None
+        if earlier is not None and earlier.run not in ("", identity):
+            raise ConfigError(
+                f"{state} belongs to a run with other data or settings and cannot be gone on with; only the length of "
+                "a run, its device and its output may change. Restore them, choose another output, or begin anew with "
+                "--force."
+            )
+        return earlier, identity
+
+    def _train(self, trainer: Trainer, identity: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = self.folder / STATE
-        if state.is_file():
-            trainer.restore(TrainState.load(state))
 
         def report(entry: LogEntry) -> None:
             if trainer.rank == 0:
@@ -210,7 +234,7 @@ class Fit:
 
         def checkpoint() -> None:
             if trainer.rank == 0:
-                trainer.state().save(state)
+                replace(trainer.state(), run=identity).save(state)
 
         with self.progress("training", PERMILLE) as bar:
             shown = 0
@@ -229,7 +253,7 @@ class Fit:
                 torch.set_flush_denormal(False)
 
     def _provenance(
-        self, data: TrainingData, training: Sequence[Sample], validation: Sequence[Sample], trainer: Trainer
+        self, hashes: dict[str, str], training: Sequence[Sample], validation: Sequence[Sample], trainer: Trainer
     ) -> dict[str, Any]:
         return {
             "harmose_dft": __version__,
@@ -237,7 +261,7 @@ class Fit:
             "machine": platform.machine(),
             "structures": len(training),
             "validation_structures": len(validation),
-            "data_sha256": {d.path.name: _sha256(d.path) for d in data.datasets},
+            "data_sha256": hashes,
             "steps": trainer.step,
             "seconds": round(trainer.seconds, 1),
             "configuration": self.config.model_dump(mode="json", exclude={"output", "data"}),

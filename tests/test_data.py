@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import zlib
 from pathlib import Path
@@ -25,7 +27,7 @@ from harmose_dft.data import (
     split_of_smiles,
     structure_id,
 )
-from harmose_dft.errors import DataError, FileFormatError, OutputExistsError
+from harmose_dft.errors import DataError, FileFormatError, HarmoseError, OutputExistsError
 from harmose_dft.matrix import BlockMatrix
 from harmose_dft.record import Eigenvalues, Record
 from harmose_dft.structure import Structure
@@ -191,6 +193,21 @@ def test_failures_are_kept_apart_until_the_structure_succeeds(tmp_path: Path) ->
 def test_data_set_travels_to_another_process(tmp_path: Path) -> None:
     dataset = open_dataset(written(tmp_path / "a.h5", molecule(1)))
     assert_same(molecule(1), pickle.loads(pickle.dumps(dataset))[0])
+
+
+def test_full_disk_is_one_error_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HDF5 itself would crash the process."""
+    def full(folder: Path, size: int) -> None:
+        assert folder == tmp_path
+        assert size > 0
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("harmose_dft.data.writer.require_space", full)
+    with pytest.raises(HarmoseError, match="was not written: no space left on device"), DatasetWriter(
+        tmp_path / "x.h5"
+    ) as writer:
+        writer.add(molecule(1))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_existing_file_is_kept_without_force(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harmose_dft.errors import HarmoseError, OutputExistsError
-from harmose_dft.files import atomic_path
+from harmose_dft.files import atomic_path, require_space
 
 
 def write_half(target: Path, failure: BaseException) -> None:
@@ -108,3 +108,11 @@ def test_a_really_full_device_gives_the_same_message(tmp_path: Path) -> None:
     with pytest.raises(HarmoseError, match="no space left"):
         write_to_the_full_device()
     assert os.listdir(tmp_path) == []
+
+
+def test_space_is_reserved_and_given_back(tmp_path: Path) -> None:
+    require_space(tmp_path, 1 << 20)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match=r"(?i)no space|too large|quota|not supported|invalid"):
+        require_space(tmp_path, 1 << 62)
+    assert list(tmp_path.iterdir()) == []

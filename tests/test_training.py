@@ -302,6 +302,25 @@ def test_killed_training_goes_on(tmp_path: Path) -> None:
     assert ModelFile.load(tmp_path / "model").training["steps"] == reached + 2
 
 
+def test_state_of_other_data_or_settings_is_refused_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    assert main(["train", str(config), "--quiet"]) == 0
+    kept = (tmp_path / "model" / STATE).read_bytes()
+    write_waters(tmp_path / "more.h5", range(1, 7))
+    for changes in ({"loss": {"mixing": 0.3}}, {"data": {"files": ["more.h5"], "split": "ordered", "sizes": [4, 2]}}):
+        write_config(tmp_path, **changes)
+        assert main(["train", str(config), "--quiet"]) != 0
+        assert "other data or settings" in capsys.readouterr().err
+        assert (tmp_path / "model" / STATE).read_bytes() == kept
+    (tmp_path / "waters.h5").rename(tmp_path / "moved.h5")
+    settings = {"files": ["moved.h5"], "split": "ordered", "sizes": [4, 2]}
+    write_config(tmp_path, data=settings, optimizer={"steps": 6, "batch_size": 2})
+    assert main(["train", str(config), "--quiet"]) == 0
+    assert ModelFile.load(tmp_path / "model").training["steps"] == 6
+
+
 def test_fit_finds_its_data_and_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.files"):
         Fit(tiny_config(), silent, print).run()

@@ -15,7 +15,7 @@ from .. import __version__
 from ..basis import OrbitalBasis
 from ..conventions import OURS
 from ..errors import DataError
-from ..files import atomic_path
+from ..files import atomic_path, require_space
 from ..record import Record
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, encode
 from .dataset import HDF5Dataset
@@ -28,6 +28,9 @@ CHUNK_BYTES = 1 << 18
 
 BUFFERED_VALUES = 1 << 21
 """Matrix elements held in memory before they are written (16 MB); small appends are slow in HDF5."""
+
+SPARE_BYTES = 1 << 20
+"""Room for what HDF5 writes beside the columns; it crashes the process when a disk runs full under it."""
 
 BUFFERED_RECORDS = 256
 """Records held in memory before they are written."""
@@ -131,6 +134,8 @@ class DatasetWriter:
         """Write the records that wait in memory."""
         if not self._waiting:
             return
+        columns = (column for rows in self._waiting for column in rows.columns.values())
+        require_space(self.path.parent, sum(c.nbytes for c in columns) + SPARE_BYTES)
         for level, definition in LEVELS.items():
             for name in definition.columns:
                 new = np.concatenate([r.columns[level, name] for r in self._waiting])

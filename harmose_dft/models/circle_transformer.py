@@ -20,6 +20,9 @@ from ..nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ..nn.potential import Potential, PotentialEmbedding, PotentialHead
 from .first_stage import FirstStageConfig, StageOneOutput, tapered
 
+POINTS_PER_FREQUENCY = 3
+"""Angles of the circle in training, in units of the highest frequency."""
+
 
 class CircleTransformerConfig(BaseModel):
     """Size of the covariant second stage."""
@@ -31,7 +34,9 @@ class CircleTransformerConfig(BaseModel):
     width: int = Field(48, ge=4, description="channels on the circle")
     expansion: int = Field(2, ge=1, description="hidden width of the point-wise layers, in units of width")
     heads: int = Field(4, ge=1, description="attention heads")
-    points: int = Field(12, ge=5, description="angles of the circle; may be raised at prediction")
+    points: int | None = Field(
+        None, ge=5, description="angles of the circle in training; default: 3 times the highest frequency"
+    )
 
 
 class CircleLayer(nn.Module):
@@ -45,7 +50,7 @@ class CircleLayer(nn.Module):
         self.channels, self.heads, self.width = c, config.heads, w
         self.norm = NodeNorm(first.l_max, c)
         self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, inside)
-        self.grid = CircleGrid(m_max, config.points)
+        self.grid = CircleGrid(m_max, config.points or POINTS_PER_FREQUENCY * m_max)
         self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
         self.products = O2Products(inside)
         self.odd = nn.Linear(self.products.size, pair.odd, bias=False)

@@ -22,18 +22,22 @@ class TrainState:
         seconds: Training time.
         updates: Number of updates of the weights.
         vectors: Parameters, their running average and Adam's moments, (parameter,) each.
+        run: Identity of the data and settings, empty where unknown.
     """
 
     step: int
     seconds: float
     updates: int
     vectors: dict[str, Tensor]
+    run: str = ""
 
     def save(self, path: Path) -> None:
         """Write the state, replacing an older one only when complete."""
         from safetensors.torch import save_file
 
-        numbers = {"step": str(self.step), "seconds": repr(self.seconds), "updates": str(self.updates)}
+        numbers = {
+            "step": str(self.step), "seconds": repr(self.seconds), "updates": str(self.updates), "run": self.run,
+        }
         with atomic_path(path, force=True) as temporary:
             save_file({k: v.detach().cpu().clone() for k, v in self.vectors.items()}, temporary, metadata=numbers)
 
@@ -50,7 +54,8 @@ class TrainState:
             with safe_open(path, framework="pt") as file:
                 numbers = file.metadata() or {}
                 vectors = {name: file.get_tensor(name) for name in VECTORS}
-            return cls(int(numbers["step"]), float(numbers["seconds"]), int(numbers["updates"]), vectors)
+            step, updates = int(numbers["step"]), int(numbers["updates"])
+            return cls(step, float(numbers["seconds"]), updates, vectors, numbers.get("run", ""))
         except (SafetensorError, KeyError, OSError, ValueError) as error:
             raise CheckpointError(
                 f"{path} is not a readable training state ({error}). Delete it to start the training anew."
