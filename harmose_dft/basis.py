@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -183,6 +183,28 @@ class OrbitalBasis:
                     f"{other.element_fingerprint(z)[:12]}), expected {self.name} ({self.label(z)}, "
                     f"{self.element_fingerprint(z)[:12]}). Use the basis the model was trained with."
                 )
+
+    @classmethod
+    def union(cls, bases: Sequence[OrbitalBasis]) -> OrbitalBasis:
+        """One basis over the elements of several; its name joins the parts ("+") of theirs.
+
+        Args:
+            bases: At least one.
+
+        Raises:
+            BasisMismatchError: They differ on an element that they share, or in kind (numerical, Gaussian).
+        """
+        shells: dict[int, tuple[Shell, ...]] = {}
+        parts: dict[str, None] = {}
+        known: dict[int, OrbitalBasis] = {}
+        for basis in bases:
+            parts.update(dict.fromkeys(basis.name.split("+")))
+            for z in basis.elements:
+                known.setdefault(z, basis).require_same(basis, [z])
+                shells[z] = basis.shells[z]
+        if len({type(shell.radial) for of_element in shells.values() for shell in of_element}) > 1:
+            raise BasisMismatchError("Numerical and Gaussian orbitals do not make one basis.")
+        return cls("+".join(parts), shells)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description, radial functions included."""

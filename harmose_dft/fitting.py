@@ -91,12 +91,7 @@ def open_training_data(config: TrainConfig) -> TrainingData:
     if not settings.files:
         raise DataError("The configuration names no data: set data.files to one or more data sets.")
     datasets = tuple(open_dataset(path) for path in settings.files)
-    shells: dict[int, Any] = {}
-    for dataset in datasets:
-        for z in dataset.basis.elements:
-            known = shells.setdefault(z, dataset.basis)
-            known.require_same(dataset.basis, [z])
-    basis = OrbitalBasis(datasets[0].basis.name, {z: b.shells[z] for z, b in shells.items()})
+    basis = OrbitalBasis.union([dataset.basis for dataset in datasets])
     members: dict[str, list[tuple[int, int]]] = {"train": [], "validation": [], "test": []}
     for d, dataset in enumerate(datasets):
         for part, indices in split_dataset(dataset, config).items():

@@ -155,6 +155,16 @@ def test_bulk_columns_agree_with_single_records(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.array("records", "energy"), [-76.0, np.nan, -76.0])
 
 
+def test_bases_of_different_elements_are_one_basis(tmp_path: Path) -> None:
+    """As those of runs that name their basis after the elements they hold."""
+    bases = [OrbitalBasis(f"X{z}", {z: (Shell(0), Shell(1))}) for z in (6, 14)]
+    atom = [Structure(np.array([z]), np.zeros((1, 3))) for z in (6, 14)]
+    matrix = BlockMatrix.from_dense(np.eye(4), np.array([4]))
+    path = written(tmp_path / "a.h5", *(Record(s, b, (matrix,), matrix, 4.0) for s, b in zip(atom, bases, strict=True)))
+    found = open_dataset(path).basis
+    assert (found.name, found.elements) == ("X6+X14", (6, 14))
+
+
 def test_bases_of_one_name_are_joined_and_different_ones_kept_apart(tmp_path: Path) -> None:
     hydrogen = MOLECULAR.restricted([1])
     atoms = Structure(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 1.4]]))
@@ -164,7 +174,7 @@ def test_bases_of_one_name_are_joined_and_different_ones_kept_apart(tmp_path: Pa
     assert joined.basis == MOLECULAR
     assert joined[0].basis == hydrogen
     mixed = open_dataset(written(tmp_path / "b.h5", small, crystal()))
-    with pytest.raises(DataError, match="several orbital bases"):
+    with pytest.raises(DataError, match="mixes orbital bases"):
         _ = mixed.basis
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..basis import OrbitalBasis
-from ..errors import DataError, FileFormatError
+from ..errors import BasisMismatchError, DataError, FileFormatError
 from ..record import Record
 from ..structure import Structure
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, decode, decode_structure
@@ -146,10 +146,13 @@ class HDF5Dataset(Dataset):
     @property
     def basis(self) -> OrbitalBasis:
         """The one basis of all records."""
-        if len(self.bases) != 1:
-            names = ", ".join(repr(b) for b in self.bases) or "none"
-            raise DataError(f"{self.path} mixes several orbital bases ({names}); one is needed. Split the data set.")
-        return self.bases[0]
+        try:
+            return OrbitalBasis.union(self.bases)
+        except BasisMismatchError as error:
+            names = ", ".join(repr(b) for b in self.bases)
+            raise DataError(
+                f"{self.path} mixes orbital bases ({names}); elements need the same orbitals throughout. {error}"
+            ) from error
 
     @property
     def ids(self) -> list[str]:
