@@ -188,6 +188,22 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
     return _read_description(Path(folder))
 
 
+def record_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> None:
+    """Keep measured figures in a model's description; figures of the same name are replaced.
+
+    Args:
+        folder: The model's folder.
+        metrics: Name of the data -> figures with their unit, JSON-serialisable.
+
+    Raises:
+        CheckpointError: The folder holds no readable description.
+    """
+    found = describe_model(folder)
+    found["metrics"] = {**found.get("metrics", {}), **metrics}
+    with atomic_path(Path(folder) / DESCRIPTION, force=True) as path:
+        path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     if not path.is_file() or not (folder / WEIGHTS).is_file():

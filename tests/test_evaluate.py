@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,28 @@ def test_split_by_molecule_needs_names(data: Path, model: str, capsys: pytest.Ca
 def test_missing_data_is_an_error_of_the_user(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", model, str(tmp_path / "none.h5")]) == 1
     assert "none.h5" in capsys.readouterr().err
+
+
+def test_recorded_figures_stay_with_the_model(
+    data: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(model, own)
+    assert main(["evaluate", str(own), str(data), "--record", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["metrics"]
+    assert main(["info", str(own), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["metrics"]["waters.h5 (all)"]
+    assert (shown["unit"], shown["samples"]) == ("uHa", 2)
+    assert shown["mae_all"] == found["model"]["mae_all"]
+    assert "mae_block" not in shown
+    assert load_model(own).model.metrics["waters.h5 (all)"]["model"]["mae_element"] == found["model"]["mae_element"]
+
+
+def test_errors_by_element_add_up_to_the_whole(data: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """STO-3G water: O has 5 orbitals, H 1; weights are the numbers of matrix elements, counted by hand."""
+    assert main(["evaluate", model, str(data), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["metrics"]["model"]
+    counts = {"H": 2, "O": 25, "H-H": 2, "H-O": 20}
+    assert list(found["mae_element"]) == list(counts)
+    mean = sum(n * found["mae_element"][k] for k, n in counts.items()) / 49
+    assert mean == pytest.approx(found["mae_all"], rel=1e-9)

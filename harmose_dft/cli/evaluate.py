@@ -20,15 +20,17 @@ from . import console
 )
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many records of each data set.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
+@click.option("--record", is_flag=True, help="Also keep the figures in MODEL's description, shown by `info`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def evaluate(
-    model: str, data: tuple[Path, ...], part: str | None, limit: int | None, device: str, as_json: bool
+    model: str, data: tuple[Path, ...], part: str | None, limit: int | None, device: str, record: bool, as_json: bool
 ) -> None:
     """Measure MODEL (a bundled name or a folder) on the reference calculations in DATA."""
     from ..adapters.datasets import open_dataset
+    from ..checkpoint import record_metrics
     from ..data import smiles_split
     from ..evaluation import evaluate as run
-    from ..loading import load_model
+    from ..loading import load_model, model_folder
 
     predictor = load_model(model, device=device)
     results: list[dict[str, Any]] = []
@@ -44,6 +46,8 @@ def evaluate(
             "model": {"name": predictor.info.name, "sha256": predictor.info.sha256},
             "metrics": found.to_dict(),
         })
+    if record:
+        record_metrics(model_folder(model), {f"{Path(r['data']).name} ({r['part']})": r["metrics"] for r in results})
     if as_json:
         console.print_json(results[0] if len(results) == 1 else results)
     else:
@@ -65,6 +69,11 @@ def show(entry: Mapping[str, Any]) -> None:
         rows.append((label, *(number(stage[name], digits) for _, stage in stages)))
     title = f"{entry['data']} ({entry['part']}, {metrics['samples']} structures) by {entry['model']['name']}"
     console.print_table(title, ("", *(label for label, _ in stages)), rows)
+    elements = metrics["model"]["mae_element"]
+    before = metrics["stage1"]["mae_element"] if metrics["stage1"] else {}
+    cells = [(k, number(v, 2), *([number(before[k], 2)] if before else [])) for k, v in elements.items()]
+    heads = ("elements", *(label for label, _ in stages))
+    console.print_table(f"on-site blocks by element, pair blocks by pair of elements ({metrics['unit']})", heads, cells)
     blocks = sorted(metrics["model"]["mae_block"].items(), key=lambda item: -item[1])[:10]
     first = metrics["stage1"]["mae_block"] if metrics["stage1"] else {}
     cells = [(k, number(v, 2), *([number(first[k], 2)] if first else [])) for k, v in blocks]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,10 +106,18 @@ def describe_model(name: str) -> dict[str, Any]:
         "baseline": found["baseline"]["kind"],
         "training data by": found["code"],
         "training": found["training"],
-        "metrics": found["metrics"],
+        "metrics": {name: _summary(figures) for name, figures in found["metrics"].items()},
         "licence": found["licence"],
         "citation": found["citation"],
     }
+
+
+def _summary(figures: Any) -> Any:
+    """Recorded metrics of the full model without those of single blocks."""
+    if not isinstance(figures, Mapping) or "model" not in figures:
+        return figures
+    numbers = {k: v for k, v in figures["model"].items() if isinstance(v, int | float)}
+    return {"unit": figures.get("unit"), "samples": figures.get("samples"), **numbers}
 
 
 def stored_format(path: Path) -> str:

@@ -18,7 +18,15 @@ from ..solver import solve_batch, solve_kpoints
 from ..spectrum import Spectrum
 from ..structure import Structure
 from ..units import HARTREE_IN_EV
-from .matrices import BlockErrors, Matrices, aligned_difference, as_tuple, matrix_difference, spin_overlap
+from .matrices import (
+    BlockErrors,
+    ElementErrors,
+    Matrices,
+    aligned_difference,
+    as_tuple,
+    matrix_difference,
+    spin_overlap,
+)
 from .results import EvaluationResult, StageMetrics
 from .spectra import band_errors, frontier_errors, orbital_cosines, orbital_energy_errors, subspace_overlaps
 
@@ -160,7 +168,7 @@ class _StageSums:
     """
 
     def __init__(self, basis: OrbitalBasis) -> None:
-        self.blocks = BlockErrors(basis)
+        self.blocks, self.of_elements = BlockErrors(basis), ElementErrors()
         self.elements = 0
         self.samples: list[float] = []
         self.sizes: list[int] = []
@@ -179,6 +187,7 @@ class _StageSums:
         self.samples.append(sum(float(np.abs(d.values).sum()) for d in difference) / size)
         for d in difference:
             self.blocks.add(d, reference.structure.numbers)
+            self.of_elements.add(d, reference.structure.numbers)
 
     def add_spectra(
         self, reference: Spectrum, prediction: Spectrum, overlap: NDArray[Any], window: float | None
@@ -206,6 +215,7 @@ class _StageSums:
             mae_all=float(samples @ sizes / sizes.sum()),
             mae_all_raw=self.raw / self.elements,
             mae_block=blocks,
+            mae_element=self.of_elements.mean(),
             mae_cha_s=float(samples[ranking[0]]),
             mae_cha_s_5=float(samples[worst] @ sizes[worst] / sizes[worst].sum()),
             mae_cha_b=blocks[worst_block],

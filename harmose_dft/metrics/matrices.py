@@ -118,3 +118,27 @@ class BlockErrors:
             for m in range(n, len(self.labels))
             if counts[n, m] > 0
         }
+
+
+class ElementErrors:
+    """Sums of absolute errors of on-site blocks per element, and of pair blocks per pair of elements."""
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[int, ...], float] = {}
+        self.counts: dict[tuple[int, ...], int] = {}
+
+    def add(self, difference: BlockMatrix, numbers: NDArray[np.int64]) -> None:
+        """Add the errors of one matrix of a structure with these atomic numbers."""
+        on_site = (difference.pairs[:, 0] == difference.pairs[:, 1]) & ~difference.shifts.any(axis=1)
+        for edges, index in difference.groups(numbers):
+            zi, zj = (int(numbers[a]) for a in difference.pairs[edges[0]])
+            errors = np.abs(difference.values[index])
+            for key, chosen in (((zi,), on_site[edges]), ((min(zi, zj), max(zi, zj)), ~on_site[edges])):
+                if chosen.any():
+                    self.sums[key] = self.sums.get(key, 0.0) + float(errors[chosen].sum())
+                    self.counts[key] = self.counts.get(key, 0) + errors[chosen].size
+
+    def mean(self) -> dict[str, float]:
+        """Mean absolute error in Hartree by "C" (on-site blocks) and "C-N" (pair blocks), in the order of Z."""
+        keys = sorted(self.sums, key=lambda key: (len(key), key))
+        return {"-".join(SYMBOLS[z] for z in key): self.sums[key] / self.counts[key] for key in keys}

@@ -25,6 +25,7 @@ class StageMetrics:
         mae_cha_s: Of the sample on which stage 1 does worst.
         mae_cha_s_5: Of the 5 % of the samples on which stage 1 does worst.
         mae_block: Per (element, shell) x (element, shell).
+        mae_element: Of on-site blocks per element ("C"), and of pair blocks per pair of elements ("C-N").
         mae_cha_b: Of the block type on which stage 1 does worst.
         eps_mae: Occupied orbital energies (crystals: after the shift of ``band_mae``).
         psi_cos: Mean cosine similarity of occupied coefficient vectors.
@@ -39,6 +40,7 @@ class StageMetrics:
     mae_all: float
     mae_all_raw: float
     mae_block: Mapping[str, float]
+    mae_element: Mapping[str, float]
     mae_cha_s: float | None = None
     mae_cha_s_5: float | None = None
     mae_cha_b: float | None = None
