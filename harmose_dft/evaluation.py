@@ -52,9 +52,9 @@ def evaluate(
         nonlocal count
         predictions = predictor.predict([r.structure for r in chunk], trust=False)
         for record, prediction in zip(map(_with_fermi, chunk), predictions, strict=True):
-            accumulator.add(record, prediction.hamiltonian, prediction.stage1)
+            accumulator.add(record, prediction.hamiltonians, prediction.stage1 or None)
             if count < covariance_samples:
-                error = cov_err(predictor.hamiltonian, record.structure, basis)
+                error = cov_err(predictor.hamiltonians, record.structure, basis)
                 accumulator.add_cov_err(error)
             count += 1
         done(len(chunk))

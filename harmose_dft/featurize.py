@@ -25,6 +25,7 @@ from .matrix import BlockMatrix
 from .nn.geometry import FrameBuilder
 from .nn.heads import Blocks
 from .nn.layout import OrbitalLayout
+from .spin import decomposed, recombined
 from .structure import Structure
 
 OVERLAP_FLOOR = 3e-3
@@ -40,7 +41,7 @@ class RawFeatures:
         species: Species index of each atom, (atom,).
         pairs: Pairs within the cutoff.
         inputs: The input matrices.
-        target: H - H0, where H is known.
+        target: H - H0, where H is known, and behind it the matrices that depend on spin.
         metric: S.
     """
 
@@ -71,7 +72,7 @@ class Featurizer:
         overlap: BlockMatrix,
         baseline: BlockMatrix,
         n_electrons: float,
-        hamiltonian: BlockMatrix | None = None,
+        hamiltonian: Sequence[BlockMatrix] = (),
     ) -> RawFeatures:
         """Padded matrices of one structure.
 
@@ -80,39 +81,44 @@ class Featurizer:
             overlap: S.
             baseline: H0, Hartree.
             n_electrons: Electrons, for the density of H0.
-            hamiltonian: H, Hartree, where it is known.
+            hamiltonian: H, Hartree, where it is known: one matrix, or one per spin direction.
+
+        Raises:
+            DataError: A spinor Hamiltonian is magnetic.
         """
         matrices = [self._input(name, overlap, baseline, n_electrons) for name in self.names]
         matrices.append(overlap)
-        if hamiltonian is not None:
-            matrices.append(hamiltonian - baseline)
+        if hamiltonian:
+            first, *spin = decomposed(hamiltonian)
+            matrices += [first - baseline, *spin]
         species = self.layout.species(structure.numbers)
         pairs = PairList.within(structure, overlap, self.cutoff)
         blocks = padded(matrices, pairs, species, self.layout)
         count = len(self.names)
-        inputs = PaddedMatrix(blocks.node[:, :count], blocks.edge[:, :count])
-        metric, target = (
-            PaddedMatrix(blocks.node[:, k : k + 1], blocks.edge[:, k : k + 1]) for k in (count, count + 1)
+        inputs, metric, target = (
+            PaddedMatrix(blocks.node[:, k], blocks.edge[:, k])
+            for k in (slice(count), slice(count, count + 1), slice(count + 1, None))
         )
-        return RawFeatures(structure, species, pairs, inputs, None if hamiltonian is None else target, metric)
+        return RawFeatures(structure, species, pairs, inputs, target if hamiltonian else None, metric)
 
     def graph(self, raw: RawFeatures, normalizer: Normalizer, frames: FrameBuilder) -> PreparedGraph:
         """The prepared graph of one structure, targets included where they are known."""
         target = raw.target
         if target is not None:
-            target = PaddedMatrix(target.node - normalizer.target_mean[raw.species][:, None], target.edge)
+            means = [normalizer.target_mean[:, None], *([] if normalizer.spin_mean is None else [normalizer.spin_mean])]
+            target = PaddedMatrix(target.node - np.concatenate(means, axis=1)[raw.species], target.edge)
         inputs = normalizer.inputs(raw.inputs, raw.species, raw.pairs)
         return frames.prepare(pair_graph(raw.structure, raw.pairs, inputs, raw.species, target, raw.metric))
 
-    def hamiltonian(
+    def hamiltonians(
         self,
         raw: RawFeatures,
         blocks: Blocks,
         normalizer: Normalizer,
         baseline: BlockMatrix,
         damping: NDArray[np.float64] | None = None,
-    ) -> BlockMatrix:
-        """H = H0 + mean + predicted blocks, float64, exactly symmetric.
+    ) -> tuple[BlockMatrix, ...]:
+        """H = H0 + mean + predicted blocks, float64, exactly Hermitian: one matrix, or one per spin direction.
 
         Args:
             raw: Features of the structure.
@@ -121,13 +127,21 @@ class Featurizer:
             baseline: H0; its pairs beyond the cutoff are kept as they are.
             damping: Multiplies a molecule's correction from both sides; see :func:`damping`, (ao, ao).
         """
-        node = blocks.node.double().numpy() + normalizer.target_mean[raw.species]
-        edge = blocks.edge.double().numpy()
-        correction = unpadded(node, edge, raw.pairs, raw.structure.numbers, self.basis, self.layout)
+        correction = self._matrix(raw, blocks, normalizer.target_mean)
         if damping is not None:
             dense = damping @ correction.to_dense() @ damping
             correction = BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
-        return baseline + correction.on_pairs_of(baseline)
+        parts = [baseline + correction.on_pairs_of(baseline)]
+        if blocks.spin is not None and normalizer.spin_mean is not None:
+            for k, mean in enumerate(normalizer.spin_mean.swapaxes(0, 1)):
+                part = self._matrix(raw, Blocks(blocks.spin.node[:, k], blocks.spin.edge[:, k]), mean)
+                parts.append(part.on_pairs_of(baseline))
+        return recombined(parts)
+
+    def _matrix(self, raw: RawFeatures, blocks: Blocks, mean: NDArray[np.float64]) -> BlockMatrix:
+        """Predicted blocks and the on-site mean (species, n, n) of one matrix, without padding, float64."""
+        node, edge = blocks.node.double().numpy() + mean[raw.species], blocks.edge.double().numpy()
+        return unpadded(node, edge, raw.pairs, raw.structure.numbers, self.basis, self.layout)
 
     def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each orbital among the padded slots of a structure, (ao,)."""

@@ -31,6 +31,7 @@ from .integrals import orbital_cutoffs
 from .loading import baseline_blocks, baseline_to_dict
 from .models.two_stage import TwoStageModel
 from .record import Record
+from .spin import SPIN_OF_NSPIN, Spin
 from .training.config import TrainConfig
 from .training.loop import LogEntry, Trainer
 from .training.prepare import RawSample, SampleBuilder
@@ -136,7 +137,7 @@ class Fit:
         data = open_training_data(self.config)
         hashes = {d.path.name: _sha256(d.path) for d in data.datasets}
         if is_numerical(data.basis):
-            self.config = for_crystals(self.config, data.basis)
+            self.config = for_crystals(self.config, data.basis, spin_of(data))
         earlier, identity = self._earlier(hashes)
         builder, electrons, baseline, parts = self._prepare(data)
         normalizer = builder.normalizer(parts["train"])
@@ -187,11 +188,13 @@ class Fit:
 
     def _builder(self, data: TrainingData) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any]]:
         featurizer = Featurizer(data.basis, self.config.inputs, self.config.model.first.cutoff)
-        l_max, loss = self.config.model.first.l_max, self.config.loss
+        l_max, loss, spin = self.config.model.first.l_max, self.config.loss, self.config.model.spin
         if is_numerical(data.basis):
             count = ElectronCount.of(data.record(w) for w in data.records("train"))
             source = TwoCentreMatrices(data.basis, self.config.baseline.kind, count)
-            builder = SampleBuilder(featurizer, source.baseline, l_max, overlap=source.overlap, orbitals=False)
+            builder = SampleBuilder(
+                featurizer, source.baseline, l_max, overlap=source.overlap, orbitals=False, spin=spin
+            )
             return builder, count.to_list(), {"kind": source.kind}
         baseline = make_baseline(data, self.config)
         builder = SampleBuilder(
@@ -199,6 +202,7 @@ class Fit:
             lambda structure: baseline_blocks(baseline, structure),
             l_max,
             orbitals=loss.orbital_energies + loss.occupied + loss.mixing > 0,
+            spin=spin,
         )
         return builder, [], baseline_to_dict(baseline)
 
@@ -263,11 +267,17 @@ class Fit:
         }
 
 
-def for_crystals(config: TrainConfig, basis: OrbitalBasis) -> TrainConfig:
+def spin_of(data: TrainingData) -> Spin:
+    """Spin of the first training record; all others must have the same."""
+    records = data.records("train")
+    return SPIN_OF_NSPIN[data.record(records[0]).nspin] if records else "none"
+
+
+def for_crystals(config: TrainConfig, basis: OrbitalBasis, spin: Spin = "none") -> TrainConfig:
     """The configuration with the defaults of numerical orbitals where it says nothing.
 
     Pairs up to the largest sum of two orbital cutoffs, the kinetic energy as physics baseline, S and that baseline as
-    inputs. The losses in the basis of molecular orbitals do not apply.
+    inputs, the spin of the data. The losses in the basis of molecular orbitals do not apply.
 
     Raises:
         ConfigError: An input needs molecules.
@@ -285,6 +295,8 @@ def for_crystals(config: TrainConfig, basis: OrbitalBasis) -> TrainConfig:
     if "cutoff" not in config.model.first.model_fields_set:
         first = config.model.first.model_copy(update={"cutoff": 2 * max(orbital_cutoffs(basis).values())})
         changes["model"] = config.model.model_copy(update={"first": first})
+    if "spin" not in config.model.model_fields_set:
+        changes["model"] = changes.get("model", config.model).model_copy(update={"spin": spin})
     return config.model_copy(update=changes)
 
 
@@ -299,9 +311,11 @@ def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConf
         network = TwoStageModel(basis, len(config.inputs), config.model)
     except ValueError as error:
         raise ConfigError(f"The section model does not fit the basis {basis.name}: {error}") from error
-    network.set_scales(
-        torch.from_numpy(normalizer.target_node_scale).float(), torch.from_numpy(normalizer.target_edge_scale).float()
-    )
+    n = normalizer
+    network.set_scales(torch.from_numpy(n.target_node_scale).float(), torch.from_numpy(n.target_edge_scale).float())
+    if n.spin_node_scale is not None and n.spin_edge_scale is not None:
+        spin = torch.from_numpy(n.spin_node_scale), torch.from_numpy(n.spin_edge_scale)
+        network.set_spin_scales(*(s.float() for s in spin))
     return network
 
 

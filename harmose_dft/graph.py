@@ -26,6 +26,8 @@ class PairGraph:
         edge_inputs: Pair blocks of the input matrices, (edge, K, n, n).
         node_target: On-site blocks to predict, (atom, n, n).
         edge_target: Pair blocks to predict, (edge, n, n).
+        node_spin_target: On-site blocks of the C matrices that depend on spin, (atom, C, n, n).
+        edge_spin_target: Their pair blocks, (edge, C, n, n).
         node_overlap: On-site blocks of S, (atom, n, n).
         edge_overlap: Pair blocks of S, (edge, n, n).
         far_edges: Atoms i and j of all ordered pairs of a molecule, whatever their distance, (2, pair).
@@ -41,6 +43,8 @@ class PairGraph:
     edge_inputs: Tensor
     node_target: Tensor | None = None
     edge_target: Tensor | None = None
+    node_spin_target: Tensor | None = None
+    edge_spin_target: Tensor | None = None
     node_overlap: Tensor | None = None
     edge_overlap: Tensor | None = None
     far_edges: Tensor | None = None
@@ -62,6 +66,8 @@ class PreparedGraph:
         edge_components: O(2) components of the input blocks in the bond frame, (edge, size).
         node_target: On-site blocks to predict, (atom, n, n).
         edge_target: Pair blocks to predict, (edge, n, n).
+        node_spin_target: On-site blocks of the C matrices that depend on spin, (atom, C, n, n).
+        edge_spin_target: Their pair blocks, (edge, C, n, n).
         node_overlap: On-site blocks of S, (atom, n, n).
         edge_overlap: Pair blocks of S, (edge, n, n).
         far_edges: Atoms i and j of all ordered pairs of a molecule, (2, pair).
@@ -78,6 +84,8 @@ class PreparedGraph:
     edge_components: Tensor
     node_target: Tensor | None = None
     edge_target: Tensor | None = None
+    node_spin_target: Tensor | None = None
+    edge_spin_target: Tensor | None = None
     node_overlap: Tensor | None = None
     edge_overlap: Tensor | None = None
     far_edges: Tensor | None = None
@@ -116,7 +124,7 @@ def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
             name: joined(name)
             for name in (
                 "species", "vectors", "wigner", "node_components", "edge_components", "node_target", "edge_target",
-                "node_overlap", "edge_overlap", "far_vectors",
+                "node_spin_target", "edge_spin_target", "node_overlap", "edge_overlap", "far_vectors",
             )
         },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ from .errors import DataError, SolverError
 from .graph import PairGraph
 from .matrix import BlockMatrix
 from .nn.layout import OrbitalLayout
+from .nn.spin import angular_momentum
+from .spin import Spin, spin_parts
 from .structure import Structure
 
 InputName = Literal["overlap", "baseline", "density"]
@@ -161,6 +163,9 @@ class Normalizer:
         target_mean: (species, n, n), Hartree.
         target_node_scale: (species, n, n), Hartree.
         target_edge_scale: (species, species, n, n), Hartree.
+        spin_mean: On-site mean of the C matrices that depend on spin, (species, C, n, n), Hartree; None without spin.
+        spin_node_scale: (species, n, n), Hartree.
+        spin_edge_scale: (species, species, n, n), Hartree.
     """
 
     input_mean: NDArray[np.float64]
@@ -169,15 +174,19 @@ class Normalizer:
     target_mean: NDArray[np.float64]
     target_node_scale: NDArray[np.float64]
     target_edge_scale: NDArray[np.float64]
+    spin_mean: NDArray[np.float64] | None = None
+    spin_node_scale: NDArray[np.float64] | None = None
+    spin_edge_scale: NDArray[np.float64] | None = None
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """All arrays by name."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: a for name in self.__dataclass_fields__ if (a := getattr(self, name)) is not None}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]]) -> Normalizer:
         """Inverse of :meth:`arrays`."""
-        return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in cls.__dataclass_fields__})
+        names = [n for n, f in cls.__dataclass_fields__.items() if f.default is MISSING or n in arrays]
+        return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in names})
 
     def inputs(self, matrices: PaddedMatrix, species: NDArray[np.int64], pairs: PairList) -> PaddedMatrix:
         """Input blocks at order one."""
@@ -194,18 +203,19 @@ class NormalizerFit:
     Args:
         layout: Orbital slots.
         matrices: Number of input matrices.
+        spin: Which matrices of the target depend on spin.
     """
 
-    def __init__(self, layout: OrbitalLayout, matrices: int) -> None:
-        self.layout = layout
-        z, n = len(layout.elements), layout.size
+    def __init__(self, layout: OrbitalLayout, matrices: int, spin: Spin = "none") -> None:
+        self.layout, self.matrices, self.spin = layout, matrices, spin
+        z, n, k = len(layout.elements), layout.size, matrices + 1 + spin_parts(spin)
         self._node_count, self._edge_count = np.zeros(z), np.zeros((z, z))
-        self._node_sum = np.zeros((z, matrices + 1, n, n))
-        self._node_square = np.zeros((z, matrices + 1, n, n))
-        self._edge_square = np.zeros((z, z, matrices + 1, n, n))
+        self._node_sum = np.zeros((z, k, n, n))
+        self._node_square = np.zeros((z, k, n, n))
+        self._edge_square = np.zeros((z, z, k, n, n))
 
     def add(self, species: NDArray[np.int64], pairs: PairList, matrices: PaddedMatrix) -> None:
-        """Add one structure; the last of the matrices is the target."""
+        """Add one structure; behind the input matrices come those of the target."""
         i, j = species[pairs.pairs[:, 0]], species[pairs.pairs[:, 1]]
         np.add.at(self._node_count, species, 1)
         np.add.at(self._edge_count, (i, j), 1)
@@ -222,15 +232,39 @@ class NormalizerFit:
         if not self._node_count.any():
             raise DataError("The training set is empty.")
         nodes = np.maximum(self._node_count, 1)[:, None, None, None]
-        mean = self._isotropic(self._node_sum / nodes)
+        k = self.matrices
+        mean = self._invariant(self._node_sum / nodes)
         variance = self._per_shell_pair(self._node_square / nodes) - self._per_shell_pair(mean**2)
-        node = _root(variance)
-        edge = _root(self._per_shell_pair(self._edge_square / np.maximum(self._edge_count, 1)[..., None, None, None]))
+        square = self._per_shell_pair(self._edge_square / np.maximum(self._edge_count, 1)[..., None, None, None])
+        node, edge = _root(variance[:, : k + 1]), _root(square[:, :, : k + 1])
         edge[self._edge_count == 0, -1] = 0.0
         node, edge = _mean_with(node, node.swapaxes(-1, -2)), _mean_with(edge, edge.swapaxes(0, 1).swapaxes(-1, -2))
-        return Normalizer(
-            mean[:, :-1], node[:, :-1], edge[:, :, :-1], mean[:, -1], node[:, -1], edge[:, :, -1]
-        )
+        spin = self._spin(mean[:, k + 1 :], variance[:, k + 1 :], square[:, :, k + 1 :])
+        return Normalizer(mean[:, :k], node[:, :k], edge[:, :, :k], mean[:, k], node[:, k], edge[:, :, k], *spin)
+
+    def _spin(
+        self, mean: NDArray[np.float64], variance: NDArray[np.float64], square: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], ...]:
+        """Mean and scales of the matrices that depend on spin, one scale for all of them; nothing without spin.
+
+        Scales stop at the floor: shell pairs that do not couple in the training data stay that small.
+        """
+        if self.spin == "none":
+            return ()
+        node, edge = (np.sqrt(np.maximum(a.mean(axis=-3), FLOOR**2)) for a in (variance, square))
+        edge[self._edge_count == 0] = 0.0
+        node, edge = _mean_with(node, node.swapaxes(-1, -2)), _mean_with(edge, edge.swapaxes(0, 1).swapaxes(-1, -2))
+        return mean, node, edge
+
+    def _invariant(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The part of on-site blocks that no rotation changes; of spin-orbit coupling l.s of shells of equal l."""
+        if self.spin != "spin-orbit":
+            return self._isotropic(blocks)
+        first = self._isotropic(blocks[:, :-3])
+        table = angular_momentum(self.layout).numpy()
+        weights = np.einsum("zkmn,pkmn->zp", blocks[:, -3:], table) / np.einsum("pkmn,pkmn->p", table, table)
+        momentum = np.einsum("zp,pkmn->zkmn", weights, table)
+        return np.concatenate([first, 0.5 * (momentum - momentum.swapaxes(-1, -2))], axis=1)
 
     def _per_shell_pair(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
         """Average over the components of each pair of slots, spread over them again."""
@@ -290,6 +324,8 @@ def pair_graph(
         edge_inputs=cast(inputs.edge),
         node_target=None if target is None else cast(target.node[:, 0]),
         edge_target=None if target is None else cast(target.edge[:, 0]),
+        node_spin_target=None if target is None or target.node.shape[1] == 1 else cast(target.node[:, 1:]),
+        edge_spin_target=None if target is None or target.edge.shape[1] == 1 else cast(target.edge[:, 1:]),
         node_overlap=None if metric is None else cast(metric.node[:, 0]),
         edge_overlap=None if metric is None else cast(_symmetric(metric.edge[:, 0], pairs)),
         far_edges=None if structure.periodic else torch.from_numpy(far),

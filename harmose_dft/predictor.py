@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from .basis import OrbitalBasis
 from .checkpoint import ModelFile
+from .errors import DataError
 from .featurize import Featurizer, RawFeatures, damping
 from .graph import batch_graphs
 from .matrix import BlockMatrix
@@ -72,36 +73,45 @@ class Prediction:
     Args:
         structure: The atoms.
         basis: Shells per element, of the elements present.
-        hamiltonian: H, Hartree.
+        hamiltonians: H, Hartree: one matrix, or two of a collinear crystal (up, down).
         overlap: S.
         spectrum: Orbital energies, coefficients, occupations.
         functional: Functional that H approximates.
         model: Name and hash of the model.
         seconds: Time for this structure (its share of a batch).
         trust: What a careful user wants to know first.
-        stage1: The first stage's baseline Hamiltonian, where the model has two stages.
+        stage1: The first stage's baseline Hamiltonian, likewise; empty where the model has one stage.
     """
 
     structure: Structure
     basis: OrbitalBasis
-    hamiltonian: BlockMatrix
+    hamiltonians: tuple[BlockMatrix, ...]
     overlap: BlockMatrix
     spectrum: Spectrum
     functional: str
     model: ModelInfo
     seconds: float
     trust: dict[str, Any] = field(default_factory=dict)
-    stage1: BlockMatrix | None = None
+    stage1: tuple[BlockMatrix, ...] = ()
+
+    @property
+    def hamiltonian(self) -> BlockMatrix:
+        """H of a closed shell, or of spinors.
+
+        Raises:
+            DataError: There are two, of a collinear crystal.
+        """
+        return _single(self.hamiltonians)
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Matrices of one structure: S, H0, H and the first stage's H."""
+    """Matrices of one structure: S, H0, H and the first stage's H, the last two one per spin direction."""
 
     overlap: BlockMatrix
     baseline: BlockMatrix
-    hamiltonian: BlockMatrix
-    stage1: BlockMatrix | None
+    hamiltonians: tuple[BlockMatrix, ...]
+    stage1: tuple[BlockMatrix, ...] = ()
 
 
 class Predictor:
@@ -152,8 +162,12 @@ class Predictor:
         return self._predict([self._structure(s) for s in structures], trust)
 
     def hamiltonian(self, structure: Structure) -> BlockMatrix:
-        """H of one structure alone, without solving for its orbitals."""
-        return self._hamiltonians([structure])[0].hamiltonian
+        """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
+        return _single(self.hamiltonians(structure))
+
+    def hamiltonians(self, structure: Structure) -> tuple[BlockMatrix, ...]:
+        """H of one structure alone: one matrix, or two of a collinear crystal (up, down)."""
+        return self._found_all([structure])[0].hamiltonians
 
     def _structure(self, value: Any) -> Structure:
         if isinstance(value, Structure):
@@ -175,10 +189,10 @@ class Predictor:
 
     def _predict_batch(self, batch: Sequence[Structure], trust: bool) -> list[Prediction]:
         start = time.perf_counter()
-        found = self._hamiltonians(batch)
+        found = self._found_all(batch)
         turned = self._turned(batch, found) if trust else [None] * len(batch)
         spectra = [
-            solved(s, (f.hamiltonian,), f.overlap, self.matrices.n_electrons(s))
+            solved(s, f.hamiltonians, f.overlap, self.matrices.n_electrons(s))
             for s, f in zip(batch, found, strict=True)
         ]
         share = (time.perf_counter() - start) / len(batch)
@@ -186,7 +200,7 @@ class Predictor:
             Prediction(
                 structure=structure,
                 basis=self.model.basis.restricted(structure.numbers.tolist()),
-                hamiltonian=f.hamiltonian,
+                hamiltonians=f.hamiltonians,
                 overlap=f.overlap,
                 spectrum=spectrum,
                 functional=self.model.functional,
@@ -211,7 +225,7 @@ class Predictor:
             pairs += len(structure) ** 2
         return [b for b in batches if b]
 
-    def _hamiltonians(self, structures: Sequence[Structure]) -> list[Found]:
+    def _found_all(self, structures: Sequence[Structure]) -> list[Found]:
         """S, H0 and the predicted matrices of each structure."""
         overlaps = [self.matrices.overlap(s) for s in structures]
         return self._corrected(structures, overlaps, [self.matrices.baseline(s) for s in structures])
@@ -243,8 +257,8 @@ class Predictor:
     ) -> Found:
         damp = not raw.structure.periodic and self.model.baseline["kind"] != "none"
         keep = damping(overlap) if damp else None
-        whole = [self.featurizer.hamiltonian(raw, b, self.model.normalizer, baseline, keep) for b in blocks]
-        return Found(overlap, baseline, whole[0], whole[1] if len(whole) > 1 else None)
+        whole = [self.featurizer.hamiltonians(raw, b, self.model.normalizer, baseline, keep) for b in blocks]
+        return Found(overlap, baseline, *whole)
 
     def _turned(self, structures: Sequence[Structure], found: Sequence[Found]) -> list[float]:
         """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
@@ -263,7 +277,10 @@ class Predictor:
             stage1=False,
         )
         return [
-            float(np.abs((g.hamiltonian - turned(f.hamiltonian, s)).values).max())
+            max(
+                float(np.abs((h - turned(straight, s)).values).max())
+                for h, straight in zip(g.hamiltonians, f.hamiltonians, strict=True)
+            )
             for s, f, g in zip(structures, found, again, strict=True)
         ]
 
@@ -271,8 +288,8 @@ class Predictor:
         self, structure: Structure, overlap: BlockMatrix, spectrum: Spectrum, covariance: float
     ) -> dict[str, Any]:
         if structure.periodic:
-            (density,) = density_blocks(spectrum, overlap)
-            counted = float(np.sum(density.values * overlap.values))
+            metric = overlap.with_spin() if self.network.config.spin == "spin-orbit" else overlap
+            counted = sum(float(np.sum((p.values * metric.values).real)) for p in density_blocks(spectrum, metric))
         else:
             counted = float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
         return {
@@ -337,4 +354,11 @@ def _split(blocks: Blocks, raws: Sequence[RawFeatures]) -> list[Blocks]:
     """The blocks of a batch, structure by structure, on the CPU."""
     nodes = blocks.node.cpu().split([len(r.species) for r in raws])
     edges = blocks.edge.cpu().split([len(r.pairs.pairs) for r in raws])
-    return [Blocks(n, e) for n, e in zip(nodes, edges, strict=True)]
+    spins = [None] * len(raws) if blocks.spin is None else _split(blocks.spin, raws)
+    return [Blocks(n, e, s) for n, e, s in zip(nodes, edges, spins, strict=True)]
+
+
+def _single(hamiltonians: Sequence[BlockMatrix]) -> BlockMatrix:
+    if len(hamiltonians) > 1:
+        raise DataError("A collinear crystal has two Hamiltonians, spin up and spin down: ask for `hamiltonians`.")
+    return hamiltonians[0]

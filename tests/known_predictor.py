@@ -40,4 +40,4 @@ class KnownPredictor:
         noise = np.random.default_rng(0).normal(scale=self.spoilt, size=len(matrix.values))
         matrix = matrix.with_values(matrix.values + noise).symmetrized()
         spectrum = solve(matrix, record.overlap, record.n_electrons)
-        return Prediction(structure, record.basis, matrix, record.overlap, spectrum, "pbe", self.info, 0.0)
+        return Prediction(structure, record.basis, (matrix,), record.overlap, spectrum, "pbe", self.info, 0.0)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from harmose_dft.basis import NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.integrals import kinetic, overlap
 from harmose_dft.record import Record
+from harmose_dft.spin import recombined
 from harmose_dft.structure import Structure
 
 CUTOFF = 4.0
@@ -29,6 +32,11 @@ BASIS = OrbitalBasis(
     },
 )
 """An s and a p shell on boron and nitrogen."""
+
+MOMENTUM = np.zeros((3, 4, 4))
+"""Angular momentum (y, z, x) of the p shell behind the s shell; orbitals in the order s, y, z, x."""
+for _k, (_m, _n) in enumerate(((2, 3), (3, 1), (1, 2))):
+    MOMENTUM[_k, _m, _n], MOMENTUM[_k, _n, _m] = 1.0, -1.0
 
 VALENCE = {5: 3, 7: 5}
 LEVEL = {5: -0.30, 7: -0.55}
@@ -54,6 +62,37 @@ def calculation(structure: Structure, shift: float = 0.0, basis: OrbitalBasis = 
     electrons = float(sum(VALENCE[z] for z in structure.numbers.tolist()))
     about = {"code": "made up", "version": "1", "functional": "none"}
     return Record(structure, basis, (hamiltonian,), s, electrons, provenance=about)
+
+
+def with_collinear_spin(structure: Structure, shift: float = 0.0) -> Record:
+    """The calculation with H_up, H_down = H +- (e_i + e_j) S_ij / 2, the splitting e_i a tenth of the level."""
+    record = calculation(structure, shift)
+    (h,), s = record.hamiltonian, record.overlap
+    split = 0.1 * levels(structure)
+    mean = np.repeat(0.5 * (split[s.pairs[:, 0]] + split[s.pairs[:, 1]]), np.diff(s.pointers))
+    pair = tuple(h.with_values(h.values + sign * mean * s.values) for sign in (1.0, -1.0))
+    return replace(record, hamiltonian=pair)
+
+
+def with_spin_orbit(structure: Structure, shift: float = 0.0) -> Record:
+    """The calculation with A_k = S P_k S, P_k = c_i L_k on the p shell of each atom, c_i a tenth of the level.
+
+    The spin-orbit operator of atoms with a projector on each p shell: covariant, and with pair blocks.
+    """
+    record = calculation(structure, shift)
+    (h,), s = record.hamiltonian, record.overlap
+    strength = 0.1 * levels(structure)
+    vector = [h.with_values(np.zeros(len(h.values))) for _ in range(3)]
+    blocks = {(i, j, *r): b for i, j, r, b in s.blocks()}
+    for e, (i, j, r, _) in enumerate(s.blocks()):
+        inside = slice(s.pointers[e], s.pointers[e + 1])
+        for (a, b, *q), left in blocks.items():
+            rest = (b, j, *(np.array(r) - q))
+            if a != i or rest not in blocks:
+                continue
+            for part, momentum in zip(vector, MOMENTUM, strict=True):
+                part.values[inside] += (strength[b] * left @ momentum @ blocks[rest]).ravel()
+    return replace(record, hamiltonian=recombined((h, *vector)))
 
 
 def levels(structure: Structure) -> NDArray[np.float64]:

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmose_dft.adapters.openmx.pao import read_pao
-from harmose_dft.adapters.spinors import spin_block, spinor_matrix
 from harmose_dft.basis import OrbitalBasis
 from harmose_dft.conventions import OPENMX
 from harmose_dft.integrals import overlap
 from harmose_dft.matrix import BlockMatrix
 from harmose_dft.solver import bands
+from harmose_dft.spin import spin_block, spinor_matrix
 from harmose_dft.structure import Structure
 
 NAME = "demo"

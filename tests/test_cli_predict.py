@@ -40,14 +40,18 @@ class StandInPrediction:
 
     structure: Structure
     basis: OrbitalBasis
-    hamiltonian: BlockMatrix
+    hamiltonians: tuple[BlockMatrix, ...]
     overlap: BlockMatrix
     spectrum: Spectrum
-    stage1: BlockMatrix | None
+    stage1: tuple[BlockMatrix, ...]
     functional: str = "hf"
     model: Any = field(default_factory=lambda: SimpleNamespace(name="stand-in", sha256="0123456789abcdef" * 4))
     seconds: float = 0.01
     trust: dict[str, Any] = field(default_factory=lambda: {"smallest_overlap_eigenvalue": 0.02, "in_domain": True})
+
+    @property
+    def hamiltonian(self) -> BlockMatrix:
+        return self.hamiltonians[0]
 
 
 class StandIn:
@@ -66,7 +70,7 @@ class StandIn:
             if key not in CALCULATIONS:
                 CALCULATIONS[key] = hartree_fock(structure)
             basis, fock, overlap, spectrum, _ = CALCULATIONS[key]
-            out.append(StandInPrediction(structure, basis, fock, overlap, spectrum, fock))
+            out.append(StandInPrediction(structure, basis, (fock,), overlap, spectrum, (fock,)))
         return out
 
 

@@ -169,7 +169,7 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     structure = random_structure((8, 1, 26, 1))
     overlap, h0, h = (random_blocks(structure, seed=k) for k in range(3))
     featurizer = Featurizer(BASIS, ("overlap", "baseline"), 100.0)
-    raw = featurizer.raw(structure, overlap, h0, 36, h)
+    raw = featurizer.raw(structure, overlap, h0, 36, (h,))
     layout = featurizer.layout
     fit = NormalizerFit(layout, 2)
     assert raw.target is not None
@@ -178,7 +178,7 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     normalizer = fit.result()
     node = raw.target.node[:, 0] - normalizer.target_mean[raw.species]
     blocks = Blocks(torch.from_numpy(node), torch.from_numpy(raw.target.edge[:, 0]))
-    found = featurizer.hamiltonian(raw, blocks, normalizer, h0)
+    (found,) = featurizer.hamiltonians(raw, blocks, normalizer, h0)
     np.testing.assert_allclose(found.to_dense(), h.to_dense(), atol=1e-13)
     rows = np.zeros(4 * layout.size, dtype=bool)
     rows[featurizer.slots(raw.species)] = True

@@ -23,6 +23,7 @@ from harmose_dft.models.two_stage import ModelConfig, TwoStageModel
 from harmose_dft.nn.heads import Blocks
 from harmose_dft.record import Record
 from harmose_dft.rotations import orbital_rotation
+from harmose_dft.spin import Spin
 from harmose_dft.structure import Structure
 from harmose_dft.training.config import TrainConfig
 
@@ -38,7 +39,12 @@ MATRICES = 2
 
 
 def tiny_model(
-    second: str | None = "circle", basis: OrbitalBasis = BASIS, points: int = 24, *, potential: bool = True
+    second: str | None = "circle",
+    basis: OrbitalBasis = BASIS,
+    points: int = 24,
+    *,
+    potential: bool = True,
+    spin: Spin = "none",
 ) -> TwoStageModel:
     """An untrained model in the current default precision."""
     seconds = {
@@ -47,7 +53,8 @@ def tiny_model(
         None: None,
     }
     torch.manual_seed(1)
-    return TwoStageModel(basis, MATRICES, ModelConfig(first=FIRST, potential=potential, second=seconds[second]))
+    config = ModelConfig(first=FIRST, potential=potential, second=seconds[second], spin=spin)
+    return TwoStageModel(basis, MATRICES, config)
 
 
 def perturbed(model: TwoStageModel, size: float = 0.3, seed: int = 7) -> TwoStageModel:

@@ -64,7 +64,7 @@ class Crystal:
         spectrum = prediction.spectrum
         assert spectrum.fermi is not None
         return cls(
-            prediction.model.name, prediction.structure, (prediction.hamiltonian,), prediction.overlap, spectrum.fermi,
+            prediction.model.name, prediction.structure, prediction.hamiltonians, prediction.overlap, spectrum.fermi,
             spectrum.n_electrons, band_gap(spectrum),
         )
 

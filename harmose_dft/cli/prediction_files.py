@@ -124,7 +124,7 @@ def as_result(prediction: Prediction) -> Result:
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     record = Record(
-        prediction.structure, prediction.basis, (prediction.hamiltonian,), prediction.overlap,
+        prediction.structure, prediction.basis, prediction.hamiltonians, prediction.overlap,
         prediction.spectrum.n_electrons, fermi=prediction.spectrum.fermi, provenance=provenance,
     )
     return Result(record, prediction.spectrum, prediction.stage1)

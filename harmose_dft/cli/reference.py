@@ -57,7 +57,7 @@ def compared(prediction: Prediction) -> tuple[dict[str, Any], Spectrum]:
     seconds = time.perf_counter() - start
     spectrum = solve(record.hamiltonian[0], record.overlap, record.n_electrons)
     metrics = MetricAccumulator(prediction.basis)
-    metrics.add(record, prediction.hamiltonian, prediction.stage1, reference_spectrum=spectrum)
+    metrics.add(record, prediction.hamiltonians, prediction.stage1 or None, reference_spectrum=spectrum)
 
     def figures(orbitals: Spectrum, elapsed: float) -> dict[str, float | None]:
         moment = dipole(prediction, orbitals)

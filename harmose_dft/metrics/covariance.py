@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..basis import OrbitalBasis
-from ..matrix import BlockMatrix
 from ..rotations import random_rotations, rotated_matrix
 from ..structure import Structure
+from .matrices import Matrices, as_tuple
 
 
 def cov_err(
-    predict: Callable[[Structure], BlockMatrix],
+    predict: Callable[[Structure], Matrices],
     structure: Structure,
     basis: OrbitalBasis,
     *,
@@ -23,15 +23,16 @@ def cov_err(
     """Largest |H(Qx) - D(Q) H(x) D(Q)^+| over rotations and inversions Q, in the units of H.
 
     Args:
-        predict: Structure -> matrix.
+        predict: Structure -> matrix, or one per spin direction.
         structure: Where it is probed.
         basis: Shells per element.
         rotations: Orthogonal matrices, (rotation, 3, 3); four random ones, two of them improper, by default.
     """
     matrices = random_rotations(4) if rotations is None else np.asarray(rotations, dtype=np.float64)
-    straight = predict(structure)
+    straight = as_tuple(predict(structure))
     worst = 0.0
     for q in matrices:
-        turned = rotated_matrix(straight, structure.numbers, basis, q)
-        worst = max(worst, float(np.abs((predict(structure.rotated(q)) - turned).values).max(initial=0.0)))
+        for matrix, again in zip(straight, as_tuple(predict(structure.rotated(q))), strict=True):
+            turned = rotated_matrix(matrix, structure.numbers, basis, q)
+            worst = max(worst, float(np.abs((again - turned).values).max(initial=0.0)))
     return worst

@@ -18,6 +18,8 @@ from ..nn.layout import OrbitalLayout
 from ..nn.node import NodeNorm, NodeUpdate
 from ..nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ..nn.potential import Potential, PotentialEmbedding, PotentialHead
+from ..nn.spin import spin_components
+from ..spin import Spin
 from .first_stage import FirstStageConfig, StageOneOutput, tapered
 
 POINTS_PER_FREQUENCY = 3
@@ -75,6 +77,29 @@ class CircleLayer(nn.Module):
         return nodes, updated
 
 
+class SpinCorrection(nn.Module):
+    """What of stage 1's baseline depends on spin as input, and the head that corrects it.
+
+    Args:
+        layout: Orbital slots.
+        spin: Collinear or spin-orbit.
+        pair: Channels of pair features.
+        neighbours: Shares of on-site blocks are divided by this number.
+    """
+
+    def __init__(self, layout: OrbitalLayout, spin: Spin, pair: O2Dims, neighbours: float) -> None:
+        super().__init__()
+        self.components = spin_components(layout, spin)
+        self.embed = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
+        self.head = BlockHead(self.components, pair, neighbours, start_at_zero=True)
+
+    def embedded(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
+        """Pair features of stage 1's blocks."""
+        assert stage1.blocks.spin is not None
+        blocks = self.components.to_frame(stage1.blocks.spin.edge.detach(), geometry)
+        return self.embed(self.components.split(blocks))
+
+
 class CircleTransformer(nn.Module):
     """Correction to the baseline Hamiltonian from stage 1's features and its baseline Hamiltonian.
 
@@ -83,10 +108,17 @@ class CircleTransformer(nn.Module):
         first: Configuration of the first stage.
         config: Sizes.
         potential: Whether stage 1 has a potential, which is then corrected too.
+        spin: Which matrices depend on spin.
     """
 
     def __init__(
-        self, layout: OrbitalLayout, first: FirstStageConfig, config: CircleTransformerConfig, *, potential: bool
+        self,
+        layout: OrbitalLayout,
+        first: FirstStageConfig,
+        config: CircleTransformerConfig,
+        *,
+        potential: bool,
+        spin: Spin,
     ) -> None:
         super().__init__()
         m_max = max(2 * layout.l_max, first.l_max)
@@ -96,10 +128,11 @@ class CircleTransformer(nn.Module):
         self.components = BlockComponents(layout)
         self.embed_blocks = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
         self.layers = nn.ModuleList(CircleLayer(first, config, pair) for _ in range(config.layers))
-        self.head = BlockHead(layout, pair, first.neighbours, start_at_zero=True)
+        self.head = BlockHead(self.components, pair, first.neighbours, start_at_zero=True)
         species = len(layout.elements)
         self.embed_potential = PotentialEmbedding(first.channels) if potential else None
         self.potential = PotentialHead(first.l_max, first.channels, pair.even, species) if potential else None
+        self.spin = None if spin == "none" else SpinCorrection(layout, spin, pair, first.neighbours)
 
     def set_points(self, points: int) -> None:
         """Change the number of angles of every layer, for smaller aliasing at prediction."""
@@ -112,10 +145,14 @@ class CircleTransformer(nn.Module):
         """The correction, in units of the model's scales, and that of the potential."""
         baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach())
         pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
+        if self.spin is not None:
+            pairs = pairs + self.spin.embedded(stage1, geometry)
         nodes = stage1.nodes
         if self.embed_potential is not None and stage1.potential is not None:
             nodes = self.embed_potential(nodes, stage1.potential)
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, geometry, stage1)
         potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1.cutoff, graph)
-        return self.head(pairs, graph, geometry, stage1.cutoff), potential
+        blocks = self.head(pairs, graph, geometry, stage1.cutoff)
+        spin = None if self.spin is None else self.spin.head(pairs, graph, geometry, stage1.cutoff)
+        return Blocks(blocks.node, blocks.edge, spin), potential

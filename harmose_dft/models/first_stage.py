@@ -16,6 +16,8 @@ from ..nn.node import BlockEmbedding, ScalarBlocks
 from ..nn.o2 import O2Dims, O2Features, O2Linear
 from ..nn.potential import Potential, PotentialHead
 from ..nn.radial import RadialBasis, envelope
+from ..nn.spin import SpinHead
+from ..spin import Spin
 
 
 class FirstStageConfig(BaseModel):
@@ -47,7 +49,7 @@ class StageOneOutput:
     Args:
         nodes: Covariant node features, (atom, (L+1)^2, channel).
         pairs: Covariant pair features in the bond frames.
-        blocks: The baseline Hamiltonian, in units of the model's scales.
+        blocks: The baseline Hamiltonian, in units of the model's scales, with what depends on spin.
         radial: Radial functions, (edge, radial).
         cutoff: Cutoff factors, (edge, 1).
         potential: Of learned charges, where the model has them; not part of the blocks.
@@ -73,10 +75,18 @@ class FirstStage(nn.Module):
         matrices: Number of input matrices.
         config: Sizes.
         potential: Whether learned charges and dipoles add their potential.
+        spin: Which matrices depend on spin.
     """
 
     def __init__(
-        self, layout: OrbitalLayout, frames: FrameBuilder, matrices: int, config: FirstStageConfig, *, potential: bool
+        self,
+        layout: OrbitalLayout,
+        frames: FrameBuilder,
+        matrices: int,
+        config: FirstStageConfig,
+        *,
+        potential: bool,
+        spin: Spin,
     ) -> None:
         super().__init__()
         self.config, self.layout = config, layout
@@ -97,9 +107,10 @@ class FirstStage(nn.Module):
             BondConvolution(config.l_max, c, self.pair_dims, hidden, config.radial, config.neighbours)
             for _ in range(config.layers)
         )
-        self.head = BlockHead(layout, self.pair_dims, config.neighbours)
+        self.head = BlockHead(frames.components, self.pair_dims, config.neighbours)
         self.scalars = ScalarBlocks(layout, c)
         self.potential = PotentialHead(config.l_max, c, self.pair_dims.even, species) if potential else None
+        self.spin = None if spin == "none" else SpinHead(layout, spin, self.pair_dims, c, config.neighbours)
 
     def forward(self, graph: PreparedGraph, geometry: PairGeometry) -> StageOneOutput:
         """Baseline Hamiltonian and features of a graph."""
@@ -112,7 +123,8 @@ class FirstStage(nn.Module):
             nodes, pairs = layer(nodes, pairs, geometry, radial, cutoff)
         blocks = self.head(pairs, graph, geometry, cutoff)
         isotropic = self.scalars(nodes[:, 0])
-        blocks = Blocks(blocks.node + 0.5 * (isotropic + isotropic.transpose(1, 2)), blocks.edge)
+        spin = None if self.spin is None else self.spin(nodes[:, 0], pairs, graph, geometry, cutoff)
+        blocks = Blocks(blocks.node + 0.5 * (isotropic + isotropic.transpose(1, 2)), blocks.edge, spin)
         potential = None if self.potential is None else self.potential(nodes, pairs.even, cutoff, graph)
         return StageOneOutput(nodes, pairs, blocks, radial, cutoff, potential)
 

@@ -15,6 +15,7 @@ from ..nn.geometry import FrameBuilder
 from ..nn.heads import Blocks
 from ..nn.layout import OrbitalLayout
 from ..nn.potential import Potential
+from ..spin import Spin
 from .circle_transformer import CircleTransformer, CircleTransformerConfig
 from .first_stage import FirstStage, FirstStageConfig
 from .lab_transformer import LabTransformer, LabTransformerConfig
@@ -30,6 +31,7 @@ class ModelConfig(BaseModel):
     first: FirstStageConfig = FirstStageConfig()
     potential: bool = Field(True, description="whether learned charges and dipoles add their potential to H")
     second: SecondStageConfig | None = CircleTransformerConfig()
+    spin: Spin = Field("none", description="which H: none (one matrix), collinear or spin-orbit; crystals: as the data")
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,25 @@ class TwoStageModel(nn.Module):
     orbital_mask: Tensor
     node_scale: Tensor
     edge_scale: Tensor
+    node_spin_scale: Tensor
+    edge_spin_scale: Tensor
 
     def __init__(self, basis: OrbitalBasis, matrices: int, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.layout = OrbitalLayout.of(basis)
         self.frames = FrameBuilder(self.layout, config.first.l_max)
-        self.first = FirstStage(self.layout, self.frames, matrices, config.first, potential=config.potential)
+        self.first = FirstStage(
+            self.layout, self.frames, matrices, config.first, potential=config.potential, spin=config.spin
+        )
         self.second = _second_stage(self.layout, config)
         z, n = len(self.layout.elements), self.layout.size
         self.register_buffer("orbital_mask", torch.from_numpy(self.layout.masks()).to(torch.get_default_dtype()))
         self.register_buffer("node_scale", torch.ones(z, n, n))
         self.register_buffer("edge_scale", torch.ones(z, z, n, n))
+        if config.spin != "none":
+            self.register_buffer("node_spin_scale", torch.ones(z, n, n))
+            self.register_buffer("edge_spin_scale", torch.ones(z, z, n, n))
 
     @property
     def cutoff(self) -> float:
@@ -80,6 +89,11 @@ class TwoStageModel(nn.Module):
         self.node_scale.copy_(node)
         self.edge_scale.copy_(edge)
 
+    def set_spin_scales(self, node: Tensor, edge: Tensor) -> None:
+        """The same of the matrices that depend on spin."""
+        self.node_spin_scale.copy_(node)
+        self.edge_spin_scale.copy_(edge)
+
     def prepare(self, graph: PairGraph) -> PreparedGraph:
         """Bond frames and input components of a graph, which no weight enters."""
         return self.frames.prepare(graph)
@@ -88,33 +102,38 @@ class TwoStageModel(nn.Module):
         """Predict the blocks of a graph; ``first_only`` leaves the correction out."""
         geometry = self.frames(graph)
         stage1 = self.first(graph, geometry)
-        node, edge = self.scales(graph)
-        baseline = _in_hartree(stage1.blocks, stage1.potential, graph, node, edge)
+        scales = self.scales(graph)
+        baseline = _in_hartree(stage1.blocks, stage1.potential, graph, scales)
         if self.second is None or first_only:
             return TwoStageOutput(baseline, baseline)
         blocks, potential = self.second(stage1, graph, geometry)
-        return TwoStageOutput(baseline, baseline + _in_hartree(blocks, potential, graph, node, edge))
+        return TwoStageOutput(baseline, baseline + _in_hartree(blocks, potential, graph, scales))
 
-    def scales(self, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
-        """Scale of every on-site (atom, n, n) and pair element (edge, n, n), zero where a species has no orbital."""
+    def scales(self, graph: PreparedGraph) -> Blocks:
+        """Scale of every on-site and pair element, zero where a species has no orbital; (..., 1, n, n) with spin."""
         source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
-        mask = self.orbital_mask
-        node = self.node_scale[graph.species] * mask[graph.species][:, :, None] * mask[graph.species][:, None]
-        edge = self.edge_scale[source, target] * mask[source][:, :, None] * mask[target][:, None]
-        return node, edge
+        own, first, second = (self.orbital_mask[s] for s in (graph.species, source, target))
+        node, edge = own[:, :, None] * own[:, None], first[:, :, None] * second[:, None]
+        spin = None
+        if self.config.spin != "none":
+            own, pair = self.node_spin_scale[graph.species] * node, self.edge_spin_scale[source, target] * edge
+            spin = Blocks(own[:, None], pair[:, None])
+        return Blocks(self.node_scale[graph.species] * node, self.edge_scale[source, target] * edge, spin)
 
 
-def _in_hartree(
-    blocks: Blocks, potential: Potential | None, graph: PreparedGraph, node_scale: Tensor, edge_scale: Tensor
-) -> Blocks:
-    scaled = Blocks(blocks.node * node_scale, blocks.edge * edge_scale)
+def _in_hartree(blocks: Blocks, potential: Potential | None, graph: PreparedGraph, scales: Blocks) -> Blocks:
+    scaled = blocks * scales
     return scaled if potential is None else scaled + potential.blocks(graph)
 
 
 def _second_stage(layout: OrbitalLayout, config: ModelConfig) -> CircleTransformer | LabTransformer | None:
     match config.second:
         case CircleTransformerConfig():
-            return CircleTransformer(layout, config.first, config.second, potential=config.potential)
+            return CircleTransformer(
+                layout, config.first, config.second, potential=config.potential, spin=config.spin
+            )
+        case LabTransformerConfig() if config.spin != "none":
+            raise ValueError(f"The second stage 'lab' has no spin ({config.spin}); choose model.second.kind: circle.")
         case LabTransformerConfig():
             return LabTransformer(layout, config.first, config.second)
         case _:

@@ -24,6 +24,7 @@ class PairGeometry:
         distance: Bohr, (edge,).
         features: Rotation of node features into the bond frame, rows sorted by |m|, (edge, (L+1)^2, (L+1)^2).
         orbitals: Rotation of padded orbitals into the bond frame, (edge, n, n).
+        axes: Rotation of vectors into the bond frame, order y, z, x, (edge, 3, 3).
         l_max: Highest l of node features.
     """
 
@@ -32,6 +33,7 @@ class PairGeometry:
     distance: Tensor
     features: Tensor
     orbitals: Tensor
+    axes: Tensor
     l_max: int
 
     def to_frame(self, nodes: Tensor) -> O2Features:
@@ -104,6 +106,8 @@ class FrameBuilder(nn.Module):
             edge_components=O2Features.cat(parts).flat(),
             node_target=graph.node_target,
             edge_target=graph.edge_target,
+            node_spin_target=graph.node_spin_target,
+            edge_spin_target=graph.edge_spin_target,
             node_overlap=graph.node_overlap,
             edge_overlap=graph.edge_overlap,
             far_edges=graph.far_edges,
@@ -119,6 +123,7 @@ class FrameBuilder(nn.Module):
             distance=graph.vectors.norm(dim=-1),
             features=self._gathered(graph.wigner, self.feature_index).reshape(-1, side, side),
             orbitals=self._gathered(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width),
+            axes=graph.wigner[:, 1:10].reshape(-1, 3, 3),
             l_max=self.l_max,
         )
 
@@ -142,6 +147,11 @@ class FrameBuilder(nn.Module):
         def turn(blocks: Tensor | None) -> Tensor | None:
             return None if blocks is None else orbitals @ blocks @ orbitals.T
 
+        def turn_spin(blocks: Tensor | None) -> Tensor | None:
+            if blocks is None or blocks.shape[1] == 1:
+                return turn(blocks)
+            return torch.einsum("pq,eqmn->epmn", matrices[1][0], orbitals @ blocks @ orbitals.T)
+
         return replace(
             graph,
             vectors=graph.vectors @ rotation.T,
@@ -150,6 +160,8 @@ class FrameBuilder(nn.Module):
             node_components=self.harmonics.rotated(graph.node_components, [m[0] for m in matrices]),
             node_target=turn(graph.node_target),
             edge_target=turn(graph.edge_target),
+            node_spin_target=turn_spin(graph.node_spin_target),
+            edge_spin_target=turn_spin(graph.edge_spin_target),
             node_overlap=turn(graph.node_overlap),
             edge_overlap=turn(graph.edge_overlap),
         )

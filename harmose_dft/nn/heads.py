@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..graph import PreparedGraph
 from .geometry import PairGeometry, sum_over
-from .layout import OrbitalLayout
-from .o2 import BlockComponents, O2Dims, O2Features, O2Linear
+from .o2 import O2Dims, O2Features, O2Linear
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,39 @@ class Blocks:
     Args:
         node: (atom, n, n), symmetric.
         edge: (edge, n, n), block (j, i) is the transpose of block (i, j).
+        spin: The same of the C matrices that depend on spin, (atom, C, n, n) and (edge, C, n, n); those of spin-orbit
+            coupling are antisymmetric.
     """
 
     node: Tensor
     edge: Tensor
+    spin: Blocks | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Blocks:
+        """A function of every tensor."""
+        spin = None if self.spin is None else self.spin.map(function)
+        return Blocks(function(self.node), function(self.edge), spin)
 
     def __add__(self, other: Blocks) -> Blocks:
-        return Blocks(self.node + other.node, self.edge + other.edge)
+        spin = self.spin + other.spin if self.spin is not None and other.spin is not None else self.spin or other.spin
+        return Blocks(self.node + other.node, self.edge + other.edge, spin)
+
+    def __mul__(self, other: Blocks) -> Blocks:
+        spin = None if self.spin is None or other.spin is None else self.spin * other.spin
+        return Blocks(self.node * other.node, self.edge * other.edge, spin)
+
+
+class Components(Protocol):
+    """O(2) components of a kind of blocks; ``sign`` is that of the transpose of the reverse pair's block."""
+
+    dims: O2Dims
+    sign: float
+
+    def assemble(self, features: O2Features) -> Tensor:
+        """Blocks in the bond frame from their components."""
+
+    def to_lab(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
+        """Blocks from the bond frame to the lab frame."""
 
 
 class BlockHead(nn.Module):
@@ -36,15 +63,15 @@ class BlockHead(nn.Module):
     gives the pair's share of the on-site block of its first atom.
 
     Args:
-        layout: Orbital slots.
+        components: What the blocks are made of.
         pair: Channels of pair features.
         neighbours: Shares of on-site blocks are divided by this number.
         start_at_zero: Whether an untrained head returns zeros (for corrections).
     """
 
-    def __init__(self, layout: OrbitalLayout, pair: O2Dims, neighbours: float, *, start_at_zero: bool = False) -> None:
+    def __init__(self, components: Components, pair: O2Dims, neighbours: float, *, start_at_zero: bool = False) -> None:
         super().__init__()
-        self.components = BlockComponents(layout)
+        self.components = components
         self.neighbours = neighbours
         gain = 0.0 if start_at_zero else 0.3
         self.pair = O2Linear(pair, self.components.dims, gain=gain)
@@ -55,9 +82,12 @@ class BlockHead(nn.Module):
         both = torch.cat([self.pair(features).flat(), self.share(features).flat()])
         frames = self.components.assemble(O2Features.split(both, self.components.dims))
         pair, share = frames.chunk(2)
-        edge = geometry.blocks_to_lab(pair * cutoff[..., None])
-        shares = geometry.blocks_to_lab(share * (cutoff / self.neighbours)[..., None])
+        weight, sign = cutoff.reshape(-1, *(1,) * (pair.ndim - 1)), self.components.sign
+        edge = self.components.to_lab(pair * weight, geometry)
+        shares = self.components.to_lab(share * (weight / self.neighbours), geometry)
         node = sum_over(shares, geometry.source, len(graph.species))
+        back = edge.index_select(0, graph.reverse)
         return Blocks(
-            0.5 * (node + node.transpose(1, 2)), 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
+            0.5 * torch.add(node, node.transpose(-1, -2), alpha=sign),
+            0.5 * torch.add(edge, back.transpose(-1, -2), alpha=sign),
         )

@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .layout import OrbitalLayout
+
+if TYPE_CHECKING:
+    from .geometry import PairGeometry
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,12 @@ class BlockComponents:
     A pair of shells with |m1|, |m2| > 0 couples to frequencies |m1 - m2| and m1 + m2:
     cos/cos +- sin/sin and sin/cos +- cos/sin, each divided by sqrt(2); |m1| = |m2| gives one scalar and one
     pseudoscalar. Every row and column of the change holds at most two numbers, so it is applied as two gathers.
+
+    Args:
+        layout: Orbital slots.
     """
+
+    sign = 1.0
 
     def __init__(self, layout: OrbitalLayout) -> None:
         rows, even, odd, pairs = _component_rows(layout)
@@ -130,25 +139,29 @@ class BlockComponents:
         for k, entries in enumerate(rows):
             for position, value in entries:
                 matrix[k, position] = value
-        self.analysis = _two_gathers(matrix)
-        self.synthesis = _two_gathers(matrix.T)
+        self.analysis = two_gathers(matrix)
+        self.synthesis = two_gathers(matrix.T)
         self.width = layout.size
 
     def split(self, blocks: Tensor) -> O2Features:
         """O(2) components of blocks (edge, n, n) given in the bond frame."""
-        flat = _TwoGathers.apply(blocks.flatten(1), self.analysis, self.synthesis)
+        flat = TwoGathers.apply(blocks.flatten(1), self.analysis, self.synthesis)
         return O2Features.split(flat, self.dims)
 
     def assemble(self, features: O2Features) -> Tensor:
         """Blocks (edge, n, n) in the bond frame from their components."""
         flat = features.flat()
-        return _TwoGathers.apply(flat, self.synthesis, self.analysis).reshape(len(flat), self.width, self.width)
+        return TwoGathers.apply(flat, self.synthesis, self.analysis).reshape(len(flat), self.width, self.width)
+
+    def to_lab(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
+        """Blocks (edge, n, n) from the bond frame to the lab frame."""
+        return geometry.blocks_to_lab(blocks)
 
 
 Gathers = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-class _TwoGathers(torch.autograd.Function):
+class TwoGathers(torch.autograd.Function):
     """x -> a * x[index_a] + b * x[index_b], whose gradient is the same form with the transposed tables."""
 
     @staticmethod
@@ -166,7 +179,8 @@ def _gather(x: Tensor, table: Gathers) -> Tensor:
     return x.index_select(1, first) * a.to(x.dtype) + x.index_select(1, second) * b.to(x.dtype)
 
 
-def _two_gathers(matrix: np.ndarray) -> Gathers:
+def two_gathers(matrix: np.ndarray) -> Gathers:
+    """Tables of a matrix with at most two numbers in a row."""
     n = len(matrix)
     index, weight = np.zeros((2, n), dtype=np.int64), np.zeros((2, n))
     for k in range(n):

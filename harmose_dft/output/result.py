@@ -53,12 +53,12 @@ class Result:
     Args:
         record: Structure, basis, matrices and provenance.
         spectrum: Solution of the eigenproblem.
-        stage1: The first stage's baseline Hamiltonian, where there is one.
+        stage1: The first stage's baseline Hamiltonian, as many matrices as the record's; empty where there is none.
     """
 
     record: Record
     spectrum: Spectrum
-    stage1: BlockMatrix | None = None
+    stage1: tuple[BlockMatrix, ...] = ()
 
 
 def write_results(path: str | Path, results: Sequence[Result], *, force: bool = False) -> None:
@@ -123,8 +123,7 @@ def _write_one(group: h5py.Group, result: Result) -> None:
     group["orbitals"] = orbital_labels(structure, record.basis)
     _write_matrices(group, "hamiltonian", record.hamiltonian, structure.periodic)
     _write_matrices(group, "overlap", (record.overlap,), structure.periodic)
-    if result.stage1 is not None:
-        _write_matrices(group, "stage1", (result.stage1,), structure.periodic)
+    _write_matrices(group, "stage1", result.stage1, structure.periodic)
     for name in ("energies", "coefficients", "occupations", "kpoints", "weights"):
         if (array := getattr(spectrum, name)) is not None:
             group[name] = array
@@ -226,8 +225,7 @@ def _read_one(group: h5py.Group, basis: OrbitalBasis) -> Result:
         group["energies"][()], group["coefficients"][()], group["occupations"][()], arrays["weights"],
         _number(attributes.get("spectrum_fermi")), arrays["kpoints"],
     )
-    stage1 = _read_matrices(group, "stage1", orbitals)
-    return Result(record, spectrum, stage1[0] if stage1 else None)
+    return Result(record, spectrum, _read_matrices(group, "stage1", orbitals))
 
 
 def _read_matrices(group: h5py.Group, name: str, orbitals: NDArray[np.int64]) -> tuple[BlockMatrix, ...]:

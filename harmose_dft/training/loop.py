@@ -170,8 +170,7 @@ class Trainer:
         return stages.mode == "staged" and self.progress < stages.first_fraction
 
     def _mask(self, graph: PreparedGraph) -> Blocks:
-        node, edge = self.model.scales(graph)
-        return Blocks((node != 0).to(node.dtype), (edge != 0).to(edge.dtype))
+        return self.model.scales(graph).map(lambda scale: (scale != 0).to(scale.dtype))
 
     def _learning_rate(self) -> float:
         o, done = self.config.optimizer, self.progress

@@ -24,38 +24,60 @@ class LossConfig(BaseModel):
 
 
 def element_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
-    """Mean absolute error of all matrix elements of a batch, Hartree (mae_all); crystals: after the best shift."""
-    node_error, edge_error = _errors(predicted, batch.graph)
-    node, edge = node_error * mask.node, edge_error * mask.edge
+    """Mean absolute error of all matrix elements of a batch, Hartree (mae_all); crystals: after the best shift.
+
+    Of a complex element of spinors the real and the imaginary part count, which is mae_all or up to 1.41 times as much.
+    """
+    error = _errors(predicted, batch.graph) * mask
+    node, edge, spin = error.node, error.edge, error.spin
+    if spin is not None and spin.node.shape[1] == 1:
+        node, edge = (torch.stack([a + b[:, 0], a - b[:, 0]], 1) for a, b in ((node, spin.node), (edge, spin.edge)))
     if batch.gauge:
         node, edge = without_shift(node, edge, batch.graph)
-    return (node.abs().sum() + edge.abs().sum()) / batch.n_elements
+    total = node.abs().sum() + edge.abs().sum()
+    if spin is not None and spin.node.shape[1] > 1:
+        total = 2.0 * (total + spin.node.abs().sum() + spin.edge.abs().sum())
+    return total / batch.n_elements
 
 
-def _errors(predicted: Blocks, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
-    """Prediction minus target, on-site and pair blocks."""
+def _errors(predicted: Blocks, graph: PreparedGraph) -> Blocks:
+    """Prediction minus target."""
     assert graph.node_target is not None
     assert graph.edge_target is not None
-    return predicted.node - graph.node_target, predicted.edge - graph.edge_target
+    spin = None
+    if predicted.spin is not None:
+        assert graph.node_spin_target is not None
+        assert graph.edge_spin_target is not None
+        spin = Blocks(predicted.spin.node - graph.node_spin_target, predicted.spin.edge - graph.edge_spin_target)
+    return Blocks(predicted.node - graph.node_target, predicted.edge - graph.edge_target, spin)
 
 
 def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
     """Errors of a crystal's matrix less the shift mu S, for each structure, that makes them smallest in the 1-norm.
 
     mu is the median of error / S weighted by |S|. No gradient flows through it: at the minimum there is none.
+
+    Args:
+        node: On-site blocks, (atom, n, n), or of two spins with one shift, (atom, 2, n, n).
+        edge: Pair blocks, likewise.
+        graph: Holds S.
     """
     assert graph.node_overlap is not None
     assert graph.edge_overlap is not None
+    own_overlap, pair_overlap = (
+        s.reshape(len(s), *(1,) * (node.ndim - 3), *s.shape[1:]) for s in (graph.node_overlap, graph.edge_overlap)
+    )
+    own_overlap, pair_overlap = own_overlap.expand_as(node), pair_overlap.expand_as(edge)
     of_edge = graph.structure[graph.edges[0]]
     shifts = []
     with torch.no_grad():
         for k in range(graph.n_structures):
             own, pairs = graph.structure == k, of_edge == k
             error = torch.cat([node[own].flatten(), edge[pairs].flatten()])
-            overlap = torch.cat([graph.node_overlap[own].flatten(), graph.edge_overlap[pairs].flatten()])
+            overlap = torch.cat([own_overlap[own].flatten(), pair_overlap[pairs].flatten()])
             shifts.append(_weighted_median(error, overlap))
-    mu = torch.stack(shifts)[:, None, None]
-    return node - mu[graph.structure] * graph.node_overlap, edge - mu[of_edge] * graph.edge_overlap
+    mu = torch.stack(shifts).reshape(-1, *(1,) * (node.ndim - 1))
+    return node - mu[graph.structure] * own_overlap, edge - mu[of_edge] * pair_overlap
 
 
 def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
@@ -98,6 +120,7 @@ def dense_error(predicted: Blocks, graph: PreparedGraph, rows: int) -> Tensor:
         (graph.structure * atoms + place) * atoms + place,
         (graph.structure[source] * atoms + place[source]) * atoms + place[target],
     ])
-    errors = torch.cat(_errors(predicted, graph))
+    error = _errors(predicted, graph)
+    errors = torch.cat([error.node, error.edge])
     blocks = errors.new_zeros(structures * atoms * atoms, n, n).index_copy(0, flat, errors)
     return blocks.reshape(structures, atoms, atoms, n, n).transpose(2, 3).reshape(structures, rows, rows)

@@ -14,6 +14,7 @@ from ..inputs import Normalizer, NormalizerFit, PaddedMatrix
 from ..matrix import BlockMatrix
 from ..nn.geometry import FrameBuilder
 from ..record import Record
+from ..spin import SPIN_OF_NSPIN, Spin
 from ..structure import Structure
 from .samples import OrbitalTargets, Sample, orbital_targets
 
@@ -39,6 +40,7 @@ class SampleBuilder:
         l_max: Highest l of the model's node features.
         overlap: S of a structure; the record's own by default.
         orbitals: Whether reference orbitals are wanted for the losses in their basis (molecules only).
+        spin: Which Hamiltonians the model describes.
     """
 
     def __init__(
@@ -49,25 +51,38 @@ class SampleBuilder:
         *,
         overlap: MatrixFunction | None = None,
         orbitals: bool = True,
+        spin: Spin = "none",
     ) -> None:
-        self.featurizer, self.baseline, self.overlap, self.orbitals = featurizer, baseline, overlap, orbitals
+        self.featurizer, self.baseline, self.overlap = featurizer, baseline, overlap
+        self.orbitals, self.spin = orbitals, spin
         self.frames = FrameBuilder(featurizer.layout, l_max)
 
     def raw(self, record: Record) -> RawSample:
         """Matrices and reference orbitals of one calculation.
 
         Raises:
-            DataError: The record has no Hamiltonian, or is spin-polarised.
+            DataError: The record has no Hamiltonian, another kind of spin than the model, or is magnetic with spinors.
         """
-        if record.nspin != 1 or len(record.hamiltonian) != 1:
-            raise DataError(
-                f"Training takes closed-shell calculations with one Hamiltonian; {record!r} has nspin {record.nspin}."
-            )
-        hamiltonian, structure = record.hamiltonian[0], record.structure
+        self._require_spin(record)
+        structure = record.structure
         electrons = round(record.n_electrons)
         overlap = record.overlap if self.overlap is None else self.overlap(structure)
-        raw = self.featurizer.raw(structure, overlap, self.baseline(structure), electrons, hamiltonian)
-        return RawSample(raw, len(hamiltonian.values), self._orbitals(record, raw, electrons))
+        raw = self.featurizer.raw(structure, overlap, self.baseline(structure), electrons, record.hamiltonian)
+        return RawSample(raw, sum(len(h.values) for h in record.hamiltonian), self._orbitals(record, raw, electrons))
+
+    def _require_spin(self, record: Record) -> None:
+        if not record.hamiltonian:
+            raise DataError(f"Training needs Hamiltonians; {record!r} is an overlap-only calculation.")
+        if (found := SPIN_OF_NSPIN[record.nspin]) == self.spin:
+            return
+        if not record.structure.periodic:
+            raise DataError(
+                f"Training on molecules takes closed-shell calculations; {record!r} has nspin {record.nspin}."
+            )
+        raise DataError(
+            f"{record!r} has nspin {record.nspin} (spin: {found}); this model is of spin: {self.spin}. A model "
+            "describes one kind: train on calculations of one nspin, and leave model.spin out to take theirs."
+        )
 
     def _orbitals(self, record: Record, raw: RawFeatures, electrons: int) -> OrbitalTargets | None:
         if not self.orbitals or record.structure.periodic:
@@ -78,7 +93,7 @@ class SampleBuilder:
 
     def normalizer(self, samples: Iterable[RawSample]) -> Normalizer:
         """Means and scales of a training set."""
-        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.names))
+        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.names), self.spin)
         for sample in samples:
             raw = sample.features
             assert raw.target is not None

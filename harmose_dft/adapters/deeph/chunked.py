@@ -21,8 +21,8 @@ from ...conventions import OURS
 from ...errors import FileFormatError, HarmoseError
 from ...matrix import BlockMatrix
 from ...record import Record
+from ...spin import spin_block
 from ...structure import SYMBOLS, Structure
-from ..spinors import spin_block
 from .common import (
     DEEPH_BOHR_IN_ANGSTROM,
     DEEPH_HARTREE_IN_EV,

@@ -14,8 +14,8 @@ from ...conventions import OrbitalConvention
 from ...errors import FileFormatError
 from ...matrix import BlockMatrix
 from ...record import Record
+from ...spin import spin_block, spinor_matrix
 from ...structure import SYMBOLS, Structure
-from ..spinors import spin_block, spinor_matrix
 
 DEEPH_HARTREE_IN_EV: Final = 27.2113845
 """1 Hartree in electronvolt, as DeepH-pack and DeepH-dock convert OpenMX's matrices."""

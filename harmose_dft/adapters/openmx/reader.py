@@ -11,9 +11,9 @@ from ...basis import OrbitalBasis
 from ...errors import FileFormatError
 from ...matrix import BlockMatrix
 from ...record import Record
+from ...spin import spinor_matrix
 from ...structure import Structure
 from ..compressed import existing, plain_name, read_text
-from ..spinors import spinor_matrix
 from .input import Input, Species, parse_input
 from .output import Output, read_bands, read_output
 from .pao import in_our_order, read_basis
