@@ -248,18 +248,6 @@ def test_baselines_and_inputs_of_molecules_are_refused(data: Path, tmp_path: Pat
         TwoCentreMatrices(bare, "none", ElectronCount(()))
 
 
-def test_spin_polarised_calculations_are_refused_in_one_sentence(tmp_path: Path) -> None:
-    path = tmp_path / "spin.h5"
-    record = calculation(layer())
-    with DatasetWriter(path) as writer:
-        for _ in range(3):
-            writer.add(replace(record, hamiltonian=(record.hamiltonian[0], record.hamiltonian[0])))
-    config = configuration(path, tmp_path)
-    config = config.model_copy(update={"data": config.data.model_copy(update={"sizes": (1, 1, 1)})})
-    with pytest.raises(DataError, match="nspin 2"):
-        Fit(config, silent, lambda entry: None).run()
-
-
 def test_commands_go_from_structure_file_to_bands(
     trained: tuple[Predictor, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
