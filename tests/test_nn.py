@@ -17,7 +17,7 @@ from harmose_dft.nn.frames import bond_rotations, wigner_matrices
 from harmose_dft.nn.geometry import FrameBuilder
 from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.nn.node import BlockHarmonics
-from harmose_dft.nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear, _TwoGathers
+from harmose_dft.nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear, TwoGathers
 from harmose_dft.nn.radial import RadialBasis, envelope
 from harmose_dft.rotations import orbital_rotation, random_rotations, wigner_d
 
@@ -79,7 +79,7 @@ def test_block_components_are_an_orthogonal_change_of_basis() -> None:
 def test_gradient_of_the_two_gathers_is_right() -> None:
     components = BlockComponents(OrbitalLayout((0, 1), (1,), (np.arange(4),)))
     x = torch.randn(2, 16, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda v: _TwoGathers.apply(v, components.analysis, components.synthesis), (x,))
+    assert torch.autograd.gradcheck(lambda v: TwoGathers.apply(v, components.analysis, components.synthesis), (x,))
 
 
 @pytest.mark.parametrize("angle", [0.3, 2.0])

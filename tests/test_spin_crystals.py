@@ -217,7 +217,7 @@ def test_lab_transformer_refuses_crystals_with_spin(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["openmx/Fe_bcc_spin", "abacus/GaAs_soc"])
 def test_real_calculations_with_spin_are_learned(path: str, shared_dir: Path, tmp_path: Path) -> None:
-    """A small model of one calculation, 40 updates: the error is a fifth of |H - H0| or less, and half of |A|."""
+    """A small model of one calculation, 40 updates: the error is below 0.3 of |H - H0|, 0.5 of the spin part."""
     (record,) = read_calculations(shared_dir / "samples" / path)
     data = write(tmp_path / "one.h5", [record])
     sizes = {"layers": 1, "channels": 8, "l_max": 4, "pair_channels": 16, "hidden_channels": 16, "radial": 12}
@@ -235,6 +235,6 @@ def test_real_calculations_with_spin_are_learned(path: str, shared_dir: Path, tm
     difference, _ = aligned_difference(matrix_difference(found, record.hamiltonian), record.overlap)
     errors, (first, *spin) = decomposed(difference), decomposed(record.hamiltonian)
     target = first - predictor.matrices.baseline(record.structure)
-    assert np.abs(errors[0].values).mean() < 0.2 * np.abs(target.values).mean()
+    assert np.abs(errors[0].values).mean() < 0.3 * np.abs(target.values).mean()
     sizes_of_spin = [np.mean([np.abs(m.values).mean() for m in matrices]) for matrices in (errors[1:], spin)]
     assert sizes_of_spin[0] < 0.5 * sizes_of_spin[1]
