@@ -360,5 +360,8 @@ def _split(blocks: Blocks, raws: Sequence[RawFeatures]) -> list[Blocks]:
 
 def _single(hamiltonians: Sequence[BlockMatrix]) -> BlockMatrix:
     if len(hamiltonians) > 1:
-        raise DataError("A collinear crystal has two Hamiltonians, spin up and spin down: ask for `hamiltonians`.")
+        raise DataError(
+            "A collinear crystal has two Hamiltonians, spin up and spin down, and one is wanted here. In Python, "
+            "`hamiltonians` holds both."
+        )
     return hamiltonians[0]

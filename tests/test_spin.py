@@ -220,6 +220,18 @@ def test_batch_gives_what_single_structures_give_with_spin(spin: Spin) -> None:
 
 
 @pytest.mark.parametrize("spin", SPINS)
+def test_every_parameter_of_the_heads_with_spin_receives_a_gradient(spin: Spin) -> None:
+    model = perturbed(tiny_model(spin=spin))
+    found = model(model.prepare(random_graph(random_structure((26, 26, 8, 1)), model))).total.spin
+    assert found is not None
+    weight = torch.Generator().manual_seed(0)
+    sum((b * torch.randn(b.shape, generator=weight)).sum() for b in (found.node, found.edge)).backward()
+    gradients = {n: p.grad for n, p in model.named_parameters() if "spin" in n and p.numel()}
+    assert {n for n, g in gradients.items() if g is None or not g.abs().max() > 0} == set()
+    assert len(gradients) > 20
+
+
+@pytest.mark.parametrize("spin", SPINS)
 def test_untrained_second_stage_corrects_no_spin(spin: Spin) -> None:
     model = tiny_model(spin=spin)
     with torch.no_grad():
