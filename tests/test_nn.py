@@ -204,3 +204,27 @@ def test_orbital_frames_are_wigner_matrices_over_the_slots() -> None:
     found = builder._gathered(flat, builder.orbital_index).reshape(3, LAYOUT.size, LAYOUT.size)
     for q, d in zip(rotations.numpy(), found.numpy(), strict=True):
         np.testing.assert_allclose(d, orbital_rotation(LAYOUT.slots, q), atol=1e-12)
+
+
+def test_aliasing_averages_out_over_phases() -> None:
+    """The mean over first angles of a product too high for the grid is that of a grid that resolves it."""
+    generator = torch.Generator().manual_seed(3)
+    channels, m_max, points = 4, 3, 8
+    features = O2Features(
+        torch.randn(5, channels, generator=generator),
+        torch.zeros(5, 0),
+        [torch.randn(5, 2, channels, generator=generator) for _ in range(m_max)],
+    )
+
+    def cube(grid: CircleGrid) -> torch.Tensor:
+        even, pairs = grid.project(grid.sample(features) ** 3)
+        return torch.cat([even, *(p.flatten(1) for p in pairs)], dim=1)
+
+    exact = cube(CircleGrid(m_max, 16))
+    grid, found = CircleGrid(m_max, points), []
+    for k in range(16):
+        grid.set_points(points, 2 * np.pi * k / 16 / points)
+        found.append(cube(grid))
+    scale = float(exact.abs().max())
+    assert float((found[0] - exact).abs().max()) > 1e-2 * scale
+    assert float((torch.stack(found).mean(0) - exact).abs().max()) < 1e-5 * scale

@@ -134,10 +134,15 @@ class CircleTransformer(nn.Module):
         self.potential = PotentialHead(first.l_max, first.channels, pair.even, species) if potential else None
         self.spin = None if spin == "none" else SpinCorrection(layout, spin, pair, first.neighbours)
 
-    def set_points(self, points: int) -> None:
-        """Change the number of angles of every layer, for smaller aliasing at prediction."""
+    @property
+    def points(self) -> int:
+        """Number of angles."""
+        return int(self.layers[0].grid.synthesis.shape[0])  # type: ignore[union-attr,index]
+
+    def set_points(self, points: int, phase: float = 0.0) -> None:
+        """Change the number of angles of every layer, for smaller aliasing at prediction, and the first of them."""
         for layer in self.layers:
-            layer.grid.set_points(points)  # type: ignore[union-attr,operator]
+            layer.grid.set_points(points, phase)  # type: ignore[union-attr,operator]
 
     def forward(
         self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry

@@ -32,11 +32,16 @@ class CircleGrid(nn.Module):
         self.m_max = m_max
         self.set_points(points)
 
-    def set_points(self, points: int) -> None:
-        """Change the number of angles."""
+    def set_points(self, points: int, phase: float = 0.0) -> None:
+        """Change the number of angles.
+
+        Args:
+            points: Number K of angles.
+            phase: The first angle. Aliasing turns with it as exp(i K phase) and averages out over all phases.
+        """
         if points <= 2 * self.m_max:
             raise ValueError(f"{points} angles cannot resolve frequency {self.m_max}; use more than {2 * self.m_max}.")
-        angle = 2 * math.pi * torch.arange(points, dtype=torch.float64) / points
+        angle = phase + 2 * math.pi * torch.arange(points, dtype=torch.float64) / points
         rows = [torch.ones_like(angle)]
         for m in range(1, self.m_max + 1):
             rows += [math.sqrt(2) * torch.cos(m * angle), math.sqrt(2) * torch.sin(m * angle)]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..graph import PreparedGraph
+from ..models.circle_transformer import CircleTransformer
 from ..models.lab_transformer import LabTransformer
 from ..models.two_stage import TwoStageModel
 from ..nn.heads import Blocks
@@ -86,6 +87,7 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self._order: tuple[int, list[int]] = (-1, [])
+        self.points = self.model.second.points if isinstance(self.model.second, CircleTransformer) else 0
 
     @property
     def progress(self) -> float:
@@ -139,6 +141,9 @@ class Trainer:
         batch = collate([self.training[i] for i in self._indices()]).to(self.config.device)
         if isinstance(self.model.second, LabTransformer):
             batch = self._augmented(batch)
+        elif isinstance(self.model.second, CircleTransformer):
+            phase = float(np.random.default_rng([self.config.optimizer.seed, self.step, 2]).uniform(0, 2 * math.pi))
+            self.model.second.set_points(self.points, phase)
         self.flat.zero_gradient()
         loss, error = self._loss(batch)
         loss.backward()
