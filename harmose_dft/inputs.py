@@ -313,7 +313,7 @@ def pair_graph(
     def cast(array: NDArray[np.float64]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
 
-    far = np.stack(np.nonzero(~np.eye(len(species), dtype=bool)))
+    far = None if structure.periodic else np.stack(np.nonzero(~np.eye(len(species), dtype=bool)))
     return PairGraph(
         species=torch.from_numpy(species),
         structure=torch.zeros(len(species), dtype=torch.int64),
@@ -328,6 +328,6 @@ def pair_graph(
         edge_spin_target=None if target is None or target.edge.shape[1] == 1 else cast(target.edge[:, 1:]),
         node_overlap=None if metric is None else cast(metric.node[:, 0]),
         edge_overlap=None if metric is None else cast(_symmetric(metric.edge[:, 0], pairs)),
-        far_edges=None if structure.periodic else torch.from_numpy(far),
-        far_vectors=None if structure.periodic else cast(structure.positions[far[1]] - structure.positions[far[0]]),
+        far_edges=None if far is None else torch.from_numpy(far),
+        far_vectors=None if far is None else cast(structure.positions[far[1]] - structure.positions[far[0]]),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from harmose_dft.integrals import kinetic, overlap
 from harmose_dft.record import Record
 from harmose_dft.spin import recombined
 from harmose_dft.structure import Structure
+from harmose_dft.training.config import TrainConfig
 
 CUTOFF = 4.0
 """Bohr."""
@@ -112,3 +115,15 @@ def repeated(structure: Structure, times: tuple[int, int, int]) -> Structure:
     shifts = np.stack(np.meshgrid(*(np.arange(n) for n in times), indexing="ij"), -1).reshape(-1, 3)
     positions = (structure.positions[None] + (shifts @ structure.cell)[:, None]).reshape(-1, 3)
     return Structure(np.tile(structure.numbers, len(shifts)), positions, structure.cell * np.array(times)[:, None])
+
+
+def configuration(data: Path, folder: Path, /, **changes: Any) -> TrainConfig:
+    """Training of a very small model in seconds; ``changes`` replace whole sections."""
+    sizes = {"layers": 1, "channels": 8, "l_max": 2, "pair_channels": 8, "hidden_channels": 8, "radial": 8}
+    return TrainConfig.model_validate({
+        "name": "made-up",
+        "data": {"files": [data], "split": "ordered", "sizes": (4, 1, 1)},
+        "model": {"first": sizes, "second": {"kind": "circle", "layers": 1, "width": 8, "heads": 2}},
+        "optimizer": {"steps": 60, "batch_size": 2, "learning_rate": 1e-2, "ema": 0.8, "warmup_steps": 5},
+        "output": folder, "threads": 1, "validate_every": 30,
+    } | changes)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import BASIS, CUTOFF, calculation, layer, repeated
+from synthetic_crystals import BASIS, CUTOFF, calculation, configuration, layer, repeated
 
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.adapters.two_centre import ElectronCount, TwoCentreMatrices
@@ -31,7 +31,6 @@ from harmose_dft.output import Result, write_results
 from harmose_dft.predictor import Predictor, mesh, solved
 from harmose_dft.solver import bands
 from harmose_dft.structure import Structure
-from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.losses import element_error, without_shift
 from harmose_dft.training.samples import Sample, collate
@@ -48,17 +47,6 @@ class Silent:
 @contextmanager
 def silent(text: str, total: int) -> Iterator[Silent]:
     yield Silent()
-
-
-def configuration(data: Path, folder: Path, **changes: Any) -> TrainConfig:
-    sizes = {"layers": 1, "channels": 8, "l_max": 2, "pair_channels": 8, "hidden_channels": 8, "radial": 8}
-    return TrainConfig.model_validate({
-        "name": "made-up",
-        "data": {"files": [data], "split": "ordered", "sizes": (4, 1, 1)},
-        "model": {"first": sizes, "second": {"kind": "circle", "layers": 1, "width": 8, "heads": 2}},
-        "optimizer": {"steps": 60, "batch_size": 2, "learning_rate": 1e-2, "ema": 0.8, "warmup_steps": 5},
-        "output": folder, "threads": 1, "validate_every": 30,
-    } | changes)
 
 
 @pytest.fixture(scope="module")

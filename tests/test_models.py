@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from tiny_models import largest, perturbed, random_graph, random_structure, rotated_graph, slot_rotation
+from tiny_models import largest, permuted_graph, perturbed, random_graph, random_structure, rotated_graph, slot_rotation
 from tiny_models import tiny_model as build
 
 from harmose_dft.graph import PairGraph, batch_graphs
@@ -113,16 +113,7 @@ def test_permuted_atoms_give_permuted_blocks(second: str) -> None:
     model = perturbed(build(second))
     graph = random_graph(random_structure(), model)
     order = torch.tensor([3, 0, 4, 2, 1])
-    place = torch.argsort(order)
-    permuted = replace(
-        graph,
-        species=graph.species[order],
-        node_inputs=graph.node_inputs[order],
-        node_overlap=graph.node_overlap[order],
-        edges=place[graph.edges],
-        far_edges=place[graph.far_edges],
-    )
-    straight, again = run(model, graph), run(model, permuted)
+    straight, again = run(model, graph), run(model, permuted_graph(graph, order))
     assert largest(Blocks(straight.node[order], straight.edge), again) < EXACT
 
 

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import torch
 from synthetic_crystals import layer, with_collinear_spin, with_spin_orbit
-from tiny_models import BASIS, perturbed, random_graph, random_structure, rotated_graph, slot_rotation, tiny_model
+from tiny_models import (
+    BASIS,
+    permuted_graph,
+    perturbed,
+    random_graph,
+    random_structure,
+    rotated_graph,
+    slot_rotation,
+    tiny_model,
+)
 
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.errors import DataError
@@ -188,16 +197,7 @@ def test_permuted_atoms_give_permuted_blocks_with_spin(spin: Spin) -> None:
     model = perturbed(tiny_model(spin=spin))
     graph = random_graph(random_structure(), model)
     order = torch.tensor([3, 0, 4, 2, 1])
-    place = torch.argsort(order)
-    permuted = replace(
-        graph,
-        species=graph.species[order],
-        node_inputs=graph.node_inputs[order],
-        node_overlap=graph.node_overlap[order],
-        edges=place[graph.edges],
-        far_edges=place[graph.far_edges],
-    )
-    straight, again = run(model, graph), run(model, permuted)
+    straight, again = run(model, graph), run(model, permuted_graph(graph, order))
     assert straight.spin is not None
     moved = Blocks(straight.node[order], straight.edge, Blocks(straight.spin.node[order], straight.spin.edge))
     assert largest(moved, again) < EXACT

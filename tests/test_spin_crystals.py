@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import BASIS, calculation, layer, with_collinear_spin, with_spin_orbit
+from synthetic_crystals import BASIS, calculation, configuration, layer, with_collinear_spin, with_spin_orbit
 from tiny_models import silent
 
 from harmose_dft.adapters.registry import read_calculations
@@ -34,24 +34,12 @@ from harmose_dft.rotations import random_rotations, rotated_matrix
 from harmose_dft.solver import bands
 from harmose_dft.spin import decomposed
 from harmose_dft.structure import Structure
-from harmose_dft.training.config import TrainConfig
 from harmose_dft.units import MICRO
 
 SINGLE = 2e-6
 """Hartree; rounding of single precision in blocks of order one."""
 
 MAKERS: dict[str, Callable[..., Record]] = {"collinear": with_collinear_spin, "spin-orbit": with_spin_orbit}
-
-
-def configuration(data: Path, folder: Path, /, **changes: Any) -> TrainConfig:
-    sizes = {"layers": 1, "channels": 8, "l_max": 2, "pair_channels": 8, "hidden_channels": 8, "radial": 8}
-    return TrainConfig.model_validate({
-        "name": "made-up",
-        "data": {"files": [data], "split": "ordered", "sizes": (4, 1, 1)},
-        "model": {"first": sizes, "second": {"kind": "circle", "layers": 1, "width": 8, "heads": 2}},
-        "optimizer": {"steps": 60, "batch_size": 2, "learning_rate": 1e-2, "ema": 0.8, "warmup_steps": 5},
-        "output": folder, "threads": 1, "validate_every": 30,
-    } | changes)
 
 
 def write(path: Path, records: list[Record]) -> Path:

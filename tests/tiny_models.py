@@ -119,6 +119,21 @@ def rotated_graph(graph: PairGraph, model: TwoStageModel, rotation: np.ndarray) 
     )
 
 
+def permuted_graph(graph: PairGraph, order: Tensor) -> PairGraph:
+    """The graph with its atoms in another order; pairs keep theirs."""
+    assert graph.node_overlap is not None
+    assert graph.far_edges is not None
+    place = torch.argsort(order)
+    return replace(
+        graph,
+        species=graph.species[order],
+        node_inputs=graph.node_inputs[order],
+        node_overlap=graph.node_overlap[order],
+        edges=place[graph.edges],
+        far_edges=place[graph.far_edges],
+    )
+
+
 def largest(first: Blocks, second: Blocks) -> float:
     """Largest difference of two sets of blocks."""
     return max(float((first.node - second.node).abs().max()), float((first.edge - second.edge).abs().max()))

@@ -69,12 +69,12 @@ def show(entry: Mapping[str, Any]) -> None:
         rows.append((label, *(number(stage[name], digits) for _, stage in stages)))
     title = f"{entry['data']} ({entry['part']}, {metrics['samples']} structures) by {entry['model']['name']}"
     console.print_table(title, ("", *(label for label, _ in stages)), rows)
-    elements = metrics["model"]["mae_element"]
-    before = metrics["stage1"]["mae_element"] if metrics["stage1"] else {}
-    cells = [(k, number(v, 2), *([number(before[k], 2)] if before else [])) for k, v in elements.items()]
-    heads = ("elements", *(label for label, _ in stages))
-    console.print_table(f"on-site blocks by element, pair blocks by pair of elements ({metrics['unit']})", heads, cells)
-    blocks = sorted(metrics["model"]["mae_block"].items(), key=lambda item: -item[1])[:10]
-    first = metrics["stage1"]["mae_block"] if metrics["stage1"] else {}
-    cells = [(k, number(v, 2), *([number(first[k], 2)] if first else [])) for k, v in blocks]
-    console.print_table(f"worst blocks ({metrics['unit']})", ("block", *(label for label, _ in stages)), cells)
+    named = [(label, {"elements": m["mae_element"], "block": m["mae_block"]}) for label, m in stages]
+    whole = named[0][1]
+    worst = sorted(whole["block"], key=whole["block"].__getitem__, reverse=True)[:10]
+    for title, kind, keys in (
+        ("on-site blocks by element, pair blocks by pair of elements", "elements", list(whole["elements"])),
+        ("worst blocks", "block", worst),
+    ):
+        cells = [(key, *(number(errors[kind][key], 2) for _, errors in named)) for key in keys]
+        console.print_table(f"{title} ({metrics['unit']})", (kind, *(label for label, _ in named)), cells)

@@ -134,13 +134,7 @@ class BlockComponents:
     def __init__(self, layout: OrbitalLayout) -> None:
         rows, even, odd, pairs = _component_rows(layout)
         self.dims = O2Dims(even, odd, pairs)
-        n = layout.size**2
-        matrix = np.zeros((n, n))
-        for k, entries in enumerate(rows):
-            for position, value in entries:
-                matrix[k, position] = value
-        self.analysis = two_gathers(matrix)
-        self.synthesis = two_gathers(matrix.T)
+        self.analysis, self.synthesis = two_gathers(rows)
         self.width = layout.size
 
     def split(self, blocks: Tensor) -> O2Features:
@@ -179,7 +173,16 @@ def _gather(x: Tensor, table: Gathers) -> Tensor:
     return x.index_select(1, first) * a.to(x.dtype) + x.index_select(1, second) * b.to(x.dtype)
 
 
-def two_gathers(matrix: np.ndarray) -> Gathers:
+def two_gathers(rows: Sequence[Entries]) -> tuple[Gathers, Gathers]:
+    """Tables of a square matrix, given by the entries of its rows, and of its transpose."""
+    matrix = np.zeros((len(rows), len(rows)))
+    for k, entries in enumerate(rows):
+        for position, value in entries:
+            matrix[k, position] = value
+    return _gathers(matrix), _gathers(matrix.T)
+
+
+def _gathers(matrix: np.ndarray) -> Gathers:
     """Tables of a matrix with at most two numbers in a row."""
     n = len(matrix)
     index, weight = np.zeros((2, n), dtype=np.int64), np.zeros((2, n))

@@ -70,11 +70,7 @@ class SpinOrbitComponents:
     def __init__(self, layout: OrbitalLayout) -> None:
         self.blocks = BlockComponents(layout)
         rows, self.dims = _axial_rows(self.blocks.dims)
-        matrix = np.zeros((len(rows), len(rows)))
-        for k, entries in enumerate(rows):
-            for position, value in entries:
-                matrix[k, position] = value
-        self.analysis, self.synthesis = two_gathers(matrix), two_gathers(matrix.T)
+        self.analysis, self.synthesis = two_gathers(rows)
 
     def split(self, blocks: Tensor) -> O2Features:
         """O(2) components of blocks (edge, 3, n, n) given in the bond frame."""

@@ -87,7 +87,6 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self._order: tuple[int, list[int]] = (-1, [])
-        self.points = self.model.second.points if isinstance(self.model.second, CircleTransformer) else 0
 
     @property
     def progress(self) -> float:
@@ -143,7 +142,7 @@ class Trainer:
             batch = self._augmented(batch)
         elif isinstance(self.model.second, CircleTransformer):
             phase = float(np.random.default_rng([self.config.optimizer.seed, self.step, 2]).uniform(0, 2 * math.pi))
-            self.model.second.set_points(self.points, phase)
+            self.model.second.set_points(self.model.second.points, phase)
         self.flat.zero_gradient()
         loss, error = self._loss(batch)
         loss.backward()

@@ -128,11 +128,7 @@ def reference(
     if recipe == "corrected":
         fock, energy, cycles = _corrected(final, density)
     elif recipe == "staged":
-        density, cycles = _coarse_density(mol, xc, density)
-        hcore = final.get_hcore()
-        veff = final.get_veff(dm=density)
-        fock = hcore + veff
-        energy = final.energy_tot(dm=density, h1e=hcore, vhf=veff)
+        fock, energy, cycles = _staged(final, density)
     else:
         cycles = _converge(final, density, ENERGY_TOLERANCE, GRADIENT_TOLERANCE)
         fock, energy = final.get_fock(dm=final.make_rdm1()), final.e_tot
@@ -233,6 +229,14 @@ def _coarse_density(mol: Mole, xc: str, density: NDArray[np.float64] | None) -> 
     coarse = kohn_sham(mol, xc, 1)
     cycles = _converge(coarse, density, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
     return np.asarray(coarse.make_rdm1()), cycles
+
+
+def _staged(final: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], float, int]:
+    """Fock matrix and energy on the final grid at the density of the level-1 grid, and the cycles it took."""
+    density, cycles = _coarse_density(final.mol, final.xc, density)
+    hcore = final.get_hcore()
+    veff = final.get_veff(dm=density)
+    return np.asarray(hcore + veff), float(final.energy_tot(dm=density, h1e=hcore, vhf=veff)), cycles
 
 
 def _corrected(exact: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], float, int]:
