@@ -28,12 +28,13 @@ from .errors import ConfigError, DataError
 from .featurize import Featurizer
 from .inputs import Normalizer
 from .integrals import orbital_cutoffs
-from .loading import baseline_blocks, baseline_to_dict
+from .loading import baseline_blocks, baseline_from_dict, baseline_to_dict, model_folder
 from .models.two_stage import TwoStageModel
 from .record import Record
 from .spin import SPIN_OF_NSPIN, Spin
 from .training.config import TrainConfig
 from .training.loop import LogEntry, Trainer
+from .training.memory import keep_freed_memory
 from .training.prepare import RawSample, SampleBuilder
 from .training.samples import Sample
 from .training.state import TrainState
@@ -81,6 +82,22 @@ class TrainingData:
         """One record."""
         return self.datasets[where[0]][where[1]]
 
+    def for_model(self, model: ModelFile) -> TrainingData:
+        """The same data for training a model further, in the model's basis.
+
+        Raises:
+            BasisMismatchError: The data is in another basis.
+            DataError: It was computed with another functional.
+        """
+        model.basis.require_same(self.basis, self.basis.elements)
+        found = {functional_of(d[0]) for d in self.datasets if len(d)} - {model.functional}
+        if found:
+            raise DataError(
+                f"The model {model.name!r} was trained on {model.functional} calculations; these data sets hold "
+                f"{', '.join(sorted(found))}. Leave start_from out, or train it further on {model.functional} ones."
+            )
+        return replace(self, basis=model.basis)
+
 
 def open_training_data(config: TrainConfig) -> TrainingData:
     """Open and split the data sets of a configuration.
@@ -111,6 +128,11 @@ def split_dataset(dataset: Dataset, config: TrainConfig) -> dict[str, np.ndarray
     return ordered_split(count, sizes) if settings.split == "ordered" else random_split(count, sizes, settings.seed)
 
 
+def functional_of(record: Record) -> str:
+    """Exchange-correlation functional of a calculation, as its code names it."""
+    return str(record.provenance.get("functional", "unknown"))
+
+
 class Fit:
     """One training run in a folder; running it again goes on where it stopped.
 
@@ -136,16 +158,24 @@ class Fit:
         """
         data = open_training_data(self.config)
         hashes = {d.path.name: _sha256(d.path) for d in data.datasets}
+        start = None if self.config.start_from is None else ModelFile.load(model_folder(self.config.start_from))
+        if start is not None:
+            self.config, data = continued(self.config, start), data.for_model(start)
         if is_numerical(data.basis):
             self.config = for_crystals(self.config, data.basis, spin_of(data))
-        earlier, identity = self._earlier(hashes)
-        builder, electrons, baseline, parts = self._prepare(data)
+        earlier, identity = self._earlier(hashes, start)
+        builder, electrons, baseline, parts = self._prepare(data, start)
         normalizer = builder.normalizer(parts["train"])
+        if start is not None:
+            normalizer = start.normalizer.extended(normalizer)
         training = builder.samples(parts["train"], normalizer)
         validation = builder.samples(parts["validation"], normalizer)
         domain = TrainingDomain.of(r.features.structure for r in parts["train"])
         del parts
         network = build_network(data.basis, normalizer, self.config)
+        if start is not None:
+            network.load_state_dict(start.network.state_dict())
+            set_scales(network, normalizer)
         trainer = Trainer(network, training, validation, self.config)
         if earlier is not None:
             trainer.restore(earlier)
@@ -159,21 +189,21 @@ class Fit:
                 basis=data.basis,
                 inputs=self.config.inputs,
                 baseline=baseline,
-                functional=str(first.provenance.get("functional", "unknown")),
+                functional=functional_of(first),
                 code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
                 domain=domain,
                 electrons=electrons,
-                training=self._provenance(hashes, training, validation, trainer),
+                training=self._provenance(hashes, training, validation, trainer, start),
             )
             if trainer.rank == 0:
                 model.save(self.folder, force=True)
         return model
 
     def _prepare(
-        self, data: TrainingData
+        self, data: TrainingData, start: ModelFile | None
     ) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any], dict[str, list[RawSample]]]:
         """Builder of samples, electrons and baseline as the model's file describes them, and the samples."""
-        builder, electrons, baseline = self._builder(data)
+        builder, electrons, baseline = self._builder(data, start)
         wanted = {
             "train": data.records("train"),
             "validation": data.records("validation")[: self.config.validation_structures],
@@ -186,7 +216,9 @@ class Fit:
                     bar.advance()
         return builder, electrons, baseline, parts
 
-    def _builder(self, data: TrainingData) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any]]:
+    def _builder(
+        self, data: TrainingData, start: ModelFile | None
+    ) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any]]:
         featurizer = Featurizer(data.basis, self.config.inputs, self.config.model.first.cutoff)
         l_max, loss, spin = self.config.model.first.l_max, self.config.loss, self.config.model.spin
         if is_numerical(data.basis):
@@ -196,7 +228,10 @@ class Fit:
                 featurizer, source.baseline, l_max, overlap=source.overlap, orbitals=False, spin=spin
             )
             return builder, count.to_list(), {"kind": source.kind}
-        baseline = make_baseline(data, self.config)
+        if start is None:
+            baseline = make_baseline(data, self.config)
+        else:
+            baseline = baseline_from_dict(start.baseline, start.basis, start.functional)
         builder = SampleBuilder(
             featurizer,
             lambda structure: baseline_blocks(baseline, structure),
@@ -206,10 +241,11 @@ class Fit:
         )
         return builder, [], baseline_to_dict(baseline)
 
-    def _earlier(self, hashes: dict[str, str]) -> tuple[TrainState | None, str]:
+    def _earlier(self, hashes: dict[str, str], start: ModelFile | None) -> tuple[TrainState | None, str]:
         """State of an earlier run in the folder, and the identity of this one."""
         settings = self.config.model_dump(mode="json", exclude=FREE_TO_CHANGE)
-        content = json.dumps([settings, sorted(hashes.values())], sort_keys=True)
+        used = sorted(hashes.values()) + ([] if start is None else [start.sha256])
+        content = json.dumps([settings, used], sort_keys=True)
         identity = hashlib.sha256(content.encode()).hexdigest()
         state = self.folder / STATE
         earlier = TrainState.load(state) if state.is_file() else None
@@ -245,6 +281,7 @@ class Fit:
                     bar.advance(reached - shown)
                     shown = reached
 
+            keep_freed_memory()
             torch.set_flush_denormal(True)
             try:
                 trainer.run(report, checkpoint, tick)
@@ -252,9 +289,17 @@ class Fit:
                 torch.set_flush_denormal(False)
 
     def _provenance(
-        self, hashes: dict[str, str], training: Sequence[Sample], validation: Sequence[Sample], trainer: Trainer
+        self,
+        hashes: dict[str, str],
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        trainer: Trainer,
+        start: ModelFile | None,
     ) -> dict[str, Any]:
-        return {
+        earlier = {} if start is None else {
+            "started_from": {"name": start.name, "sha256": start.sha256, "training": dict(start.training)}
+        }
+        return earlier | {
             "harmose_dft": __version__,
             "torch": torch.__version__,
             "machine": platform.machine(),
@@ -265,6 +310,12 @@ class Fit:
             "seconds": round(trainer.seconds, 1),
             "configuration": self.config.model_dump(mode="json", exclude={"output", "data"}),
         }
+
+
+def continued(config: TrainConfig, start: ModelFile) -> TrainConfig:
+    """The configuration with the inputs, the kind of H0 and the sizes of the model that it starts from."""
+    baseline = config.baseline.model_copy(update={"kind": start.baseline["kind"]})
+    return config.model_copy(update={"inputs": start.inputs, "baseline": baseline, "model": start.network.config})
 
 
 def spin_of(data: TrainingData) -> Spin:
@@ -311,12 +362,17 @@ def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConf
         network = TwoStageModel(basis, len(config.inputs), config.model)
     except ValueError as error:
         raise ConfigError(f"The section model does not fit the basis {basis.name}: {error}") from error
+    set_scales(network, normalizer)
+    return network
+
+
+def set_scales(network: TwoStageModel, normalizer: Normalizer) -> None:
+    """Give a network the target scales of a training set."""
     n = normalizer
     network.set_scales(torch.from_numpy(n.target_node_scale).float(), torch.from_numpy(n.target_edge_scale).float())
     if n.spin_node_scale is not None and n.spin_edge_scale is not None:
         spin = torch.from_numpy(n.spin_node_scale), torch.from_numpy(n.spin_edge_scale)
         network.set_spin_scales(*(s.float() for s in spin))
-    return network
 
 
 def make_baseline(data: TrainingData, config: TrainConfig) -> Baseline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -187,6 +187,17 @@ class Normalizer:
         """Inverse of :meth:`arrays`."""
         names = [n for n, f in cls.__dataclass_fields__.items() if f.default is MISSING or n in arrays]
         return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in names})
+
+    def extended(self, other: Normalizer) -> Normalizer:
+        """This normalizer with the other one's target scales for pairs of elements that only the other one saw."""
+        def known(own: NDArray[np.float64] | None, new: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+            return own if own is None or new is None else np.where(own == 0, new, own)
+
+        edge = known(self.target_edge_scale, other.target_edge_scale)
+        assert edge is not None
+        return replace(
+            self, target_edge_scale=edge, spin_edge_scale=known(self.spin_edge_scale, other.spin_edge_scale)
+        )
 
     def inputs(self, matrices: PaddedMatrix, species: NDArray[np.int64], pairs: PairList) -> PaddedMatrix:
         """Input blocks at order one."""

@@ -20,7 +20,7 @@ from tiny_models import silent, tiny_config, water, water_record, write_waters
 
 from harmose_dft.checkpoint import ModelFile
 from harmose_dft.cli import main
-from harmose_dft.errors import CheckpointError, ConfigError, DataError
+from harmose_dft.errors import BasisMismatchError, CheckpointError, ConfigError, DataError
 from harmose_dft.featurize import Featurizer
 from harmose_dft.fitting import LOG, STATE, Fit, build_network
 from harmose_dft.inputs import unpadded
@@ -319,6 +319,57 @@ def test_state_of_other_data_or_settings_is_refused_and_kept(
     write_config(tmp_path, data=settings, optimizer={"steps": 6, "batch_size": 2})
     assert main(["train", str(config), "--quiet"]) == 0
     assert ModelFile.load(tmp_path / "model").training["steps"] == 6
+
+
+def test_training_goes_on_from_a_model(tmp_path: Path) -> None:
+    """With a vanishing learning rate the further model is the first one; its file says where it comes from."""
+    assert main(["train", str(write_config(tmp_path)), "--quiet"]) == 0
+    first = ModelFile.load(tmp_path / "model")
+    data = {"files": (write_waters(tmp_path / "more.h5", range(3, 9)),), "split": "ordered", "sizes": (4, 2)}
+    settings = {"data": data, "start_from": str(tmp_path / "model"), "output": tmp_path / "further"}
+    common = {"steps": 3, "batch_size": 2, "warmup_steps": 0}
+
+    def further(rate: float) -> ModelFile:
+        config = TrainConfig.model_validate({**settings, "optimizer": {**common, "learning_rate": rate}})
+        return Fit(config, silent, lambda entry: None).run()
+
+    same = further(1e-30)
+    before, after = first.network.state_dict(), same.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    for name, array in first.normalizer.arrays().items():
+        np.testing.assert_array_equal(array, same.normalizer.arrays()[name])
+    assert same.baseline == first.baseline
+    assert same.network.config == first.network.config
+    origin = same.training["started_from"]
+    assert (origin["sha256"], origin["training"]["steps"]) == (first.sha256, 4)
+    with pytest.raises(ConfigError, match="other data or settings"):
+        further(1e-2)
+    settings["output"] = tmp_path / "moved"
+    moved = further(1e-2).network.state_dict()
+    assert not all(torch.equal(before[name], moved[name]) for name in before)
+
+
+def test_model_that_does_not_fit_the_data_is_not_trained_further(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(write_config(tmp_path)), "--quiet"]) == 0
+    start = {"start_from": str(tmp_path / "model"), "output": str(tmp_path / "further")}
+    assert main(["train", str(write_config(tmp_path, **start))]) != 0
+    assert "brings its own baseline, model" in capsys.readouterr().err
+    from harmose_dft.adapters.pyscf import reference
+    from harmose_dft.data import DatasetWriter
+
+    write_waters(tmp_path / "pbe.h5", range(6), functional="pbe")
+    with DatasetWriter(tmp_path / "basis.h5") as writer:
+        writer.add(reference(water(0), "lda,vwn", "6-31g", grid_level=0))
+    for name, error, said in (
+        ("pbe.h5", DataError, "trained on lda,vwn calculations; these data sets hold pbe"),
+        ("basis.h5", BasisMismatchError, "orbitals of H differ"),
+    ):
+        data = {"files": (tmp_path / name,), "split": "ordered", "sizes": (4, 2) if name == "pbe.h5" else (1, 0)}
+        with pytest.raises(error, match=said):
+            Fit(TrainConfig.model_validate({**start, "data": data}), silent, print).run()
+    assert not (tmp_path / "further").exists()
 
 
 def test_fit_finds_its_data_and_says_what_is_missing(tmp_path: Path) -> None:

@@ -81,6 +81,9 @@ class TrainConfig(_Section):
     """
 
     name: str = Field("model", description="name of the model")
+    start_from: str | None = Field(
+        None, description="train this model further: a bundled name or a folder; its inputs, H0 and sizes are kept"
+    )
     data: DataConfig = DataConfig()
     inputs: tuple[InputName, ...] = Field(
         ("overlap", "baseline", "density"), description="matrices the network sees: S, H0, Loewdin density of H0"
@@ -97,3 +100,10 @@ class TrainConfig(_Section):
     validate_every: int = Field(500, ge=1, description="updates between validations")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     validation_structures: int = Field(100, ge=1, description="validation structures used while training")
+
+    @model_validator(mode="after")
+    def _takes_the_start_as_it_is(self) -> TrainConfig:
+        fixed = [name for name in ("inputs", "baseline", "model") if name in self.model_fields_set]
+        if self.start_from is not None and fixed:
+            raise ValueError(f"start_from brings its own {', '.join(fixed)}: leave that out of the configuration")
+        return self

@@ -82,7 +82,7 @@ class Trainer:
         self.flat = FlatParameters(model, config.optimizer.ema)
         o = config.optimizer
         self.adam = torch.optim.AdamW(
-            [self.flat.vector], lr=o.learning_rate, betas=(0.9, 0.99), weight_decay=o.weight_decay
+            [self.flat.vector], lr=o.learning_rate, betas=(0.9, 0.99), weight_decay=o.weight_decay, fused=True
         )
         self.step, self.seconds = 0, 0.0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
