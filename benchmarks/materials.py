@@ -37,6 +37,7 @@ from harmose_dft.data import DatasetWriter, random_split
 from harmose_dft.evaluation import evaluate
 from harmose_dft.fitting import Fit
 from harmose_dft.loading import load_model
+from harmose_dft.memory import keep_freed_memory
 from harmose_dft.predictor import Predictor
 from harmose_dft.solver import bands
 from harmose_dft.structure import Structure
@@ -199,6 +200,7 @@ def main(
     repeat: int | None, points: int, target: Path | None,
 ) -> None:
     """Train, measure, print."""
+    keep_freed_memory()
     torch.set_num_threads(1)
     result: dict[str, Any] = {"environment": environment(), "minutes": minutes, "part": part, "seed": seed, "sets": {}}
     for name in sets:

@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
 
 from common import MOLECULES, environment, held_out, save
 
-from harmose_dft import load_model
+from harmose_dft import keep_freed_memory, load_model
 from harmose_dft.adapters.pyscf import reference
 from harmose_dft.cli import console
 from harmose_dft.structure import Structure
@@ -59,6 +59,7 @@ def cold_start(path: Path, model: str) -> float:
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures.")
 def main(name: str, model: str, count: int, scf: bool, output: Path | None) -> None:
     """Time predictions of the molecule NAME."""
+    keep_freed_memory()
     (molecule,) = held_out((name,))
     predictor = load_model(model)
     batch = copies(molecule, count)

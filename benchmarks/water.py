@@ -27,6 +27,7 @@ from harmose_dft.cli.report import number
 from harmose_dft.evaluation import evaluate
 from harmose_dft.fitting import Fit, open_training_data
 from harmose_dft.loading import load_model
+from harmose_dft.memory import keep_freed_memory
 from harmose_dft.training.config import TrainConfig
 
 SIZES = (500, 500, 500)
@@ -149,6 +150,7 @@ def main(
     output: Path | None,
 ) -> None:
     """Train and test on the water set."""
+    keep_freed_memory()
     runs = []
     for protocol in protocols or ("time-ordered", "random"):
         for variant in variants or ("two-stage", "stage-1"):

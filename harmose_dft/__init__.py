@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .adapters.pyscf.seeding import initial_density, seed
     from .calculator import HarmoseCalculator
     from .loading import load_model
+    from .memory import keep_freed_memory
     from .predictor import Prediction, Predictor
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Predictor",
     "__version__",
     "initial_density",
+    "keep_freed_memory",
     "load_model",
     "seed",
 ]
@@ -27,6 +29,7 @@ ENTRY_POINTS = {
     "Prediction": "predictor",
     "Predictor": "predictor",
     "initial_density": "adapters.pyscf.seeding",
+    "keep_freed_memory": "memory",
     "load_model": "loading",
     "seed": "adapters.pyscf.seeding",
 }

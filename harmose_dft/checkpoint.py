@@ -19,8 +19,11 @@ from .files import atomic_path
 from .inputs import InputName, Normalizer
 from .models.two_stage import ModelConfig, TwoStageModel
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the model folder; older ones are upgraded on loading."""
+
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION = 2, 3
+"""Versions since which models may have a potential, and have no weights that nothing reads."""
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
@@ -156,9 +159,13 @@ class ModelFile:
             raise CheckpointError("the stored basis does not have the stored fingerprint; the file was edited")
         tensors = load_file(weights)
         arrays = {k.removeprefix(NORMALIZER): v.numpy() for k, v in tensors.items() if k.startswith(NORMALIZER)}
-        sizes = {"potential": False, **d["model"]} if d["format_version"] == 1 else d["model"]
+        version = int(d["format_version"])
+        sizes = {"potential": False, **d["model"]} if version < WITH_POTENTIAL else d["model"]
         network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
-        network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)})
+        parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
+        if version < WITHOUT_IDLE_ATTENTION:
+            parameters = {name: parameters[name] for name in network.state_dict()}
+        network.load_state_dict(parameters)
         network.eval().requires_grad_(False)
         return cls(
             name=str(d["name"]),

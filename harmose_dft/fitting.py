@@ -34,7 +34,6 @@ from .record import Record
 from .spin import SPIN_OF_NSPIN, Spin
 from .training.config import TrainConfig
 from .training.loop import LogEntry, Trainer
-from .training.memory import keep_freed_memory
 from .training.prepare import RawSample, SampleBuilder
 from .training.samples import Sample
 from .training.state import TrainState
@@ -200,7 +199,7 @@ class Fit:
         return model
 
     def _prepare(
-        self, data: TrainingData, start: ModelFile | None
+        self, data: TrainingData, start: ModelFile | None = None
     ) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any], dict[str, list[RawSample]]]:
         """Builder of samples, electrons and baseline as the model's file describes them, and the samples."""
         builder, electrons, baseline = self._builder(data, start)
@@ -217,7 +216,7 @@ class Fit:
         return builder, electrons, baseline, parts
 
     def _builder(
-        self, data: TrainingData, start: ModelFile | None
+        self, data: TrainingData, start: ModelFile | None = None
     ) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any]]:
         featurizer = Featurizer(data.basis, self.config.inputs, self.config.model.first.cutoff)
         l_max, loss, spin = self.config.model.first.l_max, self.config.loss, self.config.model.spin
@@ -281,7 +280,6 @@ class Fit:
                     bar.advance(reached - shown)
                     shown = reached
 
-            keep_freed_memory()
             torch.set_flush_denormal(True)
             try:
                 trainer.run(report, checkpoint, tick)

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "harmose_dft"
 
 LAYERS = (
     {"units", "conventions", "errors"},
-    {"structure", "basis", "matrix", "spin", "spectrum", "record", "rotations", "files"},
+    {"structure", "basis", "matrix", "spin", "spectrum", "record", "rotations", "files", "memory"},
     {"graph", "data", "solver", "metrics", "integrals", "orbitals", "output", "plots", "checks"},
     {"nn", "models"},
     {"inputs", "featurize", "domain", "predictor", "training", "checkpoint"},

@@ -31,7 +31,9 @@ def evaluate(
     from ..data import smiles_split
     from ..evaluation import evaluate as run
     from ..loading import load_model, model_folder
+    from ..memory import keep_freed_memory
 
+    keep_freed_memory()
     predictor = load_model(model, device=device)
     results: list[dict[str, Any]] = []
     for path in data:

@@ -63,8 +63,10 @@ def predict(
     refuse_existing(jobs, options)
     crystal = refuse_mixed(jobs, options, kpath)
     from ..loading import load_model
+    from ..memory import keep_freed_memory
     from .report import print_summaries
 
+    keep_freed_memory()
     predictor = load_model(model, device=device)
     summaries: list[dict[str, Any]] = []
     drawing: Drawing | BandDrawing = BandDrawing(kpath) if crystal else Drawing()

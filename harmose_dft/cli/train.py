@@ -36,7 +36,9 @@ def train(config: Path, out: Path | None, device: str | None, force: bool) -> No
     rank = start_processes(settings.device)
     console.settings.quiet |= rank > 0
     from ..fitting import LOG, STATE, Fit
+    from ..memory import keep_freed_memory
 
+    keep_freed_memory()
     if force and rank == 0:
         for name in (STATE, LOG):
             (settings.output / name).unlink(missing_ok=True)

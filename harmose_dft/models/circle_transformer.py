@@ -42,9 +42,19 @@ class CircleTransformerConfig(BaseModel):
 
 
 class CircleLayer(nn.Module):
-    """One Transformer layer: triples [n_i, e_ij, n_j] on the circle, attention over the pairs of an atom, updates."""
+    """One Transformer layer: triples [n_i, e_ij, n_j] on the circle, attention over the pairs of an atom, updates.
 
-    def __init__(self, first: FirstStageConfig, config: CircleTransformerConfig, pair: O2Dims) -> None:
+    Args:
+        first: Configuration of the first stage.
+        config: Sizes.
+        pair: Channels of pair features.
+        attends: Whether atoms are updated too, by attention over their pairs; nothing reads those of a last layer
+            without a potential.
+    """
+
+    def __init__(
+        self, first: FirstStageConfig, config: CircleTransformerConfig, pair: O2Dims, *, attends: bool
+    ) -> None:
         super().__init__()
         c, w = first.channels, config.width
         m_max = pair.m_max
@@ -56,10 +66,12 @@ class CircleLayer(nn.Module):
         self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
         self.products = O2Products(inside)
         self.odd = nn.Linear(self.products.size, pair.odd, bias=False)
-        self.scores = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, config.heads))
-        self.values = O2Linear(inside, node_dims(first.l_max, c))
         self.pair_update = O2Linear(inside, pair, gain=0.5)
-        self.node_update = NodeUpdate(first.l_max, c)
+        self.attends = attends
+        if attends:
+            self.scores = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, config.heads))
+            self.values = O2Linear(inside, node_dims(first.l_max, c))
+            self.node_update = NodeUpdate(first.l_max, c)
 
     def forward(
         self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1: StageOneOutput
@@ -68,13 +80,18 @@ class CircleLayer(nn.Module):
         x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
         even, turned = self.grid.project(self.mlp(self.grid.sample(x), stage1.radial))
         x = O2Features(even, even.new_zeros(len(even), 0), turned)
-        weights = attention_weights(self.scores(even), geometry.source, len(nodes), stage1.cutoff)
-        sent = geometry.to_lab(self.values(x), self.channels)
-        sent = (sent.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
-        nodes = self.node_update(nodes, sum_over(sent, geometry.source, len(nodes)))
         updated = pairs + self.pair_update(x)
         updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
+        if self.attends:
+            nodes = self.node_update(nodes, self._received(x, geometry, stage1.cutoff, len(nodes)))
         return nodes, updated
+
+    def _received(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
+        """What attention over its pairs brings to each atom, (atom, (L+1)^2, channel)."""
+        weights = attention_weights(self.scores(x.even), geometry.source, atoms, cutoff)
+        sent = geometry.to_lab(self.values(x), self.channels)
+        sent = (sent.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
+        return sum_over(sent, geometry.source, atoms)
 
 
 class SpinCorrection(nn.Module):
@@ -127,7 +144,10 @@ class CircleTransformer(nn.Module):
             raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
         self.components = BlockComponents(layout)
         self.embed_blocks = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
-        self.layers = nn.ModuleList(CircleLayer(first, config, pair) for _ in range(config.layers))
+        last = config.layers - 1
+        self.layers = nn.ModuleList(
+            CircleLayer(first, config, pair, attends=k < last or potential) for k in range(config.layers)
+        )
         self.head = BlockHead(self.components, pair, first.neighbours, start_at_zero=True)
         species = len(layout.elements)
         self.embed_potential = PotentialEmbedding(first.channels) if potential else None

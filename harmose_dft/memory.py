@@ -12,8 +12,9 @@ MALLOPT = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**27), "M_MMA
 def keep_freed_memory() -> bool:
     """Let this process keep freed memory for its next allocation.
 
-    glibc returns large blocks to the system at once. A training step allocates the same blocks again and again, and has
-    every page of them cleared by the kernel each time, which takes about a tenth of its time.
+    glibc returns large blocks to the system at once. Training and predicting allocate the same blocks again and again,
+    and the kernel clears every page of them each time, which takes 10 to 30 % of their time. The commands do this; a
+    script that predicts or trains much may call it first. It holds for the whole process.
 
     Returns:
         Whether the C library took the settings; elsewhere than on Linux with glibc nothing is changed.
