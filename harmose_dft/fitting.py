@@ -156,7 +156,7 @@ class Fit:
             ConfigError: It belongs to other data or settings.
         """
         data = open_training_data(self.config)
-        hashes = {d.path.name: _sha256(d.path) for d in data.datasets}
+        hashes = {name: _sha256(d.path) for name, d in zip(short_names(data.datasets), data.datasets, strict=True)}
         start = None if self.config.start_from is None else ModelFile.load(model_folder(self.config.start_from))
         if start is not None:
             self.config, data = continued(self.config, start), data.for_model(start)
@@ -398,6 +398,12 @@ def make_baseline(data: TrainingData, config: TrainConfig) -> Baseline:
     return fit_potentials(
         [r.structure for r in chosen], [r.hamiltonian[0].to_dense() for r in chosen], data.basis
     )
+
+
+def short_names(datasets: Sequence[Dataset]) -> list[str]:
+    """File names of data sets; with their folders where several have the same one."""
+    names = [d.path.name for d in datasets]
+    return [n if names.count(n) == 1 else str(d.path) for n, d in zip(names, datasets, strict=True)]
 
 
 def _sha256(path: Path) -> str:

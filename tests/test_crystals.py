@@ -32,7 +32,7 @@ from harmose_dft.predictor import Predictor, mesh, solved
 from harmose_dft.solver import bands
 from harmose_dft.structure import Structure
 from harmose_dft.training.loop import Trainer
-from harmose_dft.training.losses import element_error, without_shift
+from harmose_dft.training.losses import element_error, gauge_error, without_shift
 from harmose_dft.training.samples import Sample, collate
 
 SINGLE = 2e-6
@@ -143,6 +143,25 @@ def test_loss_does_not_see_a_shift_by_mu_times_overlap(data: Path, tmp_path: Pat
     assert float(moved) == pytest.approx(float(plain), rel=1e-4)
 
 
+def test_gauge_error_is_the_multiple_of_the_overlap_in_the_error(data: Path, tmp_path: Path) -> None:
+    """Least squares, worked out densely for each crystal; a loss without this term does not see it."""
+    _, samples, trainer = prepared(data, tmp_path)
+    expected = []
+    for sample in samples[:2]:
+        graph = sample.graph
+        with torch.no_grad():
+            output = trainer.model(graph).total
+        assert graph.node_overlap is not None
+        assert graph.edge_overlap is not None
+        error = torch.cat([(output.node - graph.node_target).flatten(), (output.edge - graph.edge_target).flatten()])
+        overlap = torch.cat([graph.node_overlap.flatten(), graph.edge_overlap.flatten()])
+        expected.append(abs(float(error.double() @ overlap.double() / (overlap.double() @ overlap.double()))))
+    batch = collate(samples[:2])
+    with torch.no_grad():
+        found = gauge_error(trainer.model(batch.graph).total, batch, trainer._mask(batch.graph))
+    assert float(found) == pytest.approx(np.mean(expected), rel=1e-4)
+
+
 def test_shift_of_the_loss_is_that_of_the_metrics(data: Path, tmp_path: Path) -> None:
     _, samples, trainer = prepared(data, tmp_path)
     graph = samples[0].graph
@@ -185,6 +204,7 @@ def test_evaluation_has_bands_and_does_not_see_the_shift(trained: tuple[Predicto
     assert straight.model.mae_all == pytest.approx(shifted.model.mae_all, rel=1e-3)
     assert shifted.model.mae_all_raw > 2 * straight.model.mae_all
     assert straight.stage1 is not None
+
 
 
 def test_spectrum_of_a_crystal_has_a_mesh_and_counts_its_electrons(trained: tuple[Predictor, list[Any]]) -> None:

@@ -62,8 +62,10 @@ class OptimizerConfig(_Section):
 class StagesConfig(_Section):
     """How the two stages share the training time."""
 
-    mode: Literal["joint", "staged"] = Field("joint", description="joint: together; staged: stage 1 alone first")
-    first_fraction: float = Field(0.5, gt=0, lt=1, description="staged: share of the time for stage 1 alone")
+    mode: Literal["joint", "late", "staged"] = Field(
+        "joint", description="joint: together; late: stage 1 alone at first; staged: likewise, with its own decay"
+    )
+    first_fraction: float = Field(0.5, gt=0, lt=1, description="late, staged: share of the time for stage 1 alone")
 
 
 class AugmentationConfig(_Section):

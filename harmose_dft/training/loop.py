@@ -20,12 +20,11 @@ from ..models.two_stage import TwoStageModel
 from ..nn.heads import Blocks
 from .config import TrainConfig
 from .flat import FlatParameters
-from .losses import element_error, orbital_errors
+from .losses import element_error, gauge_error, orbital_errors
 from .samples import Batch, Sample, collate
 from .state import TrainState
 
 FIRST_SECONDS = 1e-9
-
 
 @dataclass(frozen=True)
 class LogEntry:
@@ -164,6 +163,8 @@ class Trainer:
         loss = weights.elements * error
         if not first_only and self.model.second is not None and weights.stage1 > 0:
             loss = loss + weights.stage1 * element_error(output.baseline, batch, mask)
+        if batch.gauge and weights.gauge > 0:
+            loss = loss + weights.gauge * gauge_error(output.total, batch, mask)
         if batch.orbitals is not None and weights.orbital_energies + weights.occupied + weights.mixing > 0:
             energies, occupied, mixing = orbital_errors(output.total, batch.graph, batch.orbitals)
             loss = loss + weights.orbital_energies * energies + weights.occupied * occupied + weights.mixing * mixing
@@ -171,7 +172,7 @@ class Trainer:
 
     def _first_only(self) -> bool:
         stages = self.config.stages
-        return stages.mode == "staged" and self.progress < stages.first_fraction
+        return stages.mode != "joint" and self.progress < stages.first_fraction
 
     def _mask(self, graph: PreparedGraph) -> Blocks:
         return self.model.scales(graph).map(lambda scale: (scale != 0).to(scale.dtype))

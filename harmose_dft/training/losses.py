@@ -20,6 +20,7 @@ class LossConfig(BaseModel):
     orbital_energies: float = Field(0.1, ge=0, description="<i|dH|i> of occupied orbitals and the LUMO")
     occupied: float = Field(0.1, ge=0, description="<i|dH|j>, both occupied")
     mixing: float = Field(0.1, ge=0, description="<i|dH|a>, occupied and virtual: what rotates the occupied space")
+    gauge: float = Field(0.01, ge=0, description="crystals: the multiple of S by which their H is off")
     stage1: float = Field(0.2, ge=0, description="weight of stage 1's own baseline Hamiltonian in joint training")
 
 
@@ -29,15 +30,36 @@ def element_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
     Of a complex element of spinors the real and the imaginary part count, which is mae_all or up to 1.41 times as much.
     """
     error = _errors(predicted, batch.graph) * mask
-    node, edge, spin = error.node, error.edge, error.spin
-    if spin is not None and spin.node.shape[1] == 1:
-        node, edge = (torch.stack([a + b[:, 0], a - b[:, 0]], 1) for a, b in ((node, spin.node), (edge, spin.edge)))
+    spin = error.spin
+    node, edge = _of_spins(error)
     if batch.gauge:
         node, edge = without_shift(node, edge, batch.graph)
     total = node.abs().sum() + edge.abs().sum()
     if spin is not None and spin.node.shape[1] > 1:
         total = 2.0 * (total + spin.node.abs().sum() + spin.edge.abs().sum())
     return total / batch.n_elements
+
+
+def gauge_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
+    """Mean absolute multiple of S that the matrices of crystals are off by, from least squares, Hartree."""
+    graph, error = batch.graph, _of_spins(_errors(predicted, batch.graph) * mask)
+    overlap = _overlaps(*error, graph)
+    of_edge = graph.structure[graph.edges[0]]
+
+    def summed(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+        node, edge = ((a * b).flatten(1).sum(1) for a, b in zip(first, second, strict=True))
+        return node.new_zeros(graph.n_structures).index_add(0, graph.structure, node).index_add(0, of_edge, edge)
+
+    return (summed(error, overlap) / summed(overlap, overlap)).abs().mean()
+
+
+def _of_spins(error: Blocks) -> tuple[Tensor, Tensor]:
+    """On-site and pair errors of the matrix, or of both spins of a collinear crystal, (atom, 2, n, n)."""
+    if error.spin is None or error.spin.node.shape[1] > 1:
+        return error.node, error.edge
+    both = ((error.node, error.spin.node), (error.edge, error.spin.edge))
+    node, edge = (torch.stack([a + b[:, 0], a - b[:, 0]], 1) for a, b in both)
+    return node, edge
 
 
 def _errors(predicted: Blocks, graph: PreparedGraph) -> Blocks:
@@ -62,12 +84,7 @@ def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Ten
         edge: Pair blocks, likewise.
         graph: Holds S.
     """
-    assert graph.node_overlap is not None
-    assert graph.edge_overlap is not None
-    own_overlap, pair_overlap = (
-        s.reshape(len(s), *(1,) * (node.ndim - 3), *s.shape[1:]) for s in (graph.node_overlap, graph.edge_overlap)
-    )
-    own_overlap, pair_overlap = own_overlap.expand_as(node), pair_overlap.expand_as(edge)
+    own_overlap, pair_overlap = _overlaps(node, edge, graph)
     of_edge = graph.structure[graph.edges[0]]
     shifts = []
     with torch.no_grad():
@@ -78,6 +95,16 @@ def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Ten
             shifts.append(_weighted_median(error, overlap))
     mu = torch.stack(shifts).reshape(-1, *(1,) * (node.ndim - 1))
     return node - mu[graph.structure] * own_overlap, edge - mu[of_edge] * pair_overlap
+
+
+def _overlaps(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+    """S in the shape of the errors."""
+    assert graph.node_overlap is not None
+    assert graph.edge_overlap is not None
+    own, pair = (
+        s.reshape(len(s), *(1,) * (node.ndim - 3), *s.shape[1:]) for s in (graph.node_overlap, graph.edge_overlap)
+    )
+    return own.expand_as(node), pair.expand_as(edge)
 
 
 def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
