@@ -95,8 +95,9 @@ def test_training_in_two_parts_equals_training_at_once_bit_for_bit(tmp_path: Pat
     assert torch.equal(second.flat.average, whole.flat.average)
 
 
-def test_stage_two_is_untouched_in_the_first_phase() -> None:
-    subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
+@pytest.mark.parametrize("mode", ["late", "staged"])
+def test_stage_two_is_untouched_in_the_first_phase(mode: str) -> None:
+    subject = trainer(tiny_config(stages={"mode": mode, "first_fraction": 0.5}))
     assert subject.model.second is not None
     before = [p.detach().clone() for p in subject.model.second.parameters()]
     own = [p.detach().clone() for p in subject.model.first.parameters()]
@@ -105,6 +106,20 @@ def test_stage_two_is_untouched_in_the_first_phase() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(own, subject.model.first.parameters(), strict=True))
     run(subject, 3)
     assert not all(torch.equal(a, b) for a, b in zip(before, subject.model.second.parameters(), strict=True))
+
+
+def test_learning_rate_decays_once_or_in_each_phase() -> None:
+    rates = {}
+    for mode in ("joint", "late", "staged"):
+        subject = trainer(tiny_config(stages={"mode": mode, "first_fraction": 0.5}))
+        subject.step = 9
+        before = subject._learning_rate()
+        subject.step = 5
+        rates[mode] = subject._learning_rate(), before
+    assert rates["late"] == rates["joint"]
+    assert rates["staged"][0] == pytest.approx(1e-2)
+    assert rates["late"][0] == pytest.approx(0.5e-2)
+    assert all(end < 1.1e-3 for _, end in rates.values())
 
 
 def test_rotated_copies_are_samples_of_the_rotated_calculation() -> None:
