@@ -59,7 +59,7 @@ def configuration(
         "data": {"files": [data], "split": "ordered" if protocol == "time-ordered" else "random", "sizes": SIZES},
         "model": {
             "first": {
-                "layers": 1, "channels": 32, "pair_channels": 48, "hidden_channels": 96, "neighbours": 2.0, "radial": 8,
+                "layers": 1, "channels": 32, "pair_channels": 48, "hidden_channels": 96, "neighbours": 2.0,
             },
             "potential": False,  # one molecule has no far atoms
             "second": VARIANTS[variant],
@@ -67,7 +67,6 @@ def configuration(
         "optimizer": {
             "minutes": minutes, "clock": clock, "batch_size": 10, "learning_rate": 2e-3, "ema": 0.99, "clip": 1.0,
         },
-        "stages": {"mode": "late", "first_fraction": 0.4},
         "threads": threads,
         "output": folder,
         "validate_every": 10**9,

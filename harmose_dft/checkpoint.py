@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import torch
 from .basis import OrbitalBasis
 from .domain import TrainingDomain
 from .errors import CheckpointError, HarmoseError
-from .files import atomic_path
+from .files import atomic_path, sha256
 from .inputs import InputName, Normalizer
 from .models.two_stage import ModelConfig, TwoStageModel
 
@@ -91,7 +90,7 @@ class ModelFile:
             tensors[NORMALIZER + name] = torch.from_numpy(np.ascontiguousarray(array))
         with atomic_path(folder / WEIGHTS, force) as weights, atomic_path(folder / DESCRIPTION, force) as description:
             save_file(tensors, weights)
-            digest = _sha256(weights)
+            digest = sha256(weights)
             description.write_text(json.dumps(self._description(digest), indent=1), encoding="utf-8")
         return digest
 
@@ -133,7 +132,7 @@ class ModelFile:
         folder = Path(folder)
         description = _read_description(folder)
         weights = folder / WEIGHTS
-        digest = _sha256(weights)
+        digest = sha256(weights)
         if digest != description["weights_sha256"]:
             raise CheckpointError(
                 f"{weights} is damaged or belongs to another {DESCRIPTION}: its sha256 is {digest[:12]}, expected "
@@ -230,8 +229,3 @@ def _read_description(folder: Path) -> dict[str, Any]:
             f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."
         )
     return dict(found)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -43,7 +43,7 @@ class CheckResult:
             eigenvalues, or the effect of the rounding of its printed matrices, whichever is larger.
         overlap_deviation: Largest deviation of an element of S from the one computed with the radial functions; None
             where these are not known or no two-centre integral is possible.
-        passed: Whether no deviation exceeds its tolerance.
+        passed: Whether no deviation exceeds its tolerance; None where there was nothing to compare with.
     """
 
     path: str
@@ -55,7 +55,7 @@ class CheckResult:
     max_deviation_mev: float | None
     tolerance_mev: float
     overlap_deviation: float | None
-    passed: bool
+    passed: bool | None
 
 
 def check_eigenvalues(record: Record) -> CheckResult:
@@ -73,6 +73,7 @@ def check_eigenvalues(record: Record) -> CheckResult:
         tolerance = max(TOLERANCE_MEV, listed.precision / MILLI_EV, rounding_effect(record, listed) / MILLI_EV)
         shape, source = listed.energies.shape, listed.source
     overlap = overlap_deviation(record)
+    compared = [d <= t for d, t in ((deviation, tolerance), (overlap, OVERLAP_TOLERANCE)) if d is not None]
     about = record.provenance
     return CheckResult(
         path=about.get("source", ""),
@@ -84,7 +85,7 @@ def check_eigenvalues(record: Record) -> CheckResult:
         max_deviation_mev=deviation,
         tolerance_mev=tolerance,
         overlap_deviation=overlap,
-        passed=(deviation is None or deviation <= tolerance) and (overlap is None or overlap <= OVERLAP_TOLERANCE),
+        passed=all(compared) if compared else None,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,18 @@ from .errors import HarmoseError, OutputExistsError
 
 DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 """How the operating system, and libraries that quote it (HDF5, safetensors), say that a file cannot grow."""
+
+
+def sha256(path: str | Path) -> str:
+    """Hash of a file's content, 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Names of files, with their folders where several have the same one."""
+    names = [path.name for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
 
 
 def require_absent(path: str | Path, force: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,11 +22,12 @@ from .adapters.datasets import open_dataset
 from .adapters.fitted_potential import fit_potentials
 from .adapters.two_centre import ElectronCount, TwoCentreMatrices, is_numerical
 from .basis import OrbitalBasis
-from .checkpoint import ModelFile
-from .data import Dataset, ordered_split, random_split, smiles_split
+from .checkpoint import DESCRIPTION, ModelFile, describe_model
+from .data import SPLITS, Dataset, split_dataset
 from .domain import TrainingDomain
 from .errors import ConfigError, DataError
 from .featurize import Featurizer
+from .files import sha256, short_names
 from .inputs import Normalizer
 from .integrals import orbital_cutoffs
 from .loading import baseline_blocks, baseline_from_dict, baseline_to_dict, model_folder
@@ -42,10 +44,14 @@ STATE = "state.safetensors"
 LOG = "log.jsonl"
 
 FREE_TO_CHANGE: dict[str, Any] = {
-    "name": True, "output": True, "device": True, "threads": True, "validate_every": True, "checkpoint_minutes": True,
-    "validation_structures": True, "data": {"files"}, "optimizer": {"steps", "minutes", "clock"},
+    "name": True, "start_from": True, "output": True, "device": True, "threads": True, "validate_every": True,
+    "checkpoint_minutes": True, "validation_structures": True, "data": {"files"},
+    "optimizer": {"steps", "minutes", "clock"},
 }
-"""Settings that a run may be resumed with different values of; the files' contents count, not their names."""
+"""Settings that a run may be resumed with different values of; contents of files and of the start count, not names."""
+
+LENGTH = "optimizer"
+"""Section of those that say how long a run is; stages that join at a fraction of it fix them too."""
 
 PERMILLE = 1000
 """Steps of the training's progress bar."""
@@ -67,11 +73,19 @@ Progress = Callable[[str, int], AbstractContextManager[Counter]]
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Records of each part, read when asked for."""
+    """Records of each part, read when asked for.
+
+    Args:
+        datasets: Where they are.
+        members: Part -> (data set, index) of its records, in turn from each data set.
+        basis: Of all of them.
+        functional: Of all of them, as their code names it.
+    """
 
     datasets: tuple[Dataset, ...]
     members: dict[str, list[tuple[int, int]]]
     basis: OrbitalBasis
+    functional: str
 
     def records(self, part: str) -> list[tuple[int, int]]:
         """(data set, index) of the records of a part."""
@@ -89,11 +103,10 @@ class TrainingData:
             DataError: It was computed with another functional.
         """
         model.basis.require_same(self.basis, self.basis.elements)
-        found = {functional_of(d[0]) for d in self.datasets if len(d)} - {model.functional}
-        if found:
+        if self.functional.lower() != model.functional.lower():
             raise DataError(
                 f"The model {model.name!r} was trained on {model.functional} calculations; these data sets hold "
-                f"{', '.join(sorted(found))}. Leave start_from out, or train it further on {model.functional} ones."
+                f"{self.functional} ones. Leave start_from out, or train it further on {model.functional} ones."
             )
         return replace(self, basis=model.basis)
 
@@ -102,34 +115,41 @@ def open_training_data(config: TrainConfig) -> TrainingData:
     """Open and split the data sets of a configuration.
 
     Raises:
-        DataError: There are no files, or they are in different bases.
+        DataError: There are no files, or their calculations are of different functionals.
+        BasisMismatchError: They are in different bases.
     """
     settings = config.data
     if not settings.files:
         raise DataError("The configuration names no data: set data.files to one or more data sets.")
     datasets = tuple(open_dataset(path) for path in settings.files)
     basis = OrbitalBasis.union([dataset.basis for dataset in datasets])
-    members: dict[str, list[tuple[int, int]]] = {"train": [], "validation": [], "test": []}
-    for d, dataset in enumerate(datasets):
-        for part, indices in split_dataset(dataset, config).items():
-            members[part] += [(d, int(i)) for i in indices]
+    splits = [split_dataset(d, settings.split, settings.sizes, settings.seed) for d in datasets]
+    members = {part: _in_turn([split[part].tolist() for split in splits]) for part in SPLITS}
     if settings.max_training is not None:
         members["train"] = members["train"][: settings.max_training]
-    return TrainingData(datasets, members, basis)
+    return TrainingData(datasets, members, basis, common_functional(datasets))
 
 
-def split_dataset(dataset: Dataset, config: TrainConfig) -> dict[str, np.ndarray]:
-    """Records of one data set that train, validate and test."""
-    settings, count = config.data, len(dataset)
-    if settings.split == "smiles":
-        return smiles_split(dataset)
-    sizes = settings.sizes or (count - 2 * (count // 10), count // 10)
-    return ordered_split(count, sizes) if settings.split == "ordered" else random_split(count, sizes, settings.seed)
+def _in_turn(indices: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """(data set, index), one of each data set after the other, so that a part of the list is of all of them."""
+    placed = [[(d, int(i)) for i in own] for d, own in enumerate(indices)]
+    return [place for row in zip_longest(*placed) for place in row if place is not None]
 
 
-def functional_of(record: Record) -> str:
-    """Exchange-correlation functional of a calculation, as its code names it."""
-    return str(record.provenance.get("functional", "unknown"))
+def common_functional(datasets: Sequence[Dataset]) -> str:
+    """Exchange-correlation functional of all calculations that name one, as their code does; "unknown" if none does.
+
+    Raises:
+        DataError: There are several.
+    """
+    names = (str(d.metadata(i).get("functional", "unknown")) for d in datasets for i in range(len(d)))
+    found = {name.lower(): name for name in names if name != "unknown"}
+    if len(found) > 1:
+        raise DataError(
+            f"These data sets hold calculations of several functionals ({', '.join(sorted(found.values()))}); a model "
+            "learns one. Train on those of one functional."
+        )
+    return next(iter(found.values()), "unknown")
 
 
 class Fit:
@@ -156,8 +176,9 @@ class Fit:
             ConfigError: It belongs to other data or settings.
         """
         data = open_training_data(self.config)
-        hashes = {name: _sha256(d.path) for name, d in zip(short_names(data.datasets), data.datasets, strict=True)}
-        start = None if self.config.start_from is None else ModelFile.load(model_folder(self.config.start_from))
+        paths = [d.path for d in data.datasets]
+        hashes = {name: sha256(path) for name, path in zip(short_names(paths), paths, strict=True)}
+        start = self._start()
         if start is not None:
             self.config, data = continued(self.config, start), data.for_model(start)
         if is_numerical(data.basis):
@@ -178,25 +199,40 @@ class Fit:
         trainer = Trainer(network, training, validation, self.config)
         if earlier is not None:
             trainer.restore(earlier)
+        written = (self.folder / DESCRIPTION).is_file() and earlier is not None and trainer.progress >= 1.0
+        metrics = describe_model(self.folder)["metrics"] if written else {}
         self._train(trainer, identity)
         first = data.record(data.records("train")[0])
-        with trainer.flat.averaged():
-            model = ModelFile(
-                name=self.config.name,
-                network=network,
-                normalizer=normalizer,
-                basis=data.basis,
-                inputs=self.config.inputs,
-                baseline=baseline,
-                functional=functional_of(first),
-                code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
-                domain=domain,
-                electrons=electrons,
-                training=self._provenance(hashes, training, validation, trainer, start),
-            )
-            if trainer.rank == 0:
-                model.save(self.folder, force=True)
-        return model
+        trainer.flat.keep_average()
+        model = ModelFile(
+            name=self.config.name,
+            network=network.eval().requires_grad_(False),
+            normalizer=normalizer,
+            basis=data.basis,
+            inputs=self.config.inputs,
+            baseline=baseline,
+            functional=data.functional,
+            code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
+            domain=domain,
+            electrons=electrons,
+            training=self._provenance(hashes, training, validation, trainer, start),
+            metrics=metrics,
+        )
+        return model if trainer.rank > 0 else replace(model, sha256=model.save(self.folder, force=True))
+
+
+    def _start(self) -> ModelFile | None:
+        """The model that training starts from.
+
+        Raises:
+            ConfigError: Its folder is where the new one is to go.
+        """
+        if self.config.start_from is None:
+            return None
+        folder = model_folder(self.config.start_from)
+        if folder.resolve() == self.folder.resolve():
+            raise ConfigError(f"output = {self.folder} is the model that start_from names; choose another folder.")
+        return ModelFile.load(folder)
 
     def _prepare(
         self, data: TrainingData, start: ModelFile | None = None
@@ -242,7 +278,8 @@ class Fit:
 
     def _earlier(self, hashes: dict[str, str], start: ModelFile | None) -> tuple[TrainState | None, str]:
         """State of an earlier run in the folder, and the identity of this one."""
-        settings = self.config.model_dump(mode="json", exclude=FREE_TO_CHANGE)
+        free = FREE_TO_CHANGE if self.config.stages.mode == "joint" else _without(FREE_TO_CHANGE, LENGTH)
+        settings = self.config.model_dump(mode="json", exclude=free)
         used = sorted(hashes.values()) + ([] if start is None else [start.sha256])
         content = json.dumps([settings, used], sort_keys=True)
         identity = hashlib.sha256(content.encode()).hexdigest()
@@ -251,8 +288,8 @@ class Fit:
         if earlier is not None and earlier.run not in ("", identity):
             raise ConfigError(
                 f"{state} belongs to a run with other data or settings and cannot be gone on with; only the length of "
-                "a run, its device and its output may change. Restore them, choose another output, or begin anew with "
-                "--force."
+                "a run with stages.mode joint, its device and its output may change. Restore them, choose another "
+                "output, or begin anew with --force."
             )
         return earlier, identity
 
@@ -263,7 +300,8 @@ class Fit:
         def report(entry: LogEntry) -> None:
             if trainer.rank == 0:
                 with (self.folder / LOG).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(entry.to_dict()) + "\n")
+                    known = {k: v if math.isfinite(v) else None for k, v in entry.to_dict().items()}
+                    file.write(json.dumps(known) + "\n")
                 self.report(entry)
 
         def checkpoint() -> None:
@@ -306,6 +344,7 @@ class Fit:
             "data_sha256": hashes,
             "steps": trainer.step,
             "seconds": round(trainer.seconds, 1),
+            "split": {"kind": self.config.data.split, "sizes": self.config.data.sizes, "seed": self.config.data.seed},
             "configuration": self.config.model_dump(mode="json", exclude={"output", "data"}),
         }
 
@@ -400,12 +439,5 @@ def make_baseline(data: TrainingData, config: TrainConfig) -> Baseline:
     )
 
 
-def short_names(datasets: Sequence[Dataset]) -> list[str]:
-    """File names of data sets; with their folders where several have the same one."""
-    names = [d.path.name for d in datasets]
-    return [n if names.count(n) == 1 else str(d.path) for n, d in zip(names, datasets, strict=True)]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {k: v for k, v in mapping.items() if k != key}

@@ -161,6 +161,19 @@ class Predictor:
             return self._predict([self._structure(structures)], trust)[0]
         return self._predict([self._structure(s) for s in structures], trust)
 
+    def check(self, structure: Any) -> None:
+        """Refuse a structure that :meth:`predict` would refuse, without computing anything.
+
+        Args:
+            structure: A Structure or ASE Atoms.
+
+        Raises:
+            DomainError: With what lies outside the model's domain.
+        """
+        structure = self._structure(structure)
+        self.matrices.check(structure)
+        self.model.domain.check(structure)
+
     def hamiltonian(self, structure: Structure) -> BlockMatrix:
         """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
         return _single(self.hamiltonians(structure))
@@ -178,8 +191,7 @@ class Predictor:
 
     def _predict(self, structures: Sequence[Structure], trust: bool) -> list[Prediction]:
         for structure in structures:
-            self.matrices.check(structure)
-            self.model.domain.check(structure)
+            self.check(structure)
         workers = torch.get_num_threads() if torch.device(self.device).type == "cpu" else 1
         batches = self._batches(structures, workers)
         if min(workers, len(batches)) < 2:

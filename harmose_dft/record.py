@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,12 @@ from .basis import OrbitalBasis
 from .errors import DataError
 from .matrix import BlockMatrix
 from .structure import Structure
+
+
+def read_provenance(text: str) -> dict[str, str]:
+    """Provenance stored as JSON, with today's keys: ``version`` was called ``code_version`` by earlier releases."""
+    stored = json.loads(text)
+    return {"version" if k == "code_version" and "version" not in stored else k: v for k, v in stored.items()}
 
 
 @dataclass(frozen=True, eq=False)

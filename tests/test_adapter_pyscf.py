@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyscf
 import pytest
 from numpy.typing import NDArray
 from scipy.special import gammaln, lpmv
@@ -163,6 +164,7 @@ def test_reference_gives_the_orbital_energies_of_its_own_matrices() -> None:
     assert record.n_electrons == 10
     assert record.hamiltonian[0].hermiticity_error() < 1e-12
     assert record.provenance["functional"] == "pbe"
+    assert record.provenance["version"] == pyscf.__version__
 
 
 @pytest.mark.parametrize(("recipe", "builds"), [("staged", 1), ("corrected", 1)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -66,6 +67,18 @@ def test_help_of_every_command_works_and_imports_no_network_or_code(name: str) -
     assert result.returncode == 0
     assert not set(result.stderr.split()) & {"torch", "pyscf", "ase"}
     assert "Usage: harmose-dft " + name in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_documented(name: str) -> None:
+    text = (Path(__file__).parents[1] / "docs/command_line.md").read_text(encoding="utf-8")
+    _, _, section = text.partition(f"\n## {name}\n")
+    section = section.partition("\n## ")[0]
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    options = {o for p in command.params for o in p.opts if o.startswith("--")} - {"--debug", "--quiet", "--verbose"}
+    assert {o for o in options if not re.search(rf"{o}\b(?!-)", section)} == set()
+    assert f"harmose-dft {name}" in section
 
 
 def test_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> None:

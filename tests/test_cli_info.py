@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from reference_molecules import hartree_fock, structure_of
+from test_datasets import Layout, qh9_stable, ragged
 
 from harmose_dft.cli import main
 from harmose_dft.data import DatasetWriter
@@ -59,6 +61,20 @@ def test_data_set_is_described(tmp_path: Path, water: Result, capsys: pytest.Cap
     assert found["level of theory"] == {"harmose_dft hf def2-svp": 1}
     assert main(["info", str(path)]) == 0
     assert "H: 2, O: 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layout", [qh9_stable, ragged], ids=lambda f: f.__name__)
+def test_foreign_data_sets_are_described(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout(tmp_path / "data", np.zeros((24, 24)))
+    assert main(["info", str(tmp_path / "data"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["records"], found["failures"]) == ("data set", 2, 0)
+    assert found["atoms of each element"] == {"H": 4, "O": 2}
+    (level,) = found["level of theory"]
+    assert level.startswith("PySCF b3lyp")
+    assert "def2-svp" in found["basis"][0]
 
 
 @pytest.mark.parametrize("damage", ["missing", "text", "truncated"])

@@ -60,10 +60,12 @@ class StandIn:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
+    def check(self, structure: Structure) -> None:
+        if 2 in structure.numbers:
+            raise DomainError("The model was not trained on He. It covers H and O.")
+
     def predict(self, structures: Sequence[Structure]) -> list[StandInPrediction]:
         self.batches.append(len(structures))
-        if any(2 in s.numbers for s in structures):
-            raise DomainError("The model was not trained on He. It covers H and O.")
         out = []
         for structure in structures:
             key = structure.numbers.tobytes() + structure.positions.tobytes()
@@ -268,6 +270,17 @@ def test_outside_the_domain_exits_with_3_and_writes_nothing(
     assert captured.out == ""
     assert "He" in captured.err
     assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
+
+
+def test_one_structure_outside_the_domain_is_named_before_anything_is_computed(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = water.with_name("frames.xyz")
+    frames.write_text(HYDROGEN_XYZ * 40 + "1\nhelium\nHe 0 0 0\n")
+    assert main(["predict", str(water), str(frames)]) == 3
+    assert capsys.readouterr().err.startswith("error: frames.xyz#41: The model was not trained on He.")
+    assert model.batches == []
+    assert sorted(p.name for p in water.parent.iterdir()) == ["frames.xyz", "water.xyz"]
 
 
 def test_interrupt_while_writing_leaves_the_old_result(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from synthetic_openmx import ELECTRONS, INPUT, make_demo, write_pao
+from tiny_models import write_waters
 
 from harmose_dft.adapters import deeph, openmx
 from harmose_dft.adapters.registry import READERS, find_calculations, read_calculations, recognise
@@ -110,11 +111,15 @@ class TestChecks:
             with pytest.raises(DataError, match="belong to one calculation"):
                 check_eigenvalues(other)
 
-    def test_nothing_to_compare_is_no_failure(self, record: Record) -> None:
+    def test_without_eigenvalues_the_overlap_is_checked(self, record: Record) -> None:
         for none in (replace(record, eigenvalues=()), replace(record, hamiltonian=())):
             result = check_eigenvalues(none)
             assert result.passed
             assert result.max_deviation_mev is None
+
+    def test_nothing_to_compare_with_is_neither_passed_nor_failed(self, tree: Path) -> None:
+        result = check_eigenvalues(deeph.read(tree / "deeph")[0])
+        assert (result.max_deviation_mev, result.overlap_deviation, result.passed) == (None, None, None)
 
     def test_overlap_needs_radial_functions(self, tree: Path) -> None:
         assert overlap_deviation(deeph.read(tree / "deeph")[0]) is None
@@ -158,7 +163,7 @@ class TestCommand:
         code, out, _ = self.run(capsys, tree, "--check", "--quiet")
         assert code == 0
         assert "largest deviation:" in out
-        assert "not listed" in out  # DeepH folders hold no eigenvalues
+        assert "nothing to compare with" in out  # DeepH folders hold neither eigenvalues nor orbital files
         assert out.count("passed") == 2
 
     def test_json_is_a_list_with_the_documented_keys(self, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +174,24 @@ class TestCommand:
         assert [r["code"] for r in rows] == ["DeepH", "OpenMX", "OpenMX"]
         assert rows[0]["max_deviation_mev"] is None
         assert all(0 <= r["max_deviation_mev"] < TOLERANCE_MEV for r in rows[1:])
-        assert all(r["version"] and r["pair_support"] and r["passed"] for r in rows)
+        assert all(r["version"] and r["pair_support"] for r in rows)
+        assert [r["passed"] for r in rows] == [None, True, True]
+
+    def test_what_cannot_be_checked_is_written(
+        self, tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code, out, _ = self.run(capsys, tree / "deeph", "--check", "-o", tmp_path / "data.h5")
+        assert code == 0
+        assert "passed" not in out
+        assert len(open_dataset(tmp_path / "data.h5")) == 1
+
+    def test_version_of_pyscf_is_reported(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        import pyscf
+
+        write_waters(tmp_path / "waters.h5", [0])
+        code, out, _ = self.run(capsys, tmp_path / "waters.h5", "--check", "--json")
+        (row,) = json.loads(out)
+        assert (code, row["code"], row["version"]) == (0, "PySCF", pyscf.__version__)
 
     def test_failed_check_is_one_paragraph_and_leaves_no_file(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -311,6 +312,12 @@ def test_molecules_are_split_by_the_crc32_of_their_smiles(tmp_path: Path) -> Non
         rest = zlib.crc32(s.encode()) % 10
         assert k in split["test" if rest == 0 else "validation" if rest == 1 else "train"]
     assert split_of_smiles("C") in split
+
+
+def test_version_of_the_code_is_found_under_the_key_of_earlier_releases(tmp_path: Path) -> None:
+    old = replace(molecule(), provenance={"code": "PySCF", "code_version": "2.14.0"})
+    dataset = open_dataset(written(tmp_path / "a.h5", old))
+    assert dataset.metadata(0) == dataset[0].provenance == {"code": "PySCF", "version": "2.14.0"}
 
 
 def test_record_without_smiles_cannot_be_split_by_molecule(tmp_path: Path) -> None:

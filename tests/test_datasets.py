@@ -216,6 +216,11 @@ def test_own_format_is_recognised(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "a.h5")[0].provenance["grid_level"] == "0"
 
 
+def test_version_of_pyscf_is_that_of_the_attribute(pyscf_fock: NDArray[np.float64], tmp_path: Path) -> None:
+    frames(tmp_path / "a.h5", pyscf_fock)
+    assert open_dataset(tmp_path / "a.h5").metadata(0)["version"] == "2.14.0"
+
+
 def _table(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE notes (text TEXT)")

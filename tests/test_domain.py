@@ -49,6 +49,17 @@ def test_structure_outside_the_domain_ends_with_code_three_and_no_files(
     assert [p.name for p in tmp_path.iterdir()] == ["outside.xyz"]
 
 
+def test_refusal_names_the_file_of_several(
+    tmp_path: Path, fixtures_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("a.xyz", XYZ), ("b.xyz", XYZ), ("he.xyz", "1\n\nHe 0 0 0\n")):
+        Path(name).write_text(text)
+    assert main(["predict", "a.xyz", "he.xyz", "b.xyz", "--model", str(fixtures_dir / "model_v1")]) == 3
+    assert "error: he.xyz: He" in capsys.readouterr().err
+    assert sorted(p.name for p in Path().iterdir()) == ["a.xyz", "b.xyz", "he.xyz"]
+
+
 def test_command_predicts_with_a_real_model_and_reports_trust(
     tmp_path: Path, fixtures_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,5 +116,8 @@ def test_predictor_refuses_before_it_computes(fixtures_dir: Path) -> None:
     predictor = load_model(fixtures_dir / "model_v1")
     with pytest.raises(DomainError, match="trained on H, O only"):
         predictor.predict([water(0), Structure(np.array([6, 8]), np.array([[0, 0, 0], [0, 0, 2.1]]))])
+    predictor.check(water(0))
+    with pytest.raises(DomainError, match="trained on H, O only"):
+        predictor.check(Structure(np.array([6, 8]), np.array([[0, 0, 0], [0, 0, 2.1]])))
     with pytest.raises(TypeError, match="Structure"):
         predictor.predict([1])

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import water_record, write_waters
+from tiny_models import silent, tiny_config, water_record, write_waters
 
 from harmose_dft.cli import main
+from harmose_dft.fitting import Fit
 from harmose_dft.loading import load_model
 from harmose_dft.units import MICRO
 
@@ -65,6 +66,32 @@ def test_data_of_another_functional_is_refused(
 def test_split_by_molecule_needs_names(data: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", model, str(data), "--part", "test"]) == 1
     assert "SMILES" in capsys.readouterr().err
+
+
+def test_parts_of_training_data_are_those_of_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Six waters, four of which train; the two left out are measured by --part test, all of them not unsaid."""
+    data = write_waters(tmp_path / "waters.h5", range(6))
+    settings = {"files": (data,), "split": "random", "sizes": (4, 0, 2), "seed": 3}
+    folder = tmp_path / "own"
+    optimizer = {"steps": 1, "batch_size": 2}
+    Fit(tiny_config(data=settings, output=folder, optimizer=optimizer), silent, lambda entry: None).run()
+    assert main(["evaluate", str(folder), str(data), "--part", "test", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "trained on these" not in captured.err
+    left_out = np.random.default_rng(3).permutation(6)[4:]
+    metrics = json.loads(captured.out)["metrics"]
+    assert metrics["samples"] == 2
+    predictor = load_model(folder)
+    records = [water_record(int(k)) for k in left_out]
+    errors = [
+        np.abs(predictor.hamiltonian(r.structure).to_dense() - r.hamiltonian[0].to_dense()).mean() / MICRO
+        for r in records
+    ]
+    assert metrics["model"]["mae_all"] == pytest.approx(np.mean(errors), rel=1e-3)
+    assert main(["evaluate", str(folder), str(data), "--json"]) == 0
+    assert "trained on these records" in capsys.readouterr().err
 
 
 def test_missing_data_is_an_error_of_the_user(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from harmose_dft.cli import main
 
 PAGE_FAULTS = """
 import resource, sys
@@ -24,6 +27,23 @@ assert harmose_dft.keep_freed_memory()
 faults()
 print(before, faults())
 """
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [(["predict"], "h2.xyz"), (["bands"], "h2.extxyz"), (["seed", "--code", "pyscf"], "h2.xyz")],
+    ids=["predict", "bands", "seed"],
+)
+def test_commands_that_predict_keep_freed_memory(
+    command: list[str], file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the loading of the model, which is missing here."""
+    (tmp_path / "h2.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0.74\n")
+    (tmp_path / "h2.extxyz").write_text('2\nLattice="4 0 0 0 6 0 0 0 6" pbc="T T T"\nH 0.5 1 1\nH 1.3 1 1\n')
+    called: list[bool] = []
+    monkeypatch.setattr("harmose_dft.memory.keep_freed_memory", lambda: called.append(True))
+    assert main([*command, str(tmp_path / file), "--model", str(tmp_path / "absent")]) == 1
+    assert called == [True]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -92,6 +94,23 @@ def test_several_structures_share_one_file_in_order(tmp_path: Path, water_result
     assert second.stage1 == ()
     with pytest.raises(FileFormatError, match="2 structures"):
         read_result(path)
+
+
+def test_structures_are_read_in_order_beyond_four_digits(tmp_path: Path) -> None:
+    path = tmp_path / "many.h5"
+    write_results(path, [crystal_result(), replace(crystal_result(), stage1=crystal_result().record.hamiltonian)])
+    with h5py.File(path, "a") as file:
+        file.move("0000", "9999")
+        file.move("0001", "10000")
+    assert [len(result.stage1) for result in read_results(path)] == [0, 1]
+
+
+def test_result_of_an_earlier_release_has_its_version(tmp_path: Path) -> None:
+    path = tmp_path / "old.h5"
+    write_results(path, [crystal_result()])
+    with h5py.File(path, "a") as file:
+        file["0000"].attrs["provenance"] = json.dumps({"code": "harmose_dft", "code_version": "0.1"})
+    assert read_result(path).record.provenance == {"code": "harmose_dft", "version": "0.1"}
 
 
 def test_stored_orbitals_solve_the_stored_eigenproblem_without_our_code(tmp_path: Path, water_result: Result) -> None:

@@ -28,10 +28,11 @@ from harmose_dft.adapters.pyscf.seeding import (
     seeded,
     write_checkpoint,
 )
-from harmose_dft.basis import GaussianRadial, NumericalRadial, OrbitalBasis, Shell
+from harmose_dft.basis import NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.cli import main
 from harmose_dft.errors import BasisMismatchError, DomainError, HarmoseError
 from harmose_dft.matrix import BlockMatrix
+from harmose_dft.predictor import ModelInfo
 from harmose_dft.structure import Structure
 
 ENERGY = 1e-8
@@ -269,7 +270,7 @@ def test_command_writes_no_bad_start(
     ("arguments", "code", "said"),
     [
         (["water.xyz", "--code", "openmx"], 1, "only from its own binary restart files"),
-        (["water.xyz", "--code", "abacus"], 3, "has no cell"),
+        (["water.xyz", "--code", "abacus"], 1, "ABACUS needs its own numerical orbitals"),
         (["two.xyz", "--code", "pyscf"], 1, "holds 2 structures"),
         (["none.xyz", "--code", "pyscf"], 1, "no such file"),
         (["water.xyz"], 2, "--code"),
@@ -289,6 +290,7 @@ class CrystalPredictor:
 
     def __init__(self, radial: Any) -> None:
         self.basis = OrbitalBasis("H8.0-s1", {1: (Shell(0, radial),)})
+        self.model, self.info = SimpleNamespace(basis=self.basis), ModelInfo("crystals", "0" * 64)
 
     def predict(self, structure: Structure, *, trust: bool = True) -> Any:
         pairs = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [0, 0], [0, 0]])
@@ -296,12 +298,11 @@ class CrystalPredictor:
         values = np.array([-0.3, -0.2, 0.1, 0.1, 0.05, 0.05])
         matrix = BlockMatrix(np.array([1, 1]), pairs, shifts, values)
         return SimpleNamespace(
-            structure=structure, basis=self.basis, hamiltonian=matrix, model=SimpleNamespace(name="crystals")
+            structure=structure, basis=self.basis, hamiltonian=matrix, model=self.info
         )
 
 
 NUMERICAL = NumericalRadial(np.linspace(0.0, 8.0, 81), np.exp(-np.linspace(0.0, 8.0, 81)))
-GAUSSIAN = GaussianRadial(np.array([1.0]), np.array([1.0]))
 CRYSTAL_FILE = '2\nLattice="4 0 0 0 6 0 0 0 6" pbc="T T T"\nH 0.5 1 1\nH 1.3 1 1\n'
 
 
@@ -317,11 +318,23 @@ def test_command_writes_what_abacus_reads(command: Path, monkeypatch: pytest.Mon
     np.testing.assert_allclose(section.values, [0.1, -0.6, 0.2, 0.2, -0.4, 0.1])
 
 
+@pytest.mark.parametrize("text", [WATER_FILE, CRYSTAL_FILE], ids=["molecule", "crystal"])
 def test_command_gives_abacus_no_gaussian_orbitals(
+    text: str, tmp_path: Path, fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real model, which would itself refuse a cell, and ABACUS a molecule: neither is of any help here."""
+    monkeypatch.chdir(tmp_path)
+    Path("atoms.extxyz").write_text(text)
+    assert main(["seed", "atoms.extxyz", "--code", "abacus", "--model", str(fixtures_dir / "model_v1")]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "The model 'tiny' predicts matrices in the Gaussian basis sto-3g" in said
+    assert "Use a model that was trained on ABACUS calculations" in said
+    assert not Path("hrs1_nao.csr").exists()
+
+
+def test_command_wants_a_cell_for_abacus(
     command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("harmose_dft.loading.load_model", lambda name, device="cpu": CrystalPredictor(GAUSSIAN))
-    Path("h2.extxyz").write_text(CRYSTAL_FILE)
-    assert main(["seed", "h2.extxyz", "--code", "abacus"]) == 1
-    assert "numerical orbitals" in " ".join(capsys.readouterr().err.split())
-    assert not Path("hrs1_nao.csr").exists()
+    monkeypatch.setattr("harmose_dft.loading.load_model", lambda name, device="cpu": CrystalPredictor(NUMERICAL))
+    assert main(["seed", "water.xyz", "--code", "abacus"]) == 3
+    assert "has no cell; ABACUS calculates crystals" in " ".join(capsys.readouterr().err.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -22,7 +23,7 @@ from harmose_dft.checkpoint import ModelFile
 from harmose_dft.cli import main
 from harmose_dft.errors import BasisMismatchError, CheckpointError, ConfigError, DataError
 from harmose_dft.featurize import Featurizer
-from harmose_dft.fitting import LOG, STATE, Fit, build_network
+from harmose_dft.fitting import LOG, STATE, Fit, build_network, open_training_data
 from harmose_dft.inputs import unpadded
 from harmose_dft.loading import baseline_blocks
 from harmose_dft.nn.heads import Blocks
@@ -203,6 +204,24 @@ def test_flat_parameters_stay_views_and_averages_come_and_go() -> None:
     assert torch.equal(flat.vector, own)
 
 
+def test_update_whose_gradient_is_not_finite_is_left_out_and_counted() -> None:
+    subject = trainer(tiny_config(optimizer={"steps": 4, "batch_size": 4}, validate_every=4))
+    graph = subject.training[0].graph
+    assert graph.node_target is not None
+    own = graph.node_target.clone()
+    entries, steps = [], []
+
+    def poison() -> None:
+        steps.append(subject.flat.vector.detach().clone())
+        graph.node_target.copy_(torch.full_like(own, math.nan) if len(steps) == 1 else own)  # type: ignore[union-attr]
+
+    subject.run(entries.append, lambda: None, poison)
+    assert torch.equal(steps[0], steps[1])
+    assert not torch.equal(steps[1], steps[2])
+    assert [entry.skipped for entry in entries] == [1]
+    assert np.isfinite(entries[0].train_mae_all)
+
+
 def test_gradient_is_clipped_to_the_largest_norm() -> None:
     flat = FlatParameters(torch.nn.Linear(3, 1), 0.9)
     flat.gradient.fill_(3.0)
@@ -357,11 +376,18 @@ def test_training_goes_on_from_a_model(tmp_path: Path) -> None:
     assert same.network.config == first.network.config
     origin = same.training["started_from"]
     assert (origin["sha256"], origin["training"]["steps"]) == (first.sha256, 4)
+    loaded = ModelFile.load(tmp_path / "further")
+    assert same.sha256 == loaded.sha256
     with pytest.raises(ConfigError, match="other data or settings"):
+        further(1e-2)
+    settings["output"] = tmp_path / "model"
+    with pytest.raises(ConfigError, match="choose another folder"):
         further(1e-2)
     settings["output"] = tmp_path / "moved"
     moved = further(1e-2).network.state_dict()
     assert not all(torch.equal(before[name], moved[name]) for name in before)
+    written = ModelFile.load(tmp_path / "moved").network.state_dict()
+    assert all(torch.equal(written[name], moved[name]) for name in written)
 
 
 def test_model_that_does_not_fit_the_data_is_not_trained_further(
@@ -371,6 +397,8 @@ def test_model_that_does_not_fit_the_data_is_not_trained_further(
     start = {"start_from": str(tmp_path / "model"), "output": str(tmp_path / "further")}
     assert main(["train", str(write_config(tmp_path, **start))]) != 0
     assert "brings its own baseline, model" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"stages\.mode late is for new models"):
+        TrainConfig.model_validate({**start, "stages": {"mode": "late"}})
     from harmose_dft.adapters.pyscf import reference
     from harmose_dft.data import DatasetWriter
 
@@ -385,6 +413,53 @@ def test_model_that_does_not_fit_the_data_is_not_trained_further(
         with pytest.raises(error, match=said):
             Fit(TrainConfig.model_validate({**start, "data": data}), silent, print).run()
     assert not (tmp_path / "further").exists()
+
+
+def test_parts_are_taken_from_every_data_set(tmp_path: Path) -> None:
+    files = tuple(write_waters(tmp_path / f"{k}.h5", range(3 * k, 3 * k + 3)) for k in range(2))
+    settings = {"files": files, "split": "ordered", "sizes": (2, 1), "max_training": 2}
+    data = open_training_data(tiny_config(data=settings))
+    assert data.records("train") == [(0, 0), (1, 0)]
+    assert data.records("validation") == [(0, 2), (1, 2)]
+
+
+def test_calculations_of_several_functionals_are_refused(tmp_path: Path) -> None:
+    files = (write_waters(tmp_path / "a.h5", [0]), write_waters(tmp_path / "b.h5", [1], functional="pbe"))
+    settings = {"files": files, "split": "ordered", "sizes": (1, 0)}
+    with pytest.raises(DataError, match=r"several functionals \(lda,vwn, pbe\)"):
+        open_training_data(tiny_config(data=settings))
+    same = (files[0], write_waters(tmp_path / "c.h5", [2], functional="LDA,VWN"))
+    found = open_training_data(tiny_config(data={**settings, "files": same}))
+    assert found.functional.lower() == "lda,vwn"
+
+
+def test_length_of_a_run_with_a_late_stage_is_fixed(tmp_path: Path) -> None:
+    """A longer one would go back to the first stage alone."""
+    config = write_config(tmp_path, stages={"mode": "late"})
+    assert main(["train", str(config), "--quiet"]) == 0
+    write_config(tmp_path, stages={"mode": "late"}, optimizer={"steps": 40, "batch_size": 2})
+    assert main(["train", str(config), "--quiet"]) != 0
+
+
+def test_recorded_figures_survive_a_second_run_of_a_finished_training(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    assert main(["train", str(config), "--quiet"]) == 0
+    data = str(tmp_path / "waters.h5")
+    assert main(["evaluate", str(tmp_path / "model"), data, "--part", "validation", "--record", "--quiet"]) == 0
+    recorded = ModelFile.load(tmp_path / "model").metrics
+    assert list(recorded) == ["waters.h5 (validation)"]
+    assert main(["train", str(config), "--quiet"]) == 0
+    assert ModelFile.load(tmp_path / "model").metrics == recorded
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_training_resumes_on_a_gpu(tmp_path: Path) -> None:
+    first = trainer(tiny_config(device="cuda"))
+    run(first, 2)
+    first.state().save(tmp_path / STATE)
+    second = trainer(tiny_config(device="cuda"))
+    second.restore(TrainState.load(tmp_path / STATE))
+    assert np.isfinite(run(second, 2)).all()
 
 
 def test_fit_finds_its_data_and_says_what_is_missing(tmp_path: Path) -> None:

@@ -30,9 +30,11 @@ MOLECULES = {
     "adenine": "Nc1ncnc2[nH]cnc12",
     "naphthalene": "c1ccc2ccccc2c1",
     "paracetamol": "CC(=O)Nc1ccc(O)cc1",
+    "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
     "caffeine": "Cn1c(=O)c2c(ncn2C)n(C)c1=O",
+    "ibuprofen": "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
 }
-"""Molecules with a common name, none of them in the pool that training molecules are drawn from; up to 24 atoms."""
+"""Molecules with a common name, none of them in the pool that training molecules are drawn from; up to 33 atoms."""
 
 SEED = 7
 """Of the ETKDG embedding."""

@@ -129,10 +129,10 @@ def read_crystal(path: Path) -> Crystal:
 
 
 def read_one_structure(path: Path) -> Structure:
-    """The structure of a structure file or of a DFT code's calculation.
+    """The crystal structure in a structure file or a DFT code's calculation.
 
     Raises:
-        HarmoseError: There are several.
+        HarmoseError: There are several, or it has no cell.
     """
     from ..adapters.registry import read_calculations, recognise
     from ..adapters.structures import read_structures
@@ -141,6 +141,8 @@ def read_one_structure(path: Path) -> Structure:
     found = [r.structure for r in read_calculations(path)] if calculation else read_structures(path)
     if len(found) != 1:
         raise HarmoseError(f"{path} holds {len(found)} structures; bands are drawn of one. Give a file with one.")
+    if not found[0].periodic:
+        raise HarmoseError(f"{path} has no cell; bands are of crystals. Use harmose-dft predict for molecules.")
     return found[0]
 
 

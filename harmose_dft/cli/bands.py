@@ -76,9 +76,11 @@ def refuse_picture(plot: Path, force: bool) -> None:
 def predicted(source: Path, model: str, device: str) -> Crystal:
     """The crystal that a model predicts for a structure."""
     from ..loading import load_model
+    from ..memory import keep_freed_memory
     from .band_structure import Crystal, read_one_structure
 
     structure = read_one_structure(source)
+    keep_freed_memory()
     return Crystal.of_prediction(load_model(model, device=device).predict(structure, trust=False))
 
 

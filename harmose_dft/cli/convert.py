@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FORMATS = {"hdf5": None, "deeph": "chunked", "deeph-legacy": "legacy"}
 """Value of --format -> layout of DeepH folders."""
 
+VERDICTS = {True: "passed", False: "FAILED", None: "nothing to compare with"}
+"""A check's outcome -> its cell in the table."""
 
 SHOWN = 50
 """Calculations that stderr tells about; --verbose tells about all."""
@@ -47,8 +49,8 @@ def convert(
 ) -> None:
     """Convert the output of OpenMX or ABACUS, DeepH folders, or data sets in PATHS to a data set.
 
-    Codes and versions are recognised from the files; folders are searched. With --check nothing is written unless
-    every calculation agrees with its code's own eigenvalues.
+    Codes and versions are recognised from the files; folders are searched. With --check nothing is written if a
+    calculation disagrees with its code's own eigenvalues or orbital files.
     """
     if out is None and not check:
         raise click.UsageError("Give --out FILE to write a data set, or --check to check only.")
@@ -104,14 +106,14 @@ def _report(rows: list[dict[str, Any]], check: bool, as_json: bool) -> None:
     columns = ["calculation", "code", "atoms", "nspin"]
     common = os.path.commonpath([Path(r["path"]).absolute().parent for r in rows])
     cells = [
-        [os.path.relpath(r["path"], common), f"{r['code']} {r['version']}", r["n_atoms"], r["nspin"]] for r in rows
+        [os.path.relpath(r["path"], common), f"{r['code']} {r['version'] or ''}".strip(), r["n_atoms"], r["nspin"]]
+        for r in rows
     ]
     if check:
         columns += ["k x bands", "dev/meV", "allowed", "dev of S", ""]
         for cell, r in zip(cells, rows, strict=True):
-            verdict = ("passed" if r["max_deviation_mev"] is not None else "not listed") if r["passed"] else "FAILED"
             cell += [f"{r['n_kpoints']} x {r['n_bands']}", _number(r["max_deviation_mev"]),
-                     _number(r["tolerance_mev"]), _number(r["overlap_deviation"]), verdict]  # fmt: skip
+                     _number(r["tolerance_mev"]), _number(r["overlap_deviation"]), VERDICTS[r["passed"]]]  # fmt: skip
     console.print_table(common, columns, cells, left=2)
     deviations = [r["max_deviation_mev"] for r in rows if r["max_deviation_mev"] is not None]
     if deviations:
@@ -123,8 +125,12 @@ def _number(value: float | None) -> str:
 
 
 def _require_passed(rows: list[dict[str, Any]]) -> None:
-    """Fail if a check failed."""
-    failed = [r for r in rows if not r.get("passed", True)]
+    """Fail if a check failed; that there was nothing to compare with is no failure.
+
+    Raises:
+        HarmoseError: With the number of failed checks, and the first of them.
+    """
+    failed = [r for r in rows if r.get("passed") is False]
     if failed:
         worst = failed[0]
         raise HarmoseError(

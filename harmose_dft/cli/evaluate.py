@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import console
+
+if TYPE_CHECKING:
+    from ..data import Dataset
 
 
 @click.command()
@@ -16,7 +19,7 @@ from . import console
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--part", type=click.Choice(["train", "validation", "test"]),
-    help="Only this part of a split by SMILES (crc32 rule).  [default: all records]",
+    help="Only this part: of the split MODEL was trained with, or by SMILES (crc32 rule).  [default: all records]",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many records of each data set.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
@@ -28,8 +31,8 @@ def evaluate(
     """Measure MODEL (a bundled name or a folder) on the reference calculations in DATA."""
     from ..adapters.datasets import open_dataset
     from ..checkpoint import record_metrics
-    from ..data import smiles_split
     from ..evaluation import evaluate as run
+    from ..files import short_names
     from ..loading import load_model, model_folder
     from ..memory import keep_freed_memory
 
@@ -38,8 +41,7 @@ def evaluate(
     results: list[dict[str, Any]] = []
     for path in data:
         dataset = open_dataset(path)
-        members = range(len(dataset)) if part is None else smiles_split(dataset)[part].tolist()
-        chosen = list(members)[:limit]
+        chosen = members(dataset, part, predictor.model.training)[:limit]
         with console.progress(f"evaluating {path.name}", len(chosen)) as bar:
             found = run(predictor, (dataset[i] for i in chosen), done=bar.advance)
         results.append({
@@ -49,12 +51,37 @@ def evaluate(
             "metrics": found.to_dict(),
         })
     if record:
-        record_metrics(model_folder(model), {f"{Path(r['data']).name} ({r['part']})": r["metrics"] for r in results})
+        names = short_names(data)
+        figures = {f"{name} ({r['part']})": r["metrics"] for name, r in zip(names, results, strict=True)}
+        record_metrics(model_folder(model), figures)
     if as_json:
         console.print_json(results[0] if len(results) == 1 else results)
     else:
         for entry in results:
             show(entry)
+
+
+def members(dataset: Dataset, part: str | None, training: Mapping[str, Any]) -> list[int]:
+    """Records of a part; says so when records that a model was trained on are among them.
+
+    Args:
+        dataset: The data set.
+        part: None for all.
+        training: What the model's file says of its training.
+
+    Raises:
+        DataError: The split does not fit the data set.
+    """
+    from ..data import split_dataset
+    from ..files import sha256
+
+    split: Mapping[str, Any] = {"kind": "smiles"}
+    known = sha256(dataset.path) in training.get("data_sha256", {}).values()
+    if known:
+        split = training.get("split", split)
+        if part in (None, "train"):
+            console.note(f"{dataset.path.name}: the model was trained on these records; --part test leaves them out.")
+    return list(range(len(dataset))) if part is None else split_dataset(dataset, **split)[part].tolist()
 
 
 def show(entry: Mapping[str, Any]) -> None:

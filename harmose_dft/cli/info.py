@@ -78,11 +78,10 @@ def describe(path: Path) -> dict[str, Any]:
         raise FileFormatError("There is no such file, and no bundled model of this name.", path=path)
     with path.open("rb") as file:
         start = file.read(len(HDF5_SIGNATURE))
-    if start != HDF5_SIGNATURE:
-        raise FileFormatError("This is neither a result file nor a data set (both are HDF5 files).", path=path)
     from ..output.result import FORMAT
 
-    return describe_results(path) if stored_format(path) == FORMAT else describe_dataset(path)
+    result = start == HDF5_SIGNATURE and stored_format(path) == FORMAT
+    return describe_results(path) if result else describe_dataset(path)
 
 
 def describe_model(name: str) -> dict[str, Any]:
@@ -158,8 +157,14 @@ def _row(result: Result) -> dict[str, Any]:
 
 
 def describe_dataset(path: Path) -> dict[str, Any]:
-    """A data set: size, elements, basis and level of theory."""
-    from ..data import open_dataset
+    """A data set of any format that is read: size, elements, basis and level of theory.
+
+    Raises:
+        FileFormatError: The file is no data set, or damaged.
+        DataError: It holds no records.
+    """
+    from ..adapters.datasets import open_dataset
+    from ..data import HDF5Dataset
 
     dataset = open_dataset(path)
     structures = [dataset.structure(n) for n in range(len(dataset))]
@@ -168,15 +173,16 @@ def describe_dataset(path: Path) -> dict[str, Any]:
         " ".join(dataset.metadata(n).get(k, "?") for k in ("code", "functional", "basis")) for n in range(len(dataset))
     )
     elements = Counter(symbol for s in structures for symbol in s.symbols)
+    failures, bases = (dataset.failures, dataset.bases) if isinstance(dataset, HDF5Dataset) else ([], (dataset.basis,))
     return {
         "kind": "data set",
         "records": len(dataset),
-        "failures": len(dataset.failures),
+        "failures": len(failures),
         "atoms per structure": f"{min(atoms)} to {max(atoms)}",
         "crystals": sum(s.periodic for s in structures),
         "atoms of each element": dict(sorted(elements.items())),
         "level of theory": dict(methods),
-        "basis": [str(b) for b in dataset.bases],
+        "basis": [str(b) for b in bases],
     }
 
 

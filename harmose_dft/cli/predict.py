@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import HarmoseError
+from ..errors import DomainError, HarmoseError
 from . import console
 from .drawing import MAX_COLUMNS, BandDrawing, Drawing
 from .prediction_files import RESULT_SUFFIX, Job, Options, companions, write_job
@@ -68,6 +68,7 @@ def predict(
 
     keep_freed_memory()
     predictor = load_model(model, device=device)
+    refuse_outside(predictor, jobs)
     summaries: list[dict[str, Any]] = []
     drawing: Drawing | BandDrawing = BandDrawing(kpath) if crystal else Drawing()
     for job in run(predictor, jobs):
@@ -152,6 +153,20 @@ def refuse_mixed(jobs: Sequence[Job], options: Options, kpath: str | None) -> bo
     if options.plot is not None and len(structures) > 1:
         raise HarmoseError(f"--plot draws the bands of one crystal; these files hold {len(structures)}.")
     return True
+
+
+def refuse_outside(predictor: Predictor, jobs: Sequence[Job]) -> None:
+    """Before any computing: refuse all files if one structure lies outside the model's domain.
+
+    Raises:
+        DomainError: With the name of the structure.
+    """
+    for job in jobs:
+        for name, structure in job.structures:
+            try:
+                predictor.check(structure)
+            except DomainError as error:
+                raise DomainError(f"{name}: {error}") from error
 
 
 def run(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[Job]:

@@ -116,7 +116,7 @@ def as_result(prediction: Prediction) -> Result:
 
     provenance = {
         "code": "harmose_dft",
-        "code_version": __version__,
+        "version": __version__,
         "model": prediction.model.name,
         "model_sha256": prediction.model.sha256,
         "functional": prediction.functional,

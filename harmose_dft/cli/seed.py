@@ -11,7 +11,7 @@ from ..errors import BasisMismatchError, DomainError, HarmoseError
 from . import console
 
 if TYPE_CHECKING:
-    from ..predictor import Prediction
+    from ..predictor import Prediction, Predictor
     from ..structure import Structure
 
 SUFFIXES = {"pyscf": ".chk", "abacus": ".csr"}
@@ -43,15 +43,19 @@ def seed(
         )
     from ..adapters.structures import read_structures
     from ..files import require_absent
+    from ..loading import load_model
+    from ..memory import keep_freed_memory
 
     target = output or (structure.with_suffix(SUFFIXES[code]) if code == "pyscf" else Path("hrs1_nao.csr"))
     require_absent(target, force)
     atoms = one_structure(read_structures(structure), structure)
-    if code == "abacus" and not atoms.periodic:
-        raise DomainError(f"{structure} has no cell; ABACUS calculates crystals. Put the molecule into a box.")
-    from ..loading import load_model
-
-    prediction = load_model(model, device=device).predict(atoms, trust=False)
+    keep_freed_memory()
+    predictor = load_model(model, device=device)
+    if code == "abacus":
+        require_numerical(predictor)
+        if not atoms.periodic:
+            raise DomainError(f"{structure} has no cell; ABACUS calculates crystals. Put the molecule into a box.")
+    prediction = predictor.predict(atoms, trust=False)
     result = write_pyscf(prediction, target, force) if code == "pyscf" else write_abacus(prediction, target, force)
     if as_json:
         console.print_json({"code": code, "file": str(target), "formula": atoms.formula, **result})
@@ -68,6 +72,21 @@ def one_structure(frames: list[Structure], path: Path) -> Structure:
     if len(frames) != 1:
         raise HarmoseError(f"{path} holds {len(frames)} structures; a start file belongs to one. Split the file.")
     return frames[0]
+
+
+def require_numerical(predictor: Predictor) -> None:
+    """Refuse models of Gaussian orbitals, which ABACUS does not have.
+
+    Raises:
+        BasisMismatchError: The model's orbitals are not numerical ones.
+    """
+    from ..adapters.two_centre import is_numerical
+
+    if not is_numerical(predictor.model.basis):
+        raise BasisMismatchError(
+            f"The model {predictor.info.name!r} predicts matrices in the Gaussian basis {predictor.model.basis.name}; "
+            "ABACUS needs its own numerical orbitals. Use a model that was trained on ABACUS calculations."
+        )
 
 
 def write_pyscf(prediction: Prediction, target: Path, force: bool) -> dict[str, Any]:
@@ -91,20 +110,9 @@ def write_pyscf(prediction: Prediction, target: Path, force: bool) -> dict[str, 
 
 
 def write_abacus(prediction: Prediction, target: Path, force: bool) -> dict[str, Any]:
-    """Write H(R) for ABACUS.
-
-    Raises:
-        BasisMismatchError: The model's orbitals are not numerical ones.
-    """
+    """Write H(R) for ABACUS."""
     from ..adapters.abacus.writer import write_hr
-    from ..basis import NumericalRadial
 
-    shells = [s for shells in prediction.basis.shells.values() for s in shells]
-    if not all(s.radial is None or isinstance(s.radial, NumericalRadial) for s in shells):
-        raise BasisMismatchError(
-            f"The model {prediction.model.name!r} predicts matrices in the Gaussian basis {prediction.basis.name}; "
-            "ABACUS needs its own numerical orbitals. Use a model that was trained on ABACUS calculations."
-        )
     write_hr(
         prediction.hamiltonian, target, structure=prediction.structure, basis=prediction.basis, force=force
     )

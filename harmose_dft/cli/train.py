@@ -57,11 +57,12 @@ def report(entry: LogEntry) -> None:
         f"step {entry.step}: training {entry.train_mae_all:.1f} uHa, validation {entry.valid_mae_all:.1f} uHa "
         f"(stage 1 {entry.valid_mae_stage1:.1f}), orbitals {entry.valid_orbital_mae:.1f} uHa, "
         f"{entry.structures_per_second:.1f} structures/s"
+        + (f", {entry.skipped} updates skipped (not finite)" if entry.skipped else "")
     )
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read and validate a configuration; relative data paths start at its folder.
+    """Read and validate a configuration; relative paths of data and of the start begin at its folder.
 
     Raises:
         ConfigError: The file is missing, is not YAML, or has an unknown key or invalid value.
@@ -69,6 +70,7 @@ def read_config(path: Path) -> TrainConfig:
     import yaml
     from pydantic import ValidationError
 
+    from ..loading import bundled_models
     from ..training.config import TrainConfig
 
     try:
@@ -84,7 +86,11 @@ def read_config(path: Path) -> TrainConfig:
     except ValidationError as error:
         raise ConfigError(f"{path}: {'; '.join(explained(error, found))}.") from error
     files = tuple(f if f.is_absolute() else path.parent / f for f in config.data.files)
-    return config.model_copy(update={"data": config.data.model_copy(update={"files": files})})
+    changes: dict[str, Any] = {"data": config.data.model_copy(update={"files": files})}
+    start = config.start_from
+    if start is not None and start not in bundled_models() and (path.parent / start).is_dir():
+        changes["start_from"] = str(path.parent / start)
+    return config.model_copy(update=changes)
 
 
 def explained(error: ValidationError, found: Any) -> list[str]:

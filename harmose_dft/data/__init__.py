@@ -5,7 +5,7 @@ from __future__ import annotations
 from .columns import Failure
 from .dataset import Dataset, HDF5Dataset, open_dataset
 from .identity import structure_id
-from .splits import SPLITS, ordered_split, random_split, smiles_split, split_of_smiles
+from .splits import SPLITS, ordered_split, random_split, smiles_split, split_dataset, split_of_smiles
 from .writer import DatasetWriter, merge
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ordered_split",
     "random_split",
     "smiles_split",
+    "split_dataset",
     "split_of_smiles",
     "structure_id",
 ]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..basis import OrbitalBasis
 from ..matrix import BlockMatrix
-from ..record import Eigenvalues, Record
+from ..record import Eigenvalues, Record, read_provenance
 from ..structure import Structure
 from .identity import structure_id
 
@@ -159,7 +159,7 @@ def decode(rows: Rows, basis: OrbitalBasis) -> Record:
         fermi=_optional(one["fermi"]),
         energy=_optional(one["energy"]),
         eigenvalues=_decode_spectra(rows),
-        provenance=json.loads(one["provenance"]),
+        provenance=read_provenance(one["provenance"]),
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..basis import OrbitalBasis
 from ..errors import BasisMismatchError, DataError, FileFormatError
-from ..record import Record
+from ..record import Record, read_provenance
 from ..structure import Structure
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, decode, decode_structure
 
@@ -185,7 +185,7 @@ class HDF5Dataset(Dataset):
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a record, without reading its matrices."""
-        return dict(json.loads(self._record_columns["provenance"][self._checked(index)]))
+        return read_provenance(self._record_columns["provenance"][self._checked(index)])
 
     def array(self, level: str, column: str) -> NDArray[Any]:
         """A whole column, such as ("atoms", "positions") or ("records", "energy"), in one read."""

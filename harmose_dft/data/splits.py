@@ -69,6 +69,25 @@ def ordered_split(count: int, sizes: Sequence[int]) -> Split:
     return _sliced(np.arange(count), sizes)
 
 
+def split_dataset(dataset: Dataset, kind: str, sizes: Sequence[int] = (), seed: int = 0) -> Split:
+    """Records of a data set that train, validate and test.
+
+    Args:
+        dataset: The data set.
+        kind: "smiles", "random" or "ordered".
+        sizes: As for :func:`random_split`; 80, 10 and 10 % if empty.
+        seed: As for :func:`random_split`.
+
+    Raises:
+        DataError: A record has no SMILES, or the parts need more records than there are.
+    """
+    if kind == "smiles":
+        return smiles_split(dataset)
+    count = len(dataset)
+    sizes = sizes or (count - 2 * (count // 10), count // 10)
+    return ordered_split(count, sizes) if kind == "ordered" else random_split(count, sizes, seed)
+
+
 def _sliced(order: NDArray[np.int64], sizes: Sequence[int]) -> Split:
     if len(sizes) not in (2, 3) or min(sizes) < 0:
         raise DataError(f"A split needs two or three sizes that are not negative; got {list(sizes)}.")

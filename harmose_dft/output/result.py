@@ -35,7 +35,7 @@ from ..basis import OrbitalBasis, Shell
 from ..errors import FileFormatError, HarmoseError
 from ..files import atomic_path
 from ..matrix import BlockMatrix
-from ..record import Record
+from ..record import Record, read_provenance
 from ..spectrum import Spectrum
 from ..structure import SYMBOLS, Structure
 
@@ -185,7 +185,7 @@ def read_results(path: str | Path) -> list[Result]:
                     path=path,
                 )
             basis = OrbitalBasis.from_dict(json.loads(file["basis"].asstr()[()]))
-            return [_read_one(file[name], basis) for name in sorted(file) if name != "basis"]
+            return [_read_one(file[name], basis) for name in sorted(set(file) - {"basis"}, key=int)]
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise FileFormatError(f"The result file cannot be read ({error}). Write it again.", path=path) from error
 
@@ -218,7 +218,7 @@ def _read_one(group: h5py.Group, basis: OrbitalBasis) -> Result:
         float(attributes["n_electrons"]),
         fermi=_number(attributes.get("fermi")),
         energy=_number(attributes.get("energy")),
-        provenance=json.loads(attributes["provenance"]),
+        provenance=read_provenance(attributes["provenance"]),
     )
     arrays = {n: group[n][()] if n in group else None for n in ("weights", "kpoints")}
     spectrum = Spectrum(

@@ -21,7 +21,7 @@ class DataConfig(_Section):
 
     files: tuple[Path, ...] = Field((), description="data sets; several are joined")
     split: Literal["smiles", "random", "ordered"] = Field(
-        "random", description="smiles: crc32 rule on the molecule; random: seeded; ordered: as in the file"
+        "random", description="smiles: crc32 rule, needs SMILES in the records; random: seeded; ordered: as in the file"
     )
     sizes: tuple[int, ...] = Field((), description="training, validation, test counts; empty: 80, 10, 10 %")
     seed: int = Field(0, description="seed of the random split")
@@ -105,7 +105,10 @@ class TrainConfig(_Section):
 
     @model_validator(mode="after")
     def _takes_the_start_as_it_is(self) -> TrainConfig:
-        fixed = [name for name in ("inputs", "baseline", "model") if name in self.model_fields_set]
-        if self.start_from is not None and fixed:
+        if self.start_from is None:
+            return self
+        if fixed := [name for name in ("inputs", "baseline", "model") if name in self.model_fields_set]:
             raise ValueError(f"start_from brings its own {', '.join(fixed)}: leave that out of the configuration")
+        if self.stages.mode != "joint":
+            raise ValueError(f"start_from brings both stages trained; stages.mode {self.stages.mode} is for new models")
         return self

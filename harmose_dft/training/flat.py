@@ -57,6 +57,11 @@ class FlatParameters:
         self.updates += 1
         self.average.lerp_(self.vector.detach(), 1.0 - min(self.decay, (1 + self.updates) / (10 + self.updates)))
 
+    @torch.no_grad()
+    def keep_average(self) -> None:
+        """Give the module the averaged parameters for good."""
+        self.vector.data.copy_(self.average)
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Within the context the module has the averaged parameters."""

@@ -40,6 +40,7 @@ class LogEntry:
         valid_mae_all: Whole model on the validation set, averaged weights.
         valid_orbital_mae: First-order error of occupied and LUMO energies on the validation set.
         structures_per_second: Training throughput since the last line.
+        skipped: Updates left out since the last line because an error or a gradient was not finite.
     """
 
     step: int
@@ -51,6 +52,7 @@ class LogEntry:
     valid_mae_all: float
     valid_orbital_mae: float
     structures_per_second: float
+    skipped: int
 
     def to_dict(self) -> dict[str, float]:
         """Name -> value."""
@@ -77,7 +79,7 @@ class Trainer:
             raise DataError("The training set is empty.")
         self.model, self.config = model.to(config.device), config
         self.training = training
-        self.validation = validation[: config.validation_structures]
+        self.validation = validation
         self.flat = FlatParameters(model, config.optimizer.ema)
         o = config.optimizer
         self.adam = torch.optim.AdamW(
@@ -106,18 +108,20 @@ class Trainer:
         """
         clock = time.process_time if self.config.optimizer.clock == "cpu" else time.monotonic
         last_saved = last_report = time.monotonic()
-        done, errors, began, norm = 0, 0.0, self.step, 0.0
+        done, errors, began, norm, used = 0, 0.0, self.step, 0.0, self.flat.updates
         while self.progress < 1.0:
             started = clock()
             error, norm = self.update()
-            errors, done = errors + error, done + 1
+            if math.isfinite(error):
+                errors, done = errors + error, done + 1
             self.seconds = self._agreed(self.seconds + clock() - started)
             tick()
             if self.step % self.config.validate_every == 0 or self.progress >= 1.0:
                 elapsed = max(time.monotonic() - last_report, FIRST_SECONDS)
                 rate = (self.step - began) * self.config.optimizer.batch_size / elapsed
-                report(self._entry(errors / done, norm, rate))
-                done, errors, began, last_report = 0, 0.0, self.step, time.monotonic()
+                skipped = self.step - began - (self.flat.updates - used)
+                report(self._entry(errors / max(done, 1), norm, rate, skipped))
+                done, errors, began, last_report, used = 0, 0.0, self.step, time.monotonic(), self.flat.updates
             if time.monotonic() - last_saved > 60.0 * self.config.checkpoint_minutes:
                 checkpoint()
                 last_saved = time.monotonic()
@@ -149,7 +153,7 @@ class Trainer:
             dist.all_reduce(self.flat.gradient)
             self.flat.gradient.div_(self.world)
         norm = self.flat.clip(self.config.optimizer.clip)
-        if math.isfinite(norm):
+        if math.isfinite(error) and math.isfinite(norm):
             self.adam.step()
             self.flat.update_average()
         self.step += 1
@@ -226,10 +230,11 @@ class Trainer:
                 count += batch.n_elements
         return first / count, total / count, energies
 
-    def _entry(self, error: float, norm: float, rate: float) -> LogEntry:
+    def _entry(self, error: float, norm: float, rate: float, skipped: int) -> LogEntry:
         first, total, energies = (1e6 * x for x in self.validate())
+        rates = self._learning_rate(), norm
         return LogEntry(
-            self.step, round(self.seconds, 2), self._learning_rate(), norm, 1e6 * error, first, total, energies, rate
+            self.step, round(self.seconds, 2), *rates, 1e6 * error, first, total, energies, rate, skipped
         )
 
     def state(self) -> TrainState:
@@ -265,7 +270,7 @@ class Trainer:
         self.flat.average.copy_(state.vectors["average"])
         if state.updates:
             self.adam.state[self.flat.vector] = {
-                "step": torch.tensor(float(state.updates)),
+                "step": torch.tensor(float(state.updates), device=self.flat.vector.device),
                 "exp_avg": state.vectors["adam_mean"].clone().to(self.flat.vector.device),
                 "exp_avg_sq": state.vectors["adam_square"].clone().to(self.flat.vector.device),
             }

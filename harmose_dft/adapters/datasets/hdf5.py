@@ -81,7 +81,7 @@ class _PyscfFile(GaussianDataset):
         """Metadata that all records share, with that of one record."""
         attrs = self._file.attrs
         common = {"code": "PySCF", "functional": str(attrs["xc"]), "basis": self.basis_name, "source": self.path.name}
-        optional = {"code_version": "pyscf", "grid_level": "grid_level"}
+        optional = {"version": "pyscf", "grid_level": "grid_level"}
         return common | {k: str(attrs[name]) for k, name in optional.items() if name in attrs} | more
 
     def _structure(self, numbers: NDArray[Any], positions: NDArray[Any], name: str = "") -> Structure:

@@ -268,7 +268,7 @@ def _provenance(xc: str, basis: str, grid_level: int, recipe: str, cycles: int) 
 
     return {
         "code": "PySCF",
-        "code_version": pyscf.__version__,
+        "version": pyscf.__version__,
         "functional": xc,
         "basis": basis,
         "method": "RKS",
