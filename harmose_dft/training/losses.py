@@ -20,7 +20,7 @@ class LossConfig(BaseModel):
     orbital_energies: float = Field(0.1, ge=0, description="<i|dH|i> of occupied orbitals and the LUMO")
     occupied: float = Field(0.1, ge=0, description="<i|dH|j>, both occupied")
     mixing: float = Field(0.1, ge=0, description="<i|dH|a>, occupied and virtual: what rotates the occupied space")
-    gauge: float = Field(0.003, ge=0, description="crystals: the multiple of S by which their H is off")
+    gauge: float = Field(0.0, ge=0, description="crystals: the multiple of S by which their H is off; 0 leaves it free")
     stage1: float = Field(0.2, ge=0, description="weight of stage 1's own baseline Hamiltonian in joint training")
 
 
