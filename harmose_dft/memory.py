@@ -13,7 +13,7 @@ def keep_freed_memory() -> bool:
     """Let this process keep freed memory for its next allocation.
 
     glibc returns large blocks to the system at once. Training and predicting allocate the same blocks again and again,
-    and the kernel clears every page of them each time, which takes 10 to 30 % of their time. The commands that
+    and the kernel clears every page of them each time, which takes up to a tenth of their time. The commands that
     train or predict do this; a script that does so much may call it first. It holds for the whole process.
 
     Returns:
