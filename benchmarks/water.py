@@ -25,10 +25,11 @@ from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.cli import console
 from harmose_dft.cli.report import number
 from harmose_dft.evaluation import evaluate
-from harmose_dft.fitting import Fit, open_training_data
+from harmose_dft.fitting import Fit
 from harmose_dft.loading import load_model
 from harmose_dft.memory import keep_freed_memory
 from harmose_dft.training.config import TrainConfig
+from harmose_dft.training_data import open_training_data
 
 SIZES = (500, 500, 500)
 
@@ -65,7 +66,7 @@ def configuration(
             "second": VARIANTS[variant],
         },
         "optimizer": {
-            "minutes": minutes, "clock": clock, "batch_size": 10, "learning_rate": 2e-3, "ema": 0.99, "clip": 1.0,
+            "minutes": minutes, "clock": clock, "batch_size": 10, "learning_rate": 2e-3, "ema": 0.99,
         },
         "threads": threads,
         "output": folder,

@@ -6,10 +6,9 @@ import hashlib
 import json
 import math
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from itertools import zip_longest
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,12 +17,10 @@ import torch
 from . import __version__
 from .adapters.baselines import Baseline
 from .adapters.baselines import baseline as named_baseline
-from .adapters.datasets import open_dataset
 from .adapters.fitted_potential import fit_potentials
 from .adapters.two_centre import ElectronCount, TwoCentreMatrices, is_numerical
 from .basis import OrbitalBasis
 from .checkpoint import DESCRIPTION, ModelFile, describe_model
-from .data import SPLITS, Dataset, split_dataset
 from .domain import TrainingDomain
 from .errors import ConfigError, DataError
 from .featurize import Featurizer
@@ -39,6 +36,7 @@ from .training.loop import LogEntry, Trainer
 from .training.prepare import RawSample, SampleBuilder
 from .training.samples import Sample
 from .training.state import TrainState
+from .training_data import TrainingData, open_training_data
 
 STATE = "state.safetensors"
 LOG = "log.jsonl"
@@ -49,9 +47,6 @@ FREE_TO_CHANGE: dict[str, Any] = {
     "optimizer": {"steps", "minutes", "clock"},
 }
 """Settings that a run may be resumed with different values of; contents of files and of the start count, not names."""
-
-LENGTH = "optimizer"
-"""Section of those that say how long a run is; stages that join at a fraction of it fix them too."""
 
 PERMILLE = 1000
 """Steps of the training's progress bar."""
@@ -69,87 +64,6 @@ class Counter(Protocol):
 
 Progress = Callable[[str, int], AbstractContextManager[Counter]]
 """(description, total) -> a context that shows progress."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """Records of each part, read when asked for.
-
-    Args:
-        datasets: Where they are.
-        members: Part -> (data set, index) of its records, in turn from each data set.
-        basis: Of all of them.
-        functional: Of all of them, as their code names it.
-    """
-
-    datasets: tuple[Dataset, ...]
-    members: dict[str, list[tuple[int, int]]]
-    basis: OrbitalBasis
-    functional: str
-
-    def records(self, part: str) -> list[tuple[int, int]]:
-        """(data set, index) of the records of a part."""
-        return self.members[part]
-
-    def record(self, where: tuple[int, int]) -> Record:
-        """One record."""
-        return self.datasets[where[0]][where[1]]
-
-    def for_model(self, model: ModelFile) -> TrainingData:
-        """The same data for training a model further, in the model's basis.
-
-        Raises:
-            BasisMismatchError: The data is in another basis.
-            DataError: It was computed with another functional.
-        """
-        model.basis.require_same(self.basis, self.basis.elements)
-        if self.functional.lower() != model.functional.lower():
-            raise DataError(
-                f"The model {model.name!r} was trained on {model.functional} calculations; these data sets hold "
-                f"{self.functional} ones. Leave start_from out, or train it further on {model.functional} ones."
-            )
-        return replace(self, basis=model.basis)
-
-
-def open_training_data(config: TrainConfig) -> TrainingData:
-    """Open and split the data sets of a configuration.
-
-    Raises:
-        DataError: There are no files, or their calculations are of different functionals.
-        BasisMismatchError: They are in different bases.
-    """
-    settings = config.data
-    if not settings.files:
-        raise DataError("The configuration names no data: set data.files to one or more data sets.")
-    datasets = tuple(open_dataset(path) for path in settings.files)
-    basis = OrbitalBasis.union([dataset.basis for dataset in datasets])
-    splits = [split_dataset(d, settings.split, settings.sizes, settings.seed) for d in datasets]
-    members = {part: _in_turn([split[part].tolist() for split in splits]) for part in SPLITS}
-    if settings.max_training is not None:
-        members["train"] = members["train"][: settings.max_training]
-    return TrainingData(datasets, members, basis, common_functional(datasets))
-
-
-def _in_turn(indices: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """(data set, index), one of each data set after the other, so that a part of the list is of all of them."""
-    placed = [[(d, int(i)) for i in own] for d, own in enumerate(indices)]
-    return [place for row in zip_longest(*placed) for place in row if place is not None]
-
-
-def common_functional(datasets: Sequence[Dataset]) -> str:
-    """Exchange-correlation functional of all calculations that name one, as their code does; "unknown" if none does.
-
-    Raises:
-        DataError: There are several.
-    """
-    names = (str(d.metadata(i).get("functional", "unknown")) for d in datasets for i in range(len(d)))
-    found = {name.lower(): name for name in names if name != "unknown"}
-    if len(found) > 1:
-        raise DataError(
-            f"These data sets hold calculations of several functionals ({', '.join(sorted(found.values()))}); a model "
-            "learns one. Train on those of one functional."
-        )
-    return next(iter(found.values()), "unknown")
 
 
 class Fit:
@@ -220,7 +134,6 @@ class Fit:
         )
         return model if trainer.rank > 0 else replace(model, sha256=model.save(self.folder, force=True))
 
-
     def _start(self) -> ModelFile | None:
         """The model that training starts from.
 
@@ -278,7 +191,9 @@ class Fit:
 
     def _earlier(self, hashes: dict[str, str], start: ModelFile | None) -> tuple[TrainState | None, str]:
         """State of an earlier run in the folder, and the identity of this one."""
-        free = FREE_TO_CHANGE if self.config.stages.mode == "joint" else _without(FREE_TO_CHANGE, LENGTH)
+        free = FREE_TO_CHANGE
+        if self.config.stages.mode != "joint":  # a stage joins at a fraction of the length, which is then fixed too
+            free = {name: value for name, value in FREE_TO_CHANGE.items() if name != "optimizer"}
         settings = self.config.model_dump(mode="json", exclude=free)
         used = sorted(hashes.values()) + ([] if start is None else [start.sha256])
         content = json.dumps([settings, used], sort_keys=True)
@@ -437,7 +352,3 @@ def make_baseline(data: TrainingData, config: TrainConfig) -> Baseline:
     return fit_potentials(
         [r.structure for r in chosen], [r.hamiltonian[0].to_dense() for r in chosen], data.basis
     )
-
-
-def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {k: v for k, v in mapping.items() if k != key}

@@ -24,7 +24,7 @@ from harmose_dft.cli import main
 from harmose_dft.data import DatasetWriter
 from harmose_dft.errors import BasisMismatchError, ConfigError, DataError, DomainError
 from harmose_dft.evaluation import evaluate
-from harmose_dft.fitting import Fit, open_training_data
+from harmose_dft.fitting import Fit
 from harmose_dft.loading import load_model
 from harmose_dft.metrics import cov_err, gauge_shift
 from harmose_dft.output import Result, write_results
@@ -34,6 +34,7 @@ from harmose_dft.structure import Structure
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.losses import element_error, gauge_error, without_shift
 from harmose_dft.training.samples import Sample, collate
+from harmose_dft.training_data import open_training_data
 
 SINGLE = 2e-6
 """Hartree; rounding of single precision in blocks of order one."""

@@ -18,7 +18,7 @@ LAYERS = (
     {"graph", "data", "solver", "metrics", "integrals", "orbitals", "output", "plots", "checks"},
     {"nn", "models"},
     {"inputs", "featurize", "domain", "predictor", "training", "checkpoint"},
-    {"adapters", "calculator", "labelling", "loading", "fitting", "evaluation"},
+    {"adapters", "calculator", "labelling", "loading", "training_data", "fitting", "evaluation"},
     {"cli", "__main__"},
 )
 """From bottom to top. A module imports its own layer and those below it; the lowest imports ``errors`` only."""

@@ -23,11 +23,12 @@ from harmose_dft.checkpoint import ModelFile
 from harmose_dft.cli import main
 from harmose_dft.errors import BasisMismatchError, CheckpointError, ConfigError, DataError
 from harmose_dft.featurize import Featurizer
-from harmose_dft.fitting import LOG, STATE, Fit, build_network, open_training_data
+from harmose_dft.fitting import LOG, STATE, Fit, build_network
 from harmose_dft.inputs import unpadded
 from harmose_dft.loading import baseline_blocks
 from harmose_dft.nn.heads import Blocks
 from harmose_dft.rotations import rotated_matrix
+from harmose_dft.training import loop
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.flat import FlatParameters
 from harmose_dft.training.loop import Trainer, random_rotation
@@ -35,6 +36,7 @@ from harmose_dft.training.losses import orbital_errors
 from harmose_dft.training.prepare import RawSample, SampleBuilder
 from harmose_dft.training.samples import Sample, collate
 from harmose_dft.training.state import TrainState
+from harmose_dft.training_data import open_training_data
 
 LAB = {"kind": "lab", "layers": 1, "width": 16, "heads": 2, "l_max": 2, "pair_channels": 2}
 FIRST = {"layers": 1, "channels": 4, "l_max": 2, "pair_channels": 8, "hidden_channels": 8, "radial": 6}
@@ -227,6 +229,20 @@ def test_gradient_is_clipped_to_the_largest_norm() -> None:
     flat.gradient.fill_(3.0)
     assert flat.clip(1.0) == pytest.approx(6.0)
     assert float(flat.gradient.norm()) == pytest.approx(1.0)
+
+
+def test_gradient_far_above_the_usual_norm_is_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "KNOWN_AFTER", 10)
+    subject = trainer(tiny_config(optimizer={"steps": 100, "batch_size": 4, "clip": 1e6, "clip_ratio": 3.0}))
+    run(subject, 20)
+    square = subject.adam.state[subject.flat.vector]["exp_avg_sq"]
+    usual = math.sqrt(float(square.sum()) / (1 - 0.99**20))
+    before, plain = square.clone(), subject._loss
+    monkeypatch.setattr(subject, "_loss", lambda batch: (1e4 * plain(batch)[0], 0.0))
+    norm = subject.update()[1]
+    assert norm > 100 * usual
+    added = math.sqrt(float((square - 0.99 * before).sum()) / 0.01)
+    assert added == pytest.approx(3.0 * usual, rel=1e-3)
 
 
 def test_every_epoch_uses_every_sample_once() -> None:

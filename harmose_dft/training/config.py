@@ -49,6 +49,7 @@ class OptimizerConfig(_Section):
     )
     weight_decay: float = Field(0.0, ge=0, description="AdamW's")
     clip: float = Field(0.1, gt=0, description="largest norm of the gradient (loss in Hartree)")
+    clip_ratio: float = Field(4.0, gt=1, description="largest norm relative to that of the last hundred updates")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")
     seed: int = Field(0, description="seed of the initial weights, of the batches and of augmentation")
 

@@ -26,6 +26,13 @@ from .state import TrainState
 
 FIRST_SECONDS = 1e-9
 
+BETAS = (0.9, 0.99)
+"""Of AdamW."""
+
+KNOWN_AFTER = 100
+"""Updates after which the usual norm of a gradient is known."""
+
+
 @dataclass(frozen=True)
 class LogEntry:
     """One line of the training log; errors in microhartree.
@@ -83,7 +90,7 @@ class Trainer:
         self.flat = FlatParameters(model, config.optimizer.ema)
         o = config.optimizer
         self.adam = torch.optim.AdamW(
-            [self.flat.vector], lr=o.learning_rate, betas=(0.9, 0.99), weight_decay=o.weight_decay, fused=True
+            [self.flat.vector], lr=o.learning_rate, betas=BETAS, weight_decay=o.weight_decay, fused=True
         )
         self.step, self.seconds = 0, 0.0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
@@ -149,15 +156,29 @@ class Trainer:
         self.flat.zero_gradient()
         loss, error = self._loss(batch)
         loss.backward()
+        if not math.isfinite(error):
+            self.flat.gradient.fill_(math.nan)  # so that every process leaves this update out
         if self.world > 1:
             dist.all_reduce(self.flat.gradient)
             self.flat.gradient.div_(self.world)
-        norm = self.flat.clip(self.config.optimizer.clip)
-        if math.isfinite(error) and math.isfinite(norm):
+        norm = self.flat.clip(self._largest_norm())
+        if math.isfinite(norm):
             self.adam.step()
             self.flat.update_average()
         self.step += 1
         return error, norm
+
+    def _largest_norm(self) -> float:
+        """Norm that gradients are clipped to: the configuration's, and a multiple of their usual one once it is known.
+
+        AdamW's running mean of squared gradients, summed, is the mean square of the norms of the last 1 / (1 - beta2)
+        updates, so that the limit is part of the state.
+        """
+        o, updates = self.config.optimizer, self.flat.updates
+        if updates < KNOWN_AFTER:
+            return o.clip
+        square = float(self.adam.state[self.flat.vector]["exp_avg_sq"].sum())
+        return min(o.clip, o.clip_ratio * math.sqrt(square / (1.0 - BETAS[1] ** updates)))
 
     def _loss(self, batch: Batch) -> tuple[Tensor, float]:
         weights, mask = self.config.loss, self._mask(batch.graph)
@@ -232,9 +253,9 @@ class Trainer:
 
     def _entry(self, error: float, norm: float, rate: float, skipped: int) -> LogEntry:
         first, total, energies = (1e6 * x for x in self.validate())
-        rates = self._learning_rate(), norm
         return LogEntry(
-            self.step, round(self.seconds, 2), *rates, 1e6 * error, first, total, energies, rate, skipped
+            self.step, round(self.seconds, 2), self._learning_rate(), norm, 1e6 * error, first, total, energies, rate,
+            skipped,
         )
 
     def state(self) -> TrainState:
