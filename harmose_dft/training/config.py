@@ -36,8 +36,11 @@ class BaselineConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """AdamW with warm-up and cosine decay."""
+    """SOAP or AdamW with warm-up and cosine decay."""
 
+    method: Literal["soap", "adamw"] = Field(
+        "soap", description="soap: matrices by Adam in the eigenbasis of their gradients' covariance; adamw: plain"
+    )
     learning_rate: float = Field(2e-3, gt=0, description="highest learning rate")
     final_fraction: float = Field(1e-3, ge=0, description="learning rate at the end, relative")
     warmup_steps: int = Field(100, ge=0, description="updates of linear warm-up")
@@ -47,7 +50,7 @@ class OptimizerConfig(_Section):
     clock: Literal["wall", "cpu"] = Field(
         "wall", description="what minutes count; cpu: time of this process, whatever else the machine does"
     )
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
+    weight_decay: float = Field(0.0, ge=0, description="of all weights, decoupled")
     clip: float = Field(0.1, gt=0, description="largest norm of the gradient (loss in Hartree)")
     clip_ratio: float = Field(4.0, gt=1, description="largest norm relative to that of the last hundred updates")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")

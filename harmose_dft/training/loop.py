@@ -21,16 +21,11 @@ from ..nn.heads import Blocks
 from .config import TrainConfig
 from .flat import FlatParameters
 from .losses import element_error, gauge_error, orbital_errors
+from .optimizer import Optimizer
 from .samples import Batch, Sample, collate
 from .state import TrainState
 
 FIRST_SECONDS = 1e-9
-
-BETAS = (0.9, 0.99)
-"""Of AdamW."""
-
-KNOWN_AFTER = 100
-"""Updates after which the usual norm of a gradient is known."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +83,7 @@ class Trainer:
         self.training = training
         self.validation = validation
         self.flat = FlatParameters(model, config.optimizer.ema)
-        o = config.optimizer
-        self.adam = torch.optim.AdamW(
-            [self.flat.vector], lr=o.learning_rate, betas=BETAS, weight_decay=o.weight_decay, fused=True
-        )
+        self.optimizer = Optimizer(self.flat, config.optimizer)
         self.step, self.seconds = 0, 0.0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self._order: tuple[int, list[int]] = (-1, [])
@@ -144,9 +136,6 @@ class Trainer:
 
     def update(self) -> tuple[float, float]:
         """One step; returns the batch's mae_all in Hartree and the norm of the gradient."""
-        rate = self._learning_rate()
-        for group in self.adam.param_groups:
-            group["lr"] = rate
         batch = collate([self.training[i] for i in self._indices()]).to(self.config.device)
         if isinstance(self.model.second, LabTransformer):
             batch = self._augmented(batch)
@@ -161,24 +150,9 @@ class Trainer:
         if self.world > 1:
             dist.all_reduce(self.flat.gradient)
             self.flat.gradient.div_(self.world)
-        norm = self.flat.clip(self._largest_norm())
-        if math.isfinite(norm):
-            self.adam.step()
-            self.flat.update_average()
+        norm = self.optimizer.step(self._learning_rate())
         self.step += 1
         return error, norm
-
-    def _largest_norm(self) -> float:
-        """Norm that gradients are clipped to: the configuration's, and a multiple of their usual one once it is known.
-
-        AdamW's running mean of squared gradients, summed, is the mean square of the norms of the last 1 / (1 - beta2)
-        updates, so that the limit is part of the state.
-        """
-        o, updates = self.config.optimizer, self.flat.updates
-        if updates < KNOWN_AFTER:
-            return o.clip
-        square = float(self.adam.state[self.flat.vector]["exp_avg_sq"].sum())
-        return min(o.clip, o.clip_ratio * math.sqrt(square / (1.0 - BETAS[1] ** updates)))
 
     def _loss(self, batch: Batch) -> tuple[Tensor, float]:
         weights, mask = self.config.loss, self._mask(batch.graph)
@@ -260,17 +234,14 @@ class Trainer:
 
     def state(self) -> TrainState:
         """Everything needed to go on exactly from here."""
-        adam = self.adam.state.get(self.flat.vector, {})
-        zeros = torch.zeros_like(self.flat.vector.detach())
         return TrainState(
             step=self.step,
             seconds=self.seconds,
             updates=self.flat.updates,
-            vectors={
+            tensors={
                 "parameters": self.flat.vector.detach(),
                 "average": self.flat.average,
-                "adam_mean": adam.get("exp_avg", zeros),
-                "adam_square": adam.get("exp_avg_sq", zeros),
+                **self.optimizer.state(),
             },
         )
 
@@ -279,22 +250,19 @@ class Trainer:
         """Go on from a state.
 
         Raises:
-            DataError: The state is of a model of another size.
+            DataError: The state is of a model of another size, or of another version of this program.
         """
-        if len(state.vectors["parameters"]) != len(self.flat.vector):
+        own = {name: tuple(tensor.shape) for name, tensor in self.state().tensors.items()}
+        if own != {name: tuple(tensor.shape) for name, tensor in state.tensors.items()}:
             raise DataError(
-                f"The checkpoint holds {len(state.vectors['parameters'])} parameters, the model of this configuration "
-                f"{len(self.flat.vector)}. Resume with the configuration it was written with, or start anew."
+                "The checkpoint is of a model of another size, of another optimizer or of an older version; it does "
+                f"not fit this configuration of {len(self.flat.vector)} parameters. Resume with the configuration and "
+                "the version it was written with, or start anew."
             )
         self.step, self.seconds, self.flat.updates = state.step, state.seconds, state.updates
-        self.flat.vector.data.copy_(state.vectors["parameters"])
-        self.flat.average.copy_(state.vectors["average"])
-        if state.updates:
-            self.adam.state[self.flat.vector] = {
-                "step": torch.tensor(float(state.updates), device=self.flat.vector.device),
-                "exp_avg": state.vectors["adam_mean"].clone().to(self.flat.vector.device),
-                "exp_avg_sq": state.vectors["adam_square"].clone().to(self.flat.vector.device),
-            }
+        self.flat.vector.data.copy_(state.tensors["parameters"])
+        self.flat.average.copy_(state.tensors["average"])
+        self.optimizer.restore(state.tensors)
 
 
 def random_rotation(rng: np.random.Generator, largest: float) -> np.ndarray:

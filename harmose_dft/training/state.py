@@ -10,8 +10,6 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..files import atomic_path
 
-VECTORS = ("parameters", "average", "adam_mean", "adam_square")
-
 
 @dataclass(frozen=True)
 class TrainState:
@@ -21,14 +19,14 @@ class TrainState:
         step: Number of steps.
         seconds: Training time.
         updates: Number of updates of the weights.
-        vectors: Parameters, their running average and Adam's moments, (parameter,) each.
+        tensors: Parameters and their running average, (parameter,), and what the optimizer keeps.
         run: Identity of the data and settings, empty where unknown.
     """
 
     step: int
     seconds: float
     updates: int
-    vectors: dict[str, Tensor]
+    tensors: dict[str, Tensor]
     run: str = ""
 
     def save(self, path: Path) -> None:
@@ -39,7 +37,7 @@ class TrainState:
             "step": str(self.step), "seconds": repr(self.seconds), "updates": str(self.updates), "run": self.run,
         }
         with atomic_path(path, force=True) as temporary:
-            save_file({k: v.detach().cpu().clone() for k, v in self.vectors.items()}, temporary, metadata=numbers)
+            save_file({k: v.detach().cpu().clone() for k, v in self.tensors.items()}, temporary, metadata=numbers)
 
     @classmethod
     def load(cls, path: Path) -> TrainState:
@@ -53,9 +51,9 @@ class TrainState:
         try:
             with safe_open(path, framework="pt") as file:
                 numbers = file.metadata() or {}
-                vectors = {name: file.get_tensor(name) for name in VECTORS}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             step, updates = int(numbers["step"]), int(numbers["updates"])
-            return cls(step, float(numbers["seconds"]), updates, vectors, numbers.get("run", ""))
+            return cls(step, float(numbers["seconds"]), updates, tensors, numbers.get("run", ""))
         except (SafetensorError, KeyError, OSError, ValueError) as error:
             raise CheckpointError(
                 f"{path} is not a readable training state ({error}). Delete it to start the training anew."

@@ -1,0 +1,185 @@
+"""Updates of the weights: Adam in the eigenbases of the gradients' covariance for matrices, AdamW for the rest."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .config import OptimizerConfig
+from .flat import FlatParameters
+
+BETAS = (0.9, 0.99)
+"""Decay of the running means of gradients and of their squares."""
+
+COVARIANCE_DECAY = 0.95
+"""Decay of the running covariances of gradients."""
+
+BASIS_EVERY = 10
+"""Updates between refreshments of the eigenbases."""
+
+LARGEST_SIDE = 256
+"""Longer sides of a matrix are not rotated."""
+
+EPSILON = 1e-10
+"""Added to the root of mean squares; gradients are those of errors in Hartree."""
+
+NORM_DECAY = 0.99
+"""Of the running mean square of gradient norms."""
+
+KNOWN_AFTER = 100
+"""Updates after which the usual norm of a gradient is known."""
+
+
+class Optimizer:
+    """Clips the gradient and updates the weights and their running average.
+
+    Args:
+        flat: The weights.
+        config: Its settings.
+    """
+
+    def __init__(self, flat: FlatParameters, config: OptimizerConfig) -> None:
+        self.flat, self.config = flat, config
+        self.groups = flat.groups if config.method == "soap" else []
+        self.moments = [RotatedMoments(group.view(flat.gradient)) for group in self.groups]
+        split = flat.n_matrix if config.method == "soap" else 0
+        self.matrices = flat.vector.detach()[:split]
+        self.rest = nn.Parameter(flat.vector.detach()[split:])
+        self.rest.grad = flat.gradient[split:]
+        self.adam = torch.optim.AdamW(
+            [self.rest], lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay, fused=True
+        )
+        self.mean_square = 0.0
+        """Of the norms of clipped gradients."""
+
+    @torch.no_grad()
+    def step(self, rate: float) -> float:
+        """One update at a learning rate from the gradient in ``flat``; returns the gradient's norm before clipping.
+
+        Nothing changes if the norm is not finite.
+        """
+        largest = self._largest_norm()
+        norm = self.flat.clip(largest)
+        if not math.isfinite(norm):
+            return norm
+        updates = self.flat.updates
+        self.mean_square += max(1.0 - NORM_DECAY, 1.0 / (1 + updates)) * (min(norm, largest) ** 2 - self.mean_square)
+        self.matrices.mul_(1.0 - rate * self.config.weight_decay)
+        for group, moments in zip(self.groups, self.moments, strict=True):
+            group.view(self.matrices).sub_(moments.direction(group.view(self.flat.gradient), updates), alpha=rate)
+        self.adam.param_groups[0]["lr"] = rate
+        self.adam.step()
+        self.flat.update_average()
+        return norm
+
+    def _largest_norm(self) -> float:
+        """Norm that gradients are clipped to: the configuration's, and a multiple of the usual one once it is known."""
+        if self.flat.updates < KNOWN_AFTER:
+            return self.config.clip
+        return min(self.config.clip, self.config.clip_ratio * math.sqrt(self.mean_square))
+
+    def state(self) -> dict[str, Tensor]:
+        """Name -> tensor of everything that the next updates depend on."""
+        adam = self.adam.state.get(self.rest, {})
+        zeros = torch.zeros_like(self.rest.detach())
+        found = {
+            "adam_mean": adam.get("exp_avg", zeros),
+            "adam_square": adam.get("exp_avg_sq", zeros),
+            "mean_square": torch.tensor([self.mean_square], dtype=torch.float64),
+        }
+        for n, moments in enumerate(self.moments):
+            found |= {f"matrices_{n}_{name}": value for name, value in moments.state().items()}
+        return found
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from a state, once ``flat`` has its number of updates."""
+        self.mean_square = float(tensors["mean_square"])
+        for n, moments in enumerate(self.moments):
+            for name, value in moments.state().items():
+                value.copy_(tensors[f"matrices_{n}_{name}"])
+        if self.flat.updates:
+            device = self.rest.device
+            self.adam.state[self.rest] = {
+                "step": torch.tensor(float(self.flat.updates), device=device),
+                "exp_avg": tensors["adam_mean"].clone().to(device),
+                "exp_avg_sq": tensors["adam_square"].clone().to(device),
+            }
+
+
+class RotatedMoments:
+    """Adam's moments of matrices of one shape, the squares in the eigenbases of the gradients' covariances.
+
+    SOAP: N. Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", arXiv:2409.11321. All matrices of a
+    shape are multiplied at once, which on CPUs is what makes its cost small beside that of the gradient.
+
+    Args:
+        gradients: Gradients of the matrices, (count, rows, columns); their values are not used.
+    """
+
+    def __init__(self, gradients: Tensor) -> None:
+        self.mean = torch.zeros_like(gradients)
+        self.square = torch.zeros_like(gradients)
+        self.sides = [_Side(gradients, axis) for axis in (1, 2) if gradients.shape[axis] <= LARGEST_SIDE]
+
+    def direction(self, gradients: Tensor, updates: int) -> Tensor:
+        """Direction of one more update after a number of them; zero at the first, which only finds the bases."""
+        for side in self.sides:
+            side.accumulate(gradients, 1.0 - COVARIANCE_DECAY if updates else 1.0)
+        if not updates:
+            for side in self.sides:
+                side.find_basis()
+            return torch.zeros_like(gradients)
+        self.mean.lerp_(gradients, 1.0 - BETAS[0])
+        rotated, mean = gradients, self.mean
+        for side in self.sides:
+            rotated, mean = side.into_basis(rotated), side.into_basis(mean)
+        self.square.mul_(BETAS[1]).addcmul_(rotated, rotated, value=1.0 - BETAS[1])
+        scale = (self.square / (1.0 - BETAS[1] ** updates)).sqrt_().add_(EPSILON)
+        found = mean / scale
+        for side in self.sides:
+            found = side.out_of_basis(found)
+        if updates % BASIS_EVERY == 0:
+            for side in self.sides:
+                self.square = side.refresh_basis(self.square)
+        return found / (1.0 - BETAS[0] ** updates)
+
+    def state(self) -> dict[str, Tensor]:
+        """Name -> tensor, which may be written to."""
+        found = {"mean": self.mean, "square": self.square}
+        for side in self.sides:
+            found |= {f"covariance_{side.axis}": side.covariance, f"basis_{side.axis}": side.basis}
+        return found
+
+
+class _Side:
+    """Covariance of the rows (axis 1) or of the columns (axis 2) of gradients, and its eigenvectors."""
+
+    def __init__(self, gradients: Tensor, axis: int) -> None:
+        count, size = gradients.shape[0], gradients.shape[axis]
+        self.axis = axis
+        self.covariance = gradients.new_zeros(count, size, size)
+        self.basis = gradients.new_zeros(count, size, size)
+
+    def accumulate(self, gradients: Tensor, share: float) -> None:
+        rows = gradients if self.axis == 1 else gradients.mT
+        self.covariance.baddbmm_(rows, rows.mT, beta=1.0 - share, alpha=share)
+
+    def find_basis(self) -> None:
+        self.basis.copy_(torch.linalg.eigh(self.covariance).eigenvectors.flip(-1))
+
+    def into_basis(self, x: Tensor) -> Tensor:
+        return torch.bmm(self.basis.mT, x) if self.axis == 1 else torch.bmm(x, self.basis)
+
+    def out_of_basis(self, x: Tensor) -> Tensor:
+        return torch.bmm(self.basis, x) if self.axis == 1 else torch.bmm(x, self.basis.mT)
+
+    def refresh_basis(self, square: Tensor) -> Tensor:
+        """One power iteration, largest eigenvalues first; the mean squares in the new order."""
+        moved = torch.bmm(self.covariance, self.basis)
+        order = (self.basis * moved).sum(dim=1).argsort(dim=1, descending=True)
+        self.basis.copy_(torch.linalg.qr(moved.gather(2, order[:, None].expand_as(moved))).Q)
+        places = order[:, :, None] if self.axis == 1 else order[:, None]
+        return square.gather(self.axis, places.expand_as(square))
