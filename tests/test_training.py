@@ -33,7 +33,7 @@ from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.flat import FlatParameters
 from harmose_dft.training.loop import Trainer, random_rotation
 from harmose_dft.training.losses import orbital_errors
-from harmose_dft.training.optimizer import RotatedMoments
+from harmose_dft.training.optimizer import Muon, Soap
 from harmose_dft.training.prepare import RawSample, SampleBuilder
 from harmose_dft.training.samples import Sample, collate
 from harmose_dft.training.state import TrainState
@@ -76,13 +76,6 @@ def trainer(config: TrainConfig | None = None) -> Trainer:
 
 def run(of: Trainer, steps: int) -> list[float]:
     return [of.update()[0] for _ in range(steps)]
-
-
-def test_loss_falls_on_four_waters() -> None:
-    """40 updates of a very small model from a fixed seed."""
-    subject = trainer(tiny_config(optimizer={"steps": 40, "batch_size": 4, "warmup_steps": 5, "learning_rate": 1e-2}))
-    errors = run(subject, 40)
-    assert np.mean(errors[-5:]) < 0.5 * errors[0]
 
 
 def test_training_in_two_parts_equals_training_at_once_bit_for_bit(tmp_path: Path) -> None:
@@ -245,11 +238,46 @@ def test_gradient_far_above_the_usual_norm_is_clipped(monkeypatch: pytest.Monkey
     assert float(subject.flat.gradient.norm()) == pytest.approx(3.0 * usual, rel=1e-4)
 
 
-def test_first_update_of_matrices_finds_their_eigenbases() -> None:
+@pytest.mark.parametrize("shape", [(2, 12, 9), (1, 8, 30), (3, 10, 10)])
+def test_orthogonalised_matrices_keep_their_singular_vectors(shape: tuple[int, int, int]) -> None:
+    given = torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    left, values, right = torch.linalg.svd(given, full_matrices=False)
+    found = left.mT @ optimizer.orthogonalised(given) @ right.mT
+    diagonal = found.diagonal(dim1=1, dim2=2)
+    assert torch.allclose(found, torch.diag_embed(diagonal), atol=1e-10)
+    assert (diagonal.abs() < 1.3).all()
+    assert (diagonal[values > 0.1 * values.max()] > 0.6).all()
+    assert not optimizer.orthogonalised(torch.zeros(shape)).any()
+
+
+def test_muon_moves_as_far_as_adam_would() -> None:
+    gradients = torch.randn(5, 24, 60, generator=torch.Generator().manual_seed(2))
+    moved = Muon(gradients).direction(gradients, 0)
+    assert float(moved.square().mean().sqrt()) == pytest.approx(0.2, rel=0.2)
+    assert float((moved * gradients).sum()) > 0
+
+
+@pytest.mark.parametrize("method", ["muon", "soap", "adamw"])
+def test_every_method_learns_and_resumes_bit_for_bit(method: str, tmp_path: Path) -> None:
+    config = tiny_config(
+        optimizer={"steps": 40, "batch_size": 4, "warmup_steps": 5, "learning_rate": 1e-2, "method": method}
+    )
+    whole, part, again = trainer(config), trainer(config), trainer(config)
+    errors = run(whole, 40)
+    assert np.mean(errors[-5:]) < 0.5 * errors[0]
+    run(part, 12)
+    part.state().save(tmp_path / STATE)
+    again.restore(TrainState.load(tmp_path / STATE))
+    run(again, 28)
+    assert torch.equal(again.flat.vector, whole.flat.vector)
+    assert torch.equal(again.flat.average, whole.flat.average)
+
+
+def test_soap_finds_the_eigenbases_of_the_first_gradient() -> None:
     """By hand, on one matrix: Adam on the gradient as seen in the singular vectors of the first one."""
     draw = torch.Generator().manual_seed(3)
     first, second = (torch.randn(1, 9, 12, generator=draw, dtype=torch.float64) for _ in range(2))
-    moments = RotatedMoments(first)
+    moments = Soap(first)
     assert not moments.direction(first, 0).any()
     left, _, right = torch.linalg.svd(first[0], full_matrices=True)
     found = moments.direction(second, 1)[0]
@@ -263,7 +291,7 @@ def test_first_update_of_matrices_finds_their_eigenbases() -> None:
 
 
 def test_long_sides_are_not_rotated() -> None:
-    moments = RotatedMoments(torch.zeros(2, 8, 300))
+    moments = Soap(torch.zeros(2, 8, 300))
     assert [(side.axis, tuple(side.basis.shape)) for side in moments.sides] == [(1, (2, 8, 8))]
 
 
@@ -272,7 +300,7 @@ def test_bases_follow_the_covariance_and_keep_the_squares_in_place() -> None:
     draw = torch.Generator().manual_seed(4)
     turn = torch.linalg.qr(torch.randn(9, 9, generator=draw, dtype=torch.float64)).Q
     widths = torch.linspace(1, 3, 9, dtype=torch.float64)[:, None]
-    moments = RotatedMoments(torch.zeros(1, 9, 400, dtype=torch.float64))
+    moments = Soap(torch.zeros(1, 9, 400, dtype=torch.float64))
     for updates in range(3 * optimizer.BASIS_EVERY + 1):
         moments.direction((turn @ (widths * torch.randn(9, 400, generator=draw, dtype=torch.float64)))[None], updates)
     basis = moments.sides[0].basis[0]

@@ -1,8 +1,9 @@
-"""Updates of the weights: Adam in the eigenbases of the gradients' covariance for matrices, AdamW for the rest."""
+"""Updates of the weights: Muon or SOAP for matrices, AdamW for everything else."""
 
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,25 +12,23 @@ from .config import OptimizerConfig
 from .flat import FlatParameters
 
 BETAS = (0.9, 0.99)
-"""Decay of the running means of gradients and of their squares."""
-
-COVARIANCE_DECAY = 0.95
-"""Decay of the running covariances of gradients."""
-
-BASIS_EVERY = 10
-"""Updates between refreshments of the eigenbases."""
-
-LARGEST_SIDE = 256
-"""Longer sides of a matrix are not rotated."""
-
-EPSILON = 1e-10
-"""Added to the root of mean squares; gradients are those of errors in Hartree."""
+"""Decay of AdamW's and SOAP's running means of gradients and of their squares."""
 
 NORM_DECAY = 0.99
 """Of the running mean square of gradient norms."""
 
 KNOWN_AFTER = 100
 """Updates after which the usual norm of a gradient is known."""
+
+
+class MatrixRule(Protocol):
+    """Turns gradients of matrices of one shape, (count, rows, columns), into the direction they move against."""
+
+    def direction(self, gradients: Tensor, updates: int) -> Tensor:
+        """Direction of one more update after a number of them; its elements are of order one."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Name -> tensor of what the next directions depend on; to be written to when a run goes on."""
 
 
 class Optimizer:
@@ -42,9 +41,10 @@ class Optimizer:
 
     def __init__(self, flat: FlatParameters, config: OptimizerConfig) -> None:
         self.flat, self.config = flat, config
-        self.groups = flat.groups if config.method == "soap" else []
-        self.moments = [RotatedMoments(group.view(flat.gradient)) for group in self.groups]
-        split = flat.n_matrix if config.method == "soap" else 0
+        kind = {"muon": Muon, "soap": Soap, "adamw": None}[config.method]
+        self.groups = [] if kind is None else flat.groups
+        self.rules: list[MatrixRule] = [] if kind is None else [kind(g.view(flat.gradient)) for g in flat.groups]
+        split = 0 if kind is None else flat.n_matrix
         self.matrices = flat.vector.detach()[:split]
         self.rest = nn.Parameter(flat.vector.detach()[split:])
         self.rest.grad = flat.gradient[split:]
@@ -67,8 +67,8 @@ class Optimizer:
         updates = self.flat.updates
         self.mean_square += max(1.0 - NORM_DECAY, 1.0 / (1 + updates)) * (min(norm, largest) ** 2 - self.mean_square)
         self.matrices.mul_(1.0 - rate * self.config.weight_decay)
-        for group, moments in zip(self.groups, self.moments, strict=True):
-            group.view(self.matrices).sub_(moments.direction(group.view(self.flat.gradient), updates), alpha=rate)
+        for group, rule in zip(self.groups, self.rules, strict=True):
+            group.view(self.matrices).sub_(rule.direction(group.view(self.flat.gradient), updates), alpha=rate)
         self.adam.param_groups[0]["lr"] = rate
         self.adam.step()
         self.flat.update_average()
@@ -89,16 +89,16 @@ class Optimizer:
             "adam_square": adam.get("exp_avg_sq", zeros),
             "mean_square": torch.tensor([self.mean_square], dtype=torch.float64),
         }
-        for n, moments in enumerate(self.moments):
-            found |= {f"matrices_{n}_{name}": value for name, value in moments.state().items()}
+        for n, rule in enumerate(self.rules):
+            found |= {f"matrices_{n}_{name}": value for name, value in rule.state().items()}
         return found
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Go on from a state, once ``flat`` has its number of updates."""
         self.mean_square = float(tensors["mean_square"])
-        for n, moments in enumerate(self.moments):
-            for name, value in moments.state().items():
+        for n, rule in enumerate(self.rules):
+            for name, value in rule.state().items():
                 value.copy_(tensors[f"matrices_{n}_{name}"])
         if self.flat.updates:
             device = self.rest.device
@@ -109,11 +109,78 @@ class Optimizer:
             }
 
 
-class RotatedMoments:
-    """Adam's moments of matrices of one shape, the squares in the eigenbases of the gradients' covariances.
+MOMENTUM = 0.95
+"""Of Muon."""
 
-    SOAP: N. Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", arXiv:2409.11321. All matrices of a
-    shape are multiplied at once, which on CPUs is what makes its cost small beside that of the gradient.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of x, x^3 and x^5 of an iteration."""
+
+ITERATIONS = 5
+"""Of Newton and Schulz for each update."""
+
+LIKE_ADAM = 0.2
+"""Root mean square of the elements of Muon's directions, which is AdamW's usual one, so that both share a rate."""
+
+
+class Muon:
+    """Momentum with all its singular values made equal, so that directions of small gradients are learned as fast.
+
+    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), with the size of updates of
+    J. Liu et al., arXiv:2502.16982. ``torch.optim.Muon`` takes matrices one by one, in bfloat16, which is slow on CPUs;
+    here all matrices of a shape are multiplied at once.
+
+    Args:
+        gradients: Gradients of the matrices, (count, rows, columns); their values are not used.
+    """
+
+    def __init__(self, gradients: Tensor) -> None:
+        self.momentum = torch.zeros_like(gradients)
+
+    def direction(self, gradients: Tensor, updates: int) -> Tensor:
+        """Direction of one more update."""
+        self.momentum.lerp_(gradients, 1.0 - MOMENTUM)
+        ahead = torch.lerp(gradients, self.momentum, MOMENTUM)
+        return LIKE_ADAM * math.sqrt(max(gradients.shape[1:])) * orthogonalised(ahead)
+
+    def state(self) -> dict[str, Tensor]:
+        """Name -> tensor, which may be written to."""
+        return {"momentum": self.momentum}
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Matrices with the same singular vectors and all singular values between about 0.7 and 1.2.
+
+    Args:
+        matrices: (count, rows, columns).
+    """
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonalised(matrices.mT).mT
+    linear, cubic, quintic = NEWTON_SCHULZ
+    x = matrices / matrices.flatten(1).norm(dim=1).clamp(min=torch.finfo(matrices.dtype).tiny)[:, None, None]
+    for _ in range(ITERATIONS):
+        square = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=cubic, alpha=quintic), x, beta=linear)
+    return x
+
+
+COVARIANCE_DECAY = 0.95
+"""Decay of the running covariances of gradients."""
+
+BASIS_EVERY = 10
+"""Updates between refreshments of the eigenbases."""
+
+LARGEST_SIDE = 256
+"""Longer sides of a matrix are not rotated."""
+
+EPSILON = 1e-10
+"""Added to the root of mean squares; gradients are those of errors in Hartree."""
+
+
+class Soap:
+    """Adam in the eigenbases of the gradients' covariances.
+
+    N. Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", arXiv:2409.11321. All matrices of a
+    shape are multiplied at once.
 
     Args:
         gradients: Gradients of the matrices, (count, rows, columns); their values are not used.
