@@ -248,6 +248,7 @@ def test_orthogonalised_matrices_keep_their_singular_vectors(shape: tuple[int, i
     assert (diagonal.abs() < 1.3).all()
     assert (diagonal[values > 0.1 * values.max()] > 0.6).all()
     assert not optimizer.orthogonalised(torch.zeros(shape)).any()
+    assert float(optimizer.orthogonalised(1e-22 * given.float()).abs().max()) < 1e-8
 
 
 def test_muon_moves_as_far_as_adam_would() -> None:

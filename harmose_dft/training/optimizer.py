@@ -14,6 +14,9 @@ from .flat import FlatParameters
 BETAS = (0.9, 0.99)
 """Decay of AdamW's and SOAP's running means of gradients and of their squares."""
 
+EPSILON = 1e-10
+"""Added to norms and to roots of mean squares that are divided by; gradients are those of errors in Hartree."""
+
 NORM_DECAY = 0.99
 """Of the running mean square of gradient norms."""
 
@@ -150,13 +153,15 @@ class Muon:
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Matrices with the same singular vectors and all singular values between about 0.7 and 1.2.
 
+    Those far below 1e-10, such as gradients that only rounding keeps from vanishing by symmetry, stay negligible.
+
     Args:
         matrices: (count, rows, columns).
     """
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonalised(matrices.mT).mT
     linear, cubic, quintic = NEWTON_SCHULZ
-    x = matrices / matrices.flatten(1).norm(dim=1).clamp(min=torch.finfo(matrices.dtype).tiny)[:, None, None]
+    x = matrices / (matrices.flatten(1).norm(dim=1) + EPSILON)[:, None, None]
     for _ in range(ITERATIONS):
         square = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=cubic, alpha=quintic), x, beta=linear)
@@ -171,10 +176,6 @@ BASIS_EVERY = 10
 
 LARGEST_SIDE = 256
 """Longer sides of a matrix are not rotated."""
-
-EPSILON = 1e-10
-"""Added to the root of mean squares; gradients are those of errors in Hartree."""
-
 
 class Soap:
     """Adam in the eigenbases of the gradients' covariances.
