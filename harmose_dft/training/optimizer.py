@@ -1,4 +1,4 @@
-"""Updates of the weights: Muon or SOAP for matrices, AdamW for everything else."""
+"""Updates of the weights: SOAP or Muon for matrices, AdamW for everything else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Optimizer:
 
     def __init__(self, flat: FlatParameters, config: OptimizerConfig) -> None:
         self.flat, self.config = flat, config
-        kind = {"muon": Muon, "soap": Soap, "adamw": None}[config.method]
+        kind = {"soap": Soap, "muon": Muon, "adamw": None}[config.method]
         self.groups = [] if kind is None else flat.groups
         self.rules: list[MatrixRule] = [] if kind is None else [kind(g.view(flat.gradient)) for g in flat.groups]
         split = 0 if kind is None else flat.n_matrix
