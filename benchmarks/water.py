@@ -51,7 +51,8 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
 """Second stage of each variant."""
 
 RATES = {"two-stage": 2e-3, "stage-1": 4e-3, "paper": 2e-3}
-"""Learning rate of each variant: the better of 2e-3 and 4e-3 on validation frames after 3 minutes."""
+"""Learning rate of each variant: the better of 2e-3 and 4e-3 on validation frames after 3 minutes; "paper"
+was not tried."""
 
 
 def configuration(

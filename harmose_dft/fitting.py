@@ -202,9 +202,9 @@ class Fit:
         earlier = TrainState.load(state) if state.is_file() else None
         if earlier is not None and earlier.run not in ("", identity):
             raise ConfigError(
-                f"{state} belongs to a run with other data or settings and cannot be gone on with; only the length of "
-                "a run with stages.mode joint, its device and its output may change. Restore them, choose another "
-                "output, or begin anew with --force."
+                f"{state} belongs to a run with other data or settings, or of an older version, and cannot be gone on "
+                "with; only the length of a run with stages.mode joint, its device and its output may change. Restore "
+                "them, choose another output, or begin anew with --force."
             )
         return earlier, identity
 

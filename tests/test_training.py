@@ -248,7 +248,10 @@ def test_orthogonalised_matrices_keep_their_singular_vectors(shape: tuple[int, i
     assert (diagonal.abs() < 1.3).all()
     assert (diagonal[values > 0.1 * values.max()] > 0.6).all()
     assert not optimizer.orthogonalised(torch.zeros(shape)).any()
-    assert float(optimizer.orthogonalised(1e-22 * given.float()).abs().max()) < 1e-8
+    rounding = torch.stack([given[0], 1e-7 * given[0]])
+    found = optimizer.orthogonalised(rounding)
+    assert found[0].any()
+    assert not found[1].any()
 
 
 def test_muon_moves_as_far_as_adam_would() -> None:
@@ -259,10 +262,13 @@ def test_muon_moves_as_far_as_adam_would() -> None:
 
 
 @pytest.mark.parametrize("method", ["muon", "soap", "adamw"])
-def test_every_method_learns_and_resumes_bit_for_bit(method: str, tmp_path: Path) -> None:
-    config = tiny_config(
-        optimizer={"steps": 40, "batch_size": 4, "warmup_steps": 5, "learning_rate": 1e-2, "method": method}
-    )
+def test_every_method_learns_and_resumes_bit_for_bit(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimizer, "KNOWN_AFTER", 5)
+    config = tiny_config(optimizer={
+        "steps": 40, "batch_size": 4, "warmup_steps": 5, "learning_rate": 1e-2, "method": method, "clip_ratio": 1.01,
+    })
     whole, part, again = trainer(config), trainer(config), trainer(config)
     errors = run(whole, 40)
     assert np.mean(errors[-5:]) < 0.5 * errors[0]
@@ -287,7 +293,7 @@ def test_soap_finds_the_eigenbases_of_the_first_gradient() -> None:
     assert found.norm() == pytest.approx(math.sqrt(9 * 12), rel=1e-3)
     nine = slice(0, 9)  # the other right vectors span a space of equal, zero eigenvalues
     assert torch.allclose(
-        (left.T @ found @ right.T)[:, nine], (left.T @ expected @ right.T)[:, nine], rtol=1e-3, atol=1e-6
+        (left.T @ found @ right.T)[:, nine], (left.T @ expected @ right.T)[:, nine], rtol=2e-3
     )
 
 
@@ -296,20 +302,31 @@ def test_long_sides_are_not_rotated() -> None:
     assert [(side.axis, tuple(side.basis.shape)) for side in moments.sides] == [(1, (2, 8, 8))]
 
 
-def test_bases_follow_the_covariance_and_keep_the_squares_in_place() -> None:
-    """Of gradients with a fixed covariance the eigenbasis stays, up to order and sign."""
-    draw = torch.Generator().manual_seed(4)
-    turn = torch.linalg.qr(torch.randn(9, 9, generator=draw, dtype=torch.float64)).Q
-    widths = torch.linspace(1, 3, 9, dtype=torch.float64)[:, None]
-    moments = Soap(torch.zeros(1, 9, 400, dtype=torch.float64))
-    for updates in range(3 * optimizer.BASIS_EVERY + 1):
-        moments.direction((turn @ (widths * torch.randn(9, 400, generator=draw, dtype=torch.float64)))[None], updates)
-    basis = moments.sides[0].basis[0]
-    assert torch.allclose(basis.T @ basis, torch.eye(9, dtype=torch.float64), atol=1e-12)
-    seen = (turn.T @ basis).abs()
-    assert (seen.max(dim=1).values > 0.8).all()
-    values = (moments.square[0].mean(dim=1) / (1 - 0.99 ** (3 * optimizer.BASIS_EVERY))).sqrt()
-    assert torch.allclose(values, widths.flip(0)[:, 0], rtol=0.1)
+@pytest.mark.parametrize("axis", [1, 2])
+def test_squares_follow_their_eigenvectors_when_the_order_changes(axis: int) -> None:
+    size = 9
+    turn = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(4), dtype=torch.float64)).Q
+    values = torch.arange(size, 0, -1, dtype=torch.float64)
+    shuffled = torch.randperm(size, generator=torch.Generator().manual_seed(5))
+    side = Soap(torch.zeros(1, size, size, dtype=torch.float64)).sides[axis - 1]
+    side.covariance.copy_((turn * values) @ turn.T)
+    side.basis.copy_(turn[:, shuffled])
+    squares = values[shuffled][:, None].expand(size, size)
+    found = side.refresh_basis((squares if axis == 1 else squares.T)[None])[0]
+    assert torch.allclose(found if axis == 1 else found.T, values[:, None].expand(size, size))
+    assert torch.allclose((turn.T @ side.basis[0]).abs(), torch.eye(size, dtype=torch.float64), atol=1e-12)
+
+
+def test_soap_leaves_directions_alone_that_rounding_makes_up() -> None:
+    """Gradients of rank three: what the weights move by stays in their range."""
+    draw = torch.Generator().manual_seed(6)
+    left, right = torch.randn(1, 16, 3, generator=draw), torch.randn(1, 3, 32, generator=draw)
+    soap, moved = Soap(torch.zeros(1, 16, 32)), torch.zeros(1, 16, 32)
+    for updates in range(25):
+        moved += soap.direction(1e-2 * left @ torch.randn(1, 3, 3, generator=draw) @ right, updates)
+    inside = torch.linalg.qr(left).Q
+    outside = moved - inside @ (inside.mT @ moved)
+    assert float(outside.norm() / moved.norm()) < 0.1
 
 
 def test_matrices_lie_together_by_shape_and_the_rest_follows() -> None:
@@ -317,12 +334,12 @@ def test_matrices_lie_together_by_shape_and_the_rest_follows() -> None:
         torch.nn.Linear(9, 8), torch.nn.Embedding(20, 10), torch.nn.Linear(12, 16), torch.nn.Linear(9, 8),
         torch.nn.Linear(9, 2), torch.nn.ParameterList([torch.nn.Parameter(torch.randn(3, 8, 9))]),
     ])
-    shapes = [p.detach().clone() for p in module.parameters()]
+    values = [p.detach().clone() for p in module.parameters()]
     flat = FlatParameters(module, 0.9)
     assert [(g.count, g.rows, g.columns) for g in flat.groups] == [(5, 8, 9), (1, 16, 12)]
     assert flat.n_matrix == 5 * 72 + 192
     assert torch.equal(flat.groups[0].view(flat.vector)[1], module[3].weight)
-    assert all(torch.equal(a, b) for a, b in zip(shapes, module.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(values, module.parameters(), strict=True))
 
 
 def test_every_epoch_uses_every_sample_once() -> None:
@@ -349,6 +366,14 @@ def _one_process(rank: int, folder: Path) -> None:
     subject = trainer()
     run(subject, 1)
     np.save(folder / f"gradient{rank}.npy", subject.flat.gradient.numpy())
+    run(subject, 12)
+    if rank == 1:
+        plain = subject._loss
+        subject._loss = lambda batch: (plain(batch)[0], math.nan)  # type: ignore[method-assign]
+    updates = subject.flat.updates
+    assert not math.isfinite(subject.update()[1])
+    assert subject.flat.updates == updates
+    np.save(folder / f"weights{rank}.npy", subject.flat.vector.detach().numpy())
     torch.distributed.destroy_process_group()
 
 
@@ -366,6 +391,8 @@ def test_two_processes_give_the_gradient_of_the_joint_batch(tmp_path: Path) -> N
     run(alone, 1)
     found = [np.load(tmp_path / f"gradient{rank}.npy") for rank in range(2)]
     np.testing.assert_array_equal(found[0], found[1])
+    weights = [np.load(tmp_path / f"weights{rank}.npy") for rank in range(2)]
+    np.testing.assert_array_equal(weights[0], weights[1])
     expected = alone.flat.gradient.numpy()
     np.testing.assert_allclose(found[0], expected, atol=1e-5 * np.abs(expected).max(), rtol=1e-3)
 

@@ -39,7 +39,7 @@ class OptimizerConfig(_Section):
     """How weights move: SOAP, Muon or AdamW with warm-up and cosine decay."""
 
     method: Literal["soap", "muon", "adamw"] = Field(
-        "soap", description="of weight matrices: soap, muon or adamw; other weights always take adamw"
+        "soap", description="of weight matrices, 8 wide or more: soap, muon or adamw; other weights always take adamw"
     )
     learning_rate: float = Field(2e-3, gt=0, description="highest learning rate")
     final_fraction: float = Field(1e-3, ge=0, description="learning rate at the end, relative")

@@ -27,6 +27,9 @@ from .state import TrainState
 
 FIRST_SECONDS = 1e-9
 
+AGREE_EVERY = 10
+"""Updates after which all processes take the first one's weights: rounding differs between machines, and grows."""
+
 
 @dataclass(frozen=True)
 class LogEntry:
@@ -152,6 +155,9 @@ class Trainer:
             self.flat.gradient.div_(self.world)
         norm = self.optimizer.step(self._learning_rate())
         self.step += 1
+        if self.world > 1 and self.step % AGREE_EVERY == 0:
+            dist.broadcast(self.flat.vector.detach(), 0)
+            dist.broadcast(self.flat.average, 0)
         return error, norm
 
     def _loss(self, batch: Batch) -> tuple[Tensor, float]:

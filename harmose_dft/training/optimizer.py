@@ -15,7 +15,7 @@ BETAS = (0.9, 0.99)
 """Decay of AdamW's and SOAP's running means of gradients and of their squares."""
 
 EPSILON = 1e-10
-"""Added to norms and to roots of mean squares that are divided by; gradients are those of errors in Hartree."""
+"""Added to roots of mean squares that are divided by; gradients are those of errors in Hartree."""
 
 NORM_DECAY = 0.99
 """Of the running mean square of gradient norms."""
@@ -24,11 +24,39 @@ KNOWN_AFTER = 100
 """Updates after which the usual norm of a gradient is known."""
 
 
+COVARIANCE_DECAY = 0.95
+"""Decay of the running covariances of gradients."""
+
+BASIS_EVERY = 10
+"""Updates between refreshments of the eigenbases."""
+
+LARGEST_SIDE = 256
+"""Longer sides of a matrix are not rotated."""
+
+FLOOR = 1e-5
+"""Directions whose gradients are smaller than this part of the largest hardly move: rounding makes up what they are."""
+
+MOMENTUM = 0.95
+"""Of Muon."""
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of x, x^3 and x^5 of an iteration."""
+
+ITERATIONS = 5
+"""Of Newton and Schulz for each update."""
+
+NEGLIGIBLE = 1e-6
+"""Gradients of a matrix below this part of the largest of its shape are taken for rounding."""
+
+LIKE_ADAM = 0.2
+"""Root mean square of the elements of Muon's directions, which is AdamW's usual one, so that both share a rate."""
+
+
 class MatrixRule(Protocol):
     """Turns gradients of matrices of one shape, (count, rows, columns), into the direction they move against."""
 
     def direction(self, gradients: Tensor, updates: int) -> Tensor:
-        """Direction of one more update after a number of them; its elements are of order one."""
+        """Direction of one more update after a number of them; its elements are at most of order one."""
 
     def state(self) -> dict[str, Tensor]:
         """Name -> tensor of what the next directions depend on; to be written to when a run goes on."""
@@ -112,19 +140,6 @@ class Optimizer:
             }
 
 
-MOMENTUM = 0.95
-"""Of Muon."""
-
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Coefficients of x, x^3 and x^5 of an iteration."""
-
-ITERATIONS = 5
-"""Of Newton and Schulz for each update."""
-
-LIKE_ADAM = 0.2
-"""Root mean square of the elements of Muon's directions, which is AdamW's usual one, so that both share a rate."""
-
-
 class Muon:
     """Momentum with all its singular values made equal, so that directions of small gradients are learned as fast.
 
@@ -151,9 +166,10 @@ class Muon:
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Matrices with the same singular vectors and all singular values between about 0.7 and 1.2.
+    """Matrices with the same singular vectors and singular values between about 0.7 and 1.2.
 
-    Those far below 1e-10, such as gradients that only rounding keeps from vanishing by symmetry, stay negligible.
+    Singular values below a thousandth of a matrix's norm stay smaller. Whole matrices that are negligible beside the
+    largest, such as gradients that only rounding keeps from vanishing by symmetry, give zero.
 
     Args:
         matrices: (count, rows, columns).
@@ -161,21 +177,14 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonalised(matrices.mT).mT
     linear, cubic, quintic = NEWTON_SCHULZ
-    x = matrices / (matrices.flatten(1).norm(dim=1) + EPSILON)[:, None, None]
+    norms = matrices.flatten(1).norm(dim=1)
+    known = norms > NEGLIGIBLE * norms.max()
+    x = matrices * torch.where(known, 1.0 / torch.where(known, norms, 1.0), 0.0)[:, None, None]
     for _ in range(ITERATIONS):
         square = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=cubic, alpha=quintic), x, beta=linear)
     return x
 
-
-COVARIANCE_DECAY = 0.95
-"""Decay of the running covariances of gradients."""
-
-BASIS_EVERY = 10
-"""Updates between refreshments of the eigenbases."""
-
-LARGEST_SIDE = 256
-"""Longer sides of a matrix are not rotated."""
 
 class Soap:
     """Adam in the eigenbases of the gradients' covariances.
@@ -205,8 +214,8 @@ class Soap:
         for side in self.sides:
             rotated, mean = side.into_basis(rotated), side.into_basis(mean)
         self.square.mul_(BETAS[1]).addcmul_(rotated, rotated, value=1.0 - BETAS[1])
-        scale = (self.square / (1.0 - BETAS[1] ** updates)).sqrt_().add_(EPSILON)
-        found = mean / scale
+        scale = (self.square / (1.0 - BETAS[1] ** updates)).sqrt_()
+        found = mean / (scale + FLOOR * scale.amax(dim=(1, 2), keepdim=True) + EPSILON)
         for side in self.sides:
             found = side.out_of_basis(found)
         if updates % BASIS_EVERY == 0:
