@@ -50,10 +50,6 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
 }
 """Second stage of each variant."""
 
-RATES = {"two-stage": 2e-3, "stage-1": 4e-3, "paper": 2e-3}
-"""Learning rate of each variant: the better of 2e-3 and 4e-3 on validation frames after 3 minutes; "paper"
-was not tried."""
-
 
 def configuration(
     data: Path, protocol: str, variant: str, minutes: float, clock: str, threads: int, folder: Path
@@ -70,8 +66,10 @@ def configuration(
             "second": VARIANTS[variant],
         },
         "optimizer": {
-            "minutes": minutes, "clock": clock, "batch_size": 10, "learning_rate": RATES[variant], "ema": 0.99,
+            "minutes": minutes, "clock": clock, "batch_size": 10, "learning_rate": 4e-3, "ema": 0.99,
         },
+        "loss": {"stage1": 1.0},
+        "stages": {"separate": True},
         "threads": threads,
         "output": folder,
         "validate_every": 10**9,

@@ -92,6 +92,21 @@ def test_training_in_two_parts_equals_training_at_once_bit_for_bit(tmp_path: Pat
     assert torch.equal(second.flat.average, whole.flat.average)
 
 
+def test_separate_stages_leave_stage_one_its_own_error() -> None:
+    """Heads of stage 1 get no gradient from the whole model's error, which stays the same number."""
+    found = {}
+    for separate in (False, True):
+        subject = trainer(tiny_config(stages={"separate": separate}, loss={"stage1": 0.0}))
+        loss, error = subject._loss(collate(list(subject.training)))
+        loss.backward()
+        head = subject.model.first.head.pair.even.weight
+        found[separate] = error, float(head.grad.abs().max()), float(subject.flat.gradient.abs().max())
+    assert found[True][0] == pytest.approx(found[False][0], rel=1e-6)
+    assert found[False][1] > 0
+    assert found[True][1] == 0
+    assert found[True][2] > 0
+
+
 @pytest.mark.parametrize("mode", ["late", "staged"])
 def test_stage_two_is_untouched_in_the_first_phase(mode: str) -> None:
     subject = trainer(tiny_config(stages={"mode": mode, "first_fraction": 0.5}))

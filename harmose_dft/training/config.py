@@ -69,6 +69,9 @@ class StagesConfig(_Section):
     mode: Literal["joint", "late", "staged"] = Field(
         "joint", description="joint: together; late: stage 1 alone at first; staged: likewise, with its own decay"
     )
+    separate: bool = Field(
+        False, description="stage 1's Hamiltonian learns from its own error alone, as loss.stage1 weighs it"
+    )
     first_fraction: float = Field(0.5, gt=0, lt=1, description="late, staged: share of the time for stage 1 alone")
 
 

@@ -164,14 +164,17 @@ class Trainer:
         weights, mask = self.config.loss, self._mask(batch.graph)
         first_only = self._first_only()
         output = self.model(batch.graph, first_only=first_only)
-        error = element_error(output.total, batch, mask)
+        two_stages, total = not first_only and self.model.second is not None, output.total
+        if two_stages and self.config.stages.separate:
+            total = total + output.baseline.map(lambda x: x.detach() - x)  # the same values without that gradient
+        error = element_error(total, batch, mask)
         loss = weights.elements * error
-        if not first_only and self.model.second is not None and weights.stage1 > 0:
+        if two_stages and weights.stage1 > 0:
             loss = loss + weights.stage1 * element_error(output.baseline, batch, mask)
         if batch.gauge and weights.gauge > 0:
-            loss = loss + weights.gauge * gauge_error(output.total, batch, mask)
+            loss = loss + weights.gauge * gauge_error(total, batch, mask)
         if batch.orbitals is not None and weights.orbital_energies + weights.occupied + weights.mixing > 0:
-            energies, occupied, mixing = orbital_errors(output.total, batch.graph, batch.orbitals)
+            energies, occupied, mixing = orbital_errors(total, batch.graph, batch.orbitals)
             loss = loss + weights.orbital_energies * energies + weights.occupied * occupied + weights.mixing * mixing
         return loss, float(error.detach())
 
