@@ -205,14 +205,16 @@ def test_lab_transformer_refuses_crystals_with_spin(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["openmx/Fe_bcc_spin", "abacus/GaAs_soc"])
 def test_real_calculations_with_spin_are_learned(path: str, shared_dir: Path, tmp_path: Path) -> None:
-    """A small model of one calculation, 80 updates: the error is below 0.3 of |H - H0|, 0.5 of the spin part."""
+    """A small model of one calculation, 40 updates: the error is below 0.3 of |H - H0|, 0.5 of the spin part."""
     (record,) = read_calculations(shared_dir / "samples" / path)
     data = write(tmp_path / "one.h5", [record])
     sizes = {"layers": 1, "channels": 8, "l_max": 4, "pair_channels": 16, "hidden_channels": 16, "radial": 12}
     changes = {
         "data": {"files": [data], "split": "ordered", "sizes": (1, 0)},
         "model": {"first": sizes, "second": None},
-        "optimizer": {"steps": 80, "batch_size": 1, "learning_rate": 2e-2, "ema": 0.5, "warmup_steps": 2},
+        "optimizer": {
+            "method": "adamw", "steps": 40, "batch_size": 1, "learning_rate": 2e-2, "ema": 0.5, "warmup_steps": 2,
+        },
         "validate_every": 20,
     }
     Fit(configuration(data, tmp_path / "model", **changes), silent, print).run()

@@ -23,7 +23,6 @@ NORM_DECAY = 0.99
 KNOWN_AFTER = 100
 """Updates after which the usual norm of a gradient is known."""
 
-
 COVARIANCE_DECAY = 0.95
 """Decay of the running covariances of gradients."""
 
