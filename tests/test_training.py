@@ -30,7 +30,7 @@ from harmose_dft.nn.heads import Blocks
 from harmose_dft.rotations import rotated_matrix
 from harmose_dft.training import optimizer
 from harmose_dft.training.config import TrainConfig
-from harmose_dft.training.flat import FlatParameters
+from harmose_dft.training.flat import FlatParameters, MatrixGroup
 from harmose_dft.training.loop import Trainer, random_rotation
 from harmose_dft.training.losses import orbital_errors
 from harmose_dft.training.optimizer import Muon, Soap
@@ -271,10 +271,25 @@ def test_orthogonalised_matrices_keep_their_singular_vectors(shape: tuple[int, i
 
 
 def test_muon_moves_as_far_as_adam_would() -> None:
-    gradients = torch.randn(5, 24, 60, generator=torch.Generator().manual_seed(2))
-    moved = Muon(gradients).direction(gradients, 0)
+    gradients = torch.randn(5 * 24 * 60, generator=torch.Generator().manual_seed(2))
+    moved = Muon([MatrixGroup(0, 5, 24, 60)], gradients).direction(gradients, 0)
     assert float(moved.square().mean().sqrt()) == pytest.approx(0.2, rel=0.2)
     assert float((moved * gradients).sum()) > 0
+
+
+def test_a_matrix_alone_of_its_shape_with_rounding_for_a_gradient_does_not_move() -> None:
+    """Squares of such elements underflow, so that its norm is not what to divide by."""
+    draw = torch.Generator().manual_seed(7)
+    groups = [MatrixGroup(0, 1, 8, 10), MatrixGroup(80, 1, 10, 12)]
+    gradient = torch.cat([1e-21 * torch.randn(80, generator=draw), torch.randn(120, generator=draw)])
+    moved = Muon(groups, gradient).direction(gradient, 0)
+    assert not moved[:80].any()
+    assert moved[80:].all()
+
+
+def soap(first: torch.Tensor) -> Soap:
+    """For matrices of one shape."""
+    return Soap([MatrixGroup(0, *first.shape)], first.flatten())
 
 
 @pytest.mark.parametrize("method", ["muon", "soap", "adamw"])
@@ -300,10 +315,10 @@ def test_soap_finds_the_eigenbases_of_the_first_gradient() -> None:
     """By hand, on one matrix: Adam on the gradient as seen in the singular vectors of the first one."""
     draw = torch.Generator().manual_seed(3)
     first, second = (torch.randn(1, 9, 12, generator=draw, dtype=torch.float64) for _ in range(2))
-    moments = Soap(first)
-    assert not moments.direction(first, 0).any()
+    moments = soap(first)
+    assert not moments.direction(first.flatten(), 0).any()
     left, _, right = torch.linalg.svd(first[0], full_matrices=True)
-    found = moments.direction(second, 1)[0]
+    found = moments.direction(second.flatten(), 1).view(9, 12)
     seen = left.T @ second[0] @ right.T
     expected = left @ torch.sign(seen) @ right
     assert found.norm() == pytest.approx(math.sqrt(9 * 12), rel=1e-3)
@@ -314,32 +329,43 @@ def test_soap_finds_the_eigenbases_of_the_first_gradient() -> None:
 
 
 def test_long_sides_are_not_rotated() -> None:
-    moments = Soap(torch.zeros(2, 8, 300))
-    assert [(side.axis, tuple(side.basis.shape)) for side in moments.sides] == [(1, (2, 8, 8))]
+    moments = soap(torch.zeros(2, 8, 300))
+    assert [(side.axis, tuple(side.basis.shape)) for side in moments.sides[0]] == [(1, (2, 8, 8))]
 
 
 @pytest.mark.parametrize("axis", [1, 2])
-def test_squares_follow_their_eigenvectors_when_the_order_changes(axis: int) -> None:
+def test_moments_follow_their_eigenvectors_when_the_order_changes(axis: int) -> None:
     size = 9
-    turn = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(4), dtype=torch.float64)).Q
+    draw = torch.Generator().manual_seed(4)
+    turn = torch.linalg.qr(torch.randn(size, size, generator=draw, dtype=torch.float64)).Q
     values = torch.arange(size, 0, -1, dtype=torch.float64)
     shuffled = torch.randperm(size, generator=torch.Generator().manual_seed(5))
-    side = Soap(torch.zeros(1, size, size, dtype=torch.float64)).sides[axis - 1]
-    side.covariance.copy_((turn * values) @ turn.T)
-    side.basis.copy_(turn[:, shuffled])
+    moments = soap(torch.zeros(1, size, size, dtype=torch.float64))
+    for side in moments.sides[0]:
+        side.covariance.copy_((turn * values) @ turn.T if side.axis == axis else torch.diag(values))
+        side.basis.copy_(turn[:, shuffled] if side.axis == axis else torch.eye(size, dtype=torch.float64))
     squares = values[shuffled][:, None].expand(size, size)
-    found = side.refresh_basis((squares if axis == 1 else squares.T)[None])[0]
+    moments.square.copy_((squares if axis == 1 else squares.T).flatten())
+    mean = torch.randn(size * size, generator=draw, dtype=torch.float64)
+    moments._into_bases(mean)
+    moments.mean.copy_(moments.work)
+    moments._refresh_bases()
+    found = moments.square.view(size, size)
     assert torch.allclose(found if axis == 1 else found.T, values[:, None].expand(size, size))
-    assert torch.allclose((turn.T @ side.basis[0]).abs(), torch.eye(size, dtype=torch.float64), atol=1e-12)
+    basis = moments.sides[0][axis - 1].basis[0]
+    assert torch.allclose((turn.T @ basis).abs(), torch.eye(size, dtype=torch.float64), atol=1e-12)
+    moments._out_of_bases(moments.mean)
+    assert torch.allclose(moments.mean, mean, atol=1e-12)
 
 
 def test_soap_leaves_directions_alone_that_rounding_makes_up() -> None:
     """Gradients of rank three: what the weights move by stays in their range."""
     draw = torch.Generator().manual_seed(6)
     left, right = torch.randn(1, 16, 3, generator=draw), torch.randn(1, 3, 32, generator=draw)
-    soap, moved = Soap(torch.zeros(1, 16, 32)), torch.zeros(1, 16, 32)
+    moments, moved = soap(torch.zeros(1, 16, 32)), torch.zeros(1, 16, 32)
     for updates in range(25):
-        moved += soap.direction(1e-2 * left @ torch.randn(1, 3, 3, generator=draw) @ right, updates)
+        gradient = 1e-2 * left @ torch.randn(1, 3, 3, generator=draw) @ right
+        moved += moments.direction(gradient.flatten(), updates).view(1, 16, 32)
     inside = torch.linalg.qr(left).Q
     outside = moved - inside @ (inside.mT @ moved)
     assert float(outside.norm() / moved.norm()) < 0.1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import chain
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .config import OptimizerConfig
-from .flat import FlatParameters
+from .flat import FlatParameters, MatrixGroup
 
 BETAS = (0.9, 0.99)
 """Decay of AdamW's and SOAP's running means of gradients and of their squares."""
@@ -52,9 +54,9 @@ LIKE_ADAM = 0.2
 
 
 class MatrixRule(Protocol):
-    """Turns gradients of matrices of one shape, (count, rows, columns), into the direction they move against."""
+    """Turns the gradient of all matrices, one vector, into the direction they move against."""
 
-    def direction(self, gradients: Tensor, updates: int) -> Tensor:
+    def direction(self, gradient: Tensor, updates: int) -> Tensor:
         """Direction of one more update after a number of them; its elements are at most of order one."""
 
     def state(self) -> dict[str, Tensor]:
@@ -72,10 +74,9 @@ class Optimizer:
     def __init__(self, flat: FlatParameters, config: OptimizerConfig) -> None:
         self.flat, self.config = flat, config
         kind = {"soap": Soap, "muon": Muon, "adamw": None}[config.method]
-        self.groups = [] if kind is None else flat.groups
-        self.rules: list[MatrixRule] = [] if kind is None else [kind(g.view(flat.gradient)) for g in flat.groups]
         split = 0 if kind is None else flat.n_matrix
-        self.matrices = flat.vector.detach()[:split]
+        self.matrices, self.gradient = flat.vector.detach()[:split], flat.gradient[:split]
+        self.rule: MatrixRule | None = None if kind is None else kind(flat.groups, self.matrices)
         self.rest = nn.Parameter(flat.vector.detach()[split:])
         self.rest.grad = flat.gradient[split:]
         self.adam = torch.optim.AdamW(
@@ -96,9 +97,9 @@ class Optimizer:
             return norm
         updates = self.flat.updates
         self.mean_square += max(1.0 - NORM_DECAY, 1.0 / (1 + updates)) * (min(norm, largest) ** 2 - self.mean_square)
-        self.matrices.mul_(1.0 - rate * self.config.weight_decay)
-        for group, rule in zip(self.groups, self.rules, strict=True):
-            group.view(self.matrices).sub_(rule.direction(group.view(self.flat.gradient), updates), alpha=rate)
+        if self.rule is not None:
+            self.matrices.mul_(1.0 - rate * self.config.weight_decay)
+            self.matrices.sub_(self.rule.direction(self.gradient, updates), alpha=rate)
         self.adam.param_groups[0]["lr"] = rate
         self.adam.step()
         self.flat.update_average()
@@ -119,17 +120,17 @@ class Optimizer:
             "adam_square": adam.get("exp_avg_sq", zeros),
             "mean_square": torch.tensor([self.mean_square], dtype=torch.float64),
         }
-        for n, rule in enumerate(self.rules):
-            found |= {f"matrices_{n}_{name}": value for name, value in rule.state().items()}
+        if self.rule is not None:
+            found |= {f"matrices_{name}": value for name, value in self.rule.state().items()}
         return found
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Go on from a state, once ``flat`` has its number of updates."""
         self.mean_square = float(tensors["mean_square"])
-        for n, rule in enumerate(self.rules):
-            for name, value in rule.state().items():
-                value.copy_(tensors[f"matrices_{n}_{name}"])
+        if self.rule is not None:
+            for name, value in self.rule.state().items():
+                value.copy_(tensors[f"matrices_{name}"])
         if self.flat.updates:
             device = self.rest.device
             self.adam.state[self.rest] = {
@@ -147,17 +148,22 @@ class Muon:
     here all matrices of a shape are multiplied at once.
 
     Args:
-        gradients: Gradients of the matrices, (count, rows, columns); their values are not used.
+        groups: The matrices.
+        vector: All of them as one vector; its values are not used.
     """
 
-    def __init__(self, gradients: Tensor) -> None:
-        self.momentum = torch.zeros_like(gradients)
+    def __init__(self, groups: Sequence[MatrixGroup], vector: Tensor) -> None:
+        self.groups = groups
+        self.momentum, self.found = torch.zeros_like(vector), torch.zeros_like(vector)
 
-    def direction(self, gradients: Tensor, updates: int) -> Tensor:
+    def direction(self, gradient: Tensor, updates: int) -> Tensor:
         """Direction of one more update."""
-        self.momentum.lerp_(gradients, 1.0 - MOMENTUM)
-        ahead = torch.lerp(gradients, self.momentum, MOMENTUM)
-        return LIKE_ADAM * math.sqrt(max(gradients.shape[1:])) * orthogonalised(ahead)
+        self.momentum.lerp_(gradient, 1.0 - MOMENTUM)
+        ahead = torch.lerp(gradient, self.momentum, MOMENTUM)
+        for group in self.groups:
+            size = LIKE_ADAM * math.sqrt(max(group.rows, group.columns))
+            torch.mul(orthogonalised(group.view(ahead)), size, out=group.view(self.found))
+        return self.found
 
     def state(self) -> dict[str, Tensor]:
         """Name -> tensor, which may be written to."""
@@ -167,8 +173,8 @@ class Muon:
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Matrices with the same singular vectors and singular values between about 0.7 and 1.2.
 
-    Singular values below a thousandth of a matrix's norm stay smaller. Whole matrices that are negligible beside the
-    largest, such as gradients that only rounding keeps from vanishing by symmetry, give zero.
+    Singular values below a thousandth of a matrix's norm stay smaller. Whole matrices that are negligible, by
+    themselves or beside the largest, such as gradients that only rounding keeps from vanishing by symmetry, give zero.
 
     Args:
         matrices: (count, rows, columns).
@@ -177,7 +183,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
         return orthogonalised(matrices.mT).mT
     linear, cubic, quintic = NEWTON_SCHULZ
     norms = matrices.flatten(1).norm(dim=1)
-    known = norms > NEGLIGIBLE * norms.max()
+    known = norms > torch.clamp(NEGLIGIBLE * norms.max(), min=EPSILON)
     x = matrices * torch.where(known, 1.0 / torch.where(known, norms, 1.0), 0.0)[:, None, None]
     for _ in range(ITERATIONS):
         square = torch.bmm(x, x.mT)
@@ -192,41 +198,73 @@ class Soap:
     shape are multiplied at once.
 
     Args:
-        gradients: Gradients of the matrices, (count, rows, columns); their values are not used.
+        groups: The matrices.
+        vector: All of them as one vector; its values are not used.
     """
 
-    def __init__(self, gradients: Tensor) -> None:
-        self.mean = torch.zeros_like(gradients)
-        self.square = torch.zeros_like(gradients)
-        self.sides = [_Side(gradients, axis) for axis in (1, 2) if gradients.shape[axis] <= LARGEST_SIDE]
+    def __init__(self, groups: Sequence[MatrixGroup], vector: Tensor) -> None:
+        self.groups = groups
+        self.mean = torch.zeros_like(vector)
+        """Running mean of the gradient in the eigenbases."""
+        self.square = torch.zeros_like(vector)
+        """Running mean of its squares."""
+        self.work = torch.zeros_like(vector)
+        self.sides = [[_Side(group.view(vector), axis) for axis in (1, 2)] for group in groups]
+        self.sides = [[side for side in sides if side.size <= LARGEST_SIDE] for sides in self.sides]
 
-    def direction(self, gradients: Tensor, updates: int) -> Tensor:
+    def direction(self, gradient: Tensor, updates: int) -> Tensor:
         """Direction of one more update after a number of them; zero at the first, which only finds the bases."""
-        for side in self.sides:
-            side.accumulate(gradients, 1.0 - COVARIANCE_DECAY if updates else 1.0)
+        for group, sides in zip(self.groups, self.sides, strict=True):
+            for side in sides:
+                side.accumulate(group.view(gradient), 1.0 - COVARIANCE_DECAY if updates else 1.0)
         if not updates:
-            for side in self.sides:
+            for side in chain.from_iterable(self.sides):
                 side.find_basis()
-            return torch.zeros_like(gradients)
-        self.mean.lerp_(gradients, 1.0 - BETAS[0])
-        rotated, mean = gradients, self.mean
-        for side in self.sides:
-            rotated, mean = side.into_basis(rotated), side.into_basis(mean)
-        self.square.mul_(BETAS[1]).addcmul_(rotated, rotated, value=1.0 - BETAS[1])
-        scale = (self.square / (1.0 - BETAS[1] ** updates)).sqrt_()
-        found = mean / (scale + FLOOR * scale.amax(dim=(1, 2), keepdim=True) + EPSILON)
-        for side in self.sides:
-            found = side.out_of_basis(found)
+            return self.work.zero_()
+        self._into_bases(gradient)
+        self.mean.lerp_(self.work, 1.0 - BETAS[0])
+        self.square.mul_(BETAS[1]).addcmul_(self.work, self.work, value=1.0 - BETAS[1])
+        known = math.sqrt(1.0 - BETAS[1] ** updates)
+        torch.sqrt(self.square, out=self.work)
+        for group in self.groups:
+            scale = group.view(self.work)
+            scale.add_(scale.amax(dim=(1, 2), keepdim=True), alpha=FLOOR)
+        torch.div(self.mean, self.work.add_(EPSILON * known), out=self.work)
+        self._out_of_bases(self.work)
+        self.work.mul_(known / (1.0 - BETAS[0] ** updates))
         if updates % BASIS_EVERY == 0:
-            for side in self.sides:
-                self.square = side.refresh_basis(self.square)
-        return found / (1.0 - BETAS[0] ** updates)
+            self._refresh_bases()
+        return self.work
+
+    def _into_bases(self, vector: Tensor) -> None:
+        """Rotate a vector into ``work``."""
+        for group, sides in zip(self.groups, self.sides, strict=True):
+            found = group.view(vector)
+            for side in sides:
+                found = side.into_basis(found)
+            group.view(self.work).copy_(found)
+
+    def _out_of_bases(self, vector: Tensor) -> None:
+        """Rotate a vector back, in place."""
+        for group, sides in zip(self.groups, self.sides, strict=True):
+            found = group.view(vector)
+            for side in sides:
+                found = side.out_of_basis(found)
+            group.view(vector).copy_(found)
+
+    def _refresh_bases(self) -> None:
+        for group, sides in zip(self.groups, self.sides, strict=True):
+            mean, square = group.view(self.mean), group.view(self.square)
+            for side in sides:
+                turned, places = side.refresh_basis()
+                mean.copy_(torch.bmm(turned.mT, mean) if side.axis == 1 else torch.bmm(mean, turned))
+                square.copy_(square.gather(side.axis, places.expand_as(square)))
 
     def state(self) -> dict[str, Tensor]:
         """Name -> tensor, which may be written to."""
         found = {"mean": self.mean, "square": self.square}
-        for side in self.sides:
-            found |= {f"covariance_{side.axis}": side.covariance, f"basis_{side.axis}": side.basis}
+        for n, side in enumerate(chain.from_iterable(self.sides)):
+            found |= {f"covariance_{n}": side.covariance, f"basis_{n}": side.basis}
         return found
 
 
@@ -235,7 +273,7 @@ class _Side:
 
     def __init__(self, gradients: Tensor, axis: int) -> None:
         count, size = gradients.shape[0], gradients.shape[axis]
-        self.axis = axis
+        self.axis, self.size = axis, size
         self.covariance = gradients.new_zeros(count, size, size)
         self.basis = gradients.new_zeros(count, size, size)
 
@@ -252,10 +290,16 @@ class _Side:
     def out_of_basis(self, x: Tensor) -> Tensor:
         return torch.bmm(self.basis, x) if self.axis == 1 else torch.bmm(x, self.basis.mT)
 
-    def refresh_basis(self, square: Tensor) -> Tensor:
-        """One power iteration, largest eigenvalues first; the mean squares in the new order."""
+    def refresh_basis(self) -> tuple[Tensor, Tensor]:
+        """One power iteration, largest eigenvalues first.
+
+        Returns:
+            The new basis in terms of the old one, and which old direction each new one comes from, shaped to gather
+            along the axis.
+        """
         moved = torch.bmm(self.covariance, self.basis)
         order = (self.basis * moved).sum(dim=1).argsort(dim=1, descending=True)
-        self.basis.copy_(torch.linalg.qr(moved.gather(2, order[:, None].expand_as(moved))).Q)
-        places = order[:, :, None] if self.axis == 1 else order[:, None]
-        return square.gather(self.axis, places.expand_as(square))
+        new = torch.linalg.qr(moved.gather(2, order[:, None].expand_as(moved))).Q
+        turned = torch.bmm(self.basis.mT, new)
+        self.basis.copy_(new)
+        return turned, order[:, :, None] if self.axis == 1 else order[:, None]
