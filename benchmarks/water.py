@@ -1,7 +1,7 @@
 """Water, PBE/def2-SVP, 500 training frames: accuracy and speed, two stages beside stage 1 alone.
 
     python benchmarks/water.py DATA [--minutes 20] [--clock wall] [--threads 1] [--protocol random]
-        [--variant two-stage] [--json water.json]
+        [--variant two-stage] [--method soap] [--json water.json]
 
 DATA is a file of 1500 frames of one water molecule (``numbers``, ``positions``, ``fock``). Protocols, as in its README:
 time-ordered trains on frames 0:500, validates on 500:1000, tests on 1000:1500; random does so after a permutation by
@@ -52,7 +52,8 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
 
 
 def configuration(
-    data: Path, protocol: str, variant: str, minutes: float, clock: str, threads: int, folder: Path
+    data: Path, protocol: str, variant: str, minutes: float, clock: str, threads: int, folder: Path,
+    method: str = "soap",
 ) -> TrainConfig:
     """The training configuration of one run."""
     return TrainConfig.model_validate({
@@ -67,6 +68,7 @@ def configuration(
         },
         "optimizer": {
             "minutes": minutes, "clock": clock, "batch_size": 10, "learning_rate": 4e-3, "ema": 0.99,
+            "method": method,
         },
         "loss": {"stage1": 1.0},
         "stages": {"separate": True},
@@ -119,10 +121,12 @@ def network_milliseconds(folder: Path, data: Path, threads: int) -> float:
     return (time.perf_counter() - start) / 320 * 1e3
 
 
-def train_and_measure(data: Path, protocol: str, variant: str, minutes: float, clock: str, threads: int) -> Run:
+def train_and_measure(
+    data: Path, protocol: str, variant: str, minutes: float, clock: str, threads: int, method: str
+) -> Run:
     """Train one variant and measure it on the test frames."""
     with tempfile.TemporaryDirectory() as name:
-        config = configuration(data, protocol, variant, minutes, clock, threads, Path(name))
+        config = configuration(data, protocol, variant, minutes, clock, threads, Path(name), method)
         model = Fit(config, console.progress, lambda entry: None).run()
         parts = open_training_data(config)
         predictor = load_model(Path(name))
@@ -142,6 +146,7 @@ def train_and_measure(data: Path, protocol: str, variant: str, minutes: float, c
 @click.option("--threads", default=1, show_default=True)
 @click.option("--protocol", "protocols", multiple=True, type=click.Choice(["time-ordered", "random"]))
 @click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)))
+@click.option("--method", default="soap", show_default=True, type=click.Choice(["soap", "muon", "adamw"]))
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Also write the figures here.")
 def main(
     data: Path,
@@ -150,6 +155,7 @@ def main(
     threads: int,
     protocols: tuple[str, ...],
     variants: tuple[str, ...],
+    method: str,
     output: Path | None,
 ) -> None:
     """Train and test on the water set."""
@@ -157,13 +163,13 @@ def main(
     runs = []
     for protocol in protocols or ("time-ordered", "random"):
         for variant in variants or ("two-stage", "stage-1"):
-            runs.append(train_and_measure(data, protocol, variant, minutes, clock, threads))
+            runs.append(train_and_measure(data, protocol, variant, minutes, clock, threads, method))
             console.note(str(runs[-1].row()))
     columns = (
         "protocol", "variant", "mae_all", "of stage 1", "eps_mae", "psi_cos", "cov_err", "samples/s", "ms/molecule",
         "steps",
     )
-    title = f"water, {minutes:g} minutes ({clock} clock) on {threads} thread(s); errors in uHa"
+    title = f"water, {minutes:g} minutes ({clock} clock) on {threads} thread(s), {method}; errors in uHa"
     console.print_table(title, columns, [r.row() for r in runs], left=2)
     peers = [(name, *(number(v, 1) for v in figures)) for name, figures in PEERS.items()]
     console.print_table(
@@ -171,7 +177,8 @@ def main(
         ("", "mae_all", "eps_mae", "samples/s", "ms/molecule"), peers,
     )
     if output is not None:
-        found = {"minutes": minutes, "clock": clock, "threads": threads, "runs": [r.__dict__ for r in runs]}
+        settings = {"minutes": minutes, "clock": clock, "threads": threads, "method": method}
+        found = settings | {"runs": [r.__dict__ for r in runs]}
         output.write_text(json.dumps(console.plain(found), indent=1), encoding="utf-8")
 
 

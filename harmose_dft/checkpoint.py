@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +18,23 @@ from .domain import TrainingDomain
 from .errors import CheckpointError, HarmoseError
 from .files import atomic_path, sha256
 from .inputs import InputName, Normalizer
-from .models.two_stage import ModelConfig, TwoStageModel
+from .models.two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
+from .nn.potential import CHARGE_UNIT, LOCAL_UNIT
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the model folder; older ones are upgraded on loading."""
 
-WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION = 2, 3
-"""Versions since which models may have a potential, and have no weights that nothing reads."""
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS = 2, 3, 4
+"""Versions since which models may have a potential, have no weights that nothing reads, and have today's units of
+corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e)."""
+
+CHANGES_OF_UNIT = {
+    r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
+    r"second\.potential\.(local\..+|transfer|dipole)": 1.0 / CORRECTION_UNIT,
+    r"(first|second)\.potential\.local\..+": 0.02 / LOCAL_UNIT,
+    r"(first|second)\.potential\.(transfer|dipole)": 0.1 / CHARGE_UNIT,
+}
+"""Factors of parameters whose names match, from before ``IN_FINE_UNITS`` to today."""
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
@@ -164,6 +176,8 @@ class ModelFile:
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
         if version < WITHOUT_IDLE_ATTENTION:
             parameters = {name: parameters[name] for name in network.state_dict()}
+        if version < IN_FINE_UNITS:
+            parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
         network.load_state_dict(parameters)
         network.eval().requires_grad_(False)
         return cls(
@@ -183,6 +197,11 @@ class ModelFile:
             citation=str(d["citation"]),
             sha256=digest,
         )
+
+
+def _in_fine_units(parameter: str) -> float:
+    """Factor of a network's parameter from before ``IN_FINE_UNITS`` to today."""
+    return math.prod(factor for pattern, factor in CHANGES_OF_UNIT.items() if re.fullmatch(pattern, parameter))
 
 
 def describe_model(folder: str | Path) -> dict[str, Any]:

@@ -12,13 +12,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_models import water, water_record
+import torch
+from tiny_models import perturbed, random_graph, random_structure, tiny_model, water, water_record
 
 from harmose_dft.adapters.pyscf import orbital_basis
-from harmose_dft.checkpoint import DESCRIPTION, FORMAT_VERSION, WEIGHTS, ModelFile, describe_model
+from harmose_dft.checkpoint import (
+    DESCRIPTION,
+    FORMAT_VERSION,
+    WEIGHTS,
+    ModelFile,
+    _in_fine_units,
+    describe_model,
+)
 from harmose_dft.errors import BasisMismatchError, CheckpointError, DomainError, OutputExistsError
 from harmose_dft.loading import load_model, model_folder
 from harmose_dft.metrics.covariance import cov_err
+from harmose_dft.models import two_stage
+from harmose_dft.nn import potential
 from harmose_dft.predictor import Predictor
 from harmose_dft.structure import Structure
 from harmose_dft.units import MICRO
@@ -122,6 +132,25 @@ def test_round_trip_gives_identical_predictions(predictor: Predictor, folder: Pa
         expected["model"] |= {"potential": False, "spin": "none"}
     assert found == expected
     assert repr(model).startswith("ModelFile('tiny', lda,vwn/sto-3g")
+
+
+def test_models_with_potentials_in_coarse_units_predict_what_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Format versions 2 and 3, whose units are set here again to have what they predicted."""
+    network = perturbed(tiny_model()).eval().requires_grad_(False)
+    graph = network.prepare(random_graph(random_structure(), network))
+    for module, unit, value in (
+        (potential, "LOCAL_UNIT", 0.02), (potential, "CHARGE_UNIT", 0.1), (two_stage, "CORRECTION_UNIT", 1.0)
+    ):
+        monkeypatch.setattr(module, unit, value)
+    expected = network(graph)
+    monkeypatch.undo()
+    assert not torch.allclose(network(graph).total.node, expected.total.node, rtol=0.1)
+    network.load_state_dict({name: value * _in_fine_units(name) for name, value in network.state_dict().items()})
+    found = network(graph)
+    for part in ("baseline", "total"):
+        for blocks in ("node", "edge"):
+            before = getattr(getattr(expected, part), blocks)
+            torch.testing.assert_close(getattr(getattr(found, part), blocks), before, rtol=1e-4, atol=1e-5)
 
 
 def test_existing_model_is_not_overwritten_unasked(folder: Path) -> None:

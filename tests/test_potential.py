@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harmose_dft.graph import PreparedGraph, batch_graphs
 from harmose_dft.nn.frames import wigner_matrices
-from harmose_dft.nn.potential import CHARGE_SCALE, Potential, PotentialEmbedding, PotentialHead
+from harmose_dft.nn.potential import CHARGE_UNIT, Potential, PotentialEmbedding, PotentialHead
 
 L_MAX, CHANNELS, PAIRS, SPECIES = 2, 6, 5, 3
 
@@ -124,7 +124,7 @@ def test_pairs_pass_charge_from_one_atom_to_the_other() -> None:
     local = made(nodes, *pair_scalars(graph), replace(graph, far_edges=None, far_vectors=None))
     pairs, cutoff = pair_scalars(graph)
     passed = (pairs @ made.transfer) * cutoff[:, 0]
-    own = CHARGE_SCALE * float((passed - passed[graph.reverse])[graph.edges[0] == 0].sum())
+    own = CHARGE_UNIT * float((passed - passed[graph.reverse])[graph.edges[0] == 0].sum())
     assert abs(own) > 1e-3
     # the atom far away sees the rest of the molecule, whose charge is the opposite of its own
     assert float((found.value - local.value)[0] * 1e6 * np.sqrt(3)) == pytest.approx(own, rel=1e-4)

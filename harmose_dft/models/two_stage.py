@@ -20,6 +20,9 @@ from .circle_transformer import CircleTransformer, CircleTransformerConfig
 from .first_stage import FirstStage, FirstStageConfig
 from .lab_transformer import LabTransformer, LabTransformerConfig
 
+CORRECTION_UNIT = 0.2
+"""Unit of stage 2's correction, in units of what stage 1 predicts: an update of its weights moves it by less."""
+
 SecondStageConfig = Annotated[CircleTransformerConfig | LabTransformerConfig, Field(discriminator="kind")]
 
 
@@ -107,7 +110,8 @@ class TwoStageModel(nn.Module):
         if self.second is None or first_only:
             return TwoStageOutput(baseline, baseline)
         blocks, potential = self.second(stage1, graph, geometry)
-        return TwoStageOutput(baseline, baseline + _in_hartree(blocks, potential, graph, scales))
+        correction = _in_hartree(blocks, potential, graph, scales).map(lambda x: CORRECTION_UNIT * x)
+        return TwoStageOutput(baseline, baseline + correction)
 
     def scales(self, graph: PreparedGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital; (..., 1, n, n) with spin."""

@@ -14,10 +14,14 @@ from .heads import Blocks
 from .node import NodeNorm
 
 POTENTIAL_SCALE = 0.02
-"""Hartree; typical size of the local part of the potential."""
+"""Hartree; typical size of the potential."""
 
-CHARGE_SCALE = 0.1
-"""Elementary charges, and elementary charges times Bohr; typical size of learned charges and dipoles."""
+LOCAL_UNIT = 0.004
+"""Hartree; unit of the local part of the potential. The units of outputs set how far one update of the weights moves
+them: with larger ones a single update changes the potential by more than the error that is left to learn."""
+
+CHARGE_UNIT = 0.004
+"""Elementary charges, and elementary charges times Bohr; unit of learned charges and dipoles."""
 
 FIELD_SCALE = 0.005
 """Hartree per Bohr; typical size of the field of the other atoms."""
@@ -84,11 +88,11 @@ class PotentialHead(nn.Module):
         """
         x = self.norm(nodes)
         hidden = nn.functional.silu(self.hidden(x[:, 0]))
-        value = POTENTIAL_SCALE * self.local(hidden)[:, 0]
+        value = LOCAL_UNIT * self.local(hidden)[:, 0]
         if graph.far_edges is None or graph.far_vectors is None:
             return Potential(value, value.new_zeros(len(value), 3))
-        charges = CHARGE_SCALE * self._charges(pairs, cutoff, graph, len(value))
-        dipoles = CHARGE_SCALE * (x[:, 1:4] * self.gates(hidden)[:, None]) @ self.dipole
+        charges = CHARGE_UNIT * self._charges(pairs, cutoff, graph, len(value))
+        dipoles = CHARGE_UNIT * (x[:, 1:4] * self.gates(hidden)[:, None]) @ self.dipole
         target, source = graph.far_edges
         away = -graph.far_vectors[:, [1, 2, 0]]
         inverse = (away.square().sum(1) + torch.exp(2.0 * self.log_radius)[graph.species[source]]).rsqrt()

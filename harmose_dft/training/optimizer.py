@@ -31,10 +31,10 @@ COVARIANCE_DECAY = 0.95
 BASIS_EVERY = 10
 """Updates between refreshments of the eigenbases."""
 
-LARGEST_SIDE = 256
+LARGEST_SIDE = 512
 """Longer sides of a matrix are not rotated."""
 
-FLOOR = 1e-5
+FLOOR = 1e-6
 """Directions whose gradients are smaller than this part of the largest hardly move: rounding makes up what they are."""
 
 MOMENTUM = 0.95
