@@ -29,6 +29,8 @@ class Structure:
         cell: Lattice vectors as rows in Bohr, (3, 3), or None for a molecule.
         charge: Total charge in units of e.
         spin: Number of unpaired electrons (2S).
+        name: For messages and file names; no part of the structure.
+        smiles: SMILES where the source gives it, which data sets are split by; no part of the structure.
 
     Raises:
         StructureError: Shapes disagree, a value is not finite, an element is unknown, or the cell is singular.
@@ -40,6 +42,7 @@ class Structure:
     charge: int = 0
     spin: int = 0
     name: str = field(default="", compare=False)
+    smiles: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         numbers = _frozen(self.numbers, np.int64)
@@ -113,7 +116,7 @@ class Structure:
         """The structure with every position (and lattice vector) multiplied by an orthogonal matrix (3, 3)."""
         q = np.asarray(rotation, dtype=np.float64)
         cell = None if self.cell is None else self.cell @ q.T
-        return Structure(self.numbers, self.positions @ q.T, cell, self.charge, self.spin, self.name)
+        return Structure(self.numbers, self.positions @ q.T, cell, self.charge, self.spin, self.name, self.smiles)
 
 
 def _frozen(array: ArrayLike, dtype: type) -> NDArray[Any]:

@@ -48,6 +48,14 @@ def test_structures_become_records_in_their_order(jobs: int, tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
 
 
+def test_smiles_of_extended_xyz_files_stay_with_the_records(tmp_path: Path) -> None:
+    frames = "".join(f'2\n{note}\nH 0 0 0\nH 0 0 {x}\n' for x, note in ((0.7, 'smiles="[H][H]"'), (0.75, "")))
+    (tmp_path / "h2.xyz").write_text(frames)
+    label(read_structures(tmp_path / "h2.xyz"), tmp_path / "a.h5", FAST)
+    dataset = open_dataset(tmp_path / "a.h5")
+    assert [dataset.metadata(i).get("smiles") for i in (0, 1)] == ["[H][H]", None]
+
+
 def test_finished_structures_are_not_calculated_again_and_new_ones_take_their_place(tmp_path: Path) -> None:
     one, two, three = (hydrogen(x) for x in (1.2, 1.3, 1.4))
     label([one, three, one], tmp_path / "a.h5", FAST)

@@ -43,7 +43,7 @@ def read_structures(path: str | Path) -> list[Structure]:
 
     Formats: xyz and extxyz, sdf and mol, pdb, cif, VASP's POSCAR, xsf, gen. A structure is periodic only if the file
     says so. Charge and spin come from extxyz's ``charge`` and ``spin`` (or ``multiplicity``), and from the charges and
-    radicals of sdf and mol files.
+    radicals of sdf and mol files; SMILES from extxyz's ``smiles``.
 
     Args:
         path: The file.
@@ -106,15 +106,15 @@ def from_ase(atoms: Atoms, name: str = "") -> Structure:
         charge,
         spin,
         name or str(info.get("name", "")),
+        str(info.get("smiles", "")),
     )
 
 
 def to_ase(structure: Structure) -> Atoms:
-    """ASE's atoms of a structure, in Angstrom; charge and spin, where not zero, in ``info``."""
+    """ASE's atoms of a structure, in Angstrom; name, SMILES, charge and spin, where there are any, in ``info``."""
     from ase import Atoms
 
-    info: dict[str, Any] = {"name": structure.name} if structure.name else {}
-    info |= {key: value for key, value in (("charge", structure.charge), ("spin", structure.spin)) if value}
+    info = {key: value for key in ("name", "smiles", "charge", "spin") if (value := getattr(structure, key))}
     return Atoms(
         structure.numbers,
         structure.positions * BOHR_IN_ANGSTROM,

@@ -141,7 +141,8 @@ def reference(
         n_electrons=float(mol.nelectron),
         energy=float(energy),
         eigenvalues=(Eigenvalues(np.zeros((1, 3)), levels[None, None], "PySCF"),),
-        provenance=_provenance(xc, ours.name, grid_level, recipe, cycles),
+        provenance=_provenance(xc, ours.name, grid_level, recipe, cycles)
+        | ({"smiles": structure.smiles} if structure.smiles else {}),
     )
 
 
