@@ -34,7 +34,7 @@ BASIS_EVERY = 10
 LARGEST_SIDE = 512
 """Longer sides of a matrix are not rotated."""
 
-FLOOR = 1e-6
+FLOOR = 3e-6
 """Directions whose gradients are smaller than this part of the largest hardly move: rounding makes up what they are."""
 
 MOMENTUM = 0.95
