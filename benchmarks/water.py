@@ -52,8 +52,7 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
 
 
 def configuration(
-    data: Path, protocol: str, variant: str, minutes: float, clock: str, threads: int, folder: Path,
-    method: str = "soap",
+    data: Path, protocol: str, variant: str, minutes: float, clock: str, threads: int, folder: Path, method: str
 ) -> TrainConfig:
     """The training configuration of one run."""
     return TrainConfig.model_validate({

@@ -264,6 +264,7 @@ def test_orthogonalised_matrices_keep_their_singular_vectors(shape: tuple[int, i
     assert (diagonal.abs() < 1.3).all()
     assert (diagonal[values > 0.1 * values.max()] > 0.6).all()
     assert not optimizer.orthogonalised(torch.zeros(shape)).any()
+    assert float(optimizer.orthogonalised(1e-22 * given.float()).abs().max()) < 1e-8
     rounding = torch.stack([given[0], 1e-7 * given[0]])
     found = optimizer.orthogonalised(rounding)
     assert found[0].any()
@@ -324,13 +325,31 @@ def test_soap_finds_the_eigenbases_of_the_first_gradient() -> None:
     assert found.norm() == pytest.approx(math.sqrt(9 * 12), rel=1e-3)
     nine = slice(0, 9)  # the other right vectors span a space of equal, zero eigenvalues
     assert torch.allclose(
-        (left.T @ found @ right.T)[:, nine], (left.T @ expected @ right.T)[:, nine], rtol=2e-3
+        (left.T @ found @ right.T)[:, nine], (left.T @ expected @ right.T)[:, nine], rtol=1e-3, atol=1e-6
     )
 
 
 def test_long_sides_are_not_rotated() -> None:
     moments = soap(torch.zeros(2, 8, optimizer.LARGEST_SIDE + 1))
     assert [(side.axis, tuple(side.basis.shape)) for side in moments.sides[0]] == [(1, (2, 8, 8))]
+
+
+def test_bases_follow_the_covariance_and_keep_the_squares_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of gradients with a fixed covariance the eigenbasis stays, up to order and sign."""
+    monkeypatch.setattr(optimizer, "LARGEST_SIDE", 256)
+    draw = torch.Generator().manual_seed(4)
+    turn = torch.linalg.qr(torch.randn(9, 9, generator=draw, dtype=torch.float64)).Q
+    widths = torch.linspace(1, 3, 9, dtype=torch.float64)[:, None]
+    moments = soap(torch.zeros(1, 9, 400, dtype=torch.float64))
+    for updates in range(3 * optimizer.BASIS_EVERY + 1):
+        gradient = turn @ (widths * torch.randn(9, 400, generator=draw, dtype=torch.float64))
+        moments.direction(gradient.flatten(), updates)
+    basis = moments.sides[0][0].basis[0]
+    assert torch.allclose(basis.T @ basis, torch.eye(9, dtype=torch.float64), atol=1e-12)
+    seen = (turn.T @ basis).abs()
+    assert (seen.max(dim=1).values > 0.8).all()
+    values = (moments.square.view(9, 400).mean(dim=1) / (1 - 0.99 ** (3 * optimizer.BASIS_EVERY))).sqrt()
+    assert torch.allclose(values, widths.flip(0)[:, 0], rtol=0.1)
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -347,15 +366,15 @@ def test_moments_follow_their_eigenvectors_when_the_order_changes(axis: int) -> 
     squares = values[shuffled][:, None].expand(size, size)
     moments.square.copy_((squares if axis == 1 else squares.T).flatten())
     mean = torch.randn(size * size, generator=draw, dtype=torch.float64)
-    moments._into_bases(mean)
+    moments._rotate(mean, optimizer._Side.into_basis)
     moments.mean.copy_(moments.work)
     moments._refresh_bases()
     found = moments.square.view(size, size)
     assert torch.allclose(found if axis == 1 else found.T, values[:, None].expand(size, size))
     basis = moments.sides[0][axis - 1].basis[0]
     assert torch.allclose((turn.T @ basis).abs(), torch.eye(size, dtype=torch.float64), atol=1e-12)
-    moments._out_of_bases(moments.mean)
-    assert torch.allclose(moments.mean, mean, atol=1e-12)
+    moments._rotate(moments.mean, optimizer._Side.out_of_basis)
+    assert torch.allclose(moments.work, mean, atol=1e-12)
 
 
 def test_soap_leaves_directions_alone_that_rounding_makes_up() -> None:

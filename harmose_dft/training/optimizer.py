@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -209,8 +209,10 @@ class Soap:
         self.square = torch.zeros_like(vector)
         """Running mean of its squares."""
         self.work = torch.zeros_like(vector)
-        self.sides = [[_Side(group.view(vector), axis) for axis in (1, 2)] for group in groups]
-        self.sides = [[side for side in sides if side.size <= LARGEST_SIDE] for sides in self.sides]
+        self.sides = [
+            [_Side(g.view(vector), axis) for axis, size in ((1, g.rows), (2, g.columns)) if size <= LARGEST_SIDE]
+            for g in groups
+        ]
 
     def direction(self, gradient: Tensor, updates: int) -> Tensor:
         """Direction of one more update after a number of them; zero at the first, which only finds the bases."""
@@ -221,7 +223,7 @@ class Soap:
             for side in chain.from_iterable(self.sides):
                 side.find_basis()
             return self.work.zero_()
-        self._into_bases(gradient)
+        self._rotate(gradient, _Side.into_basis)
         self.mean.lerp_(self.work, 1.0 - BETAS[0])
         self.square.mul_(BETAS[1]).addcmul_(self.work, self.work, value=1.0 - BETAS[1])
         known = math.sqrt(1.0 - BETAS[1] ** updates)
@@ -230,34 +232,27 @@ class Soap:
             scale = group.view(self.work)
             scale.add_(scale.amax(dim=(1, 2), keepdim=True), alpha=FLOOR)
         torch.div(self.mean, self.work.add_(EPSILON * known), out=self.work)
-        self._out_of_bases(self.work)
+        self._rotate(self.work, _Side.out_of_basis)
         self.work.mul_(known / (1.0 - BETAS[0] ** updates))
         if updates % BASIS_EVERY == 0:
             self._refresh_bases()
         return self.work
 
-    def _into_bases(self, vector: Tensor) -> None:
-        """Rotate a vector into ``work``."""
+    def _rotate(self, vector: Tensor, turn: Callable[[_Side, Tensor], Tensor]) -> None:
+        """Turn the matrices of a vector, which may be ``work`` itself, into ``work``."""
         for group, sides in zip(self.groups, self.sides, strict=True):
             found = group.view(vector)
             for side in sides:
-                found = side.into_basis(found)
+                found = turn(side, found)
             group.view(self.work).copy_(found)
-
-    def _out_of_bases(self, vector: Tensor) -> None:
-        """Rotate a vector back, in place."""
-        for group, sides in zip(self.groups, self.sides, strict=True):
-            found = group.view(vector)
-            for side in sides:
-                found = side.out_of_basis(found)
-            group.view(vector).copy_(found)
 
     def _refresh_bases(self) -> None:
         for group, sides in zip(self.groups, self.sides, strict=True):
             mean, square = group.view(self.mean), group.view(self.square)
             for side in sides:
-                turned, places = side.refresh_basis()
-                mean.copy_(torch.bmm(turned.mT, mean) if side.axis == 1 else torch.bmm(mean, turned))
+                unturned = side.out_of_basis(mean)
+                places = side.refresh_basis()
+                mean.copy_(side.into_basis(unturned))
                 square.copy_(square.gather(side.axis, places.expand_as(square)))
 
     def state(self) -> dict[str, Tensor]:
@@ -273,7 +268,7 @@ class _Side:
 
     def __init__(self, gradients: Tensor, axis: int) -> None:
         count, size = gradients.shape[0], gradients.shape[axis]
-        self.axis, self.size = axis, size
+        self.axis = axis
         self.covariance = gradients.new_zeros(count, size, size)
         self.basis = gradients.new_zeros(count, size, size)
 
@@ -290,16 +285,13 @@ class _Side:
     def out_of_basis(self, x: Tensor) -> Tensor:
         return torch.bmm(self.basis, x) if self.axis == 1 else torch.bmm(x, self.basis.mT)
 
-    def refresh_basis(self) -> tuple[Tensor, Tensor]:
+    def refresh_basis(self) -> Tensor:
         """One power iteration, largest eigenvalues first.
 
         Returns:
-            The new basis in terms of the old one, and which old direction each new one comes from, shaped to gather
-            along the axis.
+            Which old direction each new one comes from, shaped to gather along the axis.
         """
         moved = torch.bmm(self.covariance, self.basis)
         order = (self.basis * moved).sum(dim=1).argsort(dim=1, descending=True)
-        new = torch.linalg.qr(moved.gather(2, order[:, None].expand_as(moved))).Q
-        turned = torch.bmm(self.basis.mT, new)
-        self.basis.copy_(new)
-        return turned, order[:, :, None] if self.axis == 1 else order[:, None]
+        self.basis.copy_(torch.linalg.qr(moved.gather(2, order[:, None].expand_as(moved))).Q)
+        return order[:, :, None] if self.axis == 1 else order[:, None]
