@@ -21,12 +21,13 @@ from .inputs import InputName, Normalizer
 from .models.two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 from .nn.potential import CHARGE_UNIT, LOCAL_UNIT
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Version of the model folder; older ones are upgraded on loading."""
 
-WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS = 2, 3, 4
-"""Versions since which models may have a potential, have no weights that nothing reads, and have today's units of
-corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e)."""
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS = 2, 3, 4, 5
+"""Versions since which models may have a potential, have no weights that nothing reads, have today's units of
+corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), and have their own units of
+corrections."""
 
 CHANGES_OF_UNIT = {
     r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
@@ -175,9 +176,12 @@ class ModelFile:
         network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
         if version < WITHOUT_IDLE_ATTENTION:
-            parameters = {name: parameters[name] for name in network.state_dict()}
+            parameters = {name: parameters[name] for name in network.state_dict() if name not in network.unit_names}
         if version < IN_FINE_UNITS:
             parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
+        if version < WITH_UNITS and network.second is not None:
+            own = network.state_dict()
+            parameters |= {name: own[name] for name in network.unit_names}
         network.load_state_dict(parameters)
         network.eval().requires_grad_(False)
         return cls(

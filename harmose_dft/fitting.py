@@ -192,7 +192,7 @@ class Fit:
     def _earlier(self, hashes: dict[str, str], start: ModelFile | None) -> tuple[TrainState | None, str]:
         """State of an earlier run in the folder, and the identity of this one."""
         free = FREE_TO_CHANGE
-        if self.config.stages.mode != "joint":  # a stage joins at a fraction of the length, which is then fixed too
+        if self.config.stages.mode != "joint":  # stages change at a fraction of the length, which is then fixed too
             free = {name: value for name, value in FREE_TO_CHANGE.items() if name != "optimizer"}
         settings = self.config.model_dump(mode="json", exclude=free)
         used = sorted(hashes.values()) + ([] if start is None else [start.sha256])

@@ -28,7 +28,7 @@ from harmose_dft.inputs import unpadded
 from harmose_dft.loading import baseline_blocks
 from harmose_dft.nn.heads import Blocks
 from harmose_dft.rotations import rotated_matrix
-from harmose_dft.training import optimizer
+from harmose_dft.training import optimizer, staged
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.flat import FlatParameters, MatrixGroup
 from harmose_dft.training.loop import Trainer, random_rotation
@@ -107,31 +107,87 @@ def test_separate_stages_leave_stage_one_its_own_error() -> None:
     assert found[True][2] > 0
 
 
-@pytest.mark.parametrize("mode", ["late", "staged"])
-def test_stage_two_is_untouched_in_the_first_phase(mode: str) -> None:
-    subject = trainer(tiny_config(stages={"mode": mode, "first_fraction": 0.5}))
+def test_stages_that_learn_one_after_the_other_leave_each_other_alone() -> None:
+    subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
     assert subject.model.second is not None
-    before = [p.detach().clone() for p in subject.model.second.parameters()]
-    own = [p.detach().clone() for p in subject.model.first.parameters()]
+
+    def weights(module: torch.nn.Module) -> torch.Tensor:
+        return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+    first, second = weights(subject.model.first), weights(subject.model.second)
     run(subject, 5)
-    assert all(torch.equal(a, b) for a, b in zip(before, subject.model.second.parameters(), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(own, subject.model.first.parameters(), strict=True))
-    run(subject, 3)
-    assert not all(torch.equal(a, b) for a, b in zip(before, subject.model.second.parameters(), strict=True))
+    assert torch.equal(weights(subject.model.second), second)
+    assert not torch.equal(weights(subject.model.first), first)
+    average = subject.flat.average.clone()
+    run(subject, 1)
+    kept = weights(subject.model.first)
+    assert torch.equal(kept.sort().values, average.sort().values)
+    run(subject, 4)
+    assert torch.equal(weights(subject.model.first), kept)
+    assert not torch.equal(weights(subject.model.second), second)
 
 
-def test_learning_rate_decays_once_or_in_each_phase() -> None:
+def test_corrections_are_in_units_of_what_stage_one_leaves() -> None:
+    subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
+    run(subject, 6)
+    model, batch = subject.model, collate(waters()[:4])
+    with torch.no_grad():
+        baseline = model.first_stage(batch.graph).baseline
+    left = (baseline.edge - batch.graph.edge_target)[:, 0, 0]  # of 1s orbitals
+    source, target = batch.graph.species[batch.graph.edges]
+    unit = model.edge_unit * model.edge_scale
+    for i, j in ((0, 0), (0, 1), (1, 0)):
+        rms = left[(source == i) & (target == j)].square().mean().sqrt()
+        assert float(unit[i, j, 0, 0]) == pytest.approx(float(rms), rel=1e-4)
+        assert torch.equal(unit[i, j], unit[j, i].T)
+
+
+def test_stored_results_of_stage_one_are_those_worked_out_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for limit in (2**30, 0):
+        monkeypatch.setattr(staged, "STORED_BYTES", limit)
+        subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
+        run(subject, 6)
+        batch = collate(subject.training)
+        assert (batch.first is None) == (limit == 0)
+        found.append((subject._predicted(batch).total, subject.model.edge_unit))
+    (stored, units), (anew, same) = found
+    torch.testing.assert_close((stored.node, stored.edge), (anew.node, anew.edge), atol=2e-6, rtol=0)
+    torch.testing.assert_close(units, same, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("before", [3, 7])
+def test_staged_training_in_two_parts_equals_training_at_once_bit_for_bit(tmp_path: Path, before: int) -> None:
+    config = tiny_config(stages={"mode": "staged", "first_fraction": 0.5})
+    whole = trainer(config)
+    run(whole, 10)
+    first = trainer(config)
+    run(first, before)
+    first.state().save(tmp_path / STATE)
+    second = trainer(config)
+    second.restore(TrainState.load(tmp_path / STATE))
+    run(second, 10 - before)
+    ours, theirs = (t.model.state_dict() for t in (second, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert torch.equal(second.flat.average, whole.flat.average)
+    joint = trainer(tiny_config())
+    with pytest.raises(DataError, match="of a model of another size"):
+        joint.restore(TrainState.load(tmp_path / STATE))
+
+
+def test_learning_rate_decays_once_or_in_each_stage() -> None:
     rates = {}
-    for mode in ("joint", "late", "staged"):
-        subject = trainer(tiny_config(stages={"mode": mode, "first_fraction": 0.5}))
-        subject.step = 9
-        before = subject._learning_rate()
-        subject.step = 5
-        rates[mode] = subject._learning_rate(), before
-    assert rates["late"] == rates["joint"]
-    assert rates["staged"][0] == pytest.approx(1e-2)
-    assert rates["late"][0] == pytest.approx(0.5e-2)
-    assert all(end < 1.1e-3 for _, end in rates.values())
+    for mode in ("joint", "staged"):
+        subject = trainer(tiny_config(stages={"mode": mode, "first_fraction": 0.5, "learning_rate": 3e-2}))
+        rates[mode] = []
+        for _ in range(10):
+            subject.update()
+            rates[mode].append(subject._learning_rate())
+    assert np.argmax(rates["joint"]) == 0
+    assert rates["joint"][4] == pytest.approx(0.5e-2)
+    assert rates["staged"][3] == pytest.approx(1e-2 * 0.5 * (1 + math.cos(math.pi * 0.8)))
+    assert rates["staged"][5] == pytest.approx(3e-2 * 0.5 * (1 + math.cos(math.pi * 0.2)))
+    assert rates["staged"][9] < 1e-4
 
 
 def test_rotated_copies_are_samples_of_the_rotated_calculation() -> None:
@@ -581,8 +637,8 @@ def test_model_that_does_not_fit_the_data_is_not_trained_further(
     start = {"start_from": str(tmp_path / "model"), "output": str(tmp_path / "further")}
     assert main(["train", str(write_config(tmp_path, **start))]) != 0
     assert "brings its own baseline, model" in capsys.readouterr().err
-    with pytest.raises(ValueError, match=r"stages\.mode late is for new models"):
-        TrainConfig.model_validate({**start, "stages": {"mode": "late"}})
+    with pytest.raises(ValueError, match=r"stages\.mode staged is for new models"):
+        TrainConfig.model_validate({**start, "stages": {"mode": "staged"}})
     from harmose_dft.adapters.pyscf import reference
     from harmose_dft.data import DatasetWriter
 
@@ -617,11 +673,11 @@ def test_calculations_of_several_functionals_are_refused(tmp_path: Path) -> None
     assert found.functional.lower() == "lda,vwn"
 
 
-def test_length_of_a_run_with_a_late_stage_is_fixed(tmp_path: Path) -> None:
+def test_length_of_a_staged_run_is_fixed(tmp_path: Path) -> None:
     """A longer one would go back to the first stage alone."""
-    config = write_config(tmp_path, stages={"mode": "late"})
+    config = write_config(tmp_path, stages={"mode": "staged"})
     assert main(["train", str(config), "--quiet"]) == 0
-    write_config(tmp_path, stages={"mode": "late"}, optimizer={"steps": 40, "batch_size": 2})
+    write_config(tmp_path, stages={"mode": "staged"}, optimizer={"steps": 40, "batch_size": 2})
     assert main(["train", str(config), "--quiet"]) != 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
@@ -61,6 +63,19 @@ class StageOneOutput:
     radial: Tensor
     cutoff: Tensor
     potential: Potential | None
+
+    @staticmethod
+    def cat(parts: Sequence[StageOneOutput]) -> StageOneOutput:
+        """What several graphs give, side by side."""
+        potentials = [p.potential for p in parts if p.potential is not None]
+        return StageOneOutput(
+            torch.cat([p.nodes for p in parts]),
+            O2Features.stack([p.pairs for p in parts]),
+            Blocks.cat([p.blocks for p in parts]),
+            torch.cat([p.radial for p in parts]),
+            torch.cat([p.cutoff for p in parts]),
+            Potential.cat(potentials) if potentials else None,
+        )
 
 
 class FirstStage(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,17 +12,17 @@ from torch import Tensor, nn
 
 from ..basis import OrbitalBasis
 from ..graph import PairGraph, PreparedGraph
-from ..nn.geometry import FrameBuilder
+from ..nn.geometry import FrameBuilder, PairGeometry
 from ..nn.heads import Blocks
 from ..nn.layout import OrbitalLayout
-from ..nn.potential import Potential
 from ..spin import Spin
 from .circle_transformer import CircleTransformer, CircleTransformerConfig
-from .first_stage import FirstStage, FirstStageConfig
+from .first_stage import FirstStage, FirstStageConfig, StageOneOutput
 from .lab_transformer import LabTransformer, LabTransformerConfig
 
 CORRECTION_UNIT = 0.2
-"""Unit of stage 2's correction, in units of what stage 1 predicts: an update of its weights moves it by less."""
+"""Unit of stage 2's correction, in units of what stage 1 predicts: an update of its weights moves it by less. That of
+blocks changes once training has found out how much stage 1 leaves (``stages.mode: staged``)."""
 
 SecondStageConfig = Annotated[CircleTransformerConfig | LabTransformerConfig, Field(discriminator="kind")]
 
@@ -50,6 +51,25 @@ class TwoStageOutput:
     total: Blocks
 
 
+@dataclass(frozen=True)
+class FirstStageResult:
+    """What stage 1 makes of a graph.
+
+    Args:
+        features: For stage 2.
+        baseline: Blocks of H minus the physics baseline, in Hartree.
+    """
+
+    features: StageOneOutput
+    baseline: Blocks
+
+    @staticmethod
+    def cat(parts: Sequence[FirstStageResult]) -> FirstStageResult:
+        """Results of several graphs side by side."""
+        features = StageOneOutput.cat([p.features for p in parts])
+        return FirstStageResult(features, Blocks.cat([p.baseline for p in parts]))
+
+
 class TwoStageModel(nn.Module):
     """H - H0 of a graph: scales and on-site means of the training set, stage 1, stage 2.
 
@@ -64,6 +84,10 @@ class TwoStageModel(nn.Module):
     edge_scale: Tensor
     node_spin_scale: Tensor
     edge_spin_scale: Tensor
+    node_unit: Tensor
+    edge_unit: Tensor
+    node_spin_unit: Tensor
+    edge_spin_unit: Tensor
 
     def __init__(self, basis: OrbitalBasis, matrices: int, config: ModelConfig) -> None:
         super().__init__()
@@ -81,6 +105,10 @@ class TwoStageModel(nn.Module):
         if config.spin != "none":
             self.register_buffer("node_spin_scale", torch.ones(z, n, n))
             self.register_buffer("edge_spin_scale", torch.ones(z, z, n, n))
+        if self.second is not None:
+            for name in self.unit_names:
+                scale = getattr(self, name.replace("unit", "scale"))
+                self.register_buffer(name, torch.full_like(scale, CORRECTION_UNIT))
 
     @property
     def cutoff(self) -> float:
@@ -101,33 +129,63 @@ class TwoStageModel(nn.Module):
         """Bond frames and input components of a graph, which no weight enters."""
         return self.frames.prepare(graph)
 
-    def forward(self, graph: PreparedGraph, *, first_only: bool = False) -> TwoStageOutput:
-        """Predict the blocks of a graph; ``first_only`` leaves the correction out."""
+    @property
+    def unit_names(self) -> tuple[str, ...]:
+        """Names of the units of stage 2's correction, in units of the scales: tables of species like them."""
+        return ("node_unit", "edge_unit", *(("node_spin_unit", "edge_spin_unit") if self.config.spin != "none" else ()))
+
+    def forward(
+        self, graph: PreparedGraph, *, first_only: bool = False, first: FirstStageResult | None = None
+    ) -> TwoStageOutput:
+        """Predict the blocks of a graph.
+
+        Args:
+            graph: Prepared graph.
+            first_only: Leave the correction out.
+            first: What :meth:`first_stage` has found for the graph before.
+        """
         geometry = self.frames(graph)
-        stage1 = self.first(graph, geometry)
-        scales = self.scales(graph)
-        baseline = _in_hartree(stage1.blocks, stage1.potential, graph, scales)
+        if first is None:
+            first = self._first_stage(graph, geometry)
         if self.second is None or first_only:
-            return TwoStageOutput(baseline, baseline)
-        blocks, potential = self.second(stage1, graph, geometry)
-        correction = _in_hartree(blocks, potential, graph, scales).map(lambda x: CORRECTION_UNIT * x)
-        return TwoStageOutput(baseline, baseline + correction)
+            return TwoStageOutput(first.baseline, first.baseline)
+        blocks, potential = self.second(first.features, graph, geometry)
+        correction = blocks * self.scales(graph) * self._units(graph)
+        if potential is not None:
+            correction = correction + potential.blocks(graph).map(lambda x: CORRECTION_UNIT * x)
+        return TwoStageOutput(first.baseline, first.baseline + correction)
+
+    def first_stage(self, graph: PreparedGraph) -> FirstStageResult:
+        """Features and baseline Hamiltonian of a graph."""
+        return self._first_stage(graph, self.frames(graph))
+
+    def _first_stage(self, graph: PreparedGraph, geometry: PairGeometry) -> FirstStageResult:
+        found = self.first(graph, geometry)
+        baseline = found.blocks * self.scales(graph)
+        if found.potential is not None:
+            baseline = baseline + found.potential.blocks(graph)
+        return FirstStageResult(found, baseline)
 
     def scales(self, graph: PreparedGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital; (..., 1, n, n) with spin."""
         source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
         own, first, second = (self.orbital_mask[s] for s in (graph.species, source, target))
         node, edge = own[:, :, None] * own[:, None], first[:, :, None] * second[:, None]
+        return self._of_species(graph, "scale") * Blocks(node, edge, Blocks(node[:, None], edge[:, None]))
+
+    def _units(self, graph: PreparedGraph) -> Blocks:
+        """Unit of every element of stage 2's correction, in units of the scales."""
+        return self._of_species(graph, "unit")
+
+    def _of_species(self, graph: PreparedGraph, table: str) -> Blocks:
+        """Tables of species spread over the atoms and pairs of a graph."""
+        source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
         spin = None
         if self.config.spin != "none":
-            own, pair = self.node_spin_scale[graph.species] * node, self.edge_spin_scale[source, target] * edge
-            spin = Blocks(own[:, None], pair[:, None])
-        return Blocks(self.node_scale[graph.species] * node, self.edge_scale[source, target] * edge, spin)
-
-
-def _in_hartree(blocks: Blocks, potential: Potential | None, graph: PreparedGraph, scales: Blocks) -> Blocks:
-    scaled = blocks * scales
-    return scaled if potential is None else scaled + potential.blocks(graph)
+            node, edge = getattr(self, f"node_spin_{table}"), getattr(self, f"edge_spin_{table}")
+            spin = Blocks(node[graph.species][:, None], edge[source, target][:, None])
+        node, edge = getattr(self, f"node_{table}"), getattr(self, f"edge_{table}")
+        return Blocks(node[graph.species], edge[source, target], spin)
 
 
 def _second_stage(layout: OrbitalLayout, config: ModelConfig) -> CircleTransformer | LabTransformer | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,13 @@ class Blocks:
         """A function of every tensor."""
         spin = None if self.spin is None else self.spin.map(function)
         return Blocks(function(self.node), function(self.edge), spin)
+
+    @staticmethod
+    def cat(parts: Sequence[Blocks]) -> Blocks:
+        """Blocks of several graphs side by side."""
+        spin = [p.spin for p in parts if p.spin is not None]
+        node, edge = torch.cat([p.node for p in parts]), torch.cat([p.edge for p in parts])
+        return Blocks(node, edge, Blocks.cat(spin) if spin else None)
 
     def __add__(self, other: Blocks) -> Blocks:
         spin = self.spin + other.spin if self.spin is not None and other.spin is not None else self.spin or other.spin

@@ -82,6 +82,12 @@ class O2Features:
         pairs = [torch.cat([p.pairs[m] for p in parts if m < len(p.pairs)], dim=-1) for m in range(m_max)]
         return O2Features(torch.cat([p.even for p in parts], -1), torch.cat([p.odd for p in parts], -1), pairs)
 
+    @staticmethod
+    def stack(parts: Sequence[O2Features]) -> O2Features:
+        """Edges of several feature sets with the same channels, one after the other."""
+        pairs = [torch.cat(same) for same in zip(*(p.pairs for p in parts), strict=True)]
+        return O2Features(torch.cat([p.even for p in parts]), torch.cat([p.odd for p in parts]), pairs)
+
     def __add__(self, other: O2Features) -> O2Features:
         pairs = [a + b for a, b in zip(self.pairs, other.pairs, strict=True)]
         return O2Features(self.even + other.even, self.odd + other.odd, pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +42,11 @@ class Potential:
 
     value: Tensor
     field: Tensor
+
+    @staticmethod
+    def cat(parts: Sequence[Potential]) -> Potential:
+        """Potentials of several graphs side by side."""
+        return Potential(torch.cat([p.value for p in parts]), torch.cat([p.field for p in parts]))
 
     def blocks(self, graph: PreparedGraph) -> Blocks:
         """Matrix of the potential, S_ij (v_i + v_j) / 2 for every pair of atoms: exactly Hermitian and covariant."""

@@ -66,13 +66,16 @@ class OptimizerConfig(_Section):
 class StagesConfig(_Section):
     """How the two stages share the training time."""
 
-    mode: Literal["joint", "late", "staged"] = Field(
-        "joint", description="joint: together; late: stage 1 alone at first; staged: likewise, with its own decay"
+    mode: Literal["joint", "staged"] = Field(
+        "joint", description="joint: together; staged: stage 1 alone, which then stays as it is, then stage 2 alone"
     )
     separate: bool = Field(
         False, description="stage 1's Hamiltonian learns from its own error alone, as loss.stage1 weighs it"
     )
-    first_fraction: float = Field(0.5, gt=0, lt=1, description="late, staged: share of the time for stage 1 alone")
+    first_fraction: float = Field(0.35, gt=0, lt=1, description="staged: share of the training that is stage 1's")
+    learning_rate: float | None = Field(
+        None, gt=0, description="staged: highest learning rate of stage 2; default: the optimizer's"
+    )
 
 
 class AugmentationConfig(_Section):

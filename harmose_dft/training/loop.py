@@ -10,22 +10,26 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import DataError
 from ..graph import PreparedGraph
 from ..models.circle_transformer import CircleTransformer
 from ..models.lab_transformer import LabTransformer
-from ..models.two_stage import TwoStageModel
+from ..models.two_stage import TwoStageModel, TwoStageOutput
 from ..nn.heads import Blocks
 from .config import TrainConfig
 from .flat import FlatParameters
 from .losses import element_error, gauge_error, orbital_errors
 from .optimizer import Optimizer
 from .samples import Batch, Sample, collate
+from .staged import set_correction_units, with_first_stage
 from .state import TrainState
 
 FIRST_SECONDS = 1e-9
+
+KEPT = "kept."
+"""Prefix of what stage 2 alone does not change among the tensors of a state."""
 
 AGREE_EVERY = 10
 """Updates after which all processes take the first one's weights: rounding differs between machines, and grows."""
@@ -85,11 +89,21 @@ class Trainer:
         self.model, self.config = model.to(config.device), config
         self.training = training
         self.validation = validation
-        self.flat = FlatParameters(model, config.optimizer.ema)
-        self.optimizer = Optimizer(self.flat, config.optimizer)
+        self.second_alone = False
+        """Whether stage 1 has had its share of the training and stays as it is."""
+        self._learn(model.first if self._staged else model)
         self.step, self.seconds = 0, 0.0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self._order: tuple[int, list[int]] = (-1, [])
+
+    def _learn(self, module: nn.Module) -> None:
+        """Make a module's parameters the ones that move."""
+        self.flat = FlatParameters(module, self.config.optimizer.ema)
+        self.optimizer = Optimizer(self.flat, self.config.optimizer)
+
+    @property
+    def _staged(self) -> bool:
+        return self.config.stages.mode == "staged" and self.model.second is not None
 
     @property
     def progress(self) -> float:
@@ -139,6 +153,10 @@ class Trainer:
 
     def update(self) -> tuple[float, float]:
         """One step; returns the batch's mae_all in Hartree and the norm of the gradient."""
+        if self._staged and not self.second_alone and self.progress >= self.config.stages.first_fraction:
+            self.flat.keep_average()
+            self._keep_first_stage()
+            set_correction_units(self.model, self.training, self.config.device)
         batch = collate([self.training[i] for i in self._indices()]).to(self.config.device)
         if isinstance(self.model.second, LabTransformer):
             batch = self._augmented(batch)
@@ -160,16 +178,32 @@ class Trainer:
             dist.broadcast(self.flat.average, 0)
         return error, norm
 
+    def _keep_first_stage(self) -> None:
+        """From now on stage 1 stays as it is and stage 2 learns."""
+        self.second_alone = True
+        self.model.first.requires_grad_(False)
+        self.training, self.validation = (
+            with_first_stage(self.model, samples, self.config.device) for samples in (self.training, self.validation)
+        )
+        assert self.model.second is not None
+        self._learn(self.model.second)
+
+    def _predicted(self, batch: Batch) -> TwoStageOutput:
+        if not self.second_alone:
+            return self.model(batch.graph, first_only=self._staged)
+        with torch.no_grad():
+            first = batch.first or self.model.first_stage(batch.graph)
+        return self.model(batch.graph, first=first)
+
     def _loss(self, batch: Batch) -> tuple[Tensor, float]:
         weights, mask = self.config.loss, self._mask(batch.graph)
-        first_only = self._first_only()
-        output = self.model(batch.graph, first_only=first_only)
-        two_stages, total = not first_only and self.model.second is not None, output.total
-        if two_stages and self.config.stages.separate:
+        output = self._predicted(batch)
+        joint, total = not self._staged and self.model.second is not None, output.total
+        if joint and self.config.stages.separate:
             total = total + output.baseline.map(lambda x: x.detach() - x)  # the same values without that gradient
         error = element_error(total, batch, mask)
         loss = weights.elements * error
-        if two_stages and weights.stage1 > 0:
+        if joint and weights.stage1 > 0:
             loss = loss + weights.stage1 * element_error(output.baseline, batch, mask)
         if batch.gauge and weights.gauge > 0:
             loss = loss + weights.gauge * gauge_error(total, batch, mask)
@@ -178,20 +212,18 @@ class Trainer:
             loss = loss + weights.orbital_energies * energies + weights.occupied * occupied + weights.mixing * mixing
         return loss, float(error.detach())
 
-    def _first_only(self) -> bool:
-        stages = self.config.stages
-        return stages.mode != "joint" and self.progress < stages.first_fraction
-
     def _mask(self, graph: PreparedGraph) -> Blocks:
         return self.model.scales(graph).map(lambda scale: (scale != 0).to(scale.dtype))
 
     def _learning_rate(self) -> float:
-        o, done = self.config.optimizer, self.progress
-        if self.config.stages.mode == "staged":
-            share = self.config.stages.first_fraction
-            done = done / share if done < share else (done - share) / (1 - share)
+        o, stages, done, highest = self.config.optimizer, self.config.stages, self.progress, None
+        if self.second_alone:
+            done = (done - stages.first_fraction) / (1 - stages.first_fraction)
+            highest = stages.learning_rate
+        elif self._staged:
+            done = done / stages.first_fraction
         decay = max(o.final_fraction, 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0))))
-        return o.learning_rate * decay * min(1.0, (self.step + 1) / max(o.warmup_steps, 1))
+        return (highest or o.learning_rate) * decay * min(1.0, (self.flat.updates + 1) / max(o.warmup_steps, 1))
 
     def _indices(self) -> list[int]:
         """Samples of this step and process: a fresh permutation each epoch, a function of seed and step only."""
@@ -225,7 +257,7 @@ class Trainer:
         with self.flat.averaged():
             for start in range(0, len(self.validation), 16):
                 batch = collate(self.validation[start : start + 16]).to(self.config.device)
-                output, mask = self.model(batch.graph, first_only=self._first_only()), self._mask(batch.graph)
+                output, mask = self._predicted(batch), self._mask(batch.graph)
                 first += float(element_error(output.baseline, batch, mask)) * batch.n_elements
                 total += float(element_error(output.total, batch, mask)) * batch.n_elements
                 if batch.orbitals is not None:
@@ -243,6 +275,7 @@ class Trainer:
 
     def state(self) -> TrainState:
         """Everything needed to go on exactly from here."""
+        kept = {KEPT + k: v for k, v in self._kept().items()} if self.second_alone else {}
         return TrainState(
             step=self.step,
             seconds=self.seconds,
@@ -251,8 +284,13 @@ class Trainer:
                 "parameters": self.flat.vector.detach(),
                 "average": self.flat.average,
                 **self.optimizer.state(),
+                **kept,
             },
         )
+
+    def _kept(self) -> dict[str, Tensor]:
+        """What of the model stage 2 alone does not change."""
+        return {k: v for k, v in self.model.state_dict().items() if not k.startswith("second.")}
 
     @torch.no_grad()
     def restore(self, state: TrainState) -> None:
@@ -261,17 +299,31 @@ class Trainer:
         Raises:
             DataError: The state is of a model of another size, or of another version of this program.
         """
+        if not self.second_alone and any(name.startswith(KEPT) for name in state.tensors):
+            self._restore_first_stage(state)
         own = {name: tuple(tensor.shape) for name, tensor in self.state().tensors.items()}
         if own != {name: tuple(tensor.shape) for name, tensor in state.tensors.items()}:
-            raise DataError(
-                "The checkpoint is of a model of another size, of another optimizer or of an older version; it does "
-                f"not fit this configuration of {len(self.flat.vector)} parameters. Resume with the configuration and "
-                "the version it was written with, or start anew."
-            )
+            raise self._other_model()
         self.step, self.seconds, self.flat.updates = state.step, state.seconds, state.updates
         self.flat.vector.data.copy_(state.tensors["parameters"])
         self.flat.average.copy_(state.tensors["average"])
         self.optimizer.restore(state.tensors)
+
+    def _restore_first_stage(self, state: TrainState) -> None:
+        found = {k.removeprefix(KEPT): v for k, v in state.tensors.items() if k.startswith(KEPT)}
+        own = self._kept()
+        if not self._staged or {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in found.items()}:
+            raise self._other_model()
+        for name, value in own.items():
+            value.copy_(found[name])
+        self._keep_first_stage()
+
+    def _other_model(self) -> DataError:
+        return DataError(
+            "The checkpoint is of a model of another size, of another optimizer or of an older version; it does not "
+            f"fit this configuration of {len(self.flat.vector)} parameters. Resume with the configuration and the "
+            "version it was written with, or start anew."
+        )
 
 
 def random_rotation(rng: np.random.Generator, largest: float) -> np.ndarray:

@@ -74,6 +74,12 @@ def _errors(predicted: Blocks, graph: PreparedGraph) -> Blocks:
     return Blocks(predicted.node - graph.node_target, predicted.edge - graph.edge_target, spin)
 
 
+def remainder(predicted: Blocks, batch: Batch) -> Blocks:
+    """Prediction minus target, Hartree; crystals: after the best shift of what does not depend on spin."""
+    error = _errors(predicted, batch.graph)
+    return Blocks(*without_shift(error.node, error.edge, batch.graph), error.spin) if batch.gauge else error
+
+
 def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
     """Errors of a crystal's matrix less the shift mu S, for each structure, that makes them smallest in the 1-norm.
 

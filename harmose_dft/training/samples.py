@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..graph import PreparedGraph, batch_graphs
+from ..models.two_stage import FirstStageResult
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,14 @@ class Sample:
         n_elements: Number of matrix elements that the blocks stand for.
         orbitals: Reference orbitals, where losses in their basis are wanted.
         gauge: Whether H is defined up to a multiple of S only, as a crystal's is.
+        first: What a stage 1 that no longer learns makes of it.
     """
 
     graph: PreparedGraph
     n_elements: int
     orbitals: OrbitalTargets | None = None
     gauge: bool = False
+    first: FirstStageResult | None = None
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ class Batch:
     n_elements: int
     orbitals: OrbitalTargets | None
     gauge: bool = False
+    first: FirstStageResult | None = None
 
     def to(self, device: torch.device | str) -> Batch:
-        """The batch on another device."""
+        """The batch on another device; what stage 1 makes of it stays where it is."""
         orbitals = None if self.orbitals is None else self.orbitals.to(device)
         return replace(self, graph=self.graph.to(device), orbitals=orbitals)
 
@@ -98,4 +102,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
         joined = OrbitalTargets(
             whole, torch.cat([o.occupied for o in orbitals]), torch.cat([o.kept for o in orbitals])
         )
-    return Batch(graph, sum(s.n_elements for s in samples), joined, all(s.gauge for s in samples))
+    known = [s.first for s in samples if s.first is not None]
+    first = FirstStageResult.cat(known) if len(known) == len(samples) else None
+    return Batch(graph, sum(s.n_elements for s in samples), joined, all(s.gauge for s in samples), first)

@@ -1,0 +1,85 @@
+"""The second stage alone: what a first stage that no longer learns makes of the data, and how much it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..models.circle_transformer import CircleTransformer
+from ..models.two_stage import FirstStageResult, TwoStageModel
+from .losses import remainder
+from .samples import Batch, Sample, collate
+
+STORED_BYTES = 4 * 2**30
+"""Results of stage 1 are stored up to this size; those of larger data sets are worked out again at every update."""
+
+SMALLEST_UNIT = 1e-4
+"""Of corrections, in units of the scales of H: smaller remainders are rounding."""
+
+
+@torch.no_grad()
+def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: str) -> list[Sample]:
+    """The samples with what stage 1 makes of them, if that is the same at every update and not too large.
+
+    A second stage in the lab frame sees turned copies, of which stage 1 has to make anew what it makes.
+    """
+    if not isinstance(model.second, CircleTransformer):
+        return list(samples)
+    found, size = [], 0
+    for sample in samples:
+        first = model.first_stage(sample.graph.to(device))
+        size += _size(first)
+        if size > STORED_BYTES:
+            return list(samples)
+        found.append(replace(sample, first=first))
+    return found
+
+
+def _size(first: FirstStageResult) -> int:
+    """Bytes."""
+    f, baseline = first.features, first.baseline
+    tensors = [f.nodes, f.pairs.even, f.pairs.odd, *f.pairs.pairs, f.blocks.node, f.blocks.edge, f.radial]
+    return sum(t.numel() * t.element_size() for t in (*tensors, baseline.node, baseline.edge))
+
+
+@torch.no_grad()
+def set_correction_units(model: TwoStageModel, samples: Iterable[Sample], device: str) -> None:
+    """Give the corrections of each pair of shells the root mean square of what stage 1 leaves of it, as their unit.
+
+    So corrections are of order one, whatever stage 1 has reached: those of shell pairs that it describes well are
+    learned as closely as those of others. Pairs of elements that no sample has keep their unit.
+    """
+    sums = {name: torch.zeros_like(getattr(model, name), dtype=torch.float64) for name in model.unit_names}
+    counts = {name: t.new_zeros(t.shape[:-2]) for name, t in sums.items()}
+    for sample in samples:
+        batch = collate([sample]).to(device)
+        for name, where, squares in _squares(model, batch):
+            sums[name].index_put_(where, squares, accumulate=True)
+            counts[name].index_put_(where, squares.new_ones(len(squares)), accumulate=True)
+    slot = torch.from_numpy(model.layout.slot_of_component()).to(device)
+    same = (slot[:, None] == slot).to(torch.float64)
+    average = same / same.sum(dim=1, keepdim=True)
+    for name, total in sums.items():
+        count = counts[name][..., None, None]
+        unit = (average @ (total / count.clamp(min=1)) @ average).sqrt().clamp(min=SMALLEST_UNIT)
+        turned = unit.mT if unit.ndim == 3 else unit.permute(1, 0, 3, 2)
+        old = getattr(model, name)
+        old.copy_(torch.where(count > 0, 0.5 * (unit + turned), old))
+
+
+def _squares(model: TwoStageModel, batch: Batch) -> Iterable[tuple[str, tuple[Tensor, ...], Tensor]]:
+    """Name of a unit, rows of its table, and squares of what is left in units of the scales, (row, n, n)."""
+    first = batch.first or model.first_stage(batch.graph)
+    scales = model.scales(batch.graph)
+    inverse = scales.map(lambda s: torch.where(s != 0, 1.0 / s, 0.0))
+    left = (remainder(first.baseline, batch) * inverse).map(lambda x: x.double().square())
+    species, (source, target) = batch.graph.species, batch.graph.edges
+    atoms, pairs = (species,), (species[source], species[target])
+    yield "node_unit", atoms, left.node
+    yield "edge_unit", pairs, left.edge
+    if left.spin is not None:
+        yield "node_spin_unit", atoms, left.spin.node.mean(dim=1)
+        yield "edge_spin_unit", pairs, left.spin.edge.mean(dim=1)
