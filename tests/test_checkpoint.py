@@ -142,8 +142,13 @@ def test_models_with_potentials_in_coarse_units_predict_what_they_did(monkeypatc
         (potential, "LOCAL_UNIT", 0.02), (potential, "CHARGE_UNIT", 0.1), (two_stage, "CORRECTION_UNIT", 1.0)
     ):
         monkeypatch.setattr(module, unit, value)
+    ours = {name: getattr(network, name).clone() for name in network.unit_names}
+    for name in ours:
+        getattr(network, name).fill_(1.0)
     expected = network(graph)
     monkeypatch.undo()
+    for name, unit in ours.items():
+        getattr(network, name).copy_(unit)
     assert not torch.allclose(network(graph).total.node, expected.total.node, rtol=0.1)
     network.load_state_dict({name: value * _in_fine_units(name) for name, value in network.state_dict().items()})
     found = network(graph)
