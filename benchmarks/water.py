@@ -46,7 +46,7 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "stage-1": None,
     "paper": {"kind": "lab", "layers": 1, "width": 96},
 }
-"""Second stage of each variant; its size, and stage 1's share of the time, are from validation frames after 3 minutes."""
+"""Second stage of each variant; that of two-stage, and stage 1's share, are from validation frames after 3 minutes."""
 
 STAGES: dict[str, dict[str, Any]] = {
     "two-stage": {"mode": "staged", "first_fraction": 0.35},

@@ -39,7 +39,7 @@ def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: st
 
 
 def _size(first: FirstStageResult) -> int:
-    """Bytes."""
+    """Bytes of all that is large."""
     f, baseline = first.features, first.baseline
     tensors = [f.nodes, f.pairs.even, f.pairs.odd, *f.pairs.pairs, f.blocks.node, f.blocks.edge, f.radial]
     return sum(t.numel() * t.element_size() for t in (*tensors, baseline.node, baseline.edge))
