@@ -31,7 +31,7 @@ from harmose_dft.rotations import rotated_matrix
 from harmose_dft.training import optimizer, staged
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.flat import FlatParameters, MatrixGroup
-from harmose_dft.training.loop import Trainer, random_rotation
+from harmose_dft.training.loop import LogEntry, Trainer, random_rotation
 from harmose_dft.training.losses import orbital_errors
 from harmose_dft.training.optimizer import Muon, Soap
 from harmose_dft.training.prepare import RawSample, SampleBuilder
@@ -125,6 +125,17 @@ def test_stages_that_learn_one_after_the_other_leave_each_other_alone() -> None:
     run(subject, 4)
     assert torch.equal(weights(subject.model.first), kept)
     assert not torch.equal(weights(subject.model.second), second)
+
+
+def test_log_of_a_staged_run_shows_the_correction_once_it_learns() -> None:
+    subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}, validate_every=1))
+    entries: list[LogEntry] = []
+    subject.run(entries.append, lambda: None, lambda: None)
+    assert len(entries) == 10
+    assert all(e.skipped == 0 for e in entries)
+    assert all(e.valid_mae_all == e.valid_mae_stage1 for e in entries[:5])
+    assert all(e.valid_mae_all != e.valid_mae_stage1 for e in entries[6:])
+    assert len({e.valid_mae_stage1 for e in entries[5:]}) == 1
 
 
 def test_corrections_are_in_units_of_what_stage_one_leaves() -> None:

@@ -124,20 +124,20 @@ class Trainer:
         """
         clock = time.process_time if self.config.optimizer.clock == "cpu" else time.monotonic
         last_saved = last_report = time.monotonic()
-        done, errors, began, norm, used = 0, 0.0, self.step, 0.0, self.flat.updates
+        done, errors, began, skipped = 0, 0.0, self.step, 0
         while self.progress < 1.0:
             started = clock()
             error, norm = self.update()
             if math.isfinite(error):
                 errors, done = errors + error, done + 1
+            skipped += not math.isfinite(norm)
             self.seconds = self._agreed(self.seconds + clock() - started)
             tick()
             if self.step % self.config.validate_every == 0 or self.progress >= 1.0:
                 elapsed = max(time.monotonic() - last_report, FIRST_SECONDS)
                 rate = (self.step - began) * self.config.optimizer.batch_size / elapsed
-                skipped = self.step - began - (self.flat.updates - used)
                 report(self._entry(errors / max(done, 1), norm, rate, skipped))
-                done, errors, began, last_report, used = 0, 0.0, self.step, time.monotonic(), self.flat.updates
+                done, errors, began, last_report, skipped = 0, 0.0, self.step, time.monotonic(), 0
             if time.monotonic() - last_saved > 60.0 * self.config.checkpoint_minutes:
                 checkpoint()
                 last_saved = time.monotonic()
@@ -154,6 +154,8 @@ class Trainer:
     def update(self) -> tuple[float, float]:
         """One step; returns the batch's mae_all in Hartree and the norm of the gradient."""
         if self._staged and not self.second_alone and self.progress >= self.config.stages.first_fraction:
+            if self.world > 1:
+                dist.broadcast(self.flat.average, 0)
             self.flat.keep_average()
             self._keep_first_stage()
             set_correction_units(self.model, self.training, self.config.device)
