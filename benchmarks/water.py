@@ -71,7 +71,7 @@ def configuration(
             "second": VARIANTS[variant],
         },
         "optimizer": {
-            "minutes": minutes, "clock": clock, "batch_size": 10, "learning_rate": 4e-3, "ema": 0.99,
+            "minutes": minutes, "clock": clock, "batch_size": 30, "learning_rate": 4e-3, "ema": 0.99,
             "method": method,
         },
         "loss": {"stage1": 1.0},
