@@ -99,6 +99,7 @@ class Run:
         whole, first = self.metrics["model"], self.metrics["stage1"]
         return (
             self.protocol, self.variant, number(whole["mae_all"], 2), number(first["mae_all"] if first else None, 2),
+            number(whole["mae_median"], 2),
             number(whole["eps_mae"], 1), f"{whole['psi_cos']:.6f}", number(whole["cov_err"], 3),
             number(self.training_per_second, 0), number(self.milliseconds_per_molecule, 2), str(self.steps),
         )
@@ -170,8 +171,8 @@ def main(
             runs.append(train_and_measure(data, protocol, variant, minutes, clock, threads, method))
             console.note(str(runs[-1].row()))
     columns = (
-        "protocol", "variant", "mae_all", "of stage 1", "eps_mae", "psi_cos", "cov_err", "samples/s", "ms/molecule",
-        "steps",
+        "protocol", "variant", "mae_all", "of stage 1", "mae_median", "eps_mae", "psi_cos", "cov_err", "samples/s",
+        "ms/molecule", "steps",
     )
     title = f"water, {minutes:g} minutes ({clock} clock) on {threads} thread(s), {method}; errors in uHa"
     console.print_table(title, columns, [r.row() for r in runs], left=2)

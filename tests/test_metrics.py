@@ -126,6 +126,7 @@ def test_challenging_samples_are_those_where_stage_one_is_worst() -> None:
     result = collect.result()
     assert result.challenging_sample == 37
     assert result.model.mae_cha_s == pytest.approx(1e-3)
+    assert result.model.mae_median == pytest.approx(1e-5)
     assert result.model.mae_cha_s_5 == pytest.approx(2e-3)
     assert result.stage1 is not None
     assert result.stage1.mae_cha_s == pytest.approx(8e-3)

@@ -149,7 +149,7 @@ def print_comparison(compare: Mapping[str, Any]) -> None:
     console.print_table("metrics", ("", *(label for label, _ in stages)), table)
 
 
-HIDDEN = ("mae_all_raw", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
+HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 """Metrics that mean something for a data set only."""
 
 PURE = ("psi_cos", "psi_subspace")

@@ -216,6 +216,7 @@ class _StageSums:
             mae_all_raw=self.raw / self.elements,
             mae_block=blocks,
             mae_element=self.of_elements.mean(),
+            mae_median=float(np.median(samples)),
             mae_cha_s=float(samples[ranking[0]]),
             mae_cha_s_5=float(samples[worst] @ sizes[worst] / sizes[worst].sum()),
             mae_cha_b=blocks[worst_block],

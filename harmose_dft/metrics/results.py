@@ -22,6 +22,7 @@ class StageMetrics:
     Args:
         mae_all: Mean absolute error over all stored matrix elements; for crystals after the best shift mu S.
         mae_all_raw: The same without the shift.
+        mae_median: Of the median sample: what a few samples far from the training ones do not change.
         mae_cha_s: Of the sample on which stage 1 does worst.
         mae_cha_s_5: Of the 5 % of the samples on which stage 1 does worst.
         mae_block: Per (element, shell) x (element, shell).
@@ -41,6 +42,7 @@ class StageMetrics:
     mae_all_raw: float
     mae_block: Mapping[str, float]
     mae_element: Mapping[str, float]
+    mae_median: float | None = None
     mae_cha_s: float | None = None
     mae_cha_s_5: float | None = None
     mae_cha_b: float | None = None
