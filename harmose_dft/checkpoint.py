@@ -175,13 +175,12 @@ class ModelFile:
         sizes = {"potential": False, **d["model"]} if version < WITH_POTENTIAL else d["model"]
         network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
+        if version < WITH_UNITS:
+            parameters |= {name: value for name, value in network.state_dict().items() if name in network.unit_names}
         if version < WITHOUT_IDLE_ATTENTION:
-            parameters = {name: parameters[name] for name in network.state_dict() if name not in network.unit_names}
+            parameters = {name: parameters[name] for name in network.state_dict()}
         if version < IN_FINE_UNITS:
             parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
-        if version < WITH_UNITS and network.second is not None:
-            own = network.state_dict()
-            parameters |= {name: own[name] for name in network.unit_names}
         network.load_state_dict(parameters)
         network.eval().requires_grad_(False)
         return cls(

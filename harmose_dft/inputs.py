@@ -245,8 +245,8 @@ class NormalizerFit:
         nodes = np.maximum(self._node_count, 1)[:, None, None, None]
         k = self.matrices
         mean = self._invariant(self._node_sum / nodes)
-        variance = self._per_shell_pair(self._node_square / nodes) - self._per_shell_pair(mean**2)
-        square = self._per_shell_pair(self._edge_square / np.maximum(self._edge_count, 1)[..., None, None, None])
+        variance = self.layout.per_shell_pair(self._node_square / nodes) - self.layout.per_shell_pair(mean**2)
+        square = self.layout.per_shell_pair(self._edge_square / np.maximum(self._edge_count, 1)[..., None, None, None])
         node, edge = _root(variance[:, : k + 1]), _root(square[:, :, : k + 1])
         edge[self._edge_count == 0, -1] = 0.0
         node, edge = _mean_with(node, node.swapaxes(-1, -2)), _mean_with(edge, edge.swapaxes(0, 1).swapaxes(-1, -2))
@@ -276,12 +276,6 @@ class NormalizerFit:
         weights = np.einsum("zkmn,pkmn->zp", blocks[:, -3:], table) / np.einsum("pkmn,pkmn->p", table, table)
         momentum = np.einsum("zp,pkmn->zkmn", weights, table)
         return np.concatenate([first, 0.5 * (momentum - momentum.swapaxes(-1, -2))], axis=1)
-
-    def _per_shell_pair(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Average over the components of each pair of slots, spread over them again."""
-        slot = np.eye(len(self.layout.slots))[self.layout.slot_of_component()]
-        spread = slot / slot.sum(axis=0)
-        return np.asarray(slot @ (spread.T @ blocks @ spread) @ slot.T)
 
     def _isotropic(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
         """The part proportional to delta_mm' of pairs of slots of equal l."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from ..basis import OrbitalBasis
 from ..graph import PairGraph, PreparedGraph
-from ..nn.geometry import FrameBuilder, PairGeometry
+from ..nn.geometry import FrameBuilder
 from ..nn.heads import Blocks
 from ..nn.layout import OrbitalLayout
 from ..spin import Spin
@@ -49,25 +48,6 @@ class TwoStageOutput:
 
     baseline: Blocks
     total: Blocks
-
-
-@dataclass(frozen=True)
-class FirstStageResult:
-    """What stage 1 makes of a graph.
-
-    Args:
-        features: For stage 2.
-        baseline: Blocks of H minus the physics baseline, in Hartree.
-    """
-
-    features: StageOneOutput
-    baseline: Blocks
-
-    @staticmethod
-    def cat(parts: Sequence[FirstStageResult]) -> FirstStageResult:
-        """Results of several graphs side by side."""
-        features = StageOneOutput.cat([p.features for p in parts])
-        return FirstStageResult(features, Blocks.cat([p.baseline for p in parts]))
 
 
 class TwoStageModel(nn.Module):
@@ -135,36 +115,29 @@ class TwoStageModel(nn.Module):
         return ("node_unit", "edge_unit", *(("node_spin_unit", "edge_spin_unit") if self.config.spin != "none" else ()))
 
     def forward(
-        self, graph: PreparedGraph, *, first_only: bool = False, first: FirstStageResult | None = None
+        self, graph: PreparedGraph, *, first_only: bool = False, first: StageOneOutput | None = None
     ) -> TwoStageOutput:
         """Predict the blocks of a graph.
 
         Args:
             graph: Prepared graph.
             first_only: Leave the correction out.
-            first: What :meth:`first_stage` has found for the graph before.
+            first: What stage 1 has found for the graph before.
         """
         geometry = self.frames(graph)
         if first is None:
-            first = self._first_stage(graph, geometry)
+            first = self.first(graph, geometry)
+        scales = self.scales(graph)
+        baseline = first.blocks * scales
+        if first.potential is not None:
+            baseline = baseline + first.potential.blocks(graph)
         if self.second is None or first_only:
-            return TwoStageOutput(first.baseline, first.baseline)
-        blocks, potential = self.second(first.features, graph, geometry)
-        correction = blocks * self.scales(graph) * self._units(graph)
+            return TwoStageOutput(baseline, baseline)
+        blocks, potential = self.second(first, graph, geometry)
+        correction = blocks * scales * self._of_species(graph, "unit")
         if potential is not None:
             correction = correction + potential.blocks(graph).map(lambda x: CORRECTION_UNIT * x)
-        return TwoStageOutput(first.baseline, first.baseline + correction)
-
-    def first_stage(self, graph: PreparedGraph) -> FirstStageResult:
-        """Features and baseline Hamiltonian of a graph."""
-        return self._first_stage(graph, self.frames(graph))
-
-    def _first_stage(self, graph: PreparedGraph, geometry: PairGeometry) -> FirstStageResult:
-        found = self.first(graph, geometry)
-        baseline = found.blocks * self.scales(graph)
-        if found.potential is not None:
-            baseline = baseline + found.potential.blocks(graph)
-        return FirstStageResult(found, baseline)
+        return TwoStageOutput(baseline, baseline + correction)
 
     def scales(self, graph: PreparedGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital; (..., 1, n, n) with spin."""
@@ -173,12 +146,8 @@ class TwoStageModel(nn.Module):
         node, edge = own[:, :, None] * own[:, None], first[:, :, None] * second[:, None]
         return self._of_species(graph, "scale") * Blocks(node, edge, Blocks(node[:, None], edge[:, None]))
 
-    def _units(self, graph: PreparedGraph) -> Blocks:
-        """Unit of every element of stage 2's correction, in units of the scales."""
-        return self._of_species(graph, "unit")
-
     def _of_species(self, graph: PreparedGraph, table: str) -> Blocks:
-        """Tables of species spread over the atoms and pairs of a graph."""
+        """Scales ("scale") or units of the correction ("unit") of the atoms and pairs of a graph."""
         source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
         spin = None
         if self.config.spin != "none":

@@ -71,3 +71,9 @@ class OrbitalLayout:
     def slot_of_component(self) -> NDArray[np.int64]:
         """Slot number of each component, (n,)."""
         return np.repeat(np.arange(len(self.slots)), [2 * l + 1 for l in self.slots])
+
+    def per_shell_pair(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average over the components of each pair of slots, spread over them again, (..., n, n)."""
+        slot = np.eye(len(self.slots))[self.slot_of_component()]
+        spread = slot / slot.sum(axis=0)
+        return np.asarray(slot @ (spread.T @ blocks @ spread) @ slot.T)

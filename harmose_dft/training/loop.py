@@ -191,11 +191,7 @@ class Trainer:
         self._learn(self.model.second)
 
     def _predicted(self, batch: Batch) -> TwoStageOutput:
-        if not self.second_alone:
-            return self.model(batch.graph, first_only=self._staged)
-        with torch.no_grad():
-            first = batch.first or self.model.first_stage(batch.graph)
-        return self.model(batch.graph, first=first)
+        return self.model(batch.graph, first_only=self._staged and not self.second_alone, first=batch.first)
 
     def _loss(self, batch: Batch) -> tuple[Tensor, float]:
         weights, mask = self.config.loss, self._mask(batch.graph)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..graph import PreparedGraph, batch_graphs
-from ..models.two_stage import FirstStageResult
+from ..models.first_stage import StageOneOutput
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Sample:
     n_elements: int
     orbitals: OrbitalTargets | None = None
     gauge: bool = False
-    first: FirstStageResult | None = None
+    first: StageOneOutput | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Batch:
     n_elements: int
     orbitals: OrbitalTargets | None
     gauge: bool = False
-    first: FirstStageResult | None = None
+    first: StageOneOutput | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on another device; what stage 1 makes of it stays where it is."""
@@ -103,5 +103,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
             whole, torch.cat([o.occupied for o in orbitals]), torch.cat([o.kept for o in orbitals])
         )
     known = [s.first for s in samples if s.first is not None]
-    first = FirstStageResult.cat(known) if len(known) == len(samples) else None
+    first = StageOneOutput.cat(known) if len(known) == len(samples) else None
     return Batch(graph, sum(s.n_elements for s in samples), joined, all(s.gauge for s in samples), first)

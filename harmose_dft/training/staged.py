@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..models.circle_transformer import CircleTransformer
-from ..models.two_stage import FirstStageResult, TwoStageModel
+from ..models.first_stage import StageOneOutput
+from ..models.two_stage import TwoStageModel
 from .losses import remainder
 from .samples import Batch, Sample, collate
 
@@ -30,7 +31,8 @@ def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: st
         return list(samples)
     found, size = [], 0
     for sample in samples:
-        first = model.first_stage(sample.graph.to(device))
+        graph = sample.graph.to(device)
+        first = model.first(graph, model.frames(graph))
         size += _size(first)
         if size > STORED_BYTES:
             return list(samples)
@@ -38,11 +40,11 @@ def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: st
     return found
 
 
-def _size(first: FirstStageResult) -> int:
+def _size(first: StageOneOutput) -> int:
     """Bytes of all that is large."""
-    f, baseline = first.features, first.baseline
-    tensors = [f.nodes, f.pairs.even, f.pairs.odd, *f.pairs.pairs, f.blocks.node, f.blocks.edge, f.radial]
-    return sum(t.numel() * t.element_size() for t in (*tensors, baseline.node, baseline.edge))
+    pairs, blocks = first.pairs, first.blocks
+    tensors = (first.nodes, pairs.even, pairs.odd, *pairs.pairs, blocks.node, blocks.edge, first.radial)
+    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 @torch.no_grad()
@@ -59,12 +61,10 @@ def set_correction_units(model: TwoStageModel, samples: Iterable[Sample], device
         for name, where, squares in _squares(model, batch):
             sums[name].index_put_(where, squares, accumulate=True)
             counts[name].index_put_(where, squares.new_ones(len(squares)), accumulate=True)
-    slot = torch.from_numpy(model.layout.slot_of_component()).to(device)
-    same = (slot[:, None] == slot).to(torch.float64)
-    average = same / same.sum(dim=1, keepdim=True)
     for name, total in sums.items():
         count = counts[name][..., None, None]
-        unit = (average @ (total / count.clamp(min=1)) @ average).sqrt().clamp(min=SMALLEST_UNIT)
+        square = model.layout.per_shell_pair((total / count.clamp(min=1)).cpu().numpy())
+        unit = torch.from_numpy(square).to(total).sqrt().clamp(min=SMALLEST_UNIT)
         turned = unit.mT if unit.ndim == 3 else unit.permute(1, 0, 3, 2)
         old = getattr(model, name)
         old.copy_(torch.where(count > 0, 0.5 * (unit + turned), old))
@@ -72,10 +72,10 @@ def set_correction_units(model: TwoStageModel, samples: Iterable[Sample], device
 
 def _squares(model: TwoStageModel, batch: Batch) -> Iterable[tuple[str, tuple[Tensor, ...], Tensor]]:
     """Name of a unit, rows of its table, and squares of what is left in units of the scales, (row, n, n)."""
-    first = batch.first or model.first_stage(batch.graph)
+    baseline = model(batch.graph, first_only=True, first=batch.first).baseline
     scales = model.scales(batch.graph)
     inverse = scales.map(lambda s: torch.where(s != 0, 1.0 / s, 0.0))
-    left = (remainder(first.baseline, batch) * inverse).map(lambda x: x.double().square())
+    left = (remainder(baseline, batch) * inverse).map(lambda x: x.double().square())
     species, (source, target) = batch.graph.species, batch.graph.edges
     atoms, pairs = (species,), (species[source], species[target])
     yield "node_unit", atoms, left.node
