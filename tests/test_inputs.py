@@ -210,9 +210,9 @@ def test_layout_holds_elements_with_different_shell_orders() -> None:
 
 
 def test_damping_keeps_the_correction_where_the_overlap_is_well_conditioned() -> None:
-    """f(s) = s^2 / (s^2 + s0^2) is one minus 9e-6 at s = 1 and 0.1 at s = s0 / 3 (by hand)."""
+    """f(s) = s^4 / (s^4 + s0^4) is one minus 8e-11 at s = 1 and 1 / 82 at s = s0 / 3 (by hand)."""
     from harmose_dft.featurize import OVERLAP_FLOOR, damping
 
     small = OVERLAP_FLOOR / 3
     overlap = BlockMatrix.from_dense(np.diag([1.0, small]), [2])
-    np.testing.assert_allclose(damping(overlap), [[1.0, 0.0], [0.0, 0.1]], rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(damping(overlap), [[1.0, 0.0], [0.0, 1.0 / 82.0]], rtol=1e-9, atol=1e-12)
