@@ -72,15 +72,37 @@ class HarmoseCalculator(Calculator):
         grid_level: int = 3,
         density_fit: bool = False,
     ) -> None:
-        if mode not in get_args(Mode):
-            raise ConfigError(f"The calculator's mode is one of {', '.join(get_args(Mode))}; got {mode!r}.")
+        _require_mode(mode)
         self.predictor = load_model(model) if isinstance(model, str | Path) else model
         self.prediction: Prediction | None = None
         self._mean_field: Any = None
         self._correction: tuple[Structure, NDArray[np.float64]] | None = None
-        if mode == "oneshot":
-            self.implemented_properties = ["energy", "dipole"]  # type: ignore[misc]
         super().__init__(model=self.predictor.info.name, mode=mode, grid_level=grid_level, density_fit=density_fit)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the last calculation; ASE itself does not look at charge and spin in ``atoms.info``."""
+        changes: list[str] = super().check_state(atoms, tol)
+        if not changes and self.prediction is not None:
+            now, then = from_ase(atoms), self.prediction.structure
+            if (now.charge, now.spin) != (then.charge, then.spin):
+                changes.append("info")
+        return changes
+
+    def set(self, **parameters: Any) -> dict[str, Any]:
+        """ASE's ``set``, for ``mode``, ``grid_level`` and ``density_fit``: what was calculated before is forgotten.
+
+        Raises:
+            ConfigError: There is no such mode or parameter, or it is the model.
+        """
+        known = {"mode", "grid_level", "density_fit", *(() if self.parameters else ("model",))}
+        if unknown := sorted(parameters.keys() - known):
+            raise ConfigError(f"{', '.join(unknown)} cannot be set; of a calculator {', '.join(sorted(known))} can.")
+        changed: dict[str, Any] = super().set(**parameters)
+        _require_mode(self.parameters["mode"])
+        self.implemented_properties = _properties(self.parameters["mode"])  # type: ignore[misc]
+        if changed:
+            self.reset()
+        return changed
 
     def calculate(
         self,
@@ -167,3 +189,12 @@ class HarmoseCalculator(Calculator):
             "gap": float(lumo - homo),
             "fock_builds": builds,
         }
+
+
+def _require_mode(mode: str) -> None:
+    if mode not in get_args(Mode):
+        raise ConfigError(f"The calculator's mode is one of {', '.join(get_args(Mode))}; got {mode!r}.")
+
+
+def _properties(mode: str) -> list[str]:
+    return ["energy", "forces", "dipole"] if mode == "scf" else ["energy", "dipole"]

@@ -35,8 +35,10 @@ def require_absent(path: str | Path, force: bool) -> None:
         force: Whether overwriting is allowed.
 
     Raises:
-        OutputExistsError: The file exists and ``force`` is false.
+        OutputExistsError: The file exists and ``force`` is false, or it is a folder.
     """
+    if os.path.isdir(path):
+        raise OutputExistsError(f"{path} is a folder and was left as it is. Name a file.")
     if not force and os.path.lexists(path):
         raise OutputExistsError(f"{path} exists already and was left as it is. Use --force to overwrite it.")
 

@@ -22,7 +22,7 @@ from .adapters.two_centre import ElectronCount, TwoCentreMatrices, is_numerical
 from .basis import OrbitalBasis
 from .checkpoint import DESCRIPTION, ModelFile, describe_model
 from .domain import TrainingDomain
-from .errors import ConfigError, DataError
+from .errors import ConfigError, DataError, OutputExistsError
 from .featurize import Featurizer
 from .files import sha256, short_names
 from .inputs import Normalizer
@@ -73,10 +73,13 @@ class Fit:
         config: The configuration.
         progress: Shows progress; see :data:`Progress`.
         report: Receives every line of the training log.
+        force: Whether a model in the folder that this run did not write may be replaced.
     """
 
-    def __init__(self, config: TrainConfig, progress: Progress, report: Callable[[LogEntry], None]) -> None:
-        self.config, self.progress, self.report = config, progress, report
+    def __init__(
+        self, config: TrainConfig, progress: Progress, report: Callable[[LogEntry], None], *, force: bool = False
+    ) -> None:
+        self.config, self.progress, self.report, self.force = config, progress, report, force
         self.folder = config.output
         if config.threads is not None:
             torch.set_num_threads(config.threads)
@@ -88,7 +91,9 @@ class Fit:
             DataError: The data does not fit the configuration.
             CheckpointError: The state of an earlier run cannot be read.
             ConfigError: It belongs to other data or settings.
+            OutputExistsError: The folder holds a model without the state of its run.
         """
+        self._require_own_folder()
         data = open_training_data(self.config)
         paths = [d.path for d in data.datasets]
         hashes = {name: sha256(path) for name, path in zip(short_names(paths), paths, strict=True)}
@@ -133,6 +138,14 @@ class Fit:
             metrics=metrics,
         )
         return model if trainer.rank > 0 else replace(model, sha256=model.save(self.folder, force=True))
+
+    def _require_own_folder(self) -> None:
+        """Refuse to replace a model that another run wrote, or one whose state is gone."""
+        if (self.folder / DESCRIPTION).exists() and not (self.folder / STATE).exists() and not self.force:
+            raise OutputExistsError(
+                f"{self.folder} holds a model without the state of its training ({STATE}), so training would replace "
+                "it. Choose another output, go on from it by start_from, or replace it with --force."
+            )
 
     def _start(self) -> ModelFile | None:
         """The model that training starts from.

@@ -14,6 +14,7 @@ from .adapters.structures import from_ase
 from .adapters.two_centre import ElectronCount, TwoCentreMatrices, is_numerical
 from .basis import OrbitalBasis
 from .checkpoint import ModelFile
+from .devices import require_device
 from .errors import CheckpointError, DomainError, StructureError
 from .matrix import BlockMatrix
 from .predictor import MatrixSource, Predictor
@@ -53,13 +54,12 @@ def load_model(name_or_path: str | Path = "organic", *, device: str = "cpu") -> 
         device: Where the network runs: "cpu", "cuda", ...
 
     Raises:
-        CheckpointError: The model cannot be found or read, or the device does not exist.
+        CheckpointError: The model cannot be found or read.
+        ConfigError: The device does not exist here.
     """
+    require_device(device)
     model = ModelFile.load(model_folder(name_or_path))
-    try:
-        return Predictor(model, matrix_source(model), device=device, adapt=from_ase)
-    except RuntimeError as error:
-        raise CheckpointError(f"The device {device!r} cannot be used: {error}") from error
+    return Predictor(model, matrix_source(model), device=device, adapt=from_ase)
 
 
 def matrix_source(model: ModelFile) -> MatrixSource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from .rotations import random_rotations, rotated_matrix
 from .solver import Smearing, density_blocks, monkhorst_pack, smallest_overlap_eigenvalue, solve, solve_kpoints
 from .spectrum import Spectrum
 from .structure import Structure
-from .units import MICRO
+from .units import HARTREE_IN_EV, MICRO
 
 PAIRS_PER_BATCH = 6000
 """Structures are run together up to this many atom pairs."""
@@ -34,6 +34,8 @@ PAIRS_PER_BATCH = 6000
 CIRCLE_POINTS = 48
 """Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
 
+SMALLEST_GAP = 0.02
+"""Hartree; a molecule with a smaller gap is probably not a closed shell."""
 
 MESH_SPACING = 0.15
 """Spacing in 1/Bohr (2 pi included) of the k-points at which crystals are solved."""
@@ -159,6 +161,8 @@ class Predictor:
         """
         if isinstance(structures, Structure) or hasattr(structures, "get_chemical_symbols"):
             return self._predict([self._structure(structures)], trust)[0]
+        if not isinstance(structures, Iterable):
+            raise TypeError(f"Expected a Structure, ASE Atoms or several of them, got {type(structures).__name__}.")
         return self._predict([self._structure(s) for s in structures], trust)
 
     def check(self, structure: Any) -> None:
@@ -173,6 +177,11 @@ class Predictor:
         structure = self._structure(structure)
         self.matrices.check(structure)
         self.model.domain.check(structure)
+
+    def orbital_counts(self, structure: Structure) -> tuple[int, int]:
+        """Occupied and all orbitals of a closed-shell molecule."""
+        count = int(self.model.basis.orbitals_per_atom(structure.numbers).sum())
+        return round(self.matrices.n_electrons(structure)) // 2, count
 
     def hamiltonian(self, structure: Structure) -> BlockMatrix:
         """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
@@ -308,8 +317,19 @@ class Predictor:
             "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(overlap),
             "electron_count": counted,
             "covariance_error_uha": covariance / MICRO,
-            **self.model.domain.report(structure),
+            **(domain := self.model.domain.report(structure)),
+            "warnings": _warnings(structure, spectrum, domain),
         }
+
+
+def _warnings(structure: Structure, spectrum: Spectrum, domain: Mapping[str, Any]) -> list[str]:
+    """Why a prediction may mean nothing, in sentences."""
+    found = []
+    if unusual := domain["unusual_atoms"]:
+        found.append(f"atoms with surroundings unlike those of the training set: {', '.join(unusual)}")
+    if not structure.periodic and spectrum.gap < SMALLEST_GAP:
+        found.append(f"a gap of {spectrum.gap * HARTREE_IN_EV:.2f} eV: probably not a closed shell")
+    return found
 
 
 def _keep_to_one_core() -> None:

@@ -83,6 +83,34 @@ def test_asking_again_does_not_calculate_again() -> None:
     assert atoms.calc.predictor.calls == 1
 
 
+def test_charge_and_spin_in_the_info_are_changes() -> None:
+    """ASE itself compares positions, numbers, cell, charges and moments only."""
+    atoms = water()
+    atoms.calc = calculator(mode="oneshot")
+    atoms.get_potential_energy()
+    atoms.info["charge"] = 1
+    with pytest.raises(DomainError):
+        atoms.get_potential_energy()
+    atoms.info["charge"] = 0
+    atoms.get_potential_energy()
+    assert atoms.calc.predictor.calls == 2
+
+
+def test_settings_can_change_and_forget_what_was_calculated() -> None:
+    atoms = water()
+    atoms.calc = calculator(0.002, "oneshot")
+    above = atoms.get_potential_energy()
+    atoms.calc.set(mode="scf")
+    assert atoms.get_potential_energy() < above
+    assert atoms.get_forces().shape == (3, 3)
+    atoms.calc.set(grid_level=1)
+    assert atoms.get_potential_energy() == pytest.approx(plain(atoms, 1).e_tot * Hartree, rel=2e-8)
+    with pytest.raises(ConfigError, match="model cannot be set"):
+        atoms.calc.set(model="organic")
+    with pytest.raises(ConfigError, match="oneshot, scf"):
+        atoms.calc.set(mode="exact")
+
+
 def test_one_shot_energy_lies_above_the_converged_one_by_the_second_order() -> None:
     energy = plain(water()).e_tot * Hartree
     errors = []

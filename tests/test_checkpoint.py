@@ -24,7 +24,7 @@ from harmose_dft.checkpoint import (
     _in_fine_units,
     describe_model,
 )
-from harmose_dft.errors import BasisMismatchError, CheckpointError, DomainError, OutputExistsError
+from harmose_dft.errors import BasisMismatchError, CheckpointError, ConfigError, DomainError, OutputExistsError
 from harmose_dft.loading import load_model, model_folder
 from harmose_dft.metrics.covariance import cov_err
 from harmose_dft.models import two_stage
@@ -240,8 +240,15 @@ def test_unknown_model_name_lists_what_there_is() -> None:
 
 
 def test_device_that_does_not_exist_is_an_error_of_the_user(fixtures_dir: Path) -> None:
-    with pytest.raises(CheckpointError, match="device"):
-        load_model(fixtures_dir / "model_v1", device="nonsense")
+    for device in ("nonsense", "cuda:99"):
+        with pytest.raises(ConfigError, match=f"The device '{device}' cannot be used"):
+            load_model(fixtures_dir / "model_v1", device=device)
+
+
+def test_something_else_than_structures_is_named(predictor: Predictor) -> None:
+    for value in (None, [None], 3):
+        with pytest.raises(TypeError, match="Expected a Structure"):
+            predictor.predict(value)
 
 
 def test_batches_in_threads_give_what_one_thread_gives(predictor: Predictor) -> None:

@@ -43,7 +43,7 @@ def test_result_file_is_described(tmp_path: Path, water: Result, capsys: pytest.
     assert found["structures"] == 25
     assert found["model"] == "stand-in"
     assert found["results"][0]["formula"] == "H2O"
-    assert found["results"][0]["gap (eV)"] == pytest.approx(water.spectrum.gap * 27.2114, abs=1e-3)  # eV per Hartree
+    assert found["results"][0]["gap_ev"] == pytest.approx(water.spectrum.gap * 27.2114, abs=1e-4)  # eV per Hartree
     assert main(["info", str(path)]) == 0
     out = capsys.readouterr().out
     assert "H2O" in out
@@ -57,8 +57,8 @@ def test_data_set_is_described(tmp_path: Path, water: Result, capsys: pytest.Cap
     assert main(["info", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["records"] == 1
-    assert found["atoms of each element"] == {"H": 2, "O": 1}
-    assert found["level of theory"] == {"harmose_dft hf def2-svp": 1}
+    assert found["atoms_of_elements"] == {"H": 2, "O": 1}
+    assert found["levels_of_theory"] == {"harmose_dft hf def2-svp": 1}
     assert main(["info", str(path)]) == 0
     assert "H: 2, O: 1" in capsys.readouterr().out
 
@@ -71,8 +71,8 @@ def test_foreign_data_sets_are_described(
     assert main(["info", str(tmp_path / "data"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["kind"], found["records"], found["failures"]) == ("data set", 2, 0)
-    assert found["atoms of each element"] == {"H": 4, "O": 2}
-    (level,) = found["level of theory"]
+    assert found["atoms_of_elements"] == {"H": 4, "O": 2}
+    (level,) = found["levels_of_theory"]
     assert level.startswith("PySCF b3lyp")
     assert "def2-svp" in found["basis"][0]
 

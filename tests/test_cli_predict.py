@@ -47,7 +47,9 @@ class StandInPrediction:
     functional: str = "hf"
     model: Any = field(default_factory=lambda: SimpleNamespace(name="stand-in", sha256="0123456789abcdef" * 4))
     seconds: float = 0.01
-    trust: dict[str, Any] = field(default_factory=lambda: {"smallest_overlap_eigenvalue": 0.02, "in_domain": True})
+    trust: dict[str, Any] = field(
+        default_factory=lambda: {"smallest_overlap_eigenvalue": 0.02, "in_domain": True, "warnings": ["odd atoms: H2"]}
+    )
 
     @property
     def hamiltonian(self) -> BlockMatrix:
@@ -63,6 +65,9 @@ class StandIn:
     def check(self, structure: Structure) -> None:
         if 2 in structure.numbers:
             raise DomainError("The model was not trained on He. It covers H and O.")
+
+    def orbital_counts(self, structure: Structure) -> tuple[int, int]:
+        return int(structure.numbers.sum()) // 2, sum({1: 5, 8: 14}[z] for z in structure.numbers.tolist())
 
     def predict(self, structures: Sequence[Structure]) -> list[StandInPrediction]:
         self.batches.append(len(structures))
@@ -258,6 +263,38 @@ def test_two_inputs_of_one_name_need_a_common_file(
     twin.write_text(WATER_XYZ)
     assert main(["predict", str(water), str(twin)]) == 2
     assert "--out" in capsys.readouterr().err
+    assert model.batches == []
+
+
+def test_one_file_under_two_names_would_write_one_result_twice(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(water.parent)
+    assert main(["predict", "water.xyz", str(water)]) == 2
+    assert "Several inputs would write" in capsys.readouterr().err
+
+
+def test_outputs_are_neither_inputs_nor_the_same_file(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(water.parent)
+    text = water.read_bytes()
+    assert main(["predict", "water.xyz", "--out", str(water), "--force"]) == 1
+    assert "one of the input files" in capsys.readouterr().err
+    assert main(["predict", "water.xyz", "--out", "a.png", "--plot", "./a.png", "--force"]) == 2
+    assert "two outputs" in capsys.readouterr().err
+    assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
+    assert water.read_bytes() == text
+    assert model.batches == []
+
+
+def test_an_orbital_that_one_molecule_lacks_is_told_before_computing(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = water.with_name("h2.xyz")
+    other.write_text(HYDROGEN_XYZ)
+    assert main(["predict", str(water), str(other), "--cube", "LUMO+12"]) == 1
+    assert "h2.xyz: There is no orbital LUMO+12: the molecule has 10, 1 occupied" in capsys.readouterr().err
     assert model.batches == []
 
 

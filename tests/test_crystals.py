@@ -328,6 +328,15 @@ def test_bands_of_a_molecule_are_refused_before_the_model_is_loaded(
     assert "h2.xyz has no cell; bands are of crystals. Use harmose-dft predict" in capsys.readouterr().err
 
 
+def test_bands_of_a_structure_need_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("h.xyz").write_text("1\n\nH 0 0 0\n", encoding="utf-8")
+    assert main(["bands", "h.xyz"]) == 1
+    assert "h.xyz is a structure without a Hamiltonian" in capsys.readouterr().err
+
+
 def test_reference_bands_of_a_real_calculation(shared_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = shared_dir / "samples" / "openmx" / "graphene_prim"
     assert main(["bands", str(source), "--kpath", "GMKG", "--points", "30", "--json"]) == 0

@@ -73,8 +73,23 @@ def test_command_predicts_with_a_real_model_and_reports_trust(
     assert trust["covariance_error_uha"] < 0.1
     assert trust["atoms_relative_to_training"] == 1
     assert trust["unseen_pairs"] == []
+    assert trust["warnings"] == []
     assert 0 < trust["environment_distance"] < 3
     assert (tmp_path / "water.harmose.h5").is_file()
+
+
+def test_command_warns_of_unusual_atoms_and_vanishing_gaps(
+    tmp_path: Path, fixtures_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Water torn apart: atoms unlike those of training, and no gap worth the name."""
+    path = tmp_path / "water.xyz"
+    path.write_text("3\n\nO 0 0 0\nH 0 0 5\nH 0 5 0\n")
+    assert main(["predict", str(path), "--model", str(fixtures_dir / "model_v1"), "--json"]) == 0
+    captured = capsys.readouterr()
+    warnings = json.loads(captured.out)["trust"]["warnings"]
+    assert any("unlike those of the training set: O1, H2, H3" in w for w in warnings)
+    assert any("probably not a closed shell" in w for w in warnings)
+    assert all(w in " ".join(captured.err.split()) for w in warnings)
 
 
 def test_training_like_structures_are_near_and_weird_ones_far(domain: TrainingDomain) -> None:

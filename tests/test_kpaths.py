@@ -63,5 +63,7 @@ def test_unknown_point_is_named_with_those_that_exist(path: str, message: str) -
 def test_molecule_and_path_without_length_are_refused() -> None:
     with pytest.raises(StructureError, match="no Brillouin zone"):
         k_path(Structure(np.array([1]), np.zeros((1, 3))), "GM")
+    with pytest.raises(StructureError, match="molecule in a box"):
+        k_path(CUBIC, periodic=(False, False, False))
     with pytest.raises(StructureError, match="no length"):
         k_path(CUBIC, "GG")

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "harmose_dft"
 
 LAYERS = (
     {"units", "conventions", "errors"},
-    {"structure", "basis", "matrix", "spin", "spectrum", "record", "rotations", "files", "memory"},
+    {"structure", "basis", "matrix", "spin", "spectrum", "record", "rotations", "files", "memory",
+     "devices"},
     {"graph", "data", "solver", "metrics", "integrals", "orbitals", "output", "plots", "checks"},
     {"nn", "models"},
     {"inputs", "featurize", "domain", "predictor", "training", "checkpoint"},

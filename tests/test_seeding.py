@@ -19,6 +19,7 @@ from reference_molecules import WATER, structure_of
 from harmose_dft.adapters.pyscf import kohn_sham, to_mole
 from harmose_dft.adapters.pyscf.seeding import (
     LARGEST_COMMUTATOR,
+    LARGEST_PROJECTED_COMMUTATOR,
     SeedWarning,
     commutator_norm,
     density_of,
@@ -94,7 +95,21 @@ def test_bad_hamiltonian_is_rejected_and_pyscf_starts_itself(plain: Any) -> None
     with pytest.warns(SeedWarning, match="far from self-consistent"):
         assert mf.kernel() == pytest.approx(plain.e_tot, abs=ENERGY)
     assert not mf.guess.predicted
+    assert mf.guess.commutator > LARGEST_COMMUTATOR * np.sqrt(10)
+    assert repr(mf.guess).startswith("Guess(own start of PySCF, commutator ")
+    assert "\n" not in repr(mf.guess)
     assert mf.cycles == plain.cycles
+
+
+def test_projected_start_has_a_limit_of_its_own(known: KnownPredictor) -> None:
+    """STO-3G's orbitals in def2-TZVP are farther from self-consistency than a good start in the model's own basis."""
+    assert initial_density(rks("sto-3g"), known).projected is False
+    mf = seed(rks("def2-tzvp"), known)
+    mf.kernel()
+    assert mf.guess.predicted
+    assert LARGEST_COMMUTATOR < mf.guess.commutator / np.sqrt(10) < LARGEST_PROJECTED_COMMUTATOR
+    with pytest.raises(HarmoseError, match="unlike those of the training set, or this basis too far from the model's"):
+        require_near_self_consistent(1.01 * LARGEST_PROJECTED_COMMUTATOR * np.sqrt(10), 10, projected=True)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -288,9 +303,9 @@ def test_command_explains_what_it_cannot_do(
 class CrystalPredictor:
     """Predicts two hydrogen atoms in a box, coupled within the cell and along x, in one shell each."""
 
-    def __init__(self, radial: Any) -> None:
+    def __init__(self, radial: Any, code: str = "ABACUS v3.8.1") -> None:
         self.basis = OrbitalBasis("H8.0-s1", {1: (Shell(0, radial),)})
-        self.model, self.info = SimpleNamespace(basis=self.basis), ModelInfo("crystals", "0" * 64)
+        self.model, self.info = SimpleNamespace(basis=self.basis, code=code), ModelInfo("crystals", "0" * 64)
 
     def predict(self, structure: Structure, *, trust: bool = True) -> Any:
         pairs = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [0, 0], [0, 0]])
@@ -327,8 +342,19 @@ def test_command_gives_abacus_no_gaussian_orbitals(
     Path("atoms.extxyz").write_text(text)
     assert main(["seed", "atoms.extxyz", "--code", "abacus", "--model", str(fixtures_dir / "model_v1")]) == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "The model 'tiny' predicts matrices in the Gaussian basis sto-3g" in said
+    assert "The model 'tiny' predicts matrices in the orbitals sto-3g of PySCF" in said
     assert "Use a model that was trained on ABACUS calculations" in said
+    assert not Path("hrs1_nao.csr").exists()
+
+
+def test_command_gives_abacus_no_orbitals_of_another_code(
+    command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = CrystalPredictor(NUMERICAL, "OpenMX 3.9.9")
+    monkeypatch.setattr("harmose_dft.loading.load_model", lambda name, device="cpu": model)
+    Path("h2.extxyz").write_text(CRYSTAL_FILE)
+    assert main(["seed", "h2.extxyz", "--code", "abacus"]) == 1
+    assert "in the orbitals H8.0-s1 of OpenMX 3.9.9" in " ".join(capsys.readouterr().err.split())
     assert not Path("hrs1_nao.csr").exists()
 
 

@@ -692,6 +692,20 @@ def test_length_of_a_staged_run_is_fixed(tmp_path: Path) -> None:
     assert main(["train", str(config), "--quiet"]) != 0
 
 
+def test_model_without_the_state_of_its_training_is_replaced_with_force_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    assert main(["train", str(config), "--quiet"]) == 0
+    (tmp_path / "model" / "state.safetensors").unlink()
+    written = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
+    assert main(["train", str(config), "--quiet"]) == 1
+    assert "--force" in capsys.readouterr().err
+    assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == written
+    assert main(["train", str(config), "--quiet", "--force"]) == 0
+    assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns > written
+
+
 def test_recorded_figures_survive_a_second_run_of_a_finished_training(tmp_path: Path) -> None:
     config = write_config(tmp_path)
     assert main(["train", str(config), "--quiet"]) == 0

@@ -54,10 +54,13 @@ def k_path(
         points: Roughly how many k-points; segments share them by length and hold two at least.
 
     Raises:
-        StructureError: The structure has no cell, the lattice lacks a named point, or the path is too short.
+        StructureError: The structure has no cell or no direction in which bands disperse, the lattice lacks a named
+            point, or the path is too short.
     """
     if structure.cell is None:
         raise StructureError("A molecule has no Brillouin zone; a k-path needs a structure with a cell.")
+    if not any(periodic):
+        raise StructureError("No orbital reaches across the cell: this is a molecule in a box, whose bands are flat.")
     special, runs = _seekpath(structure) if path == SEEKPATH else _ase(structure.cell, path, periodic)
     reciprocal = 2 * np.pi * np.linalg.inv(structure.cell).T
     lengths = [np.linalg.norm(np.diff([special[name] for name in run], axis=0) @ reciprocal, axis=1) for run in runs]

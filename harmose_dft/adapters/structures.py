@@ -124,6 +124,14 @@ def to_ase(structure: Structure) -> Atoms:
     )
 
 
+def is_structure_file(path: Path) -> bool:
+    """Whether the name is that of a format structures are read from."""
+    try:
+        return bool(_format_of(path))
+    except FileFormatError:
+        return False
+
+
 def _format_of(path: Path) -> str:
     if path.name.upper().startswith(("POSCAR", "CONTCAR")):
         return "vasp"

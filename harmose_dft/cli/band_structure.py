@@ -117,13 +117,18 @@ def read_crystal(path: Path) -> Crystal:
     Raises:
         HarmoseError: The path holds several calculations, or none.
     """
-    from ..adapters.registry import read_calculations
+    from ..adapters.registry import read_calculations, recognise
+    from ..adapters.structures import is_structure_file
     from ..output.result import is_result, read_results
 
+    if recognise(path) is None and is_structure_file(path):
+        raise HarmoseError(f"{path} is a structure without a Hamiltonian. Name the model that predicts it: --model.")
     records = [result.record for result in read_results(path)] if is_result(path) else read_calculations(path)
     if len(records) != 1:
         raise HarmoseError(f"{path} holds {len(records)} calculations; bands are drawn of one. Give the path of one.")
     about = records[0].provenance
+    if not records[0].structure.periodic:
+        raise HarmoseError(f"{path} is of a molecule, which has no bands. Its levels are in the output of predict.")
     label = about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about) or path.name
     return Crystal.of_record(records[0], label)
 

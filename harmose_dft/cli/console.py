@@ -38,11 +38,16 @@ class Settings:
 settings = Settings()
 
 
+def _terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal; Python has none where the shell closed it."""
+    return stream is not None and bool(stream.isatty())
+
+
 def stdout() -> Console:
     """Console for results."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+    return Console(width=None if _terminal(sys.stdout) else PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 
 def stderr() -> Console:
@@ -55,7 +60,7 @@ def stderr() -> Console:
 def error(message: str) -> None:
     """One paragraph that says why the command failed."""
     text = " ".join(message.split())
-    if sys.stderr.isatty():
+    if _terminal(sys.stderr):
         stderr().print("error:", style="bold red", end=" ")
         stderr().print(text, markup=False)
     else:
@@ -71,7 +76,7 @@ def note(message: str) -> None:
 def detail(message: str) -> None:
     """A remark that only ``--verbose`` shows."""
     if settings.verbose:
-        stderr().print(message, markup=False, style="dim" if sys.stderr.isatty() else "")
+        stderr().print(message, markup=False, style="dim" if _terminal(sys.stderr) else "")
 
 
 def print_json(value: Any) -> None:
@@ -152,7 +157,7 @@ def progress(description: str, total: int) -> Iterator[Steps]:
     Yields:
         The counter to advance.
     """
-    if settings.quiet or not sys.stderr.isatty():
+    if settings.quiet or not _terminal(sys.stderr):
         yield Steps(description, total, None)
         return
     from rich.progress import (

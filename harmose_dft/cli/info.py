@@ -14,6 +14,7 @@ import click
 from .. import __version__
 from ..errors import FileFormatError
 from . import console
+from .report import number
 
 if TYPE_CHECKING:
     from ..output import Result
@@ -22,6 +23,12 @@ DEPENDENCIES = ("torch", "e3nn", "torch-geometric", "numpy", "scipy", "h5py", "p
 """Packages whose versions are worth knowing when something differs between two machines."""
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+LEVELS = {"HOMO (eV)": "homo_ev", "LUMO (eV)": "lumo_ev", "gap (eV)": "gap_ev"}
+"""Heading of a column -> key of the JSON object."""
+
+TOLD_OF_TRAINING = ("structures", "steps", "seconds")
+"""What the table says of a training; the JSON object has all of it."""
 
 MANY_RECORDS = 20
 """Results of one file that are listed one by one."""
@@ -37,10 +44,11 @@ def info(path: Path | None, as_json: bool) -> None:
         console.print_json(found)
         return
     results = found.pop("results", None)
-    console.print_table(str(path or "harmose-dft"), ("", ""), [(k, shown(v)) for k, v in found.items()], left=2)
+    rows = [(k.replace("_", " "), shown(v)) for k, v in short(found).items()]
+    console.print_table(str(path or "harmose-dft"), ("", ""), rows, left=2)
     if results:
-        rows = [tuple(r.values()) for r in results[:MANY_RECORDS]]
-        console.print_table("structures", tuple(results[0]), rows)
+        lines = [(r["formula"], str(r["n_atoms"]), *(number(r[k], 3) for k in LEVELS.values())) for r in results]
+        console.print_table("structures", ("formula", "atoms", *LEVELS), lines[:MANY_RECORDS])
         if len(results) > MANY_RECORDS:
             print(f"and {len(results) - MANY_RECORDS} more")
 
@@ -60,7 +68,7 @@ def installation() -> dict[str, Any]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     found["devices"] = ["cpu", *(f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(count))]
     found["threads"] = torch.get_num_threads()
-    found["bundled models"] = bundled_models()
+    found["bundled_models"] = bundled_models()
     return found
 
 
@@ -103,7 +111,7 @@ def describe_model(name: str) -> dict[str, Any]:
         "basis": found["basis"]["name"],
         "elements": [SYMBOLS[z] for z in found["elements"]],
         "baseline": found["baseline"]["kind"],
-        "training data by": found["code"],
+        "code": found["code"],
         "training": found["training"],
         "metrics": {name: _summary(figures) for name, figures in found["metrics"].items()},
         "licence": found["licence"],
@@ -149,10 +157,10 @@ def _row(result: Result) -> dict[str, Any]:
     from ..units import HARTREE_IN_EV
 
     spectrum = result.spectrum
-    energies = {"HOMO (eV)": spectrum.homo, "LUMO (eV)": spectrum.lumo, "gap (eV)": spectrum.gap}
+    energies = dict(zip(LEVELS.values(), (spectrum.homo, spectrum.lumo, spectrum.gap), strict=True))
     structure = result.record.structure
-    return {"formula": structure.formula, "atoms": len(structure)} | {
-        name: round(value * HARTREE_IN_EV, 3) for name, value in energies.items()
+    return {"formula": structure.formula, "n_atoms": len(structure)} | {
+        name: value * HARTREE_IN_EV for name, value in energies.items()
     }
 
 
@@ -170,7 +178,8 @@ def describe_dataset(path: Path) -> dict[str, Any]:
     structures = [dataset.structure(n) for n in range(len(dataset))]
     atoms = [len(s) for s in structures]
     methods = Counter(
-        " ".join(dataset.metadata(n).get(k, "?") for k in ("code", "functional", "basis")) for n in range(len(dataset))
+        " ".join(m[k] for k in ("code", "functional", "basis") if k in m)
+        for m in (dataset.metadata(n) for n in range(len(dataset)))
     )
     elements = Counter(symbol for s in structures for symbol in s.symbols)
     failures, bases = (dataset.failures, dataset.bases) if isinstance(dataset, HDF5Dataset) else ([], (dataset.basis,))
@@ -178,12 +187,32 @@ def describe_dataset(path: Path) -> dict[str, Any]:
         "kind": "data set",
         "records": len(dataset),
         "failures": len(failures),
-        "atoms per structure": f"{min(atoms)} to {max(atoms)}",
+        "smallest_n_atoms": min(atoms),
+        "largest_n_atoms": max(atoms),
         "crystals": sum(s.periodic for s in structures),
-        "atoms of each element": dict(sorted(elements.items())),
-        "level of theory": dict(methods),
+        "atoms_of_elements": dict(sorted(elements.items())),
+        "levels_of_theory": dict(methods),
         "basis": [str(b) for b in bases],
     }
+
+
+def short(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A description without what only a program reads: a model's configurations and those of its forerunners."""
+    told = dict(found)
+    if "training" in told:
+        training = told["training"]
+        told["training"] = {k: v for k, v in training.items() if k in TOLD_OF_TRAINING}
+        told["trained further from"] = [f"{s['name']} ({s['sha256'][:8]})" for s in _forerunners(training)] or "nothing"
+    for name, figures in told.pop("metrics", {}).items():
+        numbers = {k: f"{v:.4g}" for k, v in figures.items() if isinstance(v, float)}
+        told[f"measured on {name}"] = {**numbers, "unit": figures.get("unit"), "samples": figures.get("samples")}
+    return told
+
+
+def _forerunners(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The models a training went on from, the last one first."""
+    start = training.get("started_from")
+    return [] if start is None else [start, *_forerunners(start.get("training", {}))]
 
 
 def shown(value: Any) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import DomainError, HarmoseError
+from ..errors import HarmoseError, OutputExistsError
 from . import console
 from .drawing import MAX_COLUMNS, BandDrawing, Drawing
-from .prediction_files import RESULT_SUFFIX, Job, Options, companions, write_job
+from .prediction_files import RESULT_SUFFIX, Job, Options, companions, orbital_index, write_job
 
 if TYPE_CHECKING:
     from ..predictor import Predictor
@@ -46,7 +46,8 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--kpath", metavar="GMKG", help="Crystals: path of the bands that --plot draws.  [default: ASE's path]")
 @click.option("--cube", callback=parse_orbitals, metavar="HOMO,LUMO", help="Write these orbitals as cube files.")
 @click.option("--molden", is_flag=True, help="Write the orbitals in the Molden format.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="One result file for all structures.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
+              help="One result file for all structures.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
@@ -60,7 +61,7 @@ def predict(
     """
     options = Options(compare, verify, cube, molden, plot, force)
     jobs = plan(files, out)
-    refuse_existing(jobs, options)
+    refuse_outputs(files, jobs, options)
     crystal = refuse_mixed(jobs, options, kpath)
     from ..loading import load_model
     from ..memory import keep_freed_memory
@@ -68,7 +69,7 @@ def predict(
 
     keep_freed_memory()
     predictor = load_model(model, device=device)
-    refuse_outside(predictor, jobs)
+    refuse_outside(predictor, jobs, cube)
     summaries: list[dict[str, Any]] = []
     drawing: Drawing | BandDrawing = BandDrawing(kpath) if crystal else Drawing()
     for job in run(predictor, jobs):
@@ -79,6 +80,9 @@ def predict(
         job.predictions.clear()
     if plot is not None:
         drawing.save(plot, summaries, force)
+    for entry in summaries:
+        for warning in entry["trust"]["warnings"]:
+            console.note(f"warning: {entry['source']} has {warning}")
     if as_json:
         console.print_json(summaries[0] if len(summaries) == 1 else summaries)
     else:
@@ -101,30 +105,38 @@ def plan(files: Sequence[Path], out: Path | None) -> list[Job]:
         jobs.append(Job(list(zip(names, frames, strict=True)), path.with_name(path.stem + RESULT_SUFFIX)))
     if out is not None:
         return [Job([s for job in jobs for s in job.structures], out)]
-    targets = [job.result for job in jobs]
+    targets = [job.result.resolve() for job in jobs]
     if twice := sorted({str(t) for t in targets if targets.count(t) > 1}):
         raise click.UsageError(f"Several inputs would write {twice[0]}. Give --out FILE for one common result file.")
     return jobs
 
 
-def refuse_existing(jobs: Sequence[Job], options: Options) -> None:
+def refuse_outputs(files: Sequence[Path], jobs: Sequence[Job], options: Options) -> None:
     """Before any computing: refuse to overwrite, and refuse what cannot be drawn.
 
     Raises:
-        OutputExistsError: A file exists and ``--force`` was not given.
+        OutputExistsError: A file exists and ``--force`` was not given, or it is one of the inputs.
+        click.UsageError: Two outputs have the same name.
         HarmoseError: The picture's format is unknown, or it would have too many columns.
     """
     from ..files import require_absent
     from ..plots.figure import new_figure, require_format
 
-    for job in jobs:
-        require_absent(job.result, options.force)
-        for frame in range(len(job.structures)):
-            for path in companions(job, frame, options).values():
-                require_absent(path, options.force)
+    targets = [job.result for job in jobs]
+    targets += [p for job in jobs for n in range(len(job.structures)) for p in companions(job, n, options).values()]
     if options.plot is not None:
         require_format(options.plot)
-        require_absent(options.plot, options.force)
+        targets.append(options.plot)
+    inputs, taken = {path.resolve() for path in files}, set[Path]()
+    for target in targets:
+        place = target.resolve()
+        if place in inputs:
+            raise OutputExistsError(f"{target} is one of the input files and was left as it is. Choose another output.")
+        if place in taken:
+            raise click.UsageError(f"{target} is the name of two outputs. Choose another.")
+        require_absent(target, options.force)
+        taken.add(place)
+    if options.plot is not None:
         new_figure(1.0, 1.0)
         columns = sum(len(job.structures) for job in jobs) * (2 if options.compare else 1)
         if columns > MAX_COLUMNS:
@@ -155,18 +167,20 @@ def refuse_mixed(jobs: Sequence[Job], options: Options, kpath: str | None) -> bo
     return True
 
 
-def refuse_outside(predictor: Predictor, jobs: Sequence[Job]) -> None:
-    """Before any computing: refuse all files if one structure lies outside the model's domain.
+def refuse_outside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence[str]) -> None:
+    """Before any computing: refuse all files if one structure lies outside the model's domain or lacks an orbital.
 
     Raises:
-        DomainError: With the name of the structure.
+        HarmoseError: With the name of the structure.
     """
     for job in jobs:
         for name, structure in job.structures:
             try:
                 predictor.check(structure)
-            except DomainError as error:
-                raise DomainError(f"{name}: {error}") from error
+                for orbital in orbitals:
+                    orbital_index(orbital, *predictor.orbital_counts(structure))
+            except HarmoseError as error:
+                raise type(error)(f"{name}: {error}") from error
 
 
 def run(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[Job]:

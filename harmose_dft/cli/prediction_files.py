@@ -63,9 +63,6 @@ def write_job(job: Job, options: Options) -> list[list[Path]]:
     """Write the result file and its companions; the files of each structure."""
     from ..output import write_results
 
-    for prediction in job.predictions:
-        for name in options.orbitals:
-            orbital_index(name, prediction.spectrum)
     write_results(job.result, [as_result(p) for p in job.predictions], force=options.force)
     return [[job.result, *write_companions(job, frame, options)] for frame in range(len(job.predictions))]
 
@@ -87,25 +84,30 @@ def write_companions(job: Job, frame: int, options: Options) -> list[Path]:
     return list(paths.values())
 
 
-def orbital_index(name: str, spectrum: Spectrum) -> int:
+def orbital_index(name: str, filled: int, count: int) -> int:
     """Index of "HOMO-1", "LUMO" or "7" among a molecule's orbitals.
+
+    Args:
+        name: The orbital.
+        filled: Number of occupied orbitals.
+        count: Number of all orbitals.
 
     Raises:
         HarmoseError: There is no such orbital.
     """
-    filled = int(spectrum.occupied.sum())
     if name.isdigit():
         index = int(name) - 1
     else:
         index = (filled - 1 if name.startswith("HOMO") else filled) + int(name[4:] or 0)
-    if not 0 <= index < len(spectrum.energies):
-        raise HarmoseError(f"There is no orbital {name}: the molecule has {len(spectrum.energies)}, {filled} occupied.")
+    if not 0 <= index < count:
+        raise HarmoseError(f"There is no orbital {name}: the molecule has {count}, {filled} occupied.")
     return index
 
 
 def orbital_coefficients(name: str, spectrum: Spectrum) -> NDArray[np.float64]:
     """Coefficients (ao,) of an orbital of a molecule, which are real."""
-    return np.asarray(spectrum.coefficients[:, orbital_index(name, spectrum)].real)
+    index = orbital_index(name, int(spectrum.occupied.sum()), len(spectrum.energies))
+    return np.asarray(spectrum.coefficients[:, index].real)
 
 
 def as_result(prediction: Prediction) -> Result:

@@ -102,7 +102,8 @@ def print_summaries(summaries: Sequence[Mapping[str, Any]]) -> None:
             figures += [("dipole", "dipole_debye", "D")]
         print("   ".join(f"{name} {number(entry[key], 3)} {unit}" for name, key, unit in figures))
         for name, value in entry["trust"].items():
-            print(f"  {labelled(name, value, ':')}")
+            if name != "warnings":  # on stderr, however many structures there are
+                print(f"  {labelled(name, value, ':')}")
         if "compare" in entry:
             print_comparison(entry["compare"])
         print(f"written: {', '.join(entry['files'])}")

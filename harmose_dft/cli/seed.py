@@ -22,12 +22,12 @@ SUFFIXES = {"pyscf": ".chk", "abacus": ".csr"}
 @click.argument("structure", type=click.Path(path_type=Path))
 @click.option("--code", required=True, type=click.Choice(["pyscf", "abacus", "openmx"]), help="Code that shall start.")
 @click.option("--model", default="organic", show_default=True, help="Name of a bundled model, or a model's path.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="File to write.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="File to write.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a line.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def seed(
-    structure: Path, code: str, model: str, output: Path | None, device: str, as_json: bool, force: bool
+    structure: Path, code: str, model: str, out: Path | None, device: str, as_json: bool, force: bool
 ) -> None:
     """Write an initial guess for the SCF of a DFT code from the prediction for STRUCTURE.
 
@@ -46,13 +46,13 @@ def seed(
     from ..loading import load_model
     from ..memory import keep_freed_memory
 
-    target = output or (structure.with_suffix(SUFFIXES[code]) if code == "pyscf" else Path("hrs1_nao.csr"))
+    target = out or (structure.with_suffix(SUFFIXES[code]) if code == "pyscf" else Path("hrs1_nao.csr"))
     require_absent(target, force)
     atoms = one_structure(read_structures(structure), structure)
     keep_freed_memory()
     predictor = load_model(model, device=device)
     if code == "abacus":
-        require_numerical(predictor)
+        require_abacus(predictor)
         if not atoms.periodic:
             raise DomainError(f"{structure} has no cell; ABACUS calculates crystals. Put the molecule into a box.")
     prediction = predictor.predict(atoms, trust=False)
@@ -74,18 +74,18 @@ def one_structure(frames: list[Structure], path: Path) -> Structure:
     return frames[0]
 
 
-def require_numerical(predictor: Predictor) -> None:
-    """Refuse models of Gaussian orbitals, which ABACUS does not have.
+def require_abacus(predictor: Predictor) -> None:
+    """Refuse models in orbitals that are not ABACUS's.
 
     Raises:
-        BasisMismatchError: The model's orbitals are not numerical ones.
+        BasisMismatchError: The model was trained on calculations of another code.
     """
-    from ..adapters.two_centre import is_numerical
-
-    if not is_numerical(predictor.model.basis):
+    model = predictor.model
+    if not model.code.startswith("ABACUS"):
         raise BasisMismatchError(
-            f"The model {predictor.info.name!r} predicts matrices in the Gaussian basis {predictor.model.basis.name}; "
-            "ABACUS needs its own numerical orbitals. Use a model that was trained on ABACUS calculations."
+            f"The model {predictor.info.name!r} predicts matrices in the orbitals {model.basis.name} of "
+            f"{model.code or 'an unknown code'}; ABACUS needs its own numerical orbitals. Use a model that was trained "
+            "on ABACUS calculations."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the model; overrides the configuration.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the model; overrides the configuration.")
 @click.option("--device", help="cpu, cuda, ...; overrides the configuration.")
-@click.option("--force", is_flag=True, help="Discard an earlier run in the folder and begin anew.")
+@click.option("--force", is_flag=True, help="Discard an earlier run or model in the folder and begin anew.")
 def train(config: Path, out: Path | None, device: str | None, force: bool) -> None:
     """Train a model as CONFIG (YAML) says.
 
@@ -43,7 +43,7 @@ def train(config: Path, out: Path | None, device: str | None, force: bool) -> No
         for name in (STATE, LOG):
             (settings.output / name).unlink(missing_ok=True)
 
-    model = Fit(settings, console.progress, report).run()
+    model = Fit(settings, console.progress, report, force=force).run()
     if rank == 0:
         rows = [("model", repr(model)), ("training structures", str(model.training["structures"]))]
         rows += [("steps", str(model.training["steps"])), ("time (s)", str(model.training["seconds"]))]
@@ -104,8 +104,11 @@ def explained(error: ValidationError, found: Any) -> list[str]:
     for problem in error.errors():
         where = dotted(problem["loc"], found)
         if problem["type"] == "extra_forbidden":
-            close = get_close_matches(str(problem["loc"][-1]), known_keys(), n=1)
+            wrong, beside = str(problem["loc"][-1]), keys_beside(problem["loc"])
+            close = get_close_matches(wrong, beside, n=1) or get_close_matches(wrong, known_keys(), n=1)
             lines.append(f"unknown key {where}" + (f", did you mean {close[0]!r}?" if close else ""))
+        elif problem["type"] == "tuple_type":
+            lines.append(f"{where} = {problem['input']!r}: write a list, [{problem['input']}]")
         else:
             lines.append(f"{where} = {problem['input']!r}: {problem['msg']}")
     return lines
@@ -120,6 +123,23 @@ def dotted(location: Sequence[str | int], found: Any) -> str:
             parts.append(str(part))
             found = found[part] if inside else None
     return ".".join(parts)
+
+
+def keys_beside(location: Sequence[str | int]) -> list[str]:
+    """Keys of the section that a key stands in."""
+    from pydantic import BaseModel
+
+    from ..training.config import TrainConfig
+
+    def sections(annotation: Any) -> list[type[BaseModel]]:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return [annotation]
+        return [s for part in get_args(annotation) for s in sections(part)]
+
+    here: list[type[BaseModel]] = [TrainConfig]
+    for part in location[:-1]:  # kinds, which the schema puts in between, are no fields
+        here = [s for c in here for s in sections(getattr(c.model_fields.get(str(part)), "annotation", None))] or here
+    return sorted({name for section in here for name in section.model_fields})
 
 
 def known_keys() -> list[str]:
@@ -153,14 +173,13 @@ def start_processes(device: str) -> int:
 
     import torch
 
+    from ..devices import require_device
+
+    require_device(device)
     many = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    try:
-        if many and device == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device = {device!r} cannot be used: {reason} Set it to cpu, cuda or cuda:0.") from error
+    if many and device == "cuda":
+        require_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if not many:
         return 0
     torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")

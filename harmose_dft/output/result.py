@@ -2,7 +2,7 @@
 
 Layout (version 1)::
 
-    /                    attributes: format, version, units, basis (JSON of OrbitalBasis)
+    /                    attributes: format, version, units; data set basis (JSON of OrbitalBasis)
     /0000, /0001, ...    one group per structure; attributes: formula, charge, spin, n_electrons, provenance (JSON), ...
         numbers          (atom,)
         positions        (atom, 3) Bohr

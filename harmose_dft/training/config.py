@@ -114,6 +114,12 @@ class TrainConfig(_Section):
     validation_structures: int = Field(100, ge=1, description="validation structures used while training")
 
     @model_validator(mode="after")
+    def _has_the_stages_it_trains(self) -> TrainConfig:
+        if self.stages.mode == "staged" and self.model.second is None and self.start_from is None:
+            raise ValueError("stages.mode staged needs a second stage, but model.second is null")
+        return self
+
+    @model_validator(mode="after")
     def _takes_the_start_as_it_is(self) -> TrainConfig:
         if self.start_from is None:
             return self

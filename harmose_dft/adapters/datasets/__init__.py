@@ -66,7 +66,11 @@ def open_dataset(path: str | Path) -> Dataset:
         raise FileFormatError(_about_archive(path), path=path)
     if dataset is None:
         what = "The file is empty." if not start else "This is neither an HDF5 file nor an SQLite database."
-        raise FileFormatError(f"{what} Data sets are .h5 or .db files; use harmose-dft convert for others.", path=path)
+        raise FileFormatError(
+            f"{what} Data sets are .h5 or .db files: harmose-dft label makes one from structures, harmose-dft convert "
+            "from calculations.",
+            path=path,
+        )
     if len(dataset) == 0:
         raise DataError(f"{path} holds no records.")
     return dataset
