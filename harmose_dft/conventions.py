@@ -130,10 +130,5 @@ ORCA = OrbitalConvention("orca", MappingProxyType({0: _row(0), 1: _row(0, 1, -1)
 
 CONVENTIONS = MappingProxyType({c.name: c for c in (OURS, PYSCF, OPENMX, ABACUS, MOLDEN, ORCA)})
 
-
-def e3nn_coordinates(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Coordinates for which e3nn's y-polar harmonics equal ours: (x, y, z) -> (y, z, x).
-
-    e3nn evaluates its harmonics with the polar axis y; on ``r[:, [1, 2, 0]]`` its component order m = -l..l is ours.
-    """
-    return positions[..., [1, 2, 0]]
+E3NN_AXES = [1, 2, 0]
+"""Cartesian axes (y, z, x). e3nn's harmonics have the polar axis y; on ``r[:, E3NN_AXES]`` their order is ours."""

@@ -140,7 +140,9 @@ class Fit:
         return model if trainer.rank > 0 else replace(model, sha256=model.save(self.folder, force=True))
 
     def _require_own_folder(self) -> None:
-        """Refuse to replace a model that another run wrote, or one whose state is gone."""
+        """Refuse to replace a model that another run wrote, or one whose state is gone, and a file."""
+        if self.folder.is_file():
+            raise OutputExistsError(f"{self.folder} is a file and was left as it is. Name a folder as output.")
         if (self.folder / DESCRIPTION).exists() and not (self.folder / STATE).exists() and not self.force:
             raise OutputExistsError(
                 f"{self.folder} holds a model without the state of its training ({STATE}), so training would replace "

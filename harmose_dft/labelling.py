@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .data import DatasetWriter, Failure, HDF5Dataset, structure_id
-from .errors import DataError, HarmoseError
+from .errors import DataError, HarmoseError, OutputExistsError
 from .files import atomic_path
 from .structure import Structure
 
@@ -115,7 +115,10 @@ def label(
         DataError: The output was made with other settings or is being written by another run, or a process died.
         FileFormatError: The output exists and is not a data set.
         HarmoseError: PySCF does not know the functional or the basis.
+        OutputExistsError: The output is a folder.
     """
+    if Path(output).is_dir():
+        raise OutputExistsError(f"{output} is a folder and was left as it is. Name a file as output.")
     run = _Run(Path(output), settings or LabelSettings())
     _require_known(run.settings, structures)
     given = {structure_id(s): s for s in structures}

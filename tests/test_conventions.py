@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from harmose_dft import units
-from harmose_dft.conventions import CONVENTIONS, OrbitalConvention, e3nn_coordinates
+from harmose_dft.conventions import CONVENTIONS, E3NN_AXES, OrbitalConvention
 from harmose_dft.errors import HarmoseError
 from harmose_dft.matrix import BlockMatrix
 from harmose_dft.rotations import real_harmonics
@@ -176,5 +176,5 @@ def test_e3nn_on_permuted_coordinates_has_our_order() -> None:
     r = np.random.default_rng(1).normal(size=(20, 3))
     r /= np.linalg.norm(r, axis=1, keepdims=True)
     for l in range(5):
-        theirs = o3.spherical_harmonics(l, torch.as_tensor(e3nn_coordinates(r)), True, normalization="integral")
+        theirs = o3.spherical_harmonics(l, torch.as_tensor(r[:, E3NN_AXES]), True, normalization="integral")
         assert np.abs(theirs.numpy() - real_harmonics(l, r)).max() < 1e-12

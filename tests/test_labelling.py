@@ -18,7 +18,7 @@ from harmose_dft.adapters.structures import read_structures
 from harmose_dft.cli import main
 from harmose_dft.cli.label import label as command
 from harmose_dft.data import HDF5Dataset, open_dataset, structure_id
-from harmose_dft.errors import DataError, FileFormatError, HarmoseError
+from harmose_dft.errors import DataError, FileFormatError, HarmoseError, OutputExistsError
 from harmose_dft.labelling import PARTS_SUFFIX, LabelSettings, label
 from harmose_dft.structure import Structure
 
@@ -86,6 +86,11 @@ def test_failure_that_succeeds_when_retried_is_no_failure_any_more(
         assert len(label([hydrogen(1.4)], tmp_path / "a.h5", FAST).failures) == 1
     summary = label([hydrogen(1.4)], tmp_path / "a.h5", FAST, retry_failed=True)
     assert (summary.records, summary.failures) == (1, ())
+
+
+def test_folder_in_place_of_the_data_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputExistsError, match="is a folder"):
+        label([hydrogen(1.4)], tmp_path, FAST, force=True)
 
 
 def test_killed_run_loses_and_repeats_nothing(tmp_path: Path) -> None:

@@ -706,6 +706,14 @@ def test_model_without_the_state_of_its_training_is_replaced_with_force_only(
     assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns > written
 
 
+def test_file_in_place_of_the_models_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(tmp_path)
+    (tmp_path / "model").write_text("precious")
+    assert main(["train", str(config), "--quiet", "--force"]) == 1
+    assert "is a file and was left as it is" in capsys.readouterr().err
+    assert (tmp_path / "model").read_text() == "precious"
+
+
 def test_recorded_figures_survive_a_second_run_of_a_finished_training(tmp_path: Path) -> None:
     config = write_config(tmp_path)
     assert main(["train", str(config), "--quiet"]) == 0

@@ -39,7 +39,7 @@ def train(config: Path, out: Path | None, device: str | None, force: bool) -> No
     from ..memory import keep_freed_memory
 
     keep_freed_memory()
-    if force and rank == 0:
+    if force and rank == 0 and settings.output.is_dir():
         for name in (STATE, LOG):
             (settings.output / name).unlink(missing_ok=True)
 

@@ -14,6 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from ..conventions import E3NN_AXES
 from ..graph import PreparedGraph
 from ..nn.attention import SCORE_LIMIT
 from ..nn.convolution import node_dims
@@ -141,7 +142,7 @@ class LabTransformer(nn.Module):
         from e3nn import o3
 
         degrees = list(range(self.config.l_max + 1))
-        turned = graph.vectors[:, [1, 2, 0]]
+        turned = graph.vectors[:, E3NN_AXES]
         harmonics = o3.spherical_harmonics(degrees, turned, normalize=True, normalization="component")
         own = harmonics.new_zeros(atoms, harmonics.shape[1])
         own[:, 0] = 1.0

@@ -12,6 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..conventions import E3NN_AXES
+
 
 def bond_rotations(vectors: Tensor) -> Tensor:
     """Rotation matrices Q with Q @ (v / |v|) = z for every bond vector v.
@@ -56,8 +58,7 @@ def wigner_matrices(rotations: Tensor, l_max: int) -> list[Tensor]:
     Returns:
         Tensors (edge, 2 l + 1, 2 l + 1).
     """
-    order = [1, 2, 0]
-    first = rotations[:, order][:, :, order]
+    first = rotations[:, E3NN_AXES][:, :, E3NN_AXES]
     out = [torch.ones_like(rotations[:, :1, :1]), first]
     for l in range(2, l_max + 1):
         w = coupling(l - 1, 1, l, rotations.dtype).to(rotations.device)

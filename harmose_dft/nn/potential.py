@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..conventions import E3NN_AXES
 from ..graph import PreparedGraph
 from .geometry import sum_over
 from .heads import Blocks
@@ -100,7 +101,7 @@ class PotentialHead(nn.Module):
         charges = CHARGE_UNIT * self._charges(pairs, cutoff, graph, len(value))
         dipoles = CHARGE_UNIT * (x[:, 1:4] * self.gates(hidden)[:, None]) @ self.dipole
         target, source = graph.far_edges
-        away = -graph.far_vectors[:, [1, 2, 0]]
+        away = -graph.far_vectors[:, E3NN_AXES]
         inverse = (away.square().sum(1) + torch.exp(2.0 * self.log_radius)[graph.species[source]]).rsqrt()
         cubed = inverse**3
         p, q = dipoles[source], charges[source]
