@@ -266,6 +266,10 @@ def test_commands_go_from_structure_file_to_bands(
     monkeypatch.chdir(tmp_path)
     ase.io.write("bn.cif", to_ase(layer(16)))
     trained[0].model.save("model")
+    before = sorted(p.name for p in Path().iterdir())
+    assert main(["predict", "bn.cif", "--model", "model", "--kpath", "GWG", "--plot", "bn.png"]) == 1
+    assert "this lattice has the points" in capsys.readouterr().err
+    assert sorted(p.name for p in Path().iterdir()) == before
     assert main(["predict", "bn.cif", "--model", "model", "--kpath", "GMKG", "--plot", "bn.png", "--json"]) == 0
     entry = json.loads(capsys.readouterr().out)
     assert entry["n_electrons"] == 8

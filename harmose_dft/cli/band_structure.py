@@ -88,11 +88,8 @@ class Crystal:
         )
 
     def path(self, names: str | None, points: int) -> KPath:
-        """k-points through named special points; of the layer's lattice where no bond crosses a lattice vector."""
-        from ..adapters.kpaths import k_path
-
-        a, b, c = (self.overlap.shifts != 0).any(axis=0).tolist()
-        return k_path(self.structure, names, points=points, periodic=(a, b, c))
+        """k-points through named special points; see :func:`path_of`."""
+        return path_of(self.structure, self.overlap, names, points)
 
     def bands(self, path: KPath, states: int | None = None, *, every: bool = False) -> Floats:
         """Energies on a path, (spin, k, band), Hartree.
@@ -109,6 +106,18 @@ class Crystal:
             return bands(self.hamiltonian, self.overlap, path.kpoints)
         count = min(states or STATES, size)
         return bands_near(self.hamiltonian, self.overlap, path.kpoints, self.fermi, count)
+
+
+def path_of(structure: Structure, overlap: BlockMatrix, names: str | None, points: int) -> KPath:
+    """k-points through named special points; of the layer's lattice where no bond crosses a lattice vector.
+
+    Raises:
+        StructureError: The lattice has no such points, or no orbital reaches across the cell.
+    """
+    from ..adapters.kpaths import k_path
+
+    a, b, c = (overlap.shifts != 0).any(axis=0).tolist()
+    return k_path(structure, names, points=points, periodic=(a, b, c))
 
 
 def read_crystal(path: Path) -> Crystal:

@@ -12,8 +12,10 @@ from .prediction_files import Job, orbital_coefficients
 from .report import heading
 
 if TYPE_CHECKING:
+    from ..matrix import BlockMatrix
     from ..predictor import Prediction
     from ..spectrum import Spectrum
+    from ..structure import Structure
 
 MAX_COLUMNS = 12
 """Columns that a level diagram can show."""
@@ -60,6 +62,12 @@ class BandDrawing:
     def __init__(self, kpath: str | None) -> None:
         self.kpath = kpath
         self._predictions: list[Prediction] = []
+
+    def check(self, structure: Structure, overlap: BlockMatrix) -> None:
+        """Before any computing: refuse a crystal whose bands have no such path."""
+        from .band_structure import path_of
+
+        path_of(structure, overlap, self.kpath, BAND_POINTS)
 
     def add(self, job: Job, references: Sequence[Spectrum | None]) -> None:
         """The crystal."""

@@ -72,6 +72,9 @@ def predict(
     refuse_outside(predictor, jobs, cube)
     summaries: list[dict[str, Any]] = []
     drawing: Drawing | BandDrawing = BandDrawing(kpath) if crystal else Drawing()
+    if plot is not None and isinstance(drawing, BandDrawing):
+        (_, structure), = jobs[0].structures
+        drawing.check(structure, predictor.matrices.overlap(structure))
     for job in run(predictor, jobs):
         entries, references = finish(job, options)
         summaries += entries
