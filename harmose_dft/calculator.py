@@ -97,8 +97,9 @@ class HarmoseCalculator(Calculator):
         known = {"mode", "grid_level", "density_fit", *(() if self.parameters else ("model",))}
         if unknown := sorted(parameters.keys() - known):
             raise ConfigError(f"{', '.join(unknown)} cannot be set; of a calculator {', '.join(sorted(known))} can.")
+        if "mode" in parameters:
+            _require_mode(parameters["mode"])
         changed: dict[str, Any] = super().set(**parameters)
-        _require_mode(self.parameters["mode"])
         self.implemented_properties = _properties(self.parameters["mode"])  # type: ignore[misc]
         if changed:
             self.reset()

@@ -109,6 +109,7 @@ def test_settings_can_change_and_forget_what_was_calculated() -> None:
         atoms.calc.set(model="organic")
     with pytest.raises(ConfigError, match="oneshot, scf"):
         atoms.calc.set(mode="exact")
+    assert atoms.calc.parameters["mode"] == "scf"
 
 
 def test_one_shot_energy_lies_above_the_converged_one_by_the_second_order() -> None:

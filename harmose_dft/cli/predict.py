@@ -73,7 +73,7 @@ def predict(
     summaries: list[dict[str, Any]] = []
     drawing: Drawing | BandDrawing = BandDrawing(kpath) if crystal else Drawing()
     if plot is not None and isinstance(drawing, BandDrawing):
-        (_, structure), = jobs[0].structures
+        [(_, structure)] = jobs[0].structures
         drawing.check(structure, predictor.matrices.overlap(structure))
     for job in run(predictor, jobs):
         entries, references = finish(job, options)

@@ -175,11 +175,11 @@ def start_processes(device: str) -> int:
 
     from ..devices import require_device
 
-    require_device(device)
     many = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if many and device == "cuda":
-        require_device(f"cuda:{os.environ['LOCAL_RANK']}")
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    own = f"cuda:{os.environ['LOCAL_RANK']}" if many and device == "cuda" else device
+    require_device(own)
+    if own != device:
+        torch.cuda.set_device(own)
     if not many:
         return 0
     torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
