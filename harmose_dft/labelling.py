@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Protocol
 
 from .data import DatasetWriter, Failure, HDF5Dataset, structure_id
-from .errors import DataError, HarmoseError, OutputExistsError
-from .files import atomic_path
+from .errors import DataError, HarmoseError
+from .files import atomic_path, require_absent
 from .structure import Structure
 
 PARTS_SUFFIX = ".parts"
@@ -117,8 +117,7 @@ def label(
         HarmoseError: PySCF does not know the functional or the basis.
         OutputExistsError: The output is a folder.
     """
-    if Path(output).is_dir():
-        raise OutputExistsError(f"{output} is a folder and was left as it is. Name a file as output.")
+    require_absent(output, force=True)  # an existing data set is extended, a folder is refused
     run = _Run(Path(output), settings or LabelSettings())
     _require_known(run.settings, structures)
     given = {structure_id(s): s for s in structures}

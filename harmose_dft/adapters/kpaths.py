@@ -83,6 +83,24 @@ def k_path(
     return KPath(np.array(kpoints), np.array(distances), tuple(ticks))
 
 
+def path_across(
+    structure: Structure, shifts: NDArray[np.int64], path: str | None = None, *, points: int = 100
+) -> KPath:
+    """:func:`k_path` along the directions in which orbitals overlap across the cell, for example in a layer's plane.
+
+    Args:
+        structure: A crystal.
+        shifts: Lattice shifts of its pairs of overlapping atoms, (edge, 3).
+        path: As in :func:`k_path`.
+        points: Likewise.
+
+    Raises:
+        StructureError: As :func:`k_path`.
+    """
+    a, b, c = (shifts != 0).any(axis=0).tolist()
+    return k_path(structure, path, points=points, periodic=(a, b, c))
+
+
 def _ase(
     cell: Floats, path: str | None, periodic: tuple[bool, bool, bool]
 ) -> tuple[dict[str, Floats], list[list[str]]]:

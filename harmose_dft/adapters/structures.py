@@ -126,16 +126,15 @@ def to_ase(structure: Structure) -> Atoms:
 
 def is_structure_file(path: Path) -> bool:
     """Whether the name is that of a format structures are read from."""
-    try:
-        return bool(_format_of(path))
-    except FileFormatError:
-        return False
+    return _known_format(path) is not None
+
+
+def _known_format(path: Path) -> str | None:
+    return "vasp" if path.name.upper().startswith(("POSCAR", "CONTCAR")) else FORMATS.get(path.suffix.lower())
 
 
 def _format_of(path: Path) -> str:
-    if path.name.upper().startswith(("POSCAR", "CONTCAR")):
-        return "vasp"
-    kind = FORMATS.get(path.suffix.lower())
+    kind = _known_format(path)
     if kind is None:
         raise FileFormatError(
             f"Structures are read from {', '.join(FORMATS)} and POSCAR files; {path.suffix or 'a name without suffix'} "

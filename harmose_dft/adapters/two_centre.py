@@ -16,7 +16,7 @@ from ..integrals import kinetic, neighbour_pairs, orbital_cutoffs, overlap
 from ..matrix import BlockMatrix
 from ..record import Record
 from ..structure import SYMBOLS, Structure
-from .kpaths import k_path
+from .kpaths import path_across
 
 BASELINES = ("none", "kinetic")
 """Physics baselines of numerical orbitals: zero, or the kinetic energy."""
@@ -154,8 +154,7 @@ def bonded_pairs(structure: Structure, basis: OrbitalBasis) -> tuple[NDArray[np.
 
 def band_points(structure: Structure, basis: OrbitalBasis, points: int) -> NDArray[np.float64]:
     """Fractional k-points (k, 3) along ASE's path of the lattice; that of the layer for a layer in vacuum."""
-    a, b, c = (bonded_pairs(structure, basis)[1] != 0).any(axis=0).tolist()
-    return k_path(structure, points=points, periodic=(a, b, c)).kpoints
+    return path_across(structure, bonded_pairs(structure, basis)[1], points=points).kpoints
 
 
 def empty_matrix(structure: Structure, basis: OrbitalBasis) -> BlockMatrix:

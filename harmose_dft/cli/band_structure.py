@@ -70,16 +70,10 @@ class Crystal:
 
     @classmethod
     def of_record(cls, record: Record, label: str) -> Crystal:
-        """A calculation; its Fermi level is the code's own where that is known.
-
-        Raises:
-            DataError: It is a molecule, or has no Hamiltonian.
-        """
+        """A calculation of a crystal with its Hamiltonian; its Fermi level is the code's own where that is known."""
         from ..predictor import solved
         from ..solver import band_gap
 
-        if not record.structure.periodic or not record.hamiltonian:
-            raise DataError(f"{label} has no bands: it is a molecule, or an overlap-only calculation.")
         spectrum = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
         assert spectrum.fermi is not None
         return cls(
@@ -88,8 +82,10 @@ class Crystal:
         )
 
     def path(self, names: str | None, points: int) -> KPath:
-        """k-points through named special points; see :func:`path_of`."""
-        return path_of(self.structure, self.overlap, names, points)
+        """k-points through named special points; of the layer's lattice where no bond crosses a lattice vector."""
+        from ..adapters.kpaths import path_across
+
+        return path_across(self.structure, self.overlap.shifts, names, points=points)
 
     def bands(self, path: KPath, states: int | None = None, *, every: bool = False) -> Floats:
         """Energies on a path, (spin, k, band), Hartree.
@@ -108,23 +104,12 @@ class Crystal:
         return bands_near(self.hamiltonian, self.overlap, path.kpoints, self.fermi, count)
 
 
-def path_of(structure: Structure, overlap: BlockMatrix, names: str | None, points: int) -> KPath:
-    """k-points through named special points; of the layer's lattice where no bond crosses a lattice vector.
-
-    Raises:
-        StructureError: The lattice has no such points, or no orbital reaches across the cell.
-    """
-    from ..adapters.kpaths import k_path
-
-    a, b, c = (overlap.shifts != 0).any(axis=0).tolist()
-    return k_path(structure, names, points=points, periodic=(a, b, c))
-
-
 def read_crystal(path: Path) -> Crystal:
     """The crystal of a result file or of a DFT code's calculation.
 
     Raises:
-        HarmoseError: The path holds several calculations, or none.
+        HarmoseError: The path holds several calculations, or none, or a structure only.
+        DataError: The calculation is of a molecule, or has no Hamiltonian.
     """
     from ..adapters.registry import read_calculations, recognise
     from ..adapters.structures import is_structure_file
@@ -135,9 +120,9 @@ def read_crystal(path: Path) -> Crystal:
     records = [result.record for result in read_results(path)] if is_result(path) else read_calculations(path)
     if len(records) != 1:
         raise HarmoseError(f"{path} holds {len(records)} calculations; bands are drawn of one. Give the path of one.")
+    if not records[0].structure.periodic or not records[0].hamiltonian:
+        raise DataError(f"{path} has no bands: it is of a molecule, or an overlap-only calculation.")
     about = records[0].provenance
-    if not records[0].structure.periodic:
-        raise HarmoseError(f"{path} is of a molecule, which has no bands. Its levels are in the output of predict.")
     label = about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about) or path.name
     return Crystal.of_record(records[0], label)
 

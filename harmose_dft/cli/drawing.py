@@ -12,7 +12,7 @@ from .prediction_files import Job, orbital_coefficients
 from .report import heading
 
 if TYPE_CHECKING:
-    from ..matrix import BlockMatrix
+    from ..basis import OrbitalBasis
     from ..predictor import Prediction
     from ..spectrum import Spectrum
     from ..structure import Structure
@@ -63,11 +63,12 @@ class BandDrawing:
         self.kpath = kpath
         self._predictions: list[Prediction] = []
 
-    def check(self, structure: Structure, overlap: BlockMatrix) -> None:
+    def check(self, structure: Structure, basis: OrbitalBasis) -> None:
         """Before any computing: refuse a crystal whose bands have no such path."""
-        from .band_structure import path_of
+        from ..adapters.kpaths import path_across
+        from ..adapters.two_centre import bonded_pairs
 
-        path_of(structure, overlap, self.kpath, BAND_POINTS)
+        path_across(structure, bonded_pairs(structure, basis)[1], self.kpath, points=BAND_POINTS)
 
     def add(self, job: Job, references: Sequence[Spectrum | None]) -> None:
         """The crystal."""

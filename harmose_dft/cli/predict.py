@@ -74,7 +74,7 @@ def predict(
     drawing: Drawing | BandDrawing = BandDrawing(kpath) if crystal else Drawing()
     if plot is not None and isinstance(drawing, BandDrawing):
         [(_, structure)] = jobs[0].structures
-        drawing.check(structure, predictor.matrices.overlap(structure))
+        drawing.check(structure, predictor.model.basis)
     for job in run(predictor, jobs):
         entries, references = finish(job, options)
         summaries += entries

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from . import console
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
     from ..training.config import TrainConfig
     from ..training.loop import LogEntry
@@ -127,18 +127,12 @@ def dotted(location: Sequence[str | int], found: Any) -> str:
 
 def keys_beside(location: Sequence[str | int]) -> list[str]:
     """Keys of the section that a key stands in."""
-    from pydantic import BaseModel
-
     from ..training.config import TrainConfig
-
-    def sections(annotation: Any) -> list[type[BaseModel]]:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            return [annotation]
-        return [s for part in get_args(annotation) for s in sections(part)]
 
     here: list[type[BaseModel]] = [TrainConfig]
     for part in location[:-1]:  # kinds, which the schema puts in between, are no fields
-        here = [s for c in here for s in sections(getattr(c.model_fields.get(str(part)), "annotation", None))] or here
+        fields = [section.model_fields[str(part)] for section in here if part in section.model_fields]
+        here = [section for field in fields for section in sections(field.annotation)] or here
     return sorted({name for section in here for name in section.model_fields})
 
 
@@ -146,13 +140,21 @@ def known_keys() -> list[str]:
     """Every key of every section."""
     from ..training.config import TrainConfig
 
-    def walk(schema: Any) -> list[str]:
-        if isinstance(schema, dict):
-            own = list(schema.get("properties", {}))
-            return own + [k for value in schema.values() for k in walk(value)]
-        return [k for value in schema for k in walk(value)] if isinstance(schema, list) else []
+    here: list[type[BaseModel]] = [TrainConfig]
+    found: set[str] = set()
+    while here:
+        found.update(name for section in here for name in section.model_fields)
+        here = [s for section in here for field in section.model_fields.values() for s in sections(field.annotation)]
+    return sorted(found)
 
-    return sorted(set(walk(TrainConfig.model_json_schema())))
+
+def sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections of the configuration that a type consists of."""
+    from pydantic import BaseModel
+
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in sections(part)]
 
 
 def leave_processes() -> None:
