@@ -20,8 +20,9 @@ from .files import atomic_path, sha256
 from .inputs import InputName, Normalizer
 from .models.two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 from .nn.potential import CHARGE_UNIT, LOCAL_UNIT
+from .solver import Filling
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Version of the model folder; older ones are upgraded on loading."""
 
 WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS = 2, 3, 4, 5
@@ -60,6 +61,7 @@ class ModelFile:
         functional: Exchange-correlation functional, exactly as the code that made the data names it.
         code: Code and version that made the training data.
         domain: Statistics of the training set.
+        filling: How crystals are filled for the density that stage 2 sees; None where it sees none.
         electrons: Compositions with their valence electrons, where the basis describes those only.
         training: Training data, hash, time, configuration.
         metrics: Measured figures with the data they were measured on.
@@ -77,6 +79,7 @@ class ModelFile:
     functional: str
     code: str
     domain: TrainingDomain
+    filling: Filling | None = None
     electrons: Sequence[Mapping[str, Any]] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -126,6 +129,7 @@ class ModelFile:
             "baseline": dict(self.baseline),
             "model": self.network.config.model_dump(mode="json"),
             "domain": self.domain.to_dict(),
+            "filling": None if self.filling is None else self.filling.to_dict(),
             "electrons": [dict(e) for e in self.electrons],
             "training": dict(self.training),
             "metrics": dict(self.metrics),
@@ -193,6 +197,7 @@ class ModelFile:
             functional=str(d["functional"]),
             code=str(d["code"]),
             domain=TrainingDomain.from_dict(d["domain"]),
+            filling=Filling.from_dict(d["filling"]) if network.sees_density else None,
             electrons=tuple(d.get("electrons", ())),
             training=d["training"],
             metrics=d["metrics"],

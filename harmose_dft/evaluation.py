@@ -9,8 +9,9 @@ from .adapters.two_centre import band_points
 from .errors import DataError
 from .metrics import EvaluationResult, MetricAccumulator
 from .metrics.covariance import cov_err
-from .predictor import Predictor, solved
+from .predictor import Predictor
 from .record import Record
+from .solver import solved
 
 COVARIANCE_SAMPLES = 3
 """Samples on which the covariance error is measured."""

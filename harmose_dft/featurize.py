@@ -33,21 +33,38 @@ OVERLAP_FLOOR = 3e-3
 
 
 @dataclass(frozen=True, eq=False)
-class RawFeatures:
-    """Padded matrices of a structure before normalisation, float64.
+class Integrals:
+    """A structure with what is computed for it before a model sees it.
 
     Args:
         structure: The atoms.
         species: Species index of each atom, (atom,).
         pairs: Pairs within the cutoff.
-        inputs: The input matrices.
-        target: H - H0, where H is known, and behind it the matrices that depend on spin.
-        metric: S.
+        overlap: S.
+        baseline: H0, Hartree.
+        n_electrons: Electrons.
     """
 
     structure: Structure
     species: NDArray[np.int64]
     pairs: PairList
+    overlap: BlockMatrix
+    baseline: BlockMatrix
+    n_electrons: float
+
+
+@dataclass(frozen=True, eq=False)
+class RawFeatures:
+    """Padded matrices of a structure before normalisation, float64.
+
+    Args:
+        integrals: The structure and its matrices.
+        inputs: The input matrices.
+        target: H - H0, where H is known, and behind it the matrices that depend on spin.
+        metric: S.
+    """
+
+    integrals: Integrals
     inputs: PaddedMatrix
     target: PaddedMatrix | None
     metric: PaddedMatrix
@@ -60,10 +77,13 @@ class Featurizer:
         basis: The model's basis.
         names: Input matrices, in order.
         cutoff: Pairs up to this distance, Bohr.
+        damped: Whether :func:`damping` acts on molecules' corrections; not where H0 is zero.
     """
 
-    def __init__(self, basis: OrbitalBasis, names: Sequence[InputName], cutoff: float) -> None:
-        self.basis, self.names, self.cutoff = basis, tuple(names), cutoff
+    def __init__(
+        self, basis: OrbitalBasis, names: Sequence[InputName], cutoff: float, *, damped: bool = True
+    ) -> None:
+        self.basis, self.names, self.cutoff, self.damped = basis, tuple(names), cutoff, damped
         self.layout = OrbitalLayout.of(basis)
 
     def raw(
@@ -99,49 +119,52 @@ class Featurizer:
             PaddedMatrix(blocks.node[:, k], blocks.edge[:, k])
             for k in (slice(count), slice(count, count + 1), slice(count + 1, None))
         )
-        return RawFeatures(structure, species, pairs, inputs, target if hamiltonian else None, metric)
+        integrals = Integrals(structure, species, pairs, overlap, baseline, n_electrons)
+        return RawFeatures(integrals, inputs, target if hamiltonian else None, metric)
 
     def graph(self, raw: RawFeatures, normalizer: Normalizer, frames: FrameBuilder) -> PreparedGraph:
         """The prepared graph of one structure, targets included where they are known."""
-        target = raw.target
+        target, known = raw.target, raw.integrals
         if target is not None:
             means = [normalizer.target_mean[:, None], *([] if normalizer.spin_mean is None else [normalizer.spin_mean])]
-            target = PaddedMatrix(target.node - np.concatenate(means, axis=1)[raw.species], target.edge)
-        inputs = normalizer.inputs(raw.inputs, raw.species, raw.pairs)
-        return frames.prepare(pair_graph(raw.structure, raw.pairs, inputs, raw.species, target, raw.metric))
+            target = PaddedMatrix(target.node - np.concatenate(means, axis=1)[known.species], target.edge)
+        inputs = normalizer.inputs(raw.inputs, known.species, known.pairs)
+        return frames.prepare(pair_graph(known.structure, known.pairs, inputs, known.species, target, raw.metric))
 
     def hamiltonians(
-        self,
-        raw: RawFeatures,
-        blocks: Blocks,
-        normalizer: Normalizer,
-        baseline: BlockMatrix,
-        damping: NDArray[np.float64] | None = None,
-    ) -> tuple[BlockMatrix, ...]:
+        self, integrals: Integrals, outputs: Sequence[Blocks], normalizer: Normalizer
+    ) -> list[tuple[BlockMatrix, ...]]:
         """H = H0 + mean + predicted blocks, float64, exactly Hermitian: one matrix, or one per spin direction.
 
+        Pairs of H0 beyond the cutoff are kept as they are. A molecule's correction is damped: see :func:`damping`.
+
         Args:
-            raw: Features of the structure.
-            blocks: The model's output for this structure alone, Hartree.
+            integrals: Of the structure.
+            outputs: Blocks for this structure alone, Hartree: of the model, of its first stage.
             normalizer: The model's.
-            baseline: H0; its pairs beyond the cutoff are kept as they are.
-            damping: Multiplies a molecule's correction from both sides; see :func:`damping`, (ao, ao).
         """
-        correction = self._matrix(raw, blocks, normalizer.target_mean)
-        if damping is not None:
-            dense = damping @ correction.to_dense() @ damping
+        damp = damping(integrals.overlap) if self.damped and not integrals.structure.periodic else None
+        return [self._hamiltonian(integrals, blocks, normalizer, damp) for blocks in outputs]
+
+    def _hamiltonian(
+        self, integrals: Integrals, blocks: Blocks, normalizer: Normalizer, damp: NDArray[np.float64] | None
+    ) -> tuple[BlockMatrix, ...]:
+        baseline = integrals.baseline
+        correction = self._matrix(integrals, blocks, normalizer.target_mean)
+        if damp is not None:
+            dense = damp @ correction.to_dense() @ damp
             correction = BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
         parts = [baseline + correction.on_pairs_of(baseline)]
         if blocks.spin is not None and normalizer.spin_mean is not None:
             for k, mean in enumerate(normalizer.spin_mean.swapaxes(0, 1)):
-                part = self._matrix(raw, Blocks(blocks.spin.node[:, k], blocks.spin.edge[:, k]), mean)
+                part = self._matrix(integrals, Blocks(blocks.spin.node[:, k], blocks.spin.edge[:, k]), mean)
                 parts.append(part.on_pairs_of(baseline))
         return recombined(parts)
 
-    def _matrix(self, raw: RawFeatures, blocks: Blocks, mean: NDArray[np.float64]) -> BlockMatrix:
+    def _matrix(self, integrals: Integrals, blocks: Blocks, mean: NDArray[np.float64]) -> BlockMatrix:
         """Predicted blocks and the on-site mean (species, n, n) of one matrix, without padding, float64."""
-        node, edge = blocks.node.double().numpy() + mean[raw.species], blocks.edge.double().numpy()
-        return unpadded(node, edge, raw.pairs, raw.structure.numbers, self.basis, self.layout)
+        node, edge = blocks.node.double().numpy() + mean[integrals.species], blocks.edge.double().numpy()
+        return unpadded(node, edge, integrals.pairs, integrals.structure.numbers, self.basis, self.layout)
 
     def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each orbital among the padded slots of a structure, (ao,)."""

@@ -21,6 +21,7 @@ from .adapters.fitted_potential import fit_potentials
 from .adapters.two_centre import ElectronCount, TwoCentreMatrices, is_numerical
 from .basis import OrbitalBasis
 from .checkpoint import DESCRIPTION, ModelFile, describe_model
+from .densities import DensityInput
 from .domain import TrainingDomain
 from .errors import ConfigError, DataError, OutputExistsError
 from .featurize import Featurizer
@@ -30,6 +31,8 @@ from .integrals import orbital_cutoffs
 from .loading import baseline_blocks, baseline_from_dict, baseline_to_dict, model_folder
 from .models.two_stage import TwoStageModel
 from .record import Record
+from .solver import Filling, Smearing, spacing_of
+from .solver.filling import MESH_SPACING
 from .spin import SPIN_OF_NSPIN, Spin
 from .training.config import TrainConfig
 from .training.loop import LogEntry, Trainer
@@ -109,13 +112,15 @@ class Fit:
             normalizer = start.normalizer.extended(normalizer)
         training = builder.samples(parts["train"], normalizer)
         validation = builder.samples(parts["validation"], normalizer)
-        domain = TrainingDomain.of(r.features.structure for r in parts["train"])
+        domain = TrainingDomain.of(r.features.integrals.structure for r in parts["train"])
         del parts
         network = build_network(data.basis, normalizer, self.config)
         if start is not None:
             network.load_state_dict(start.network.state_dict())
             set_scales(network, normalizer)
-        trainer = Trainer(network, training, validation, self.config)
+        filling = self._filling(data) if start is None else start.filling
+        density = None if filling is None else DensityInput(builder.featurizer, normalizer, filling)
+        trainer = Trainer(network, training, validation, self.config, density)
         if earlier is not None:
             trainer.restore(earlier)
         written = (self.folder / DESCRIPTION).is_file() and earlier is not None and trainer.progress >= 1.0
@@ -133,6 +138,7 @@ class Fit:
             functional=data.functional,
             code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
             domain=domain,
+            filling=filling,
             electrons=electrons,
             training=self._provenance(hashes, training, validation, trainer, start),
             metrics=metrics,
@@ -182,13 +188,14 @@ class Fit:
     def _builder(
         self, data: TrainingData, start: ModelFile | None = None
     ) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any]]:
-        featurizer = Featurizer(data.basis, self.config.inputs, self.config.model.first.cutoff)
         l_max, loss, spin = self.config.model.first.l_max, self.config.loss, self.config.model.spin
+        sees_density = self.config.model.sees_density
         if is_numerical(data.basis):
             count = ElectronCount.of(data.record(w) for w in data.records("train"))
             source = TwoCentreMatrices(data.basis, self.config.baseline.kind, count)
             builder = SampleBuilder(
-                featurizer, source.baseline, l_max, overlap=source.overlap, orbitals=False, spin=spin
+                self._featurizer(data.basis, source.kind), source.baseline, l_max, overlap=source.overlap,
+                orbitals=False, spin=spin, keeps_integrals=sees_density,
             )
             return builder, count.to_list(), {"kind": source.kind}
         if start is None:
@@ -196,13 +203,32 @@ class Fit:
         else:
             baseline = baseline_from_dict(start.baseline, start.basis, start.functional)
         builder = SampleBuilder(
-            featurizer,
+            self._featurizer(data.basis, baseline.kind),
             lambda structure: baseline_blocks(baseline, structure),
             l_max,
             orbitals=loss.orbital_energies + loss.occupied + loss.mixing > 0,
             spin=spin,
+            keeps_integrals=sees_density,
         )
         return builder, [], baseline_to_dict(baseline)
+
+    def _featurizer(self, basis: OrbitalBasis, baseline: str) -> Featurizer:
+        return Featurizer(basis, self.config.inputs, self.config.model.first.cutoff, damped=baseline != "none")
+
+    def _filling(self, data: TrainingData) -> Filling | None:
+        """k-points and smearing for the density that stage 2 sees: without a chosen spacing, that of the training data.
+
+        None where it sees none.
+        """
+        if not self.config.model.sees_density:
+            return None
+        chosen, spacings = self.config.filling, []
+        if chosen.spacing is None and is_numerical(data.basis):
+            for record in (data.record(where) for where in data.records("train")):
+                found = [spacing_of(record.structure, record.overlap, e.kpoints) for e in record.eigenvalues]
+                spacings += [s for s in found if s is not None]
+        spacing = chosen.spacing or min(spacings, default=MESH_SPACING)
+        return Filling(spacing, chosen.smearing, 0.0 if chosen.smearing is Smearing.NONE else chosen.width)
 
     def _earlier(self, hashes: dict[str, str], start: ModelFile | None) -> tuple[TrainState | None, str]:
         """State of an earlier run in the folder, and the identity of this one."""

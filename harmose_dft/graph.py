@@ -64,6 +64,8 @@ class PreparedGraph:
         wigner: Wigner matrices of the bond frames for l = 0, 1, ..., flattened one after the other, (edge, size).
         node_components: Spherical-tensor components of the on-site input blocks, (atom, size).
         edge_components: O(2) components of the input blocks in the bond frame, (edge, size).
+        node_density: Components of the on-site blocks of the density of stage 1's Hamiltonian, (atom, size).
+        edge_density: Those of its pair blocks in the bond frame, (edge, size).
         node_target: On-site blocks to predict, (atom, n, n).
         edge_target: Pair blocks to predict, (edge, n, n).
         node_spin_target: On-site blocks of the C matrices that depend on spin, (atom, C, n, n).
@@ -82,6 +84,8 @@ class PreparedGraph:
     wigner: Tensor
     node_components: Tensor
     edge_components: Tensor
+    node_density: Tensor | None = None
+    edge_density: Tensor | None = None
     node_target: Tensor | None = None
     edge_target: Tensor | None = None
     node_spin_target: Tensor | None = None
@@ -123,8 +127,9 @@ def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
         **{
             name: joined(name)
             for name in (
-                "species", "vectors", "wigner", "node_components", "edge_components", "node_target", "edge_target",
-                "node_spin_target", "edge_spin_target", "node_overlap", "edge_overlap", "far_vectors",
+                "species", "vectors", "wigner", "node_components", "edge_components", "node_density", "edge_density",
+                "node_target", "edge_target", "node_spin_target", "edge_spin_target", "node_overlap", "edge_overlap",
+                "far_vectors",
             )
         },
     )

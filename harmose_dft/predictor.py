@@ -15,15 +15,17 @@ from threadpoolctl import threadpool_limits
 
 from .basis import OrbitalBasis
 from .checkpoint import ModelFile
+from .densities import DensityInput, as_blocks
 from .errors import DataError
-from .featurize import Featurizer, RawFeatures, damping
-from .graph import batch_graphs
+from .featurize import Featurizer, Integrals
+from .graph import PreparedGraph, batch_graphs
 from .matrix import BlockMatrix
 from .models.circle_transformer import CircleTransformer
+from .models.two_stage import TwoStageOutput
 from .nn.geometry import FrameBuilder
 from .nn.heads import Blocks
 from .rotations import random_rotations, rotated_matrix
-from .solver import Smearing, density_blocks, monkhorst_pack, smallest_overlap_eigenvalue, solve, solve_kpoints
+from .solver import density_blocks, smallest_overlap_eigenvalue, solved
 from .spectrum import Spectrum
 from .structure import Structure
 from .units import HARTREE_IN_EV, MICRO
@@ -36,12 +38,6 @@ CIRCLE_POINTS = 48
 
 SMALLEST_GAP = 0.02
 """Hartree; a molecule with a smaller gap is probably not a closed shell."""
-
-MESH_SPACING = 0.15
-"""Spacing in 1/Bohr (2 pi included) of the k-points at which crystals are solved."""
-
-SMEARING = 1e-3
-"""Width in Hartree of the Fermi-Dirac smearing of crystals' occupations."""
 
 
 class MatrixSource(Protocol):
@@ -138,7 +134,12 @@ class Predictor:
         self.network = model.network.to(device)
         if isinstance(self.network.second, CircleTransformer):
             self.network.second.set_points(CIRCLE_POINTS)
-        self.featurizer = Featurizer(model.basis, model.inputs, self.network.cutoff)
+        self.featurizer = Featurizer(
+            model.basis, model.inputs, self.network.cutoff, damped=model.baseline["kind"] != "none"
+        )
+        self.density = None
+        if model.filling is not None:
+            self.density = DensityInput(self.featurizer, model.normalizer, model.filling)
         self.frames = FrameBuilder(self.network.layout, self.network.frames.l_max)
         self.info = ModelInfo(model.name, model.sha256)
         self._adapt = adapt
@@ -265,21 +266,23 @@ class Predictor:
             for s, overlap, baseline in zip(structures, overlaps, baselines, strict=True)
         ]
         graphs = [self.featurizer.graph(r, self.model.normalizer, self.frames) for r in raws]
-        output = self.network(batch_graphs(graphs).to(self.device))
+        integrals = [r.integrals for r in raws]
+        output = self._output(batch_graphs(graphs).to(self.device), integrals)
         wanted = [output.total, output.baseline] if stage1 and self.network.second is not None else [output.total]
-        parts = zip(*(_split(blocks, raws) for blocks in wanted), strict=True)
+        parts = zip(*(_split(blocks, integrals) for blocks in wanted), strict=True)
         return [
-            self._found(raw, overlap, base, blocks)
-            for raw, overlap, base, blocks in zip(raws, overlaps, baselines, parts, strict=True)
+            Found(known.overlap, known.baseline, *self.featurizer.hamiltonians(known, blocks, self.model.normalizer))
+            for known, blocks in zip(integrals, parts, strict=True)
         ]
 
-    def _found(
-        self, raw: RawFeatures, overlap: BlockMatrix, baseline: BlockMatrix, blocks: Sequence[Blocks]
-    ) -> Found:
-        damp = not raw.structure.periodic and self.model.baseline["kind"] != "none"
-        keep = damping(overlap) if damp else None
-        whole = [self.featurizer.hamiltonians(raw, b, self.model.normalizer, baseline, keep) for b in blocks]
-        return Found(overlap, baseline, *whole)
+    def _output(self, graph: PreparedGraph, integrals: Sequence[Integrals]) -> TwoStageOutput:
+        """The network's output for a batch, with the density of stage 1's Hamiltonians where stage 2 sees it."""
+        if self.density is None:
+            return self.network(graph)
+        first = self.network.first_stage(graph)
+        blocks = self.network(graph, first_only=True, first=first).baseline
+        densities = [self.density(known, own) for known, own in zip(integrals, _split(blocks, integrals), strict=True)]
+        return self.network(self.network.with_density(graph, *as_blocks(densities, graph.vectors)), first=first)
 
     def _turned(self, structures: Sequence[Structure], found: Sequence[Found]) -> list[float]:
         """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
@@ -348,45 +351,11 @@ def _one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(before)
 
 
-def solved(
-    structure: Structure, hamiltonian: Sequence[BlockMatrix], overlap: BlockMatrix, n_electrons: float
-) -> Spectrum:
-    """Orbitals of a closed-shell molecule, or of a crystal on a mesh of k-points with Fermi-Dirac smearing.
-
-    Args:
-        structure: The atoms.
-        hamiltonian: One matrix; of crystals also one per spin direction, Hartree.
-        overlap: S.
-        n_electrons: Electrons.
-    """
-    if not structure.periodic:
-        return solve(hamiltonian[0], overlap, round(n_electrons))
-    kpoints, weights = monkhorst_pack(mesh(structure, overlap), time_reversal=not hamiltonian[0].spinor)
-    return solve_kpoints(
-        tuple(hamiltonian), overlap, kpoints, n_electrons,
-        weights=weights, smearing=Smearing.FERMI_DIRAC, width=SMEARING,
-    )
-
-
-def mesh(structure: Structure, matrix: BlockMatrix, spacing: float = MESH_SPACING) -> tuple[int, int, int]:
-    """Divisions of a Gamma-centred mesh of a given spacing (1/Bohr, 2 pi included).
-
-    One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer. More than two are
-    rounded up to multiples of six, so that the mesh holds the points M and K of hexagonal lattices.
-    """
-    assert structure.cell is not None
-    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
-    crossed = (matrix.shifts != 0).any(axis=0)
-    least = np.where(crossed, np.ceil(lengths / spacing), 1).astype(int)
-    a, b, c = np.where(least > 2, -(-least // 6) * 6, least).tolist()
-    return a, b, c
-
-
-def _split(blocks: Blocks, raws: Sequence[RawFeatures]) -> list[Blocks]:
+def _split(blocks: Blocks, integrals: Sequence[Integrals]) -> list[Blocks]:
     """The blocks of a batch, structure by structure, on the CPU."""
-    nodes = blocks.node.cpu().split([len(r.species) for r in raws])
-    edges = blocks.edge.cpu().split([len(r.pairs.pairs) for r in raws])
-    spins = [None] * len(raws) if blocks.spin is None else _split(blocks.spin, raws)
+    nodes = blocks.node.cpu().split([len(known.species) for known in integrals])
+    edges = blocks.edge.cpu().split([len(known.pairs.pairs) for known in integrals])
+    spins = [None] * len(integrals) if blocks.spin is None else _split(blocks.spin, integrals)
     return [Blocks(n, e, s) for n, e, s in zip(nodes, edges, spins, strict=True)]
 
 

@@ -28,8 +28,8 @@ from harmose_dft.fitting import Fit
 from harmose_dft.loading import load_model
 from harmose_dft.metrics import cov_err, gauge_shift
 from harmose_dft.output import Result, write_results
-from harmose_dft.predictor import Predictor, mesh, solved
-from harmose_dft.solver import bands
+from harmose_dft.predictor import Predictor
+from harmose_dft.solver import bands, mesh, solved
 from harmose_dft.structure import Structure
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.losses import element_error, gauge_error, without_shift

@@ -184,21 +184,22 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     """Features of H0, with H - H0 in place of the network's output, give H back."""
     structure = random_structure((8, 1, 26, 1))
     overlap, h0, h = (random_blocks(structure, seed=k) for k in range(3))
-    featurizer = Featurizer(BASIS, ("overlap", "baseline"), 100.0)
+    featurizer = Featurizer(BASIS, ("overlap", "baseline"), 100.0, damped=False)
     raw = featurizer.raw(structure, overlap, h0, 36, (h,))
     layout = featurizer.layout
     fit = NormalizerFit(layout, 2)
     assert raw.target is not None
     both = (np.concatenate([getattr(raw.inputs, k), getattr(raw.target, k)], axis=1) for k in ("node", "edge"))
-    fit.add(raw.species, raw.pairs, PaddedMatrix(*both))
+    known = raw.integrals
+    fit.add(known.species, known.pairs, PaddedMatrix(*both))
     normalizer = fit.result()
-    node = raw.target.node[:, 0] - normalizer.target_mean[raw.species]
+    node = raw.target.node[:, 0] - normalizer.target_mean[known.species]
     blocks = Blocks(torch.from_numpy(node), torch.from_numpy(raw.target.edge[:, 0]))
-    (found,) = featurizer.hamiltonians(raw, blocks, normalizer, h0)
+    ((found,),) = featurizer.hamiltonians(known, [blocks], normalizer)
     np.testing.assert_allclose(found.to_dense(), h.to_dense(), atol=1e-13)
     rows = np.zeros(4 * layout.size, dtype=bool)
-    rows[featurizer.slots(raw.species)] = True
-    np.testing.assert_array_equal(rows.reshape(4, -1), layout.masks()[raw.species])
+    rows[featurizer.slots(known.species)] = True
+    np.testing.assert_array_equal(rows.reshape(4, -1), layout.masks()[known.species])
 
 
 def test_layout_holds_elements_with_different_shell_orders() -> None:

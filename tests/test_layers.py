@@ -18,7 +18,7 @@ LAYERS = (
      "devices"},
     {"graph", "data", "solver", "metrics", "integrals", "orbitals", "output", "plots", "checks"},
     {"nn", "models"},
-    {"inputs", "featurize", "domain", "predictor", "training", "checkpoint"},
+    {"inputs", "featurize", "densities", "domain", "predictor", "training", "checkpoint"},
     {"adapters", "calculator", "labelling", "loading", "training_data", "fitting", "evaluation"},
     {"cli", "__main__"},
 )

@@ -251,7 +251,7 @@ def test_orbital_errors_are_first_order_perturbation_energies() -> None:
         record = water_record(k)
         numbers = record.structure.numbers
         blocks = (node[own].numpy(), edge[pairs].numpy())
-        error = unpadded(*blocks, raw.features.pairs, numbers, record.basis, layout).to_dense()
+        error = unpadded(*blocks, raw.features.integrals.pairs, numbers, record.basis, layout).to_dense()
         from scipy.linalg import eigh
 
         c = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]

@@ -71,8 +71,7 @@ class Crystal:
     @classmethod
     def of_record(cls, record: Record, label: str) -> Crystal:
         """A calculation of a crystal with its Hamiltonian; its Fermi level is the code's own where that is known."""
-        from ..predictor import solved
-        from ..solver import band_gap
+        from ..solver import band_gap, solved
 
         spectrum = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
         assert spectrum.fermi is not None

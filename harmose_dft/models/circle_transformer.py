@@ -12,10 +12,10 @@ from ..graph import PreparedGraph
 from ..nn.attention import attention_weights
 from ..nn.circle import CircleGrid, CircleMLP
 from ..nn.convolution import O2Products, node_dims
-from ..nn.geometry import PairGeometry, sum_over
+from ..nn.geometry import FrameBuilder, PairGeometry, sum_over
 from ..nn.heads import BlockHead, Blocks
 from ..nn.layout import OrbitalLayout
-from ..nn.node import NodeNorm, NodeUpdate
+from ..nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ..nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ..nn.potential import Potential, PotentialEmbedding, PotentialHead
 from ..nn.spin import spin_components
@@ -38,6 +38,9 @@ class CircleTransformerConfig(BaseModel):
     heads: int = Field(4, ge=1, description="attention heads")
     points: int | None = Field(
         None, ge=5, description="angles of the circle in training; default: 3 times the highest frequency"
+    )
+    density: bool = Field(
+        False, description="whether it sees the density matrix of stage 1's Hamiltonian; needs stages.mode staged"
     )
 
 
@@ -117,11 +120,34 @@ class SpinCorrection(nn.Module):
         return self.embed(self.components.split(blocks))
 
 
+class DensityEmbedding(nn.Module):
+    """Features of the density matrix of stage 1's Hamiltonian.
+
+    Args:
+        frames: Defines the layout of its components.
+        channels: Node channels.
+        pair: Channels of pair features.
+    """
+
+    def __init__(self, frames: FrameBuilder, channels: int, pair: O2Dims) -> None:
+        super().__init__()
+        self.dims = frames.components.dims
+        self.node = BlockEmbedding(frames.harmonics, 1, channels)
+        self.pair = O2Linear(self.dims, pair)
+
+    def forward(self, graph: PreparedGraph) -> tuple[Tensor, O2Features]:
+        """Node features (atom, (L+1)^2, channel) and pair features."""
+        assert graph.node_density is not None
+        assert graph.edge_density is not None
+        return self.node(graph.node_density), self.pair(O2Features.split(graph.edge_density, self.dims))
+
+
 class CircleTransformer(nn.Module):
     """Correction to the baseline Hamiltonian from stage 1's features and its baseline Hamiltonian.
 
     Args:
         layout: Orbital slots.
+        frames: Defines the layout of a density's components.
         first: Configuration of the first stage.
         config: Sizes.
         potential: Whether stage 1 has a potential, which is then corrected too.
@@ -131,6 +157,7 @@ class CircleTransformer(nn.Module):
     def __init__(
         self,
         layout: OrbitalLayout,
+        frames: FrameBuilder,
         first: FirstStageConfig,
         config: CircleTransformerConfig,
         *,
@@ -144,6 +171,7 @@ class CircleTransformer(nn.Module):
             raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
         self.components = BlockComponents(layout)
         self.embed_blocks = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
+        self.embed_density = DensityEmbedding(frames, first.channels, pair) if config.density else None
         last = config.layers - 1
         self.layers = nn.ModuleList(
             CircleLayer(first, config, pair, attends=k < last or potential) for k in range(config.layers)
@@ -175,6 +203,9 @@ class CircleTransformer(nn.Module):
         nodes = stage1.nodes
         if self.embed_potential is not None and stage1.potential is not None:
             nodes = self.embed_potential(nodes, stage1.potential)
+        if self.embed_density is not None:
+            more_nodes, more_pairs = self.embed_density(graph)
+            nodes, pairs = nodes + more_nodes, pairs + more_pairs
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, geometry, stage1)
         potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1.cutoff, graph)

@@ -36,6 +36,11 @@ class ModelConfig(BaseModel):
     second: SecondStageConfig | None = CircleTransformerConfig()
     spin: Spin = Field("none", description="which H: none (one matrix), collinear or spin-orbit; crystals: as the data")
 
+    @property
+    def sees_density(self) -> bool:
+        """Whether stage 2 sees the density of stage 1's Hamiltonian."""
+        return isinstance(self.second, CircleTransformerConfig) and self.second.density
+
 
 @dataclass(frozen=True)
 class TwoStageOutput:
@@ -64,6 +69,9 @@ class TwoStageModel(nn.Module):
     edge_scale: Tensor
     node_spin_scale: Tensor
     edge_spin_scale: Tensor
+    density_mean: Tensor
+    density_node_scale: Tensor
+    density_edge_scale: Tensor
     node_unit: Tensor
     edge_unit: Tensor
     node_spin_unit: Tensor
@@ -77,7 +85,7 @@ class TwoStageModel(nn.Module):
         self.first = FirstStage(
             self.layout, self.frames, matrices, config.first, potential=config.potential, spin=config.spin
         )
-        self.second = _second_stage(self.layout, config)
+        self.second = _second_stage(self.layout, self.frames, config)
         z, n = len(self.layout.elements), self.layout.size
         self.register_buffer("orbital_mask", torch.from_numpy(self.layout.masks()).to(torch.get_default_dtype()))
         self.register_buffer("node_scale", torch.ones(z, n, n))
@@ -85,6 +93,10 @@ class TwoStageModel(nn.Module):
         if config.spin != "none":
             self.register_buffer("node_spin_scale", torch.ones(z, n, n))
             self.register_buffer("edge_spin_scale", torch.ones(z, z, n, n))
+        if self.sees_density:
+            self.register_buffer("density_mean", torch.zeros(z, n, n))
+            self.register_buffer("density_node_scale", torch.ones(z, n, n))
+            self.register_buffer("density_edge_scale", torch.ones(z, z, n, n))
         if self.second is not None:
             for name in self.unit_names:
                 scale = getattr(self, name.replace("unit", "scale"))
@@ -94,6 +106,33 @@ class TwoStageModel(nn.Module):
     def cutoff(self) -> float:
         """Pairs up to this distance (Bohr) are predicted."""
         return self.config.first.cutoff
+
+    @property
+    def sees_density(self) -> bool:
+        """Whether stage 2 takes graphs with the density of stage 1's Hamiltonian: :meth:`with_density`."""
+        return self.config.sees_density
+
+    def with_density(self, graph: PreparedGraph, node: Tensor, edge: Tensor) -> PreparedGraph:
+        """The graph with a density matrix for stage 2.
+
+        Args:
+            graph: Prepared graph.
+            node: On-site blocks, (atom, n, n).
+            edge: Pair blocks, (edge, n, n).
+        """
+        source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
+        node = (node - self.density_mean[graph.species]) / self.density_node_scale[graph.species]
+        return self.frames.with_density(graph, node, edge / self.density_edge_scale[source, target])
+
+    def set_density_scales(self, mean: Tensor, node: Tensor, edge: Tensor) -> None:
+        """On-site mean (species, n, n) and typical sizes of a density's elements, the last (species, species, n, n)."""
+        self.density_mean.copy_(mean)
+        self.density_node_scale.copy_(node)
+        self.density_edge_scale.copy_(torch.where(edge == 0, 1.0, edge))
+
+    def first_stage(self, graph: PreparedGraph) -> StageOneOutput:
+        """What stage 1 finds for a graph."""
+        return self.first(graph, self.frames(graph))
 
     def set_scales(self, node: Tensor, edge: Tensor) -> None:
         """Typical size of target elements, (species, n, n) and (species, species, n, n), one for each shell pair."""
@@ -122,7 +161,7 @@ class TwoStageModel(nn.Module):
         Args:
             graph: Prepared graph.
             first_only: Leave the correction out.
-            first: What stage 1 has found for the graph before.
+            first: What stage 1 has found for the graph before: :meth:`first_stage`.
         """
         geometry = self.frames(graph)
         if first is None:
@@ -157,11 +196,15 @@ class TwoStageModel(nn.Module):
         return Blocks(node[graph.species], edge[source, target], spin)
 
 
-def _second_stage(layout: OrbitalLayout, config: ModelConfig) -> CircleTransformer | LabTransformer | None:
+def _second_stage(
+    layout: OrbitalLayout, frames: FrameBuilder, config: ModelConfig
+) -> CircleTransformer | LabTransformer | None:
     match config.second:
+        case CircleTransformerConfig(density=True) if config.spin != "none":
+            raise ValueError(f"A second stage that sees a density has no spin ({config.spin}); leave density out.")
         case CircleTransformerConfig():
             return CircleTransformer(
-                layout, config.first, config.second, potential=config.potential, spin=config.spin
+                layout, frames, config.first, config.second, potential=config.potential, spin=config.spin
             )
         case LabTransformerConfig() if config.spin != "none":
             raise ValueError(f"The second stage 'lab' has no spin ({config.spin}); choose model.second.kind: circle.")

@@ -90,11 +90,6 @@ class FrameBuilder(nn.Module):
         """Frames and input components of a graph."""
         matrices = wigner_matrices(bond_rotations(graph.vectors), self.highest)
         flat = torch.cat([m.flatten(1) for m in matrices], dim=1)
-        turn = self._gathered(flat, self.orbital_index).reshape(-1, 1, self.width, self.width)
-        turned = turn @ graph.edge_inputs @ turn.transpose(2, 3)
-        edges, count, n, _ = turned.shape
-        split = self.components.split(turned.reshape(edges * count, n, n)).flat().reshape(edges, count, n * n)
-        parts = [O2Features.split(x, self.components.dims) for x in split.unbind(dim=1)]
         return PreparedGraph(
             species=graph.species,
             structure=graph.structure,
@@ -103,7 +98,7 @@ class FrameBuilder(nn.Module):
             vectors=graph.vectors,
             wigner=flat,
             node_components=self.harmonics(graph.node_inputs),
-            edge_components=O2Features.cat(parts).flat(),
+            edge_components=self._pair_components(flat, graph.edge_inputs),
             node_target=graph.node_target,
             edge_target=graph.edge_target,
             node_spin_target=graph.node_spin_target,
@@ -113,6 +108,20 @@ class FrameBuilder(nn.Module):
             far_edges=graph.far_edges,
             far_vectors=graph.far_vectors,
         )
+
+    @torch.no_grad()
+    def with_density(self, graph: PreparedGraph, node: Tensor, edge: Tensor) -> PreparedGraph:
+        """A prepared graph with the components of a density matrix's blocks, (atom, n, n) and (edge, n, n)."""
+        pairs = self._pair_components(graph.wigner, edge[:, None])
+        return replace(graph, node_density=self.harmonics(node[:, None]), edge_density=pairs)
+
+    def _pair_components(self, wigner: Tensor, blocks: Tensor) -> Tensor:
+        """O(2) components (edge, size) of pair blocks (edge, K, n, n)."""
+        turn = self._gathered(wigner, self.orbital_index).reshape(-1, 1, self.width, self.width)
+        turned = turn @ blocks @ turn.transpose(2, 3)
+        edges, count, n, _ = turned.shape
+        split = self.components.split(turned.reshape(edges * count, n, n)).flat().reshape(edges, count, n * n)
+        return O2Features.cat([O2Features.split(x, self.components.dims) for x in split.unbind(dim=1)]).flat()
 
     def forward(self, graph: PreparedGraph) -> PairGeometry:
         """Geometry of a prepared graph."""
@@ -158,6 +167,9 @@ class FrameBuilder(nn.Module):
             far_vectors=None if graph.far_vectors is None else graph.far_vectors @ rotation.T,
             wigner=torch.cat(turned, dim=1),
             node_components=self.harmonics.rotated(graph.node_components, [m[0] for m in matrices]),
+            node_density=None if graph.node_density is None else self.harmonics.rotated(
+                graph.node_density, [m[0] for m in matrices]
+            ),
             node_target=turn(graph.node_target),
             edge_target=turn(graph.edge_target),
             node_spin_target=turn_spin(graph.node_spin_target),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .dos import DensityOfStates, density_of_states
+from .filling import Filling, mesh, solved, spacing_of
 from .kpoints import monkhorst_pack
 from .molecule import OVERLAP_THRESHOLD, smallest_overlap_eigenvalue, solve, solve_batch
 from .occupations import Smearing, fermi_level
@@ -20,6 +21,7 @@ from .sparse import Method, bands_near, states_near
 __all__ = [
     "OVERLAP_THRESHOLD",
     "DensityOfStates",
+    "Filling",
     "Method",
     "Smearing",
     "band_gap",
@@ -32,12 +34,15 @@ __all__ = [
     "energy_weighted_density_matrix",
     "fermi_level",
     "loewdin_charges",
+    "mesh",
     "monkhorst_pack",
     "mulliken_charges",
     "smallest_overlap_eigenvalue",
     "solve",
     "solve_batch",
     "solve_kpoints",
+    "solved",
+    "spacing_of",
     "state_populations",
     "states_near",
     "wavefunction",

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..inputs import InputName
 from ..models.two_stage import ModelConfig
+from ..solver import Smearing
+from ..solver.filling import SMEARING
 from .losses import LossConfig
 
 
@@ -78,6 +80,16 @@ class StagesConfig(_Section):
     )
 
 
+class FillingConfig(_Section):
+    """How crystals are filled for the density that stage 2 may see (model.second.density)."""
+
+    spacing: float | None = Field(
+        None, gt=0, description="largest spacing of k-points in 1/Bohr, 2 pi included; default: of the data's own"
+    )
+    smearing: Smearing = Field(Smearing.FERMI_DIRAC, description="smearing function")
+    width: float = Field(SMEARING, gt=0, description="its width in Hartree")
+
+
 class AugmentationConfig(_Section):
     """Rotated copies, for a second stage that learns covariance: none, then small rotations, then full ones."""
 
@@ -105,6 +117,7 @@ class TrainConfig(_Section):
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     stages: StagesConfig = StagesConfig()
+    filling: FillingConfig = FillingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     output: Path = Field(Path("model"), description="folder of the model, of its state and log")
     device: str = Field("cpu", description="cpu, cuda, cuda:1, ...")
@@ -117,6 +130,8 @@ class TrainConfig(_Section):
     def _has_the_stages_it_trains(self) -> TrainConfig:
         if self.stages.mode == "staged" and self.model.second is None and self.start_from is None:
             raise ValueError("stages.mode staged needs a second stage, but model.second is null")
+        if self.model.sees_density and self.stages.mode != "staged" and self.start_from is None:
+            raise ValueError("model.second.density is that of a finished stage 1: set stages.mode to staged")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ..densities import DensityInput
 from ..errors import DataError
 from ..graph import PreparedGraph
 from ..models.circle_transformer import CircleTransformer
@@ -23,7 +24,7 @@ from .flat import FlatParameters
 from .losses import element_error, gauge_error, orbital_errors
 from .optimizer import Optimizer
 from .samples import Batch, Sample, collate
-from .staged import set_correction_units, with_first_stage
+from .staged import set_correction_units, with_densities, with_first_stage
 from .state import TrainState
 
 FIRST_SECONDS = 1e-9
@@ -79,14 +80,20 @@ class Trainer:
         training: Training samples.
         validation: Validation samples.
         config: The configuration.
+        density: Works out the density of stage 1's Hamiltonian, where stage 2 sees it.
     """
 
     def __init__(
-        self, model: TwoStageModel, training: Sequence[Sample], validation: Sequence[Sample], config: TrainConfig
+        self,
+        model: TwoStageModel,
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        config: TrainConfig,
+        density: DensityInput | None = None,
     ) -> None:
         if not training:
             raise DataError("The training set is empty.")
-        self.model, self.config = model.to(config.device), config
+        self.model, self.config, self.density = model.to(config.device), config, density
         self.training = training
         self.validation = validation
         self.second_alone = False
@@ -95,6 +102,8 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self._order: tuple[int, list[int]] = (-1, [])
+        if model.sees_density and not self._staged:
+            self._keep_first_stage(set_scales=False)
 
     def _learn(self, module: nn.Module) -> None:
         """Make a module's parameters the ones that move."""
@@ -157,7 +166,7 @@ class Trainer:
             if self.world > 1:
                 dist.broadcast(self.flat.average, 0)
             self.flat.keep_average()
-            self._keep_first_stage()
+            self._keep_first_stage(set_scales=True)
             set_correction_units(self.model, self.training, self.config.device)
         batch = collate([self.training[i] for i in self._indices()]).to(self.config.device)
         if isinstance(self.model.second, LabTransformer):
@@ -180,10 +189,16 @@ class Trainer:
             dist.broadcast(self.flat.average, 0)
         return error, norm
 
-    def _keep_first_stage(self) -> None:
-        """From now on stage 1 stays as it is and stage 2 learns."""
+    def _keep_first_stage(self, *, set_scales: bool) -> None:
+        """From now on stage 1 stays as it is and stage 2 learns; densities get the scales of the training samples."""
         self.second_alone = True
         self.model.first.requires_grad_(False)
+        if self.model.sees_density:
+            assert self.density is not None
+            self.training, self.validation = (
+                with_densities(self.model, samples, self.density, self.config.device, set_scales=new)
+                for samples, new in ((self.training, set_scales), (self.validation, False))
+            )
         self.training, self.validation = (
             with_first_stage(self.model, samples, self.config.device) for samples in (self.training, self.validation)
         )
@@ -196,7 +211,7 @@ class Trainer:
     def _loss(self, batch: Batch) -> tuple[Tensor, float]:
         weights, mask = self.config.loss, self._mask(batch.graph)
         output = self._predicted(batch)
-        joint, total = not self._staged and self.model.second is not None, output.total
+        joint, total = not (self._staged or self.second_alone) and self.model.second is not None, output.total
         if joint and self.config.stages.separate:
             total = total + output.baseline.map(lambda x: x.detach() - x)  # the same values without that gradient
         error = element_error(total, batch, mask)
@@ -215,7 +230,7 @@ class Trainer:
 
     def _learning_rate(self) -> float:
         o, stages, done, highest = self.config.optimizer, self.config.stages, self.progress, None
-        if self.second_alone:
+        if self.second_alone and self._staged:
             done = (done - stages.first_fraction) / (1 - stages.first_fraction)
             highest = stages.learning_rate
         elif self._staged:
@@ -314,7 +329,7 @@ class Trainer:
             raise self._other_model()
         for name, value in own.items():
             value.copy_(found[name])
-        self._keep_first_stage()
+        self._keep_first_stage(set_scales=False)
 
     def _other_model(self) -> DataError:
         return DataError(

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from ..errors import DataError
-from ..featurize import Featurizer, RawFeatures
+from ..featurize import Featurizer, Integrals, RawFeatures
 from ..inputs import Normalizer, NormalizerFit, PaddedMatrix
 from ..matrix import BlockMatrix
 from ..nn.geometry import FrameBuilder
@@ -41,6 +41,7 @@ class SampleBuilder:
         overlap: S of a structure; the record's own by default.
         orbitals: Whether reference orbitals are wanted for the losses in their basis (molecules only).
         spin: Which Hamiltonians the model describes.
+        keeps_integrals: Whether samples keep S and H0, for a second stage that sees a density.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class SampleBuilder:
         overlap: MatrixFunction | None = None,
         orbitals: bool = True,
         spin: Spin = "none",
+        keeps_integrals: bool = False,
     ) -> None:
         self.featurizer, self.baseline, self.overlap = featurizer, baseline, overlap
-        self.orbitals, self.spin = orbitals, spin
+        self.orbitals, self.spin, self.keeps_integrals = orbitals, spin, keeps_integrals
         self.frames = FrameBuilder(featurizer.layout, l_max)
 
     def raw(self, record: Record) -> RawSample:
@@ -65,10 +67,9 @@ class SampleBuilder:
         """
         self._require_spin(record)
         structure = record.structure
-        electrons = round(record.n_electrons)
         overlap = record.overlap if self.overlap is None else self.overlap(structure)
-        raw = self.featurizer.raw(structure, overlap, self.baseline(structure), electrons, record.hamiltonian)
-        return RawSample(raw, sum(len(h.values) for h in record.hamiltonian), self._orbitals(record, raw, electrons))
+        raw = self.featurizer.raw(structure, overlap, self.baseline(structure), record.n_electrons, record.hamiltonian)
+        return RawSample(raw, sum(len(h.values) for h in record.hamiltonian), self._orbitals(record, raw.integrals))
 
     def _require_spin(self, record: Record) -> None:
         if not record.hamiltonian:
@@ -84,12 +85,12 @@ class SampleBuilder:
             "describes one kind: train on calculations of one nspin, and leave model.spin out to take theirs."
         )
 
-    def _orbitals(self, record: Record, raw: RawFeatures, electrons: int) -> OrbitalTargets | None:
+    def _orbitals(self, record: Record, known: Integrals) -> OrbitalTargets | None:
         if not self.orbitals or record.structure.periodic:
             return None
         coefficients = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]
-        slots = self.featurizer.slots(raw.species)
-        return orbital_targets(coefficients, electrons // 2, slots, self.featurizer.layout.size, len(raw.species))
+        slots, occupied = self.featurizer.slots(known.species), round(known.n_electrons) // 2
+        return orbital_targets(coefficients, occupied, slots, self.featurizer.layout.size, len(known.species))
 
     def normalizer(self, samples: Iterable[RawSample]) -> Normalizer:
         """Means and scales of a training set."""
@@ -101,7 +102,7 @@ class SampleBuilder:
                 np.concatenate([raw.inputs.node, raw.target.node], axis=1),
                 np.concatenate([raw.inputs.edge, raw.target.edge], axis=1),
             )
-            fit.add(raw.species, raw.pairs, both)
+            fit.add(raw.integrals.species, raw.integrals.pairs, both)
         return fit.result()
 
     def samples(self, raws: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:
@@ -111,7 +112,8 @@ class SampleBuilder:
                 self.featurizer.graph(r.features, normalizer, self.frames),
                 r.n_elements,
                 r.orbitals,
-                gauge=r.features.structure.periodic,
+                gauge=r.features.integrals.structure.periodic,
+                integrals=r.features.integrals if self.keeps_integrals else None,
             )
             for r in raws
         ]

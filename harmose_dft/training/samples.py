@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..featurize import Integrals
 from ..graph import PreparedGraph, batch_graphs
 from ..models.first_stage import StageOneOutput
 
@@ -43,6 +44,7 @@ class Sample:
         orbitals: Reference orbitals, where losses in their basis are wanted.
         gauge: Whether H is defined up to a multiple of S only, as a crystal's is.
         first: What a stage 1 that no longer learns makes of it.
+        integrals: What the density of stage 1's Hamiltonian is worked out with, where stage 2 sees it.
     """
 
     graph: PreparedGraph
@@ -50,6 +52,7 @@ class Sample:
     orbitals: OrbitalTargets | None = None
     gauge: bool = False
     first: StageOneOutput | None = None
+    integrals: Integrals | None = None
 
 
 @dataclass(frozen=True)

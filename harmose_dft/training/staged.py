@@ -8,6 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..densities import DensityInput, as_blocks
+from ..inputs import NormalizerFit
 from ..models.circle_transformer import CircleTransformer
 from ..models.first_stage import StageOneOutput
 from ..models.two_stage import TwoStageModel
@@ -32,12 +34,46 @@ def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: st
     found, size = [], 0
     for sample in samples:
         graph = sample.graph.to(device)
-        first = model.first(graph, model.frames(graph))
+        first = model.first_stage(graph)
         size += _size(first)
         if size > STORED_BYTES:
             return list(samples)
         found.append(replace(sample, first=first))
     return found
+
+
+@torch.no_grad()
+def with_densities(
+    model: TwoStageModel, samples: Sequence[Sample], density: DensityInput, device: str, *, set_scales: bool
+) -> list[Sample]:
+    """The samples with the density of stage 1's Hamiltonian, as stage 2 sees it.
+
+    Args:
+        model: Both stages; stage 1 no longer learns.
+        samples: With their integrals.
+        density: Works densities out.
+        device: Where the model is.
+        set_scales: Whether the model's mean and scales of densities are to be those of these samples.
+    """
+    found = []
+    for sample in samples:
+        assert sample.integrals is not None
+        blocks = model(sample.graph.to(device), first_only=True).baseline
+        found.append(density(sample.integrals, blocks.map(Tensor.cpu)))
+    if set_scales:
+        fit = NormalizerFit(model.layout, 0)
+        for sample, matrix in zip(samples, found, strict=True):
+            assert sample.integrals is not None
+            fit.add(sample.integrals.species, sample.integrals.pairs, matrix)
+        n = fit.result()
+        model.set_density_scales(*(
+            torch.from_numpy(a) for a in (n.target_mean, n.target_node_scale, n.target_edge_scale)
+        ))
+    return [
+        replace(sample, graph=model.with_density(graph, *as_blocks([matrix], graph.vectors)).to("cpu"))
+        for sample, matrix in zip(samples, found, strict=True)
+        for graph in [sample.graph.to(device)]
+    ]
 
 
 def _size(first: StageOneOutput) -> int:

@@ -1,0 +1,140 @@
+"""How the orbitals of a structure are filled: k-points, smearing, and the solution that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..matrix import BlockMatrix
+from ..spectrum import Spectrum
+from ..structure import Structure
+from .kpoints import monkhorst_pack
+from .molecule import solve
+from .occupations import Smearing
+from .periodic import solve_kpoints
+
+MESH_SPACING = 0.15
+"""Spacing in 1/Bohr (2 pi included) of the k-points at which crystals are solved."""
+
+SMEARING = 1e-3
+"""Width in Hartree of the Fermi-Dirac smearing of crystals' occupations."""
+
+SIXFOLD = 6
+"""Divisions that hold the points M and K of hexagonal lattices are multiples of this number."""
+
+MOST_DIVISIONS = 64
+"""Divisions up to which k-points are recognised as those of a mesh."""
+
+SAME_POINT = 2e-4
+"""Fractional coordinates that are printed with few digits agree to this."""
+
+MOST_EQUIVALENT = 48
+"""k-points that symmetry may make equal."""
+
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Filling:
+    """k-points and smearing of crystals.
+
+    Args:
+        spacing: Largest spacing of k-points in 1/Bohr, 2 pi included.
+        smearing: Smearing function.
+        width: Its width in Hartree.
+    """
+
+    spacing: float = MESH_SPACING
+    smearing: Smearing = Smearing.FERMI_DIRAC
+    width: float = SMEARING
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-serialisable description."""
+        return {**asdict(self), "smearing": self.smearing.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Filling:
+        """Inverse of :meth:`to_dict`."""
+        return cls(float(data["spacing"]), Smearing(data["smearing"]), float(data["width"]))
+
+
+def mesh(
+    structure: Structure, matrix: BlockMatrix, spacing: float = MESH_SPACING, *, multiple: int = SIXFOLD
+) -> tuple[int, int, int]:
+    """Divisions of a Gamma-centred mesh of a given spacing (1/Bohr, 2 pi included).
+
+    One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer. More than two are
+    rounded up to multiples of a number; of six by default, so that the mesh holds M and K of hexagonal lattices.
+    """
+    lengths = np.where((matrix.shifts != 0).any(axis=0), _reciprocal_lengths(structure), 0.0)
+    least = np.maximum(np.ceil(lengths / spacing - ROUNDING), 1).astype(int)
+    a, b, c = np.where(least > 2, -(-least // multiple) * multiple, least).tolist()
+    return a, b, c
+
+
+def spacing_of(structure: Structure, matrix: BlockMatrix, kpoints: NDArray[np.float64]) -> float | None:
+    """Spacing (1/Bohr, 2 pi included) of the mesh that k-points are of, along vectors that a stored pair crosses.
+
+    Args:
+        structure: A crystal.
+        matrix: Its H or S.
+        kpoints: Fractional, (k, 3), perhaps without those that follow by symmetry.
+
+    Returns:
+        None where they are not of a mesh of up to 64 divisions, or no pair crosses the cell.
+    """
+    crossed = np.flatnonzero((matrix.shifts != 0).any(axis=0))
+    divisions = [_divisions(kpoints[:, axis]) for axis in crossed]
+    found = [n for n in divisions if n is not None]
+    if not found or len(found) < len(divisions) or np.prod(found) > MOST_EQUIVALENT * len(kpoints):
+        return None
+    return float(np.max(_reciprocal_lengths(structure)[crossed] / np.array(found)))
+
+
+def solved(
+    structure: Structure,
+    hamiltonian: Sequence[BlockMatrix],
+    overlap: BlockMatrix,
+    n_electrons: float,
+    filling: Filling = Filling(),
+    *,
+    multiple: int = SIXFOLD,
+) -> Spectrum:
+    """Orbitals of a closed-shell molecule, or of a crystal on a mesh of k-points with smearing.
+
+    Args:
+        structure: The atoms.
+        hamiltonian: One matrix; of crystals also one per spin direction, Hartree.
+        overlap: S.
+        n_electrons: Electrons.
+        filling: Of a crystal.
+        multiple: See :func:`mesh`.
+    """
+    if not structure.periodic:
+        return solve(hamiltonian[0], overlap, round(n_electrons))
+    divisions = mesh(structure, overlap, filling.spacing, multiple=multiple)
+    kpoints, weights = monkhorst_pack(divisions, time_reversal=not hamiltonian[0].spinor)
+    return solve_kpoints(
+        tuple(hamiltonian), overlap, kpoints, n_electrons,
+        weights=weights, smearing=filling.smearing, width=filling.width,
+    )
+
+
+def _reciprocal_lengths(structure: Structure) -> NDArray[np.float64]:
+    """Lengths of the reciprocal lattice vectors, 2 pi included, (3,), 1/Bohr."""
+    assert structure.cell is not None
+    return np.asarray(2 * np.pi * np.linalg.norm(np.linalg.inv(structure.cell), axis=0))
+
+
+def _divisions(coordinates: NDArray[np.float64]) -> int | None:
+    """Least number n for which all coordinates are i / n, or all (i + 1/2) / n."""
+    for n in range(1, MOST_DIVISIONS + 1):
+        for shift in (0.0, 0.5):
+            steps = coordinates * n - shift
+            if np.abs(steps - np.round(steps)).max() < n * SAME_POINT:
+                return n
+    return None
