@@ -12,25 +12,23 @@ import torch
 from synthetic_crystals import BASIS, calculation, configuration, layer, repeated
 from tiny_models import tiny_config, water_record, write_waters
 
-from harmose_dft.adapters.two_centre import ElectronCount, TwoCentreMatrices
 from harmose_dft.data import DatasetWriter
 from harmose_dft.densities import orthogonal_density
 from harmose_dft.errors import ConfigError
 from harmose_dft.featurize import Featurizer, Integrals
-from harmose_dft.fitting import Fit
-from harmose_dft.inputs import PairList
+from harmose_dft.fitting import Fit, build_network
+from harmose_dft.inputs import NormalizerFit, PairList
 from harmose_dft.loading import load_model
 from harmose_dft.metrics import cov_err
+from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.predictor import Predictor
 from harmose_dft.record import Eigenvalues, Record
 from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solved, spacing_of
-from harmose_dft.structure import Structure
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
-from harmose_dft.training.samples import collate
 from harmose_dft.training.state import TrainState
 
-SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "density": True}
+SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "dropout": 0.2, "density": True}
 STAGED = {"mode": "staged", "first_fraction": 0.5}
 COARSE = Filling(spacing=0.6, smearing=Smearing.FERMI_DIRAC, width=0.02)
 
@@ -248,15 +246,12 @@ def test_densities_need_a_finished_first_stage_and_no_spin(crystals: Path, tmp_p
         staged_crystals(crystals, tmp_path, stages={"mode": "joint"})
     first = tiny_config().model.first.model_dump()
     config = staged_crystals(crystals, tmp_path, model={"first": first, "second": SECOND, "spin": "collinear"})
+    record = calculation(layer(0))
+    raw = Featurizer(BASIS, (), 100.0).raw(
+        record.structure, record.overlap, record.overlap, record.n_electrons, record.hamiltonian
+    )
+    assert raw.target is not None
+    fit = NormalizerFit(OrbitalLayout.of(BASIS), 0)
+    fit.add(raw.integrals.species, raw.integrals.pairs, raw.target)
     with pytest.raises(ConfigError, match="has no spin"):
-        from harmose_dft.fitting import build_network
-        from harmose_dft.inputs import NormalizerFit
-        from harmose_dft.nn.layout import OrbitalLayout
-
-        record = calculation(layer(0))
-        fit, known = NormalizerFit(OrbitalLayout.of(BASIS), 0), integrals_of(record)
-        featurizer = Featurizer(BASIS, (), 100.0)
-        raw = featurizer.raw(record.structure, record.overlap, record.overlap, 8.0, record.hamiltonian)
-        assert raw.target is not None
-        fit.add(known.species, known.pairs, raw.target)
         build_network(BASIS, fit.result(), config)

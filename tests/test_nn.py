@@ -11,7 +11,7 @@ import torch
 from tiny_models import BASIS
 
 from harmose_dft.nn.attention import SCORE_LIMIT, attention_weights
-from harmose_dft.nn.circle import CircleGrid
+from harmose_dft.nn.circle import CircleGrid, CircleMLP
 from harmose_dft.nn.convolution import O2Products
 from harmose_dft.nn.frames import bond_rotations, wigner_matrices
 from harmose_dft.nn.geometry import FrameBuilder
@@ -148,6 +148,26 @@ def test_more_angles_leave_band_limited_functions_as_they_are() -> None:
 def test_too_few_angles_are_refused() -> None:
     with pytest.raises(ValueError, match="more than 6"):
         CircleGrid(3, 6)
+
+
+def test_dropout_leaves_out_the_same_channels_at_every_angle_and_none_at_prediction() -> None:
+    """So a shift of the angles commutes with the layer in training, too."""
+    torch.manual_seed(0)
+    mlp, radial = CircleMLP(4, 64, 4, 5, dropout=0.5), torch.randn(6, 5)
+    samples = torch.randn(6, 9, 4)
+
+    def left(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(3)
+        return mlp(x, radial).detach()
+
+    torch.testing.assert_close(left(samples.roll(2, dims=1)), left(samples).roll(2, dims=1))
+    trained = left(samples)
+    mlp.eval()
+    assert not torch.allclose(trained, left(samples))
+    whole = left(samples)
+    mlp.train()
+    mean = torch.stack([mlp(samples, radial).detach() for _ in range(2000)]).mean(dim=0)
+    torch.testing.assert_close(mean, whole, atol=0.05, rtol=0)
 
 
 def test_attention_weights_sum_below_one_and_vanish_at_the_cutoff() -> None:

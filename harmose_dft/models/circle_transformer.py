@@ -39,6 +39,9 @@ class CircleTransformerConfig(BaseModel):
     points: int | None = Field(
         None, ge=5, description="angles of the circle in training; default: 3 times the highest frequency"
     )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of the hidden channels left out at random in training; for few data"
+    )
     density: bool = Field(
         False, description="whether it sees the density matrix of stage 1's Hamiltonian; needs stages.mode staged"
     )
@@ -66,7 +69,7 @@ class CircleLayer(nn.Module):
         self.norm = NodeNorm(first.l_max, c)
         self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, inside)
         self.grid = CircleGrid(m_max, config.points or POINTS_PER_FREQUENCY * m_max)
-        self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
+        self.mlp = CircleMLP(w, config.expansion * w, w, first.radial, config.dropout)
         self.products = O2Products(inside)
         self.odd = nn.Linear(self.products.size, pair.odd, bias=False)
         self.pair_update = O2Linear(inside, pair, gain=0.5)

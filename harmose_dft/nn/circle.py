@@ -69,10 +69,12 @@ class CircleMLP(nn.Module):
         hidden: Channels inside.
         outputs: Channels out.
         radial: Number of radial functions.
+        dropout: Share of the hidden channels of a pair that is left out in training, at all angles alike.
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, radial: int) -> None:
+    def __init__(self, inputs: int, hidden: int, outputs: int, radial: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.norm = nn.LayerNorm(inputs)
         self.enter = nn.Linear(inputs, hidden)
         self.geometry = nn.Linear(radial, hidden, bias=False)
@@ -81,4 +83,7 @@ class CircleMLP(nn.Module):
     def forward(self, samples: Tensor, radial: Tensor) -> Tensor:
         """(edge, K, inputs), (edge, radial) -> (edge, K, outputs)."""
         x = self.enter(self.norm(samples)) + self.geometry(radial)[:, None]
-        return self.leave(nn.functional.silu(x))
+        x = nn.functional.silu(x)
+        if self.dropout > 0 and self.training:
+            x = x * nn.functional.dropout(x.new_ones(len(x), 1, x.shape[-1]), self.dropout)
+        return self.leave(x)

@@ -172,8 +172,10 @@ class Trainer:
         if isinstance(self.model.second, LabTransformer):
             batch = self._augmented(batch)
         elif isinstance(self.model.second, CircleTransformer):
-            phase = float(np.random.default_rng([self.config.optimizer.seed, self.step, 2]).uniform(0, 2 * math.pi))
-            self.model.second.set_points(self.model.second.points, phase)
+            rng = np.random.default_rng([self.config.optimizer.seed, self.step, 2])
+            self.model.second.set_points(self.model.second.points, float(rng.uniform(0, 2 * math.pi)))
+            torch.manual_seed(int(rng.integers(2**31)) + self.rank)  # what dropout leaves out
+        self.model.train()
         self.flat.zero_gradient()
         loss, error = self._loss(batch)
         loss.backward()
@@ -267,6 +269,7 @@ class Trainer:
             return math.nan, math.nan, math.nan
         first = total = energies = 0.0
         count = 0
+        self.model.eval()
         with self.flat.averaged():
             for start in range(0, len(self.validation), 16):
                 batch = collate(self.validation[start : start + 16]).to(self.config.device)
