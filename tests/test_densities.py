@@ -28,7 +28,7 @@ from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.state import TrainState
 
-SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "dropout": 0.2, "density": True}
+SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "density": True}
 STAGED = {"mode": "staged", "first_fraction": 0.5}
 COARSE = Filling(spacing=0.6, smearing=Smearing.FERMI_DIRAC, width=0.02)
 
@@ -109,7 +109,9 @@ def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def staged_crystals(data: Path, folder: Path, **changes: Any) -> TrainConfig:
     sizes = {"layers": 1, "channels": 8, "l_max": 2, "pair_channels": 8, "hidden_channels": 8, "radial": 8}
-    return configuration(data, folder, **{"model": {"first": sizes, "second": SECOND}, "stages": STAGED} | changes)
+    moves = {"steps": 60, "batch_size": 2, "learning_rate": 1e-2, "ema": 0.8, "warmup_steps": 5, "dropout": 0.2}
+    settings = {"model": {"first": sizes, "second": SECOND}, "stages": STAGED, "optimizer": moves}
+    return configuration(data, folder, **settings | changes)
 
 
 @pytest.fixture(scope="module")

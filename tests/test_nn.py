@@ -153,7 +153,8 @@ def test_too_few_angles_are_refused() -> None:
 def test_dropout_leaves_out_the_same_channels_at_every_angle_and_none_at_prediction() -> None:
     """So a shift of the angles commutes with the layer in training, too."""
     torch.manual_seed(0)
-    mlp, radial = CircleMLP(4, 64, 4, 5, dropout=0.5), torch.randn(6, 5)
+    mlp, radial = CircleMLP(4, 64, 4, 5), torch.randn(6, 5)
+    mlp.dropout = 0.5
     samples = torch.randn(6, 9, 4)
 
     def left(x: torch.Tensor) -> torch.Tensor:

@@ -40,6 +40,7 @@ def refusal(folder: Path, text: str) -> str:
         ("optimizer: {learning_rate: fast}", ("optimizer.learning_rate = 'fast'", "valid number")),
         ("inputs: [overlap, dipole]", ("inputs.1 = 'dipole'", "'density'")),
         ("optimizer: {steps: null}", ("set steps or minutes",)),
+        ("optimizer: {dropout: 0.1}\nmodel: {second: {kind: lab}}", ("of kind circle",)),
         ("optimizer: {steps: 1, seed: x}\nname: [1]", ("optimizer.seed", "name", "; ")),
         ("- a\n- b", ("sections such as", "list")),
         ("a: b: c", ("not valid YAML",)),

@@ -39,9 +39,6 @@ class CircleTransformerConfig(BaseModel):
     points: int | None = Field(
         None, ge=5, description="angles of the circle in training; default: 3 times the highest frequency"
     )
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of the hidden channels left out at random in training; for few data"
-    )
     density: bool = Field(
         False, description="whether it sees the density matrix of stage 1's Hamiltonian; needs stages.mode staged"
     )
@@ -69,7 +66,7 @@ class CircleLayer(nn.Module):
         self.norm = NodeNorm(first.l_max, c)
         self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, inside)
         self.grid = CircleGrid(m_max, config.points or POINTS_PER_FREQUENCY * m_max)
-        self.mlp = CircleMLP(w, config.expansion * w, w, first.radial, config.dropout)
+        self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
         self.products = O2Products(inside)
         self.odd = nn.Linear(self.products.size, pair.odd, bias=False)
         self.pair_update = O2Linear(inside, pair, gain=0.5)
@@ -194,6 +191,11 @@ class CircleTransformer(nn.Module):
         """Change the number of angles of every layer, for smaller aliasing at prediction, and the first of them."""
         for layer in self.layers:
             layer.grid.set_points(points, phase)  # type: ignore[union-attr,operator]
+
+    def set_dropout(self, share: float) -> None:
+        """Share of the hidden channels of every layer that training leaves out at random."""
+        for layer in self.layers:
+            layer.mlp.dropout = share  # type: ignore[union-attr]
 
     def forward(
         self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry

@@ -69,12 +69,14 @@ class CircleMLP(nn.Module):
         hidden: Channels inside.
         outputs: Channels out.
         radial: Number of radial functions.
+
+    Attributes:
         dropout: Share of the hidden channels of a pair that is left out in training, at all angles alike.
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, radial: int, dropout: float = 0.0) -> None:
+    def __init__(self, inputs: int, hidden: int, outputs: int, radial: int) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout = 0.0
         self.norm = nn.LayerNorm(inputs)
         self.enter = nn.Linear(inputs, hidden)
         self.geometry = nn.Linear(radial, hidden, bias=False)

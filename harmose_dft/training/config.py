@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..inputs import InputName
+from ..models.circle_transformer import CircleTransformerConfig
 from ..models.two_stage import ModelConfig
 from ..solver import Smearing
 from ..solver.filling import SMEARING
@@ -53,6 +54,9 @@ class OptimizerConfig(_Section):
         "wall", description="what minutes count; cpu: time of this process, whatever else the machine does"
     )
     weight_decay: float = Field(0.0, ge=0, description="of all weights, decoupled")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of a circle stage's hidden channels left out at random; for few data"
+    )
     clip: float = Field(0.1, gt=0, description="largest norm of the gradient (loss in Hartree)")
     clip_ratio: float = Field(4.0, gt=1, description="largest norm relative to that of the last hundred updates")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")
@@ -130,6 +134,8 @@ class TrainConfig(_Section):
     def _has_the_stages_it_trains(self) -> TrainConfig:
         if self.stages.mode == "staged" and self.model.second is None and self.start_from is None:
             raise ValueError("stages.mode staged needs a second stage, but model.second is null")
+        if self.optimizer.dropout and not isinstance(self.model.second, CircleTransformerConfig):
+            raise ValueError("optimizer.dropout is of a second stage of kind circle; this model has none")
         if self.model.sees_density and self.stages.mode != "staged" and self.start_from is None:
             raise ValueError("model.second.density is that of a finished stage 1: set stages.mode to staged")
         return self

@@ -102,6 +102,8 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self._order: tuple[int, list[int]] = (-1, [])
+        if isinstance(model.second, CircleTransformer):
+            model.second.set_dropout(config.optimizer.dropout)
         if model.sees_density and not self._staged:
             self._keep_first_stage(set_scales=False)
 
