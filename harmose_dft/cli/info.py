@@ -111,6 +111,7 @@ def describe_model(name: str) -> dict[str, Any]:
         "basis": found["basis"]["name"],
         "elements": [SYMBOLS[z] for z in found["elements"]],
         "baseline": found["baseline"]["kind"],
+        **({"filling": filling} if (filling := found.get("filling")) else {}),
         "code": found["code"],
         "training": found["training"],
         "metrics": {name: _summary(figures) for name, figures in found["metrics"].items()},
