@@ -1,13 +1,13 @@
 """Crystals: stage 1 alone beside the two-stage model at equal training time, on sets of snapshots; a large supercell.
 
     python benchmarks/materials.py [--set openmx-graphene --set abacus-graphene] [--minutes 3] [--part test] \
-        [--variant stage-1 --variant two-stage --variant paper] [--supercell 10] [--json materials.json]
+        [--variant stage-1 --variant two-stage --variant density --variant paper] [--supercell 10] [--json materials.json]
 
 A set is a folder of calculations of one system, read from the code's own files below --samples and kept as a data set
 in --work. 12 snapshots train, 3 validate, 3 test: numpy's default generator's permutation with seed 0. Every variant is
 trained from scratch for the same time, counted in CPU seconds of one thread; figures are of the averaged weights at the
 end, in meV, matrices after the best shift mu S, bands within 5 eV of the Fermi level on a path after the best shift.
---supercell N predicts the ideal N x N crystal with the two-stage model and diagonalises it along a k-path.
+--supercell N predicts the ideal N x N crystal with the last variant and diagonalises it along a k-path.
 """
 
 from __future__ import annotations
@@ -52,16 +52,22 @@ SIZES = (12, 3, 3)
 
 FIRST = {"layers": 2, "channels": 24, "pair_channels": 32, "hidden_channels": 48, "neighbours": 12.0}
 
-VARIANTS: dict[str, dict[str, Any] | None] = {
-    "stage-1": None,
-    "two-stage": {"kind": "circle", "layers": 1, "width": 24},
-    "paper": {"kind": "lab", "layers": 1, "width": 96},
+VARIANTS: dict[str, dict[str, Any]] = {
+    "stage-1": {"model": {"second": None}, "optimizer": {"learning_rate": 8e-3}},
+    "two-stage": {
+        "model": {"second": {"kind": "circle", "layers": 1, "width": 24}}, "optimizer": {"learning_rate": 4e-3},
+    },
+    "density": {
+        "model": {"second": {"kind": "circle", "layers": 3, "width": 24, "density": True}},
+        "stages": {"mode": "staged", "first_fraction": 0.4, "learning_rate": 4e-3},
+        "optimizer": {"learning_rate": 8e-3, "dropout": 0.4},
+    },
+    "paper": {"model": {"second": {"kind": "lab", "layers": 1, "width": 96}}, "optimizer": {"learning_rate": 4e-3}},
 }
-"""Second stage of each variant; "paper" is the lab-frame Transformer with rotated copies."""
-
-RATES = {"stage-1": 8e-3, "two-stage": 4e-3, "paper": 4e-3}
-"""Learning rate of each variant, from the validation part of abacus-graphene after 3 minutes: stage 1 of 4e-3 and 8e-3,
-two stages of 2e-3 and 4e-3; "paper" was not tried."""
+"""Settings of each variant: "two-stage" trains both stages together; the second stage of "density" also sees the density
+matrix of a stage 1 that has learned alone; that of "paper" is the lab-frame Transformer with rotated copies. Learning
+rates are from the validation part of abacus-graphene after 3 minutes, the settings of "density" from that of
+openmx-graphene (docs/results-materials.md); "paper" was not tuned."""
 
 ROWS = (
     "mae_all", "mae_all_raw", "mae_cha_s", "mae_cha_s_5", "mae_cha_b", "band_mae", "eps_mae", "gap_mae", "cov_err",
@@ -97,14 +103,15 @@ def prepared(name: str, samples: Path, work: Path) -> Path:
 
 def configuration(data: Path, variant: str, minutes: float, seed: int, folder: Path) -> TrainConfig:
     """The training configuration of one run."""
+    settings = VARIANTS[variant]
     return TrainConfig.model_validate({
         "name": f"{data.stem}-{variant}",
         "data": {"files": [data], "split": "random", "sizes": SIZES, "seed": 0},
-        "model": {"first": FIRST, "second": VARIANTS[variant]},
+        "model": {"first": FIRST, **settings["model"]},
         "optimizer": {
-            "minutes": minutes, "clock": "cpu", "batch_size": 1, "learning_rate": RATES[variant],
-            "ema": 0.99, "seed": seed,
+            "minutes": minutes, "clock": "cpu", "batch_size": 1, "ema": 0.99, "seed": seed, **settings["optimizer"],
         },
+        "stages": settings.get("stages", {}),
         "output": folder, "threads": 1, "validate_every": 100,
     })
 
@@ -194,7 +201,7 @@ def show(name: str, part: str, found: Mapping[str, Mapping[str, Any]]) -> None:
 @click.option("--work", type=click.Path(path_type=Path), default=ROOT / "local" / "materials", help="Data and models.")
 @click.option("--minutes", default=3.0, show_default=True, help="CPU minutes of training per model.")
 @click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)),
-              default=["stage-1", "two-stage"], show_default=True)
+              default=["stage-1", "two-stage", "density"], show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights and of the order of snapshots.")
 @click.option("--part", type=click.Choice(["validation", "test"]), default="test", show_default=True)
 @click.option("--supercell", "repeat", type=click.IntRange(min=1), help="Also predict an N x N cell.")
