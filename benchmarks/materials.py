@@ -1,7 +1,7 @@
 """Crystals: stage 1 alone beside the two-stage model at equal training time, on sets of snapshots; a large supercell.
 
     python benchmarks/materials.py [--set openmx-graphene --set abacus-graphene] [--minutes 3] [--part test] \
-        [--variant stage-1 --variant two-stage --variant density --variant paper] [--supercell 10] [--json materials.json]
+        [--variant stage-1 --variant two-stage --variant density --variant paper] [--supercell 10] [--json m.json]
 
 A set is a folder of calculations of one system, read from the code's own files below --samples and kept as a data set
 in --work. 12 snapshots train, 3 validate, 3 test: numpy's default generator's permutation with seed 0. Every variant is
@@ -64,9 +64,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "paper": {"model": {"second": {"kind": "lab", "layers": 1, "width": 96}}, "optimizer": {"learning_rate": 4e-3}},
 }
-"""Settings of each variant: "two-stage" trains both stages together; the second stage of "density" also sees the density
-matrix of a stage 1 that has learned alone; that of "paper" is the lab-frame Transformer with rotated copies. Learning
-rates are from the validation part of abacus-graphene after 3 minutes, the settings of "density" from that of
+"""Settings of each variant: "two-stage" trains both stages together; the second stage of "density" also sees the
+density matrix of a stage 1 that has learned alone; that of "paper" is the lab-frame Transformer with rotated copies.
+Learning rates are from the validation part of abacus-graphene after 3 minutes, the settings of "density" from that of
 openmx-graphene (docs/results-materials.md); "paper" was not tuned."""
 
 ROWS = (
