@@ -6,11 +6,15 @@ skew cell, one C outside the cell; H(R) and S(R) are random with the symmetry H(
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import scipy.linalg
+
+from harmose_dft.basis import Shell
+from harmose_dft.record import Record
 
 RYDBERG_EV = 13.605698
 """ABACUS's own constant, typed here independently of the package."""
@@ -281,3 +285,75 @@ def write_case(folder: Path, case: Case, layout: str = "sparse") -> Path:
         text = sparse_text("S", case.overlap, case.size, step, force_complex=spinor, empty=empty)
         (out / "data-SR-sparse_SPIN0.csr").write_text(text)
     return folder
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """A calculation's folder with the matrices of a closed-shell record; k-points and eigenvalues are left out.
+
+    Unlike the rest of this module, H(R) and S(R) are written by the package's own writer.
+    """
+    from harmose_dft.adapters.abacus.writer import Layout, write_hr, write_sr
+
+    out, structure = folder / "OUT.ABACUS", record.structure
+    out.mkdir(parents=True)
+    assert structure.cell is not None
+    elements = list(dict.fromkeys(structure.symbols))
+    species = {e: record.basis.shells[structure.numbers[structure.symbols.index(e)]] for e in elements}
+    fractional = structure.positions @ np.linalg.inv(structure.cell) % 1.0
+    vectors = [" ".join(f"{x:.12f}" for x in v) for v in structure.cell]
+    rows = {e: [fractional[a] for a, s in enumerate(structure.symbols) if s == e] for e in elements}
+    positions = [
+        line for e in elements
+        for line in (e, "0.00", str(len(rows[e])), *(" ".join(f"{x:.12f}" for x in p) + " 1 1 1" for p in rows[e]))
+    ]  # fmt: skip
+    (folder / "STRU").write_text("\n".join([
+        "ATOMIC_SPECIES", *(f"{e} 1.0 {e}.upf" for e in elements), "", "NUMERICAL_ORBITAL",
+        *(f"{e}.orb" for e in elements), "", "LATTICE_CONSTANT", "1.0", "", "LATTICE_VECTORS", *vectors, "",
+        "ATOMIC_POSITIONS", "Direct", *positions, "",
+    ]))
+    (folder / "INPUT").write_text("INPUT_PARAMETERS\nsuffix ABACUS\norbital_dir ./\n")
+    for element, shells in species.items():
+        (folder / f"{element}.orb").write_text(_orb_of(element, shells))
+    kinds = [
+        line for n, (e, shells) in enumerate(species.items(), start=1)
+        for line in (
+            f" READING ATOM TYPE {n}", f"                               atom label = {e}",
+            *(f"                      L={l}, number of zeta = {sum(s.l == l for s in shells)}"
+              for l in range(max(s.l for s in shells) + 1)),
+            f"             number of atom for this type = {len(rows[e])}",
+        )
+    ]  # fmt: skip
+    atoms = [
+        f"taud_{e}{n}" + "".join(f"{x:20.10f}" for x in p) + "  0.0000"
+        for e in elements for n, p in enumerate(rows[e], start=1)
+    ]  # fmt: skip
+    (out / "running_scf.log").write_text("\n".join([
+        "                              ABACUS v3.8.1", "", "                  lattice constant (Bohr) = 1.0", *kinds,
+        "DIRECT COORDINATES", "    atom                   x                   y                   z     mag", *atoms,
+        "", " Lattice vectors: (Cartesian coordinate: in unit of a_0)",
+        *("".join(f"{x:+20.10g}" for x in v) for v in structure.cell),
+        "          exchange-correlation functional = PBE",
+        f"            AUTOSET number of electrons:  = {record.n_electrons:g}",
+        "                                    nspin = 1", " EFERMI = 0.0 eV", " !FINAL_ETOT_IS -1.0 eV", "",
+    ]))
+    write_hr(record, out, layout=Layout.SPARSE)
+    write_sr(record, out, layout=Layout.SPARSE)
+    return folder
+
+
+def _orb_of(element: str, shells: Sequence[Shell]) -> str:
+    """An orbital file with the radial functions of shells."""
+    grids = [s.radial.r for s in shells]
+    counts = [sum(s.l == l for s in shells) for l in range(max(s.l for s in shells) + 1)]
+    lines = [
+        75 * "-", f"Element                     {element}", "Energy Cutoff(Ry)           100",
+        f"Radius Cutoff(a.u.)         {grids[0][-1]:g}", f"Lmax                        {len(counts) - 1}",
+        *(f"Number of {'SPDF'[l]}orbital-->       {n}" for l, n in enumerate(counts)), 75 * "-", "SUMMARY  END", "",
+        f"Mesh                   {len(grids[0])}", f"dr                     {grids[0][1]:.12g}",
+    ]  # fmt: skip
+    for n, shell in enumerate(shells):
+        before = sum(s.l == shell.l for s in shells[:n])
+        lines += ["                Type                   L                   N", f"  0  {shell.l}  {before}"]
+        words = [f"{v:.14e}" for v in shell.radial.values]
+        lines += ["  ".join(words[i : i + 4]) for i in range(0, len(words), 4)]
+    return "\n".join(lines) + "\n"

@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import SHARED
+from synthetic_abacus import write_record
+from synthetic_crystals import calculation, layer
 
 from harmose_dft.loading import bundled_models
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("[0-9][0-9]_*.py"))
 
+
+ABACUS = next(p for p in EXAMPLES if p.stem == "04_abacus_to_bands")
 
 NEED_MODEL = ("01_predict_in_python", "02_seed_pyscf", "03_ase_calculator")
 """Examples that use the bundled model."""
@@ -22,9 +27,37 @@ NEED_MODEL = ("01_predict_in_python", "02_seed_pyscf", "03_ase_calculator")
 def test_example_runs(script: Path, tmp_path: Path) -> None:
     if script.stem in NEED_MODEL and "organic" not in bundled_models():
         pytest.skip("the model 'organic' is not bundled with this checkout")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
-    done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
-        check=False,
-    )
+    done = run(script, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def run(script: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    return subprocess.run(
+        [sys.executable, str(script), *arguments], cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=300, check=False,
+    )
+
+
+def test_road_from_abacus_output_to_a_band_plot(tmp_path: Path) -> None:
+    """Files in ABACUS's formats, with made-up matrices: the checks of the road itself need no real calculation."""
+    for seed in range(3):
+        write_record(tmp_path / "runs" / f"snap{seed}", calculation(layer(seed)))
+    done = run(ABACUS, tmp_path, "runs", "10")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "bands.png").read_bytes().startswith(b"\x89PNG")
+    assert "covariance error" in done.stdout
+    assert {p.name for p in (tmp_path / "model").iterdir()} >= {"model.json", "model.safetensors"}
+
+
+def test_road_from_openmx_output_to_a_band_plot(tmp_path: Path) -> None:
+    runs = SHARED / "samples" / "openmx" / "graphene_3x3"
+    if not runs.exists():
+        pytest.skip("no OpenMX calculations beside this checkout")
+    done = run(ABACUS, tmp_path, str(runs), "2")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "bands.png").is_file()
+
+
+def test_folder_without_calculations_is_an_error(tmp_path: Path) -> None:
+    assert run(ABACUS, tmp_path, "nowhere").returncode == 1
