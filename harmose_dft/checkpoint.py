@@ -18,6 +18,7 @@ from .domain import TrainingDomain
 from .errors import CheckpointError, HarmoseError
 from .files import atomic_path, sha256
 from .inputs import InputName, Normalizer
+from .models.circle_transformer import CircleTransformer
 from .models.two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 from .nn.potential import CHARGE_UNIT, LOCAL_UNIT
 from .solver import Filling
@@ -25,10 +26,10 @@ from .solver import Filling
 FORMAT_VERSION = 6
 """Version of the model folder; older ones are upgraded on loading."""
 
-WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS = 2, 3, 4, 5
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, WITH_MEMBERS = 2, 3, 4, 5, 6
 """Versions since which models may have a potential, have no weights that nothing reads, have today's units of
-corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), and have their own units of
-corrections."""
+corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), have their own units of
+corrections, and have a circle stage of several members."""
 
 CHANGES_OF_UNIT = {
     r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
@@ -179,12 +180,14 @@ class ModelFile:
         sizes = {"potential": False, **d["model"]} if version < WITH_POTENTIAL else d["model"]
         network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
+        if version < IN_FINE_UNITS:
+            parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
+        if version < WITH_MEMBERS and isinstance(network.second, CircleTransformer):
+            parameters = {re.sub(r"^second\.", "second.members.0.", name): v for name, v in parameters.items()}
         if version < WITH_UNITS:
             parameters |= {name: value for name, value in network.state_dict().items() if name in network.unit_names}
         if version < WITHOUT_IDLE_ATTENTION:
             parameters = {name: parameters[name] for name in network.state_dict()}
-        if version < IN_FINE_UNITS:
-            parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
         network.load_state_dict(parameters)
         network.eval().requires_grad_(False)
         return cls(

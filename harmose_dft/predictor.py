@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -104,12 +104,17 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Matrices of one structure: S, H0, H and the first stage's H, the last two one per spin direction."""
+    """Matrices of one structure: S, H0, H and the first stage's H, the last two one per spin direction.
+
+    ``spread`` is the mean absolute deviation of the second stage's members from their mean, over all elements, Hartree;
+    None where there is one.
+    """
 
     overlap: BlockMatrix
     baseline: BlockMatrix
     hamiltonians: tuple[BlockMatrix, ...]
     stage1: tuple[BlockMatrix, ...] = ()
+    spread: float | None = None
 
 
 class Predictor:
@@ -228,7 +233,7 @@ class Predictor:
                 functional=self.model.functional,
                 model=self.info,
                 seconds=share,
-                trust={} if error is None else self._trust(structure, f.overlap, spectrum, error),
+                trust={} if error is None else self._trust(structure, f, spectrum, error),
                 stage1=f.stage1,
             )
             for structure, f, spectrum, error in zip(batch, found, spectra, turned, strict=True)
@@ -270,10 +275,14 @@ class Predictor:
         output = self._output(batch_graphs(graphs).to(self.device), integrals)
         wanted = [output.total, output.baseline] if stage1 and self.network.second is not None else [output.total]
         parts = zip(*(_split(blocks, integrals) for blocks in wanted), strict=True)
-        return [
-            Found(known.overlap, known.baseline, *self.featurizer.hamiltonians(known, blocks, self.model.normalizer))
-            for known, blocks in zip(integrals, parts, strict=True)
-        ]
+        found = []
+        for known, blocks in zip(integrals, parts, strict=True):
+            hamiltonians, *first = self.featurizer.hamiltonians(known, blocks, self.model.normalizer)
+            found.append(Found(known.overlap, known.baseline, hamiltonians, first[0] if first else ()))
+        if len(output.members) == 1:
+            return found
+        spreads = _split(output.spread, integrals)
+        return [replace(f, spread=_mean_element(s, f.overlap)) for f, s in zip(found, spreads, strict=True)]
 
     def _output(self, graph: PreparedGraph, integrals: Sequence[Integrals]) -> TwoStageOutput:
         """The network's output for a batch, with the density of stage 1's Hamiltonians where stage 2 sees it."""
@@ -309,8 +318,9 @@ class Predictor:
         ]
 
     def _trust(
-        self, structure: Structure, overlap: BlockMatrix, spectrum: Spectrum, covariance: float
+        self, structure: Structure, found: Found, spectrum: Spectrum, covariance: float
     ) -> dict[str, Any]:
+        overlap = found.overlap
         if structure.periodic:
             metric = overlap.with_spin() if self.network.config.spin == "spin-orbit" else overlap
             counted = sum(float(np.sum((p.values * metric.values).real)) for p in density_blocks(spectrum, metric))
@@ -320,6 +330,7 @@ class Predictor:
             "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(overlap),
             "electron_count": counted,
             "covariance_error_uha": covariance / MICRO,
+            **({} if found.spread is None else {"member_spread_uha": found.spread / MICRO}),
             **(domain := self.model.domain.report(structure)),
             "warnings": _warnings(structure, spectrum, domain),
         }
@@ -357,6 +368,11 @@ def _split(blocks: Blocks, integrals: Sequence[Integrals]) -> list[Blocks]:
     edges = blocks.edge.cpu().split([len(known.pairs.pairs) for known in integrals])
     spins = [None] * len(integrals) if blocks.spin is None else _split(blocks.spin, integrals)
     return [Blocks(n, e, s) for n, e, s in zip(nodes, edges, spins, strict=True)]
+
+
+def _mean_element(blocks: Blocks, overlap: BlockMatrix) -> float:
+    """Mean of the spin-independent blocks over the elements of H; padding is zero."""
+    return float(blocks.node.double().sum() + blocks.edge.double().sum()) / len(overlap.values)
 
 
 def _single(hamiltonians: Sequence[BlockMatrix]) -> BlockMatrix:

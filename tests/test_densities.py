@@ -27,8 +27,9 @@ from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solved, spacin
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.state import TrainState
+from harmose_dft.units import MICRO
 
-SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "density": True}
+SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "members": 2, "density": True}
 STAGED = {"mode": "staged", "first_fraction": 0.5}
 COARSE = Filling(spacing=0.6, smearing=Smearing.FERMI_DIRAC, width=0.02)
 
@@ -196,6 +197,21 @@ def test_structures_of_a_batch_keep_their_own_densities(molecule_model: Predicto
     for structure, found in zip(structures, together, strict=True):
         alone = molecule_model.predict(structure)
         np.testing.assert_allclose(found.hamiltonian.values, alone.hamiltonian.values, atol=2e-5)
+
+
+def test_spread_is_the_mean_deviation_of_the_members_over_all_elements(molecule_model: Predictor) -> None:
+    structure, network = water_record(7).structure, molecule_model.network
+    found = molecule_model.predict(structure)
+    members = network.second.members
+    alone = []
+    for k in range(2):
+        network.second.members = torch.nn.ModuleList([members[k]])
+        alone.append(molecule_model.hamiltonian(structure).values)
+    network.second.members = members
+    np.testing.assert_allclose(found.hamiltonian.values, 0.5 * (alone[0] + alone[1]), atol=1e-7)
+    apart = np.abs(0.5 * (alone[0] - alone[1])).mean() / MICRO
+    assert apart > 1.0
+    assert found.trust["member_spread_uha"] == pytest.approx(apart, rel=2e-2)  # before the filter along small S
 
 
 @pytest.mark.parametrize("before", [20, 45])

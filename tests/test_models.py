@@ -185,7 +185,7 @@ def test_blocks_of_a_pair_vanish_smoothly_at_the_cutoff(second: str) -> None:
 
 
 BEHIND_THE_LAST_USE = {
-    "circle": ("second.layers.0.values.pairs.1", "second.layers.0.values.pairs.2"),
+    "circle": ("second.members.0.layers.0.values.pairs.1", "second.members.0.layers.0.values.pairs.2"),
     "lab": (),
     None: ("first.layers.1.leave_node.pairs.1", "first.layers.1.leave_node.pairs.2"),
 }

@@ -107,6 +107,25 @@ def test_separate_stages_leave_stage_one_its_own_error() -> None:
     assert found[True][2] > 0
 
 
+def test_members_of_stage_two_learn_apart() -> None:
+    """The gradient of a member is half of what it is without company, whatever the other says."""
+    def gradients(other: float) -> torch.Tensor:
+        second = tiny_config().model.second.model_dump() | {"members": 2}
+        subject = trainer(tiny_config(model={"first": FIRST, "second": second}, stages={"mode": "staged"}))
+        subject._keep_first_stage(set_scales=False)
+        one, two = subject.model.second.members
+        with torch.no_grad():
+            for parameter in two.parameters():
+                parameter.mul_(other)
+        loss, error = subject._loss(collate(list(subject.training)))
+        loss.backward()
+        assert error > 0
+        return torch.cat([p.grad.flatten() for p in one.parameters()])
+
+    torch.testing.assert_close(gradients(0.0), gradients(1.0))
+    assert float(gradients(1.0).abs().max()) > 0
+
+
 def test_stages_that_learn_one_after_the_other_leave_each_other_alone() -> None:
     subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
     assert subject.model.second is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,6 +39,9 @@ class CircleTransformerConfig(BaseModel):
     heads: int = Field(4, ge=1, description="attention heads")
     points: int | None = Field(
         None, ge=5, description="angles of the circle in training; default: 3 times the highest frequency"
+    )
+    members: int = Field(
+        1, ge=1, description="networks that learn the same apart; the correction is their mean, for few data"
     )
     density: bool = Field(
         False, description="whether it sees the density matrix of stage 1's Hamiltonian; needs stages.mode staged"
@@ -142,7 +146,7 @@ class DensityEmbedding(nn.Module):
         return self.node(graph.node_density), self.pair(O2Features.split(graph.edge_density, self.dims))
 
 
-class CircleTransformer(nn.Module):
+class CircleNetwork(nn.Module):
     """Correction to the baseline Hamiltonian from stage 1's features and its baseline Hamiltonian.
 
     Args:
@@ -182,21 +186,6 @@ class CircleTransformer(nn.Module):
         self.potential = PotentialHead(first.l_max, first.channels, pair.even, species) if potential else None
         self.spin = None if spin == "none" else SpinCorrection(layout, spin, pair, first.neighbours)
 
-    @property
-    def points(self) -> int:
-        """Number of angles."""
-        return int(self.layers[0].grid.synthesis.shape[0])  # type: ignore[union-attr,index]
-
-    def set_points(self, points: int, phase: float = 0.0) -> None:
-        """Change the number of angles of every layer, for smaller aliasing at prediction, and the first of them."""
-        for layer in self.layers:
-            layer.grid.set_points(points, phase)  # type: ignore[union-attr,operator]
-
-    def set_dropout(self, share: float) -> None:
-        """Share of the hidden channels of every layer that training leaves out at random."""
-        for layer in self.layers:
-            layer.mlp.dropout = share  # type: ignore[union-attr]
-
     def forward(
         self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
     ) -> tuple[Blocks, Potential | None]:
@@ -217,3 +206,40 @@ class CircleTransformer(nn.Module):
         blocks = self.head(pairs, graph, geometry, stage1.cutoff)
         spin = None if self.spin is None else self.spin.head(pairs, graph, geometry, stage1.cutoff)
         return Blocks(blocks.node, blocks.edge, spin), potential
+
+
+class CircleTransformer(nn.Module):
+    """The covariant second stage: one network, or several that learn apart and are averaged.
+
+    Args:
+        members: The networks, of equal sizes.
+    """
+
+    def __init__(self, members: Sequence[CircleNetwork]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(
+        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+    ) -> list[tuple[Blocks, Potential | None]]:
+        """What each network says: the correction in units of the model's scales, and that of the potential."""
+        return [member(stage1, graph, geometry) for member in self.members]
+
+    @property
+    def points(self) -> int:
+        """Number of angles."""
+        return int(self._layers[0].grid.synthesis.shape[0])
+
+    def set_points(self, points: int, phase: float = 0.0) -> None:
+        """Change the number of angles of every layer, for smaller aliasing at prediction, and the first of them."""
+        for layer in self._layers:
+            layer.grid.set_points(points, phase)
+
+    def set_dropout(self, share: float) -> None:
+        """Share of the hidden channels of every layer that training leaves out at random."""
+        for layer in self._layers:
+            layer.mlp.dropout = share
+
+    @property
+    def _layers(self) -> list[CircleLayer]:
+        return [layer for layer in self.modules() if isinstance(layer, CircleLayer)]

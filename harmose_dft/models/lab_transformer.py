@@ -117,8 +117,10 @@ class LabTransformer(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry) -> tuple[Blocks, None]:
-        """The correction, in units of the model's scales, exactly Hermitian; none of the potential."""
+    def forward(
+        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+    ) -> list[tuple[Blocks, None]]:
+        """One correction, in units of the model's scales, exactly Hermitian; none of the potential."""
         atoms = torch.arange(len(graph.species), device=graph.species.device)
         source, target = torch.cat([atoms, geometry.source]), torch.cat([atoms, geometry.target])
         harmonics, radial = self._geometry(stage1, graph, len(atoms))
@@ -129,7 +131,7 @@ class LabTransformer(nn.Module):
         blocks = self.head(pairs).reshape(-1, self.n, self.n)
         node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None]
         edge = 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
-        return Blocks(0.5 * (node + node.transpose(1, 2)), edge), None
+        return [(Blocks(0.5 * (node + node.transpose(1, 2)), edge), None)]
 
     def _features(self, stage1: StageOneOutput, geometry: PairGeometry, source: Tensor, target: Tensor) -> Tensor:
         flat = stage1.nodes.flatten(1)

@@ -15,7 +15,7 @@ from ..nn.geometry import FrameBuilder
 from ..nn.heads import Blocks
 from ..nn.layout import OrbitalLayout
 from ..spin import Spin
-from .circle_transformer import CircleTransformer, CircleTransformerConfig
+from .circle_transformer import CircleNetwork, CircleTransformer, CircleTransformerConfig
 from .first_stage import FirstStage, FirstStageConfig, StageOneOutput
 from .lab_transformer import LabTransformer, LabTransformerConfig
 
@@ -48,11 +48,24 @@ class TwoStageOutput:
 
     Args:
         baseline: Stage 1's.
-        total: Stage 1's plus the correction of stage 2.
+        members: Stage 1's plus the correction of stage 2, as each of its networks has it.
     """
 
     baseline: Blocks
-    total: Blocks
+    members: tuple[Blocks, ...]
+
+    @property
+    def total(self) -> Blocks:
+        """The mean of the members."""
+        whole, count = sum(self.members[1:], start=self.members[0]), len(self.members)
+        return whole if count == 1 else whole.map(lambda x: x / count)
+
+    @property
+    def spread(self) -> Blocks:
+        """Mean absolute deviation of the members from their mean."""
+        total, count = self.total, len(self.members)
+        apart = [(m + total.map(torch.neg)).map(torch.abs) for m in self.members]
+        return sum(apart[1:], start=apart[0]).map(lambda x: x / count)
 
 
 class TwoStageModel(nn.Module):
@@ -171,12 +184,14 @@ class TwoStageModel(nn.Module):
         if first.potential is not None:
             baseline = baseline + first.potential.blocks(graph)
         if self.second is None or first_only:
-            return TwoStageOutput(baseline, baseline)
-        blocks, potential = self.second(first, graph, geometry)
-        correction = blocks * scales * self._of_species(graph, "unit")
-        if potential is not None:
-            correction = correction + potential.blocks(graph).map(lambda x: CORRECTION_UNIT * x)
-        return TwoStageOutput(baseline, baseline + correction)
+            return TwoStageOutput(baseline, (baseline,))
+        units, members = scales * self._of_species(graph, "unit"), []
+        for blocks, potential in self.second(first, graph, geometry):
+            correction = blocks * units
+            if potential is not None:
+                correction = correction + potential.blocks(graph).map(lambda x: CORRECTION_UNIT * x)
+            members.append(baseline + correction)
+        return TwoStageOutput(baseline, tuple(members))
 
     def scales(self, graph: PreparedGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital; (..., 1, n, n) with spin."""
@@ -203,9 +218,12 @@ def _second_stage(
         case CircleTransformerConfig(density=True) if config.spin != "none":
             raise ValueError(f"A second stage that sees a density has no spin ({config.spin}); leave density out.")
         case CircleTransformerConfig():
-            return CircleTransformer(
-                layout, frames, config.first, config.second, potential=config.potential, spin=config.spin
-            )
+            return CircleTransformer([
+                CircleNetwork(
+                    layout, frames, config.first, config.second, potential=config.potential, spin=config.spin
+                )
+                for _ in range(config.second.members)
+            ])
         case LabTransformerConfig() if config.spin != "none":
             raise ValueError(f"The second stage 'lab' has no spin ({config.spin}); choose model.second.kind: circle.")
         case LabTransformerConfig():

@@ -215,19 +215,27 @@ class Trainer:
     def _loss(self, batch: Batch) -> tuple[Tensor, float]:
         weights, mask = self.config.loss, self._mask(batch.graph)
         output = self._predicted(batch)
-        joint, total = not (self._staged or self.second_alone) and self.model.second is not None, output.total
+        joint, members = not (self._staged or self.second_alone) and self.model.second is not None, output.members
         if joint and self.config.stages.separate:
-            total = total + output.baseline.map(lambda x: x.detach() - x)  # the same values without that gradient
-        error = element_error(total, batch, mask)
-        loss = weights.elements * error
+            still = output.baseline.map(lambda x: x.detach() - x)  # the same values without that gradient
+            members = tuple(member + still for member in members)
+        found = [self._member_loss(member, batch, mask) for member in members]
+        loss, error = (torch.stack(parts).mean() for parts in zip(*found, strict=True))
         if joint and weights.stage1 > 0:
             loss = loss + weights.stage1 * element_error(output.baseline, batch, mask)
+        return loss, float(error.detach())
+
+    def _member_loss(self, total: Blocks, batch: Batch, mask: Blocks) -> tuple[Tensor, Tensor]:
+        """Loss of what one member of stage 2 makes of a batch, and its mae_all."""
+        weights = self.config.loss
+        error = element_error(total, batch, mask)
+        loss = weights.elements * error
         if batch.gauge and weights.gauge > 0:
             loss = loss + weights.gauge * gauge_error(total, batch, mask)
         if batch.orbitals is not None and weights.orbital_energies + weights.occupied + weights.mixing > 0:
             energies, occupied, mixing = orbital_errors(total, batch.graph, batch.orbitals)
             loss = loss + weights.orbital_energies * energies + weights.occupied * occupied + weights.mixing * mixing
-        return loss, float(error.detach())
+        return loss, error
 
     def _mask(self, graph: PreparedGraph) -> Blocks:
         return self.model.scales(graph).map(lambda scale: (scale != 0).to(scale.dtype))
