@@ -58,14 +58,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "model": {"second": {"kind": "circle", "layers": 1, "width": 24}}, "optimizer": {"learning_rate": 4e-3},
     },
     "density": {
-        "model": {"second": {"kind": "circle", "layers": 3, "width": 24, "density": True}},
+        "model": {"second": {"kind": "circle", "layers": 3, "width": 24, "members": 2, "density": True}},
         "stages": {"mode": "staged", "first_fraction": 0.4, "learning_rate": 4e-3},
-        "optimizer": {"learning_rate": 8e-3, "dropout": 0.4},
+        "optimizer": {"learning_rate": 8e-3, "dropout": 0.2},
     },
     "paper": {"model": {"second": {"kind": "lab", "layers": 1, "width": 96}}, "optimizer": {"learning_rate": 4e-3}},
 }
-"""Settings of each variant: "two-stage" trains both stages together; the second stage of "density" also sees the
-density matrix of a stage 1 that has learned alone; that of "paper" is the lab-frame Transformer with rotated copies.
+"""Settings of each variant: "two-stage" trains both stages together; the two members of the second stage of "density"
+also see the density matrix of a stage 1 that has learned alone; "paper" has the lab-frame Transformer and rotated copies.
 Learning rates are from the validation part of abacus-graphene after 3 minutes, the settings of "density" from that of
 openmx-graphene (docs/results-materials.md); "paper" was not tuned."""
 
