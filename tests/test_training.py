@@ -669,6 +669,8 @@ def test_model_that_does_not_fit_the_data_is_not_trained_further(
     assert "brings its own baseline, model" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"stages\.mode staged is for new models"):
         TrainConfig.model_validate({**start, "stages": {"mode": "staged"}})
+    with pytest.raises(ValueError, match="brings its own filling"):
+        TrainConfig.model_validate({**start, "filling": {"spacing": 0.2}})
     from harmose_dft.adapters.pyscf import reference
     from harmose_dft.data import DatasetWriter
 

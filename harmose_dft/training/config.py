@@ -144,7 +144,7 @@ class TrainConfig(_Section):
     def _takes_the_start_as_it_is(self) -> TrainConfig:
         if self.start_from is None:
             return self
-        if fixed := [name for name in ("inputs", "baseline", "model") if name in self.model_fields_set]:
+        if fixed := [name for name in ("inputs", "baseline", "model", "filling") if name in self.model_fields_set]:
             raise ValueError(f"start_from brings its own {', '.join(fixed)}: leave that out of the configuration")
         if self.stages.mode != "joint":
             raise ValueError(f"start_from brings both stages trained; stages.mode {self.stages.mode} is for new models")
