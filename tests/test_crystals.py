@@ -6,8 +6,6 @@ The calculations are made up (``synthetic_crystals``); exact properties hold to 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from synthetic_crystals import BASIS, CUTOFF, calculation, configuration, layer, repeated
+from tiny_models import silent
 
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.adapters.two_centre import ElectronCount, TwoCentreMatrices
@@ -38,16 +37,6 @@ from harmose_dft.training_data import open_training_data
 
 SINGLE = 2e-6
 """Hartree; rounding of single precision in blocks of order one."""
-
-
-class Silent:
-    def advance(self, steps: int = 1) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def silent(text: str, total: int) -> Iterator[Silent]:
-    yield Silent()
 
 
 @pytest.fixture(scope="module")

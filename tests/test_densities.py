@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from synthetic_crystals import BASIS, calculation, configuration, layer, repeated
-from tiny_models import tiny_config, water_record, write_waters
+from tiny_models import silent, tiny_config, water_record, write_waters
 
 from harmose_dft.data import DatasetWriter
 from harmose_dft.densities import orthogonal_density
@@ -32,16 +31,6 @@ from harmose_dft.units import MICRO
 SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "members": 2, "density": True}
 STAGED = {"mode": "staged", "first_fraction": 0.5}
 COARSE = Filling(spacing=0.6, smearing=Smearing.FERMI_DIRAC, width=0.02)
-
-
-class Silent:
-    def advance(self, steps: int = 1) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def silent(text: str, total: int) -> Any:
-    yield Silent()
 
 
 def integrals_of(record: Record) -> Integrals:

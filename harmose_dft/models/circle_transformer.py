@@ -242,4 +242,4 @@ class CircleTransformer(nn.Module):
 
     @property
     def _layers(self) -> list[CircleLayer]:
-        return [layer for layer in self.modules() if isinstance(layer, CircleLayer)]
+        return [layer for member in self.members for layer in member.layers]  # type: ignore[union-attr]

@@ -197,15 +197,15 @@ class Trainer:
         """From now on stage 1 stays as it is and stage 2 learns; densities get the scales of the training samples."""
         self.second_alone = True
         self.model.first.requires_grad_(False)
+        self.training, self.validation = (
+            with_first_stage(self.model, samples, self.config.device) for samples in (self.training, self.validation)
+        )
         if self.model.sees_density:
             assert self.density is not None
             self.training, self.validation = (
                 with_densities(self.model, samples, self.density, self.config.device, set_scales=new)
                 for samples, new in ((self.training, set_scales), (self.validation, False))
             )
-        self.training, self.validation = (
-            with_first_stage(self.model, samples, self.config.device) for samples in (self.training, self.validation)
-        )
         assert self.model.second is not None
         self._learn(self.model.second)
 

@@ -50,30 +50,28 @@ def with_densities(
 
     Args:
         model: Both stages; stage 1 no longer learns.
-        samples: With their integrals.
+        samples: With their integrals, and with what stage 1 makes of them where that is stored.
         density: Works densities out.
         device: Where the model is.
         set_scales: Whether the model's mean and scales of densities are to be those of these samples.
     """
-    found = []
+    fit, found = NormalizerFit(model.layout, 0), []
     for sample in samples:
         assert sample.integrals is not None
-        blocks = model(sample.graph.to(device), first_only=True).baseline
-        found.append(density(sample.integrals, blocks.map(Tensor.cpu)))
+        blocks = model(sample.graph.to(device), first_only=True, first=sample.first).baseline
+        matrix = density(sample.integrals, blocks.map(Tensor.cpu))
+        fit.add(sample.integrals.species, sample.integrals.pairs, matrix)
+        found.append((sample, matrix))
     if set_scales:
-        fit = NormalizerFit(model.layout, 0)
-        for sample, matrix in zip(samples, found, strict=True):
-            assert sample.integrals is not None
-            fit.add(sample.integrals.species, sample.integrals.pairs, matrix)
         n = fit.result()
         model.set_density_scales(*(
             torch.from_numpy(a) for a in (n.target_mean, n.target_node_scale, n.target_edge_scale)
         ))
-    return [
-        replace(sample, graph=model.with_density(graph, *as_blocks([matrix], graph.vectors)).to("cpu"))
-        for sample, matrix in zip(samples, found, strict=True)
-        for graph in [sample.graph.to(device)]
-    ]
+    whole = []
+    for sample, matrix in found:
+        graph = sample.graph.to(device)
+        whole.append(replace(sample, graph=model.with_density(graph, *as_blocks([matrix], graph.vectors)).to("cpu")))
+    return whole
 
 
 def _size(first: StageOneOutput) -> int:
