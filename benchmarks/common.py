@@ -14,7 +14,7 @@ import click
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from harmose_dft.adapters.structures import read_structures
-from harmose_dft.structure import Structure
+from harmose_dft.core.structure import Structure
 
 ROOT = Path(__file__).resolve().parents[1]
 MOLECULES = ROOT / "benchmarks" / "molecules"

@@ -23,12 +23,12 @@ from ase.build import bulk, graphene
 from scipy.special import spherical_jn
 
 from harmose_dft.adapters import abacus, openmx
-from harmose_dft.basis import NumericalRadial, OrbitalBasis, Shell
-from harmose_dft.errors import HarmoseError
-from harmose_dft.integrals import overlap
-from harmose_dft.record import Record
-from harmose_dft.structure import Structure
-from harmose_dft.units import BOHR_IN_ANGSTROM
+from harmose_dft.core.basis import NumericalRadial, OrbitalBasis, Shell
+from harmose_dft.core.errors import HarmoseError
+from harmose_dft.core.record import Record
+from harmose_dft.core.structure import Structure
+from harmose_dft.core.units import BOHR_IN_ANGSTROM
+from harmose_dft.physics.integrals import overlap
 
 CUTOFF = 7.0
 MEBIBYTE_IN_KIBIBYTE = 1024

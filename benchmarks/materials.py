@@ -29,20 +29,20 @@ import torch
 from common import ROOT, environment, save
 
 from harmose_dft.adapters.datasets import open_dataset
-from harmose_dft.adapters.kpaths import k_path
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.cli import console
 from harmose_dft.cli.report import number
+from harmose_dft.core.memory import keep_freed_memory
+from harmose_dft.core.structure import Structure
+from harmose_dft.core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from harmose_dft.data import DatasetWriter, random_split
-from harmose_dft.evaluation import evaluate
-from harmose_dft.fitting import Fit
-from harmose_dft.loading import load_model
-from harmose_dft.memory import keep_freed_memory
-from harmose_dft.predictor import Predictor
+from harmose_dft.model.loading import load_model
+from harmose_dft.model.predictor import Predictor
 from harmose_dft.solver import bands
-from harmose_dft.structure import Structure
+from harmose_dft.solver.kpaths import k_path
 from harmose_dft.training.config import TrainConfig
-from harmose_dft.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from harmose_dft.training.run import Fit
+from harmose_dft.workflows.evaluate import evaluate
 
 SETS = {"openmx-graphene": "openmx/graphene_3x3", "abacus-graphene": "abacus/graphene_3x3"}
 """Name -> folder below --samples; the sets with enough snapshots to learn from."""

@@ -22,12 +22,12 @@ from harmose_dft import Predictor, load_model
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.cli import console
 from harmose_dft.cli.report import number
+from harmose_dft.core.errors import DomainError
+from harmose_dft.core.record import Record
+from harmose_dft.core.structure import Structure
 from harmose_dft.data import HDF5Dataset, smiles_split, structure_id
-from harmose_dft.errors import DomainError
-from harmose_dft.evaluation import evaluate
-from harmose_dft.labelling import label
-from harmose_dft.record import Record
-from harmose_dft.structure import Structure
+from harmose_dft.workflows.evaluate import evaluate
+from harmose_dft.workflows.label import label
 
 INTRUDER = 1e4
 """uHa; a HOMO or LUMO farther off means that a state has come into or left the gap."""

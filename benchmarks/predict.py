@@ -28,7 +28,7 @@ from common import MOLECULES, environment, held_out, save
 from harmose_dft import Predictor, keep_freed_memory, load_model
 from harmose_dft.adapters.pyscf import reference
 from harmose_dft.cli import console
-from harmose_dft.structure import Structure
+from harmose_dft.core.structure import Structure
 
 DISPLACEMENT = 0.03
 """Bohr; standard deviation of each coordinate."""

@@ -21,10 +21,10 @@ from common import environment, held_out, save
 
 from harmose_dft import Predictor, load_model, seed
 from harmose_dft.adapters.pyscf import kohn_sham, to_mole
-from harmose_dft.adapters.pyscf.seeding import SeedWarning
 from harmose_dft.cli import console
+from harmose_dft.core.structure import Structure
 from harmose_dft.metrics import ScfRatio, mean_scf_ratio
-from harmose_dft.structure import Structure
+from harmose_dft.plugins.pyscf import SeedWarning
 
 BUILDS_BEFORE_CYCLES = 1
 """PySCF builds the Fock matrix of the start before its first cycle; the test of the start uses the same one, and a

@@ -24,12 +24,12 @@ import torch
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.cli import console
 from harmose_dft.cli.report import number
-from harmose_dft.evaluation import evaluate
-from harmose_dft.fitting import Fit
-from harmose_dft.loading import load_model
-from harmose_dft.memory import keep_freed_memory
+from harmose_dft.core.memory import keep_freed_memory
+from harmose_dft.model.loading import load_model
 from harmose_dft.training.config import TrainConfig
-from harmose_dft.training_data import open_training_data
+from harmose_dft.training.data import open_training_data
+from harmose_dft.training.run import Fit
+from harmose_dft.workflows.evaluate import evaluate
 
 SIZES = (500, 500, 500)
 
@@ -107,7 +107,7 @@ class Run:
 
 def network_milliseconds(folder: Path, data: Path, threads: int) -> float:
     """Network time per molecule at batch 32, prepared graphs to blocks, as the peers were timed."""
-    from harmose_dft.graph import batch_graphs
+    from harmose_dft.nn.graph import batch_graphs
 
     torch.set_num_threads(threads)
     predictor, dataset = load_model(folder), open_dataset(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ase.build import molecule
 
 import harmose_dft
-from harmose_dft.units import HARTREE_IN_EV
+from harmose_dft.core.units import HARTREE_IN_EV
 
 model = harmose_dft.load_model()
 prediction = model.predict(molecule("CH3CH2OH"))

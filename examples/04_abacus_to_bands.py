@@ -14,13 +14,13 @@ import os
 import sys
 from pathlib import Path
 
-from harmose_dft.adapters.kpaths import k_path
 from harmose_dft.adapters.registry import find_calculations, read_calculations
 from harmose_dft.cli import main
 from harmose_dft.data import DatasetWriter
-from harmose_dft.loading import load_model
+from harmose_dft.model.loading import load_model
 from harmose_dft.plots import BandCurves, plot_bands
 from harmose_dft.solver import bands
+from harmose_dft.solver.kpaths import k_path
 
 CONFIGURATION = """
 name: crystals

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from harmose_dft.adapters.pyscf import reference
+from harmose_dft.core.structure import Structure
 from harmose_dft.output import write_molden
 from harmose_dft.plots import LevelColumn, orbital_picture, plot_levels
 from harmose_dft.solver import solve
-from harmose_dft.structure import Structure
 
 # Formaldehyde, positions in Bohr.
 formaldehyde = Structure(

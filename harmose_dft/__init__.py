@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .adapters.pyscf.seeding import initial_density, seed
-    from .calculator import HarmoseCalculator
-    from .loading import load_model
-    from .memory import keep_freed_memory
-    from .predictor import Prediction, Predictor
+    from .core.memory import keep_freed_memory
+    from .model.loading import load_model
+    from .model.predictor import Prediction, Predictor
+    from .plugins.ase import HarmoseCalculator
+    from .plugins.pyscf import initial_density, seed
 
 __all__ = [
     "HarmoseCalculator",
@@ -25,13 +25,13 @@ __all__ = [
 ]
 
 ENTRY_POINTS = {
-    "HarmoseCalculator": "calculator",
-    "Prediction": "predictor",
-    "Predictor": "predictor",
-    "initial_density": "adapters.pyscf.seeding",
-    "keep_freed_memory": "memory",
-    "load_model": "loading",
-    "seed": "adapters.pyscf.seeding",
+    "HarmoseCalculator": "plugins.ase",
+    "Prediction": "model.predictor",
+    "Predictor": "model.predictor",
+    "initial_density": "plugins.pyscf",
+    "keep_freed_memory": "core.memory",
+    "load_model": "model.loading",
+    "seed": "plugins.pyscf",
 }
 """Public name -> the module that defines it."""
 

@@ -8,8 +8,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from shared_data import SHARED
 
-SHARED = Path(os.environ.get("HARMOSE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+from harmose_dft.cli import console
+
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
 
@@ -25,3 +27,9 @@ def shared_dir() -> Path:
 def fixtures_dir() -> Path:
     """Folder of the small fixtures kept in git."""
     return FIXTURES
+
+
+@pytest.fixture(autouse=True)
+def settings_of_the_console() -> None:
+    """No test inherits the --quiet or --verbose of another."""
+    console.settings.reset()

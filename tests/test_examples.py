@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SHARED
+from shared_data import SHARED
 from synthetic_abacus import write_record
 from synthetic_crystals import calculation, layer
 
-from harmose_dft.loading import bundled_models
+from harmose_dft.model.loading import bundled_models
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("[0-9][0-9]_*.py"))
 

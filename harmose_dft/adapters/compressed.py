@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileFormatError
+from ..core.errors import FileFormatError
 
 COMPRESSED = ".xz"
 """Suffix of files that are read through :mod:`lzma`."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileFormatError
-from ..matrix import BlockMatrix
+from ..core.errors import FileFormatError
+from ..core.matrix import BlockMatrix
 
 Blocks = dict[tuple[int, int, int, int, int], NDArray[Any]]
 """(i, j, Rx, Ry, Rz), atoms from 0 -> block."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import FileFormatError
-from ..record import Record
+from ..core.errors import FileFormatError
+from ..core.record import Record
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from ..errors import HarmoseError, StructureError
-from ..matrix import BlockMatrix
-from ..structure import Structure
-from ..units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from ..core.errors import HarmoseError, StructureError
+from ..core.matrix import BlockMatrix
+from ..core.structure import Structure
+from ..core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 if TYPE_CHECKING:
     import sisl

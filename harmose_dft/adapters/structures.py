@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FileFormatError, StructureError
-from ..structure import Structure
-from ..units import BOHR_IN_ANGSTROM
+from ..core.errors import FileFormatError, StructureError
+from ..core.structure import Structure
+from ..core.units import BOHR_IN_ANGSTROM
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import HarmoseError
+from ..core.errors import HarmoseError
 from . import console
 
 COMMANDS = {

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..workflows.bands import WINDOW
 from . import console
-from .band_structure import WINDOW
 
 if TYPE_CHECKING:
-    from ..adapters.kpaths import KPath
-    from .band_structure import Crystal, Floats
+    from ..solver.kpaths import KPath
+    from ..workflows.bands import Crystal, Floats
 
 
 @click.command()
@@ -35,7 +35,7 @@ def bands(
     plot: Path | None, window: float, as_json: bool, device: str, force: bool,
 ) -> None:
     """Bands of the crystal in SOURCE: a structure file (with --model), a result of predict, or a calculation."""
-    from .band_structure import compared, draw, read_crystal, require_same_cell
+    from ..workflows.bands import compared, draw, read_crystal, require_same_cell
 
     if compare is not None and states is not None:
         raise click.UsageError("--compare pairs bands one by one, which needs all of them; leave --states out.")
@@ -66,7 +66,7 @@ def refuse_picture(plot: Path, force: bool) -> None:
     Raises:
         HarmoseError: The picture cannot be written.
     """
-    from ..files import require_absent
+    from ..core.files import require_absent
     from ..plots.figure import require_format
 
     require_format(plot)
@@ -75,9 +75,9 @@ def refuse_picture(plot: Path, force: bool) -> None:
 
 def predicted(source: Path, model: str, device: str) -> Crystal:
     """The crystal that a model predicts for a structure."""
-    from ..loading import load_model
-    from ..memory import keep_freed_memory
-    from .band_structure import Crystal, read_one_structure
+    from ..core.memory import keep_freed_memory
+    from ..model.loading import load_model
+    from ..workflows.bands import Crystal, read_one_structure
 
     structure = read_one_structure(source)
     keep_freed_memory()
@@ -86,7 +86,7 @@ def predicted(source: Path, model: str, device: str) -> Crystal:
 
 def report(source: str, path: KPath, crystal: Crystal, energies: Floats) -> dict[str, Any]:
     """The JSON object of a band structure; energies in eV."""
-    from ..units import HARTREE_IN_EV
+    from ..core.units import HARTREE_IN_EV
 
     indirect, direct = crystal.gaps
     return {

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from ..errors import HarmoseError
+from ..core.errors import HarmoseError
 from . import console
 
 if TYPE_CHECKING:
-    from ..checks import CheckResult
-    from ..record import Record
+    from ..core.record import Record
+    from ..workflows.checks import CheckResult
 
 FORMATS = {"hdf5": None, "deeph": "chunked", "deeph-legacy": "legacy"}
 """Value of --format -> layout of DeepH folders."""
@@ -84,7 +84,7 @@ def _converted(path: Path, record: Record, writer: Writer | None, check: bool) -
 
 
 def _verdict(record: Record) -> dict[str, Any]:
-    from ..checks import check_eigenvalues
+    from ..workflows.checks import check_eigenvalues
 
     result: CheckResult = check_eigenvalues(record)
     return {

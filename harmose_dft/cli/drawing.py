@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .prediction_files import Job, orbital_coefficients
+from ..workflows.prediction_files import Job, orbital_coefficients
 from .report import heading
 
 if TYPE_CHECKING:
-    from ..basis import OrbitalBasis
-    from ..predictor import Prediction
-    from ..spectrum import Spectrum
-    from ..structure import Structure
+    from ..core.basis import OrbitalBasis
+    from ..core.spectrum import Spectrum
+    from ..core.structure import Structure
+    from ..model.predictor import Prediction
 
 MAX_COLUMNS = 12
 """Columns that a level diagram can show."""
@@ -65,8 +65,8 @@ class BandDrawing:
 
     def check(self, structure: Structure, basis: OrbitalBasis) -> None:
         """Before any computing: refuse a crystal whose bands have no such path."""
-        from ..adapters.kpaths import path_across
-        from ..adapters.two_centre import bonded_pairs
+        from ..physics.numerical import bonded_pairs
+        from ..solver.kpaths import path_across
 
         path_across(structure, bonded_pairs(structure, basis)[1], self.kpath, points=BAND_POINTS)
 
@@ -76,7 +76,7 @@ class BandDrawing:
 
     def save(self, path: Path, summaries: list[dict[str, Any]], force: bool) -> None:
         """Write the picture; its path joins the files of the structure."""
-        from .band_structure import WINDOW, Crystal, draw
+        from ..workflows.bands import WINDOW, Crystal, draw
 
         crystal = Crystal.of_prediction(self._predictions[0])
         along = crystal.path(self.kpath, BAND_POINTS)

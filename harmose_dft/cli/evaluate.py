@@ -30,11 +30,11 @@ def evaluate(
 ) -> None:
     """Measure MODEL (a bundled name or a folder) on the reference calculations in DATA."""
     from ..adapters.datasets import open_dataset
-    from ..checkpoint import record_metrics
-    from ..evaluation import evaluate as run
-    from ..files import short_names
-    from ..loading import load_model, model_folder
-    from ..memory import keep_freed_memory
+    from ..core.files import short_names
+    from ..core.memory import keep_freed_memory
+    from ..model.checkpoint import record_metrics
+    from ..model.loading import load_model, model_folder
+    from ..workflows.evaluate import evaluate as run
 
     keep_freed_memory()
     predictor = load_model(model, device=device)
@@ -72,8 +72,8 @@ def members(dataset: Dataset, part: str | None, training: Mapping[str, Any]) -> 
     Raises:
         DataError: The split does not fit the data set.
     """
+    from ..core.files import sha256
     from ..data import split_dataset
-    from ..files import sha256
 
     split: Mapping[str, Any] = {"kind": "smiles"}
     known = sha256(dataset.path) in training.get("data_sha256", {}).values()

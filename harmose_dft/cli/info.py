@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from ..errors import FileFormatError
+from ..core.errors import FileFormatError
 from . import console
 from .report import number
 
@@ -57,7 +57,7 @@ def installation() -> dict[str, Any]:
     """Versions, and the devices that torch can use."""
     import torch
 
-    from ..loading import bundled_models
+    from ..model.loading import bundled_models
 
     found: dict[str, Any] = {"harmose-dft": __version__, "python": platform.python_version()}
     for package in DEPENDENCIES:
@@ -78,7 +78,7 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         FileFormatError: The file is missing, damaged, or nothing we know.
     """
-    from ..loading import bundled_models
+    from ..model.loading import bundled_models
 
     if path.is_dir() or str(path) in bundled_models():
         return describe_model(str(path))
@@ -98,9 +98,9 @@ def describe_model(name: str) -> dict[str, Any]:
     Raises:
         CheckpointError: The folder holds no readable model.
     """
-    from .. import checkpoint
-    from ..loading import model_folder
-    from ..structure import SYMBOLS
+    from ..core.structure import SYMBOLS
+    from ..model import checkpoint
+    from ..model.loading import model_folder
 
     found = checkpoint.describe_model(model_folder(name))
     return {
@@ -155,7 +155,7 @@ def describe_results(path: Path) -> dict[str, Any]:
 
 
 def _row(result: Result) -> dict[str, Any]:
-    from ..units import HARTREE_IN_EV
+    from ..core.units import HARTREE_IN_EV
 
     spectrum = result.spectrum
     energies = dict(zip(LEVELS.values(), (spectrum.homo, spectrum.lumo, spectrum.gap), strict=True))

@@ -11,7 +11,7 @@ import click
 from . import console
 
 if TYPE_CHECKING:
-    from ..labelling import LabelSummary
+    from ..workflows.label import LabelSummary
 
 SHOWN_FAILURES = 10
 """Failures listed on stderr; all of them are in the data set."""
@@ -45,8 +45,8 @@ def label(
     again. Structures that fail are listed and kept apart.
     """
     from ..adapters.structures import read_structures
-    from ..labelling import LabelSettings
-    from ..labelling import label as run
+    from ..workflows.label import LabelSettings
+    from ..workflows.label import label as run
 
     structures = [s for path in files for s in read_structures(path)]
     summary = run(

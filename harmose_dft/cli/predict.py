@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import HarmoseError, OutputExistsError
+from ..core.errors import HarmoseError, OutputExistsError
+from ..workflows.prediction_files import RESULT_SUFFIX, Job, Options, companions, orbital_index, write_job
 from . import console
 from .drawing import MAX_COLUMNS, BandDrawing, Drawing
-from .prediction_files import RESULT_SUFFIX, Job, Options, companions, orbital_index, write_job
 
 if TYPE_CHECKING:
-    from ..predictor import Predictor
-    from ..spectrum import Spectrum
+    from ..core.spectrum import Spectrum
+    from ..model.predictor import Predictor
 
 BATCH = 32
 """Structures handed to the model at once."""
@@ -63,8 +63,8 @@ def predict(
     jobs = plan(files, out)
     refuse_outputs(files, jobs, options)
     crystal = refuse_mixed(jobs, options, kpath)
-    from ..loading import load_model
-    from ..memory import keep_freed_memory
+    from ..core.memory import keep_freed_memory
+    from ..model.loading import load_model
     from .report import print_summaries
 
     keep_freed_memory()
@@ -122,7 +122,7 @@ def refuse_outputs(files: Sequence[Path], jobs: Sequence[Job], options: Options)
         click.UsageError: Two outputs have the same name.
         HarmoseError: The picture's format is unknown, or it would have too many columns.
     """
-    from ..files import require_absent
+    from ..core.files import require_absent
     from ..plots.figure import new_figure, require_format
 
     targets = [job.result for job in jobs]
@@ -202,7 +202,7 @@ def run(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[Job]:
 
 def finish(job: Job, options: Options) -> tuple[list[dict[str, Any]], list[Spectrum | None]]:
     """Verify, compare and write one job; its JSON objects, and the reference spectra where there are any."""
-    from . import reference
+    from ..workflows import compare as reference
     from .report import summary
 
     entries: list[dict[str, Any]] = []

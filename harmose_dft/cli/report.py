@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spectrum import OCCUPIED
-from ..units import HARTREE_IN_EV
+from ..core.spectrum import OCCUPIED
+from ..core.units import HARTREE_IN_EV
 from . import console
 
 if TYPE_CHECKING:
-    from ..predictor import Prediction
-    from ..spectrum import Spectrum
+    from ..core.spectrum import Spectrum
+    from ..model.predictor import Prediction
 
 Floats = NDArray[np.float64]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import BasisMismatchError, DomainError, HarmoseError
+from ..core.errors import BasisMismatchError, DomainError, HarmoseError
 from . import console
 
 if TYPE_CHECKING:
-    from ..predictor import Prediction, Predictor
-    from ..structure import Structure
+    from ..core.structure import Structure
+    from ..model.predictor import Prediction, Predictor
 
 SUFFIXES = {"pyscf": ".chk", "abacus": ".csr"}
 """Suffix of the file, where none is given."""
@@ -42,9 +42,9 @@ def seed(
             "(scf.restart), whose charge-density grids it must have written itself. PySCF and ABACUS are supported."
         )
     from ..adapters.structures import read_structures
-    from ..files import require_absent
-    from ..loading import load_model
-    from ..memory import keep_freed_memory
+    from ..core.files import require_absent
+    from ..core.memory import keep_freed_memory
+    from ..model.loading import load_model
 
     target = out or (structure.with_suffix(SUFFIXES[code]) if code == "pyscf" else Path("hrs1_nao.csr"))
     require_absent(target, force)
@@ -96,7 +96,7 @@ def write_pyscf(prediction: Prediction, target: Path, force: bool) -> dict[str, 
         HarmoseError: The predicted density is too far from self-consistent to be a good start.
     """
     from ..adapters.pyscf import fock_residual
-    from ..adapters.pyscf.seeding import require_near_self_consistent, write_checkpoint
+    from ..plugins.pyscf import require_near_self_consistent, write_checkpoint
 
     console.detail("testing the density by one Fock build")
     found = fock_residual(prediction.structure, prediction.hamiltonian, prediction.functional, prediction.basis)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ..errors import ConfigError
+from ..core.errors import ConfigError
 from . import console
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def train(config: Path, out: Path | None, device: str | None, force: bool) -> No
     settings = settings.model_copy(update=changes)
     rank = start_processes(settings.device)
     console.settings.quiet |= rank > 0
-    from ..fitting import LOG, STATE, Fit
-    from ..memory import keep_freed_memory
+    from ..core.memory import keep_freed_memory
+    from ..training.run import LOG, STATE, Fit
 
     keep_freed_memory()
     if force and rank == 0 and settings.output.is_dir():
@@ -70,7 +70,7 @@ def read_config(path: Path) -> TrainConfig:
     import yaml
     from pydantic import ValidationError
 
-    from ..loading import bundled_models
+    from ..model.loading import bundled_models
     from ..training.config import TrainConfig
 
     try:
@@ -175,7 +175,7 @@ def start_processes(device: str) -> int:
 
     import torch
 
-    from ..devices import require_device
+    from ..core.devices import require_device
 
     many = int(os.environ.get("WORLD_SIZE", "1")) > 1
     own = f"cuda:{os.environ['LOCAL_RANK']}" if many and device == "cuda" else device

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis
-from ..matrix import BlockMatrix
-from ..record import Eigenvalues, Record, read_provenance
-from ..structure import Structure
+from ..core.basis import OrbitalBasis
+from ..core.matrix import BlockMatrix
+from ..core.record import Eigenvalues, Record, read_provenance
+from ..core.structure import Structure
 from .identity import structure_id
 
 Array = NDArray[Any]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis
-from ..errors import BasisMismatchError, DataError, FileFormatError
-from ..record import Record, read_provenance
-from ..structure import Structure
+from ..core.basis import OrbitalBasis
+from ..core.errors import BasisMismatchError, DataError, FileFormatError
+from ..core.record import Record, read_provenance
+from ..core.structure import Structure
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, decode, decode_structure
 
 if TYPE_CHECKING:

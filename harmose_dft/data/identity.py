@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from ..structure import Structure
+from ..core.structure import Structure
 
 POSITION_DECIMALS = 7
 """Positions (Bohr) that agree to this many decimals count as equal; text formats keep about eight."""

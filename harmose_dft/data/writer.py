@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..basis import OrbitalBasis
-from ..conventions import OURS
-from ..errors import DataError
-from ..files import atomic_path, require_space
-from ..record import Record
+from ..core.basis import OrbitalBasis
+from ..core.conventions import OURS
+from ..core.errors import DataError
+from ..core.files import atomic_path, require_space
+from ..core.record import Record
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, encode
 from .dataset import HDF5Dataset
 

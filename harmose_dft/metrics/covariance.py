@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..basis import OrbitalBasis
-from ..rotations import random_rotations, rotated_matrix
-from ..structure import Structure
+from ..core.basis import OrbitalBasis
+from ..core.rotations import random_rotations, rotated_matrix
+from ..core.structure import Structure
 from .matrices import Matrices, as_tuple
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis
-from ..errors import DataError
-from ..matrix import BlockMatrix
-from ..record import Record
+from ..core.basis import OrbitalBasis
+from ..core.errors import DataError
+from ..core.matrix import BlockMatrix
+from ..core.record import Record
+from ..core.spectrum import Spectrum
+from ..core.structure import Structure
+from ..core.units import HARTREE_IN_EV
 from ..solver import solve_batch, solve_kpoints
-from ..spectrum import Spectrum
-from ..structure import Structure
-from ..units import HARTREE_IN_EV
 from .matrices import (
     BlockErrors,
     ElementErrors,

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis
-from ..errors import BasisMismatchError
-from ..matrix import BlockMatrix
-from ..structure import SYMBOLS
+from ..core.basis import OrbitalBasis
+from ..core.errors import BasisMismatchError
+from ..core.matrix import BlockMatrix
+from ..core.structure import SYMBOLS
 
 Array = NDArray[Any]
 Matrices = BlockMatrix | Sequence[BlockMatrix]

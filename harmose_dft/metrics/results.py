@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..units import HARTREE_IN_EV, MICRO
+from ..core.errors import DataError
+from ..core.units import HARTREE_IN_EV, MICRO
 
 DIMENSIONLESS = frozenset({"psi_cos", "psi_subspace"})
 """Metrics that are not energies."""

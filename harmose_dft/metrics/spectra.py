@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SolverError
-from ..spectrum import Spectrum
+from ..core.errors import SolverError
+from ..core.spectrum import Spectrum
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..conventions import E3NN_AXES
+from ..core.conventions import E3NN_AXES
 
 
 def bond_rotations(vectors: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..graph import PairGraph, PreparedGraph
 from .frames import bond_rotations, wigner_matrices
+from .graph import PairGraph, PreparedGraph
 from .layout import OrbitalLayout
 from .node import BlockHarmonics
 from .o2 import BlockComponents, O2Features

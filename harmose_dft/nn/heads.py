@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..graph import PreparedGraph
 from .geometry import PairGeometry, sum_over
+from .graph import PreparedGraph
 from .o2 import O2Dims, O2Features, O2Linear
 
 

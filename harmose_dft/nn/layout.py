@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis
+from ..core.basis import OrbitalBasis
 
 
 @dataclass(frozen=True, eq=False)

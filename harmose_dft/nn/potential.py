@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..conventions import E3NN_AXES
-from ..graph import PreparedGraph
+from ..core.conventions import E3NN_AXES
 from .geometry import sum_over
+from .graph import PreparedGraph
 from .heads import Blocks
 from .node import NodeNorm
 

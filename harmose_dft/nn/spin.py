@@ -1,8 +1,8 @@
 """What of a Hamiltonian depends on spin: its blocks, their O(2) components, and their invariant on-site part.
 
 Blocks have shape (edge, C, n, n). Collinear spin: C = 1, half the difference of up and down, which turns like an
-ordinary Hamiltonian. Spin-orbit: C = 3, the real antisymmetric matrices A_y, A_z, A_x of :mod:`harmose_dft.spin`, an
-axial vector.
+ordinary Hamiltonian. Spin-orbit: C = 3, the real antisymmetric matrices A_y, A_z, A_x of
+:mod:`harmose_dft.core.spin`, an axial vector.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..graph import PreparedGraph
-from ..spin import Spin
+from ..core.spin import Spin
 from .frames import coupling
 from .geometry import PairGeometry
+from .graph import PreparedGraph
 from .heads import BlockHead, Blocks
 from .layout import OrbitalLayout
 from .node import ScalarBlocks

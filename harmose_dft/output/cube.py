@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis
-from ..errors import HarmoseError
-from ..files import atomic_path
-from ..orbitals import orbital_values
-from ..structure import Structure
+from ..core.basis import OrbitalBasis
+from ..core.errors import HarmoseError
+from ..core.files import atomic_path
+from ..core.orbitals import orbital_values
+from ..core.structure import Structure
 
 MARGIN = 6.0
 """Space in Bohr around the outermost atoms."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..basis import GaussianRadial, OrbitalBasis
-from ..conventions import MOLDEN
-from ..errors import HarmoseError
-from ..files import atomic_path
-from ..spectrum import Spectrum
-from ..structure import Structure
+from ..core.basis import GaussianRadial, OrbitalBasis
+from ..core.conventions import MOLDEN
+from ..core.errors import HarmoseError
+from ..core.files import atomic_path
+from ..core.spectrum import Spectrum
+from ..core.structure import Structure
 
 
 def write_molden(

@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis, Shell
-from ..errors import FileFormatError, HarmoseError
-from ..files import atomic_path
-from ..matrix import BlockMatrix
-from ..record import Record, read_provenance
-from ..spectrum import Spectrum
-from ..structure import SYMBOLS, Structure
+from ..core.basis import OrbitalBasis, Shell
+from ..core.errors import FileFormatError, HarmoseError
+from ..core.files import atomic_path
+from ..core.matrix import BlockMatrix
+from ..core.record import Record, read_provenance
+from ..core.spectrum import Spectrum
+from ..core.structure import SYMBOLS, Structure
 
 if TYPE_CHECKING:
     import h5py

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import HarmoseError
-from ..units import HARTREE_IN_EV
+from ..core.errors import HarmoseError
+from ..core.units import HARTREE_IN_EV
 from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, new_figure, save
 
 WINDOW = (-8.0, 8.0)

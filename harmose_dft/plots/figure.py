@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import HarmoseError
-from ..files import atomic_path
+from ..core.errors import HarmoseError
+from ..core.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import HarmoseError
-from ..spectrum import Spectrum
-from ..units import HARTREE_IN_EV
+from ..core.errors import HarmoseError
+from ..core.spectrum import Spectrum
+from ..core.units import HARTREE_IN_EV
 from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, new_figure, save
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..basis import OrbitalBasis
-from ..orbitals import orbital_values
-from ..structure import Structure
-from ..units import BOHR_IN_ANGSTROM
+from ..core.basis import OrbitalBasis
+from ..core.orbitals import orbital_values
+from ..core.structure import Structure
+from ..core.units import BOHR_IN_ANGSTROM
 
 Array = NDArray[np.float64]
 

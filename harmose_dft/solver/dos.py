@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SolverError
-from ..matrix import BlockMatrix
-from ..spectrum import Spectrum
+from ..core.errors import SolverError
+from ..core.matrix import BlockMatrix
+from ..core.spectrum import Spectrum
 from .properties import state_populations
 
 Floats = NDArray[np.float64]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..matrix import BlockMatrix
-from ..spectrum import Spectrum
-from ..structure import Structure
+from ..core.matrix import BlockMatrix
+from ..core.spectrum import Spectrum
+from ..core.structure import Structure
 from .kpoints import monkhorst_pack
 from .molecule import solve
 from .occupations import Smearing

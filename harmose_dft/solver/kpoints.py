@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SolverError
+from ..core.errors import SolverError
 
 Floats = NDArray[np.float64]
 

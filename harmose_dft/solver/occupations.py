@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import erfc, expit
 
-from ..errors import SolverError
+from ..core.errors import SolverError
 
 Floats = NDArray[np.float64]
 

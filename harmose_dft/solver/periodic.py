@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SolverError
-from ..matrix import BlockMatrix
-from ..spectrum import OCCUPIED, Spectrum
+from ..core.errors import SolverError
+from ..core.matrix import BlockMatrix
+from ..core.spectrum import OCCUPIED, Spectrum
 from .molecule import OVERLAP_THRESHOLD, eigensystem, eigenvalues
 from .occupations import Smearing, fermi_level
 
@@ -80,7 +80,7 @@ def bands(
     Args:
         hamiltonian: As for :func:`solve_kpoints`.
         overlap: S(R), spatial.
-        kpoints: Fractional, (k, 3), such as those of :func:`harmose_dft.adapters.kpaths.k_path`.
+        kpoints: Fractional, (k, 3), such as those of :func:`harmose_dft.solver.kpaths.k_path`.
         threshold: Smallest eigenvalue of S(k) that is kept.
     """
     rows = [

@@ -10,9 +10,9 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SolverError
-from ..matrix import BlockMatrix
-from ..spectrum import Spectrum
+from ..core.errors import SolverError
+from ..core.matrix import BlockMatrix
+from ..core.spectrum import Spectrum
 from .periodic import density_blocks
 
 Array = NDArray[Any]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SolverError
-from ..matrix import BlockMatrix
+from ..core.errors import SolverError
+from ..core.matrix import BlockMatrix
 from .molecule import OVERLAP_THRESHOLD
 from .periodic import Hamiltonians, hamiltonian_tuple, matched_overlap, wavefunction
 

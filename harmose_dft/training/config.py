@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..inputs import InputName
-from ..models.circle_transformer import CircleTransformerConfig
-from ..models.two_stage import ModelConfig
+from ..model.inputs import InputName
+from ..model.stage2.circle import CircleTransformerConfig
+from ..model.two_stage import ModelConfig
 from ..solver import Smearing
 from ..solver.filling import SMEARING
 from .losses import LossConfig
@@ -105,7 +105,7 @@ class AugmentationConfig(_Section):
 class TrainConfig(_Section):
     """Everything ``harmose-dft train`` needs.
 
-    For crystals, fields that are not set have other defaults: see :func:`harmose_dft.fitting.for_crystals`.
+    For crystals, fields that are not set have other defaults: see :func:`harmose_dft.training.run.for_crystals`.
     """
 
     name: str = Field("model", description="name of the model")

@@ -12,12 +12,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..densities import DensityInput
-from ..errors import DataError
-from ..graph import PreparedGraph
-from ..models.circle_transformer import CircleTransformer
-from ..models.lab_transformer import LabTransformer
-from ..models.two_stage import TwoStageModel, TwoStageOutput
+from ..core.errors import DataError
+from ..model.density import DensityInput
+from ..model.stage2.circle import CircleTransformer
+from ..model.stage2.lab import LabTransformer
+from ..model.two_stage import TwoStageModel, TwoStageOutput
+from ..nn.graph import PreparedGraph
 from ..nn.heads import Blocks
 from .config import TrainConfig
 from .flat import FlatParameters

@@ -6,7 +6,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from ..graph import PreparedGraph
+from ..nn.graph import PreparedGraph
 from ..nn.heads import Blocks
 from .samples import Batch, OrbitalTargets
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from ..errors import DataError
-from ..featurize import Featurizer, Integrals, RawFeatures
-from ..inputs import Normalizer, NormalizerFit, PaddedMatrix
-from ..matrix import BlockMatrix
+from ..core.errors import DataError
+from ..core.matrix import BlockMatrix
+from ..core.record import Record
+from ..core.spin import SPIN_OF_NSPIN, Spin
+from ..core.structure import Structure
+from ..model.featurize import Featurizer, Integrals, RawFeatures
+from ..model.inputs import Normalizer, NormalizerFit, PaddedMatrix
 from ..nn.geometry import FrameBuilder
-from ..record import Record
-from ..spin import SPIN_OF_NSPIN, Spin
-from ..structure import Structure
 from .samples import OrbitalTargets, Sample, orbital_targets
 
 MatrixFunction = Callable[[Structure], BlockMatrix]

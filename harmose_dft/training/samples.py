@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..featurize import Integrals
-from ..graph import PreparedGraph, batch_graphs
-from ..models.first_stage import StageOneOutput
+from ..model.featurize import Integrals
+from ..model.stage1 import StageOneOutput
+from ..nn.graph import PreparedGraph, batch_graphs
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..densities import DensityInput, as_blocks
-from ..inputs import NormalizerFit
-from ..models.circle_transformer import CircleTransformer
-from ..models.first_stage import StageOneOutput
-from ..models.two_stage import TwoStageModel
+from ..model.density import DensityInput, as_blocks
+from ..model.inputs import NormalizerFit
+from ..model.stage1 import StageOneOutput
+from ..model.stage2.circle import CircleTransformer
+from ..model.two_stage import TwoStageModel
 from .losses import remainder
 from .samples import Batch, Sample, collate
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import CheckpointError
-from ..files import atomic_path
+from ..core.errors import CheckpointError
+from ..core.files import atomic_path
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 from ase.io import read
 
-from harmose_dft.units import BOHR_IN_ANGSTROM
+from harmose_dft.core.units import BOHR_IN_ANGSTROM
 
 TEMPLATE = Path(__file__).resolve().parent / "templates" / "INPUT.scf"
 

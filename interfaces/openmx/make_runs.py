@@ -25,8 +25,8 @@ from ase.io import read
 
 from harmose_dft.adapters.openmx.input import parse_input
 from harmose_dft.adapters.openmx.pao import read_pao
-from harmose_dft.errors import FileFormatError
-from harmose_dft.files import atomic_path
+from harmose_dft.core.errors import FileFormatError
+from harmose_dft.core.files import atomic_path
 
 TEMPLATE = Path(__file__).resolve().parent / "templates" / "scf.dat"
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis
-from ...conventions import ABACUS
-from ...errors import FileFormatError
-from ...matrix import BlockMatrix
+from ...core.basis import OrbitalBasis
+from ...core.conventions import ABACUS
+from ...core.errors import FileFormatError
+from ...core.matrix import BlockMatrix
 from .csr import CsrSection
 
 

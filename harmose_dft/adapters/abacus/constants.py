@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...units import RYDBERG_IN_HARTREE
+from ...core.units import RYDBERG_IN_HARTREE
 
 ABACUS_RYDBERG_IN_EV: Final = 13.605698
 """1 Rydberg in electronvolt, as compiled into ABACUS."""

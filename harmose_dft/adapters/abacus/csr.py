@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
+from ...core.errors import FileFormatError
 from .text import parse_complex, parse_integers, parse_numbers, read_bytes
 
 _STEP = re.compile(rb"^\s*STEP:\s*(-?\d+)\s*$")

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis
-from ...conventions import ABACUS
-from ...errors import FileFormatError, StructureError
-from ...matrix import BlockMatrix
-from ...structure import Structure
+from ...core.basis import OrbitalBasis
+from ...core.conventions import ABACUS
+from ...core.errors import FileFormatError, StructureError
+from ...core.matrix import BlockMatrix
+from ...core.structure import Structure
 from .text import parse_complex, parse_numbers, read_bytes
 
 

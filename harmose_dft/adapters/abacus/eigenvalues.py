@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
-from ...record import Eigenvalues
+from ...core.errors import FileFormatError
+from ...core.record import Eigenvalues
 from .constants import EV_IN_HARTREE
 from .text import floats, plain_name, read_lines
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import FileFormatError
+from ...core.errors import FileFormatError
 from .log import find_log
 from .text import COMPRESSED, existing, plain_name, read_lines, without_comment
 

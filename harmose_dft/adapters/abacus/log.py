@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
+from ...core.errors import FileFormatError
 from .constants import EV_IN_HARTREE
 from .text import existing, floats, read_lines
 

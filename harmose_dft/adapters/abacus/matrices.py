@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import FileFormatError
-from ...matrix import BlockMatrix
+from ...core.errors import FileFormatError
+from ...core.matrix import BlockMatrix
 from .csr import CsrSection, read_csr
 from .files import Calculation, MatrixFile, matrix_files
 from .text import plain_name

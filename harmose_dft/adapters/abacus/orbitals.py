@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...basis import NumericalRadial, Shell
-from ...errors import FileFormatError
+from ...core.basis import NumericalRadial, Shell
+from ...core.errors import FileFormatError
 from .text import floats, parse_numbers, read_bytes, read_lines
 
 _NAME = re.compile(r"_((?:\d+[spdfghi])+)\.orb", re.IGNORECASE)
@@ -27,7 +27,7 @@ def read_orb(path: Path) -> tuple[str, tuple[Shell, ...]]:
     the order of the shells in ABACUS's matrices.
 
     Returns:
-        Element symbol, and the shells with :class:`~harmose_dft.basis.NumericalRadial` functions.
+        Element symbol, and the shells with :class:`~harmose_dft.core.basis.NumericalRadial` functions.
 
     Raises:
         FileFormatError: The file is truncated, or its tables do not match its header.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...basis import OrbitalBasis
-from ...errors import FileFormatError
-from ...matrix import BlockMatrix
-from ...record import Record
-from ...structure import SYMBOLS, Structure
-from ...units import RYDBERG_IN_HARTREE
+from ...core.basis import OrbitalBasis
+from ...core.errors import FileFormatError
+from ...core.matrix import BlockMatrix
+from ...core.record import Record
+from ...core.structure import SYMBOLS, Structure
+from ...core.units import RYDBERG_IN_HARTREE
 from .blocks import OrbitalMap, spatial_part, to_blocks
 from .constants import CSR_PRECISION
 from .dense import gamma_blocks, nearest_image, read_dense

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...basis import OrbitalBasis, Shell
-from ...errors import FileFormatError
-from ...record import Eigenvalues
-from ...structure import SYMBOLS, Structure
+from ...core.basis import OrbitalBasis, Shell
+from ...core.errors import FileFormatError
+from ...core.record import Eigenvalues
+from ...core.structure import SYMBOLS, Structure
 from . import structure as structures
 from .eigenvalues import read_bands, read_eig, read_istate, read_kpoints
 from .files import Calculation, find_library_file, find_stru, read_input

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
-from ...structure import SYMBOLS
+from ...core.errors import FileFormatError
+from ...core.structure import SYMBOLS
 from .constants import ANGSTROM_IN_BOHR
 from .log import RunLog
 from .text import floats, read_lines, without_comment

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
+from ...core.errors import FileFormatError
 
 COMPRESSED = ".xz"
 """Suffix of files that are read through :mod:`lzma`."""

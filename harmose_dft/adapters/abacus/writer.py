@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis
-from ...errors import HarmoseError, StructureError
-from ...files import atomic_path
-from ...matrix import BlockMatrix
-from ...record import Record
-from ...structure import SYMBOLS, Structure
-from ...units import RYDBERG_IN_HARTREE
+from ...core.basis import OrbitalBasis
+from ...core.errors import HarmoseError, StructureError
+from ...core.files import atomic_path
+from ...core.matrix import BlockMatrix
+from ...core.record import Record
+from ...core.structure import SYMBOLS, Structure
+from ...core.units import RYDBERG_IN_HARTREE
 from .blocks import OrbitalMap, from_blocks
 from .constants import ABACUS_BOHR_IN_ANGSTROM, DROPPED_BELOW
 from .csr import BASIS_SIZE, R_COUNT, SPIN_COUNT, SPIN_INDEX, CsrSection

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...core.errors import DataError, FileFormatError
 from ...data import Dataset
 from ...data import open_dataset as open_own
-from ...errors import DataError, FileFormatError
 from .hdf5 import open_hdf5
 from .sqlite import open_sqlite
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis
-from ...conventions import PYSCF, OrbitalConvention
+from ...core.basis import OrbitalBasis
+from ...core.conventions import PYSCF, OrbitalConvention
+from ...core.errors import FileFormatError
+from ...core.matrix import BlockMatrix
+from ...core.record import Eigenvalues, Record
+from ...core.structure import Structure
 from ...data import Dataset
-from ...errors import FileFormatError
-from ...matrix import BlockMatrix
-from ...record import Eigenvalues, Record
-from ...structure import Structure
 from ..pyscf import orbital_basis, overlap
 
 OVERLAP_TOLERANCE = 1e-4

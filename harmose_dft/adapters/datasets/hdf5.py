@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
-from ...structure import Structure
+from ...core.errors import FileFormatError
+from ...core.structure import Structure
 from .base import Entry, GaussianDataset, from_triangle
 
 UNITS = "hartree,angstrom"

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...conventions import ORCA, OURS, PYSCF, OrbitalConvention
-from ...errors import FileFormatError
-from ...structure import Structure
-from ...units import BOHR_IN_ANGSTROM
+from ...core.conventions import ORCA, OURS, PYSCF, OrbitalConvention
+from ...core.errors import FileFormatError
+from ...core.structure import Structure
+from ...core.units import BOHR_IN_ANGSTROM
 from .base import Entry, GaussianDataset
 
 QH9_COLUMNS = {"N", "Z", "pos", "Ham"}

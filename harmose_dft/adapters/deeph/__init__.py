@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
 
-from ...errors import FileFormatError, HarmoseError, OutputExistsError
-from ...record import Record
+from ...core.errors import FileFormatError, HarmoseError, OutputExistsError
+from ...core.record import Record
 from . import chunked, legacy
 
 __all__ = ["LAYOUTS", "FolderWriter", "read", "recognise", "write"]

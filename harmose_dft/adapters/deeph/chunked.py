@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis
-from ...conventions import OURS
-from ...errors import FileFormatError, HarmoseError
-from ...matrix import BlockMatrix
-from ...record import Record
-from ...spin import spin_block
-from ...structure import SYMBOLS, Structure
+from ...core.basis import OrbitalBasis
+from ...core.conventions import OURS
+from ...core.errors import FileFormatError, HarmoseError
+from ...core.matrix import BlockMatrix
+from ...core.record import Record
+from ...core.spin import spin_block
+from ...core.structure import SYMBOLS, Structure
 from .common import (
     DEEPH_BOHR_IN_ANGSTROM,
     DEEPH_HARTREE_IN_EV,

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from ...basis import OrbitalBasis, Shell
-from ...conventions import OrbitalConvention
-from ...errors import FileFormatError
-from ...matrix import BlockMatrix
-from ...record import Record
-from ...spin import spin_block, spinor_matrix
-from ...structure import SYMBOLS, Structure
+from ...core.basis import OrbitalBasis, Shell
+from ...core.conventions import OrbitalConvention
+from ...core.errors import FileFormatError
+from ...core.matrix import BlockMatrix
+from ...core.record import Record
+from ...core.spin import spin_block, spinor_matrix
+from ...core.structure import SYMBOLS, Structure
 
 DEEPH_HARTREE_IN_EV: Final = 27.2113845
 """1 Hartree in electronvolt, as DeepH-pack and DeepH-dock convert OpenMX's matrices."""

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis
-from ...conventions import OPENMX
-from ...errors import FileFormatError
-from ...record import Record
-from ...structure import SYMBOLS, Structure
+from ...core.basis import OrbitalBasis
+from ...core.conventions import OPENMX
+from ...core.errors import FileFormatError
+from ...core.record import Record
+from ...core.structure import SYMBOLS, Structure
 from ..keyed_blocks import keyed_matrix, read_keyed_blocks
 from .common import (
     DEEPH_BOHR_IN_ANGSTROM,

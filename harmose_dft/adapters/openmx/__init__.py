@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import FileFormatError
-from ...record import Record
+from ...core.errors import FileFormatError
+from ...core.record import Record
 from ..compressed import plain_name, read_bytes
 from .constants import OPENMX_BOHR_IN_ANGSTROM
 from .input import MARK

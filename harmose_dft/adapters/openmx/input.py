@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
-from ...structure import SYMBOLS, Structure
+from ...core.errors import FileFormatError
+from ...core.structure import SYMBOLS, Structure
 from .constants import OPENMX_BOHR_IN_ANGSTROM
 
 LETTERS = "spdf"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
-from ...basis import NumericalRadial
+from ...core.basis import NumericalRadial
 
 STEP = 0.01
 """Spacing in Bohr of the table that replaces the file's: fine enough for any interpolation to follow it to 1e-8."""

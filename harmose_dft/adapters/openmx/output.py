@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
-from ...record import Eigenvalues
+from ...core.errors import FileFormatError
+from ...core.record import Eigenvalues
 from ..compressed import read_text
 
 Floats = NDArray[np.float64]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ...errors import FileFormatError
-from ...record import Record
+from ...core.errors import FileFormatError
+from ...core.record import Record
 from ..compressed import plain_name, read_text
 from ..keyed_blocks import keyed_matrix, read_keyed_blocks
 from .input import Input, parse_input

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import NumericalRadial, OrbitalBasis, Shell
-from ...conventions import OPENMX
-from ...errors import FileFormatError
-from ...matrix import BlockMatrix
-from ...structure import SYMBOLS
+from ...core.basis import NumericalRadial, OrbitalBasis, Shell
+from ...core.conventions import OPENMX
+from ...core.errors import FileFormatError
+from ...core.matrix import BlockMatrix
+from ...core.structure import SYMBOLS
 from ..compressed import existing, read_text
 from .input import DEFAULT_DATA_PATH, Input
 from .interpolation import interpolated

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis
-from ...errors import FileFormatError
-from ...matrix import BlockMatrix
-from ...record import Record
-from ...spin import spinor_matrix
-from ...structure import Structure
+from ...core.basis import OrbitalBasis
+from ...core.errors import FileFormatError
+from ...core.matrix import BlockMatrix
+from ...core.record import Record
+from ...core.spin import spinor_matrix
+from ...core.structure import Structure
 from ..compressed import existing, plain_name, read_text
 from .input import Input, Species, parse_input
 from .output import Output, read_bands, read_output

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError
+from ...core.errors import FileFormatError
 from ..compressed import read_bytes
 
 Floats = NDArray[np.float64]

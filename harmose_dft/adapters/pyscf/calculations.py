@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...basis import OrbitalBasis
-from ...errors import HarmoseError, SolverError, StructureError
-from ...matrix import BlockMatrix
-from ...record import Eigenvalues, Record
-from ...structure import Structure
+from ...core.basis import OrbitalBasis
+from ...core.errors import HarmoseError, SolverError, StructureError
+from ...core.matrix import BlockMatrix
+from ...core.record import Eigenvalues, Record
+from ...core.structure import Structure
 from .molecule import basis_from_mole, from_ours, to_blocks, to_mole
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """PySCF: orbital bases, one-electron integrals and reference calculations, in our conventions.
 
-PySCF's spherical order (p = x, y, z; d and higher m = -l..l) is the row ``PYSCF`` of :mod:`harmose_dft.conventions`.
-Every matrix that leaves this module is in our order.
+PySCF's spherical order (p = x, y, z; d and higher m = -l..l) is the row ``PYSCF`` of
+:mod:`harmose_dft.core.conventions`. Every matrix that leaves this module is in our order.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...basis import GaussianRadial, OrbitalBasis, Shell
-from ...conventions import PYSCF
-from ...errors import BasisMismatchError, HarmoseError, StructureError
-from ...matrix import BlockMatrix
-from ...structure import SYMBOLS, Structure
+from ...core.basis import GaussianRadial, OrbitalBasis, Shell
+from ...core.conventions import PYSCF
+from ...core.errors import BasisMismatchError, HarmoseError, StructureError
+from ...core.matrix import BlockMatrix
+from ...core.structure import SYMBOLS, Structure
 
 if TYPE_CHECKING:
     from pyscf.gto import Mole

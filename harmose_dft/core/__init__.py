@@ -1,0 +1,1 @@
+"""Value objects and shared words: structures, bases, matrices, spectra, records, units, errors, files."""

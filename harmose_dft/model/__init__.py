@@ -1,0 +1,1 @@
+"""The two-stage model: from structures and integrals to Hamiltonians."""

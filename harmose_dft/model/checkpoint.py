@@ -1,0 +1,261 @@
+"""Models on disk: ``model.safetensors`` and ``model.json`` in one folder. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core.basis import OrbitalBasis
+from ..core.errors import CheckpointError, HarmoseError
+from ..core.files import atomic_path, sha256
+from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
+from ..solver import Filling
+from .domain import TrainingDomain
+from .inputs import InputName, Normalizer
+from .stage2.circle import CircleTransformer
+from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
+
+FORMAT_VERSION = 6
+"""Version of the model folder; older ones are upgraded on loading."""
+
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, WITH_MEMBERS = 2, 3, 4, 5, 6
+"""Versions since which models may have a potential, have no weights that nothing reads, have today's units of
+corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), have their own units of
+corrections, and have a circle stage of several members."""
+
+CHANGES_OF_UNIT = {
+    r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
+    r"second\.potential\.(local\..+|transfer|dipole)": 1.0 / CORRECTION_UNIT,
+    r"(first|second)\.potential\.local\..+": 0.02 / LOCAL_UNIT,
+    r"(first|second)\.potential\.(transfer|dipole)": 0.1 / CHARGE_UNIT,
+}
+"""Factors of parameters whose names match, from before ``IN_FINE_UNITS`` to today."""
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+LONGEST_REASON = 300
+"""Characters of a library's message that are passed on."""
+
+NORMALIZER = "normalizer."
+"""Prefix of the normalizer's arrays among the tensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """Everything a model needs to be used, and what a user should know of it.
+
+    Args:
+        name: Name of the model.
+        network: The two-stage model with its weights.
+        normalizer: Means and scales.
+        basis: Orbital basis.
+        inputs: Input matrices, in order.
+        baseline: Description of the physics baseline: ``kind`` and what that kind needs.
+        functional: Exchange-correlation functional, exactly as the code that made the data names it.
+        code: Code and version that made the training data.
+        domain: Statistics of the training set.
+        filling: How crystals are filled for the density that stage 2 sees; None where it sees none.
+        electrons: Compositions with their valence electrons, where the basis describes those only.
+        training: Training data, hash, time, configuration.
+        metrics: Measured figures with the data they were measured on.
+        licence: Licence of the weights.
+        citation: What to cite.
+        sha256: Hash of the weights file; empty before it is written.
+    """
+
+    name: str
+    network: TwoStageModel
+    normalizer: Normalizer
+    basis: OrbitalBasis
+    inputs: tuple[InputName, ...]
+    baseline: Mapping[str, Any]
+    functional: str
+    code: str
+    domain: TrainingDomain
+    filling: Filling | None = None
+    electrons: Sequence[Mapping[str, Any]] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "Apache-2.0"
+    citation: str = "Yin et al., Mach. Learn.: Sci. Technol. 2024, doi 10.1088/2632-2153/ad8d30"
+    sha256: str = ""
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.network.parameters())
+        return f"ModelFile({self.name!r}, {self.functional}/{self.basis.name}, {count} parameters, {self.sha256[:8]})"
+
+    def save(self, folder: str | Path, *, force: bool = False) -> str:
+        """Write the model's folder; returns the hash of the weights.
+
+        Raises:
+            OutputExistsError: A file exists and ``force`` is false.
+        """
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        for name, array in self.normalizer.arrays().items():
+            tensors[NORMALIZER + name] = torch.from_numpy(np.ascontiguousarray(array))
+        with atomic_path(folder / WEIGHTS, force) as weights, atomic_path(folder / DESCRIPTION, force) as description:
+            save_file(tensors, weights)
+            digest = sha256(weights)
+            description.write_text(json.dumps(self._description(digest), indent=1), encoding="utf-8")
+        return digest
+
+    def _description(self, digest: str) -> dict[str, Any]:
+        return {
+            "format": "harmose_dft model",
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "weights_sha256": digest,
+            "functional": self.functional,
+            "code": self.code,
+            "basis": self.basis.to_dict(),
+            "basis_fingerprint": self.basis.fingerprint,
+            "elements": list(self.basis.elements),
+            "convention": "harmose_dft: real harmonics, z-polar, no Condon-Shortley phase, m = -l..l",
+            "units": {"energy": "hartree", "length": "bohr"},
+            "charge": 0,
+            "spin": 0,
+            "inputs": list(self.inputs),
+            "baseline": dict(self.baseline),
+            "model": self.network.config.model_dump(mode="json"),
+            "domain": self.domain.to_dict(),
+            "filling": None if self.filling is None else self.filling.to_dict(),
+            "electrons": [dict(e) for e in self.electrons],
+            "training": dict(self.training),
+            "metrics": dict(self.metrics),
+            "licence": self.licence,
+            "citation": self.citation,
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ModelFile:
+        """Read a model's folder.
+
+        Raises:
+            CheckpointError: A file is missing or damaged, or the format is newer than this program.
+        """
+        from safetensors import SafetensorError
+
+        folder = Path(folder)
+        description = _read_description(folder)
+        weights = folder / WEIGHTS
+        digest = sha256(weights)
+        if digest != description["weights_sha256"]:
+            raise CheckpointError(
+                f"{weights} is damaged or belongs to another {DESCRIPTION}: its sha256 is {digest[:12]}, expected "
+                f"{description['weights_sha256'][:12]}. Copy both files again from where the model came from."
+            )
+        try:
+            return cls._assemble(description, weights, digest)
+        except KeyError as error:
+            raise CheckpointError(f"{folder} does not describe a usable model: {error} is missing.") from error
+        except (TypeError, AttributeError, ValueError, RuntimeError, SafetensorError, HarmoseError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(
+                f"{folder} does not describe a usable model: {reason[:LONGEST_REASON]}. Copy both files again from "
+                "where the model came from."
+            ) from error
+
+    @classmethod
+    def _assemble(cls, d: Mapping[str, Any], weights: Path, digest: str) -> ModelFile:
+        from safetensors.torch import load_file
+
+        basis = OrbitalBasis.from_dict(d["basis"])
+        if basis.fingerprint != d["basis_fingerprint"]:
+            raise CheckpointError("the stored basis does not have the stored fingerprint; the file was edited")
+        tensors = load_file(weights)
+        arrays = {k.removeprefix(NORMALIZER): v.numpy() for k, v in tensors.items() if k.startswith(NORMALIZER)}
+        version = int(d["format_version"])
+        sizes = {"potential": False, **d["model"]} if version < WITH_POTENTIAL else d["model"]
+        network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
+        parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
+        if version < IN_FINE_UNITS:
+            parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
+        if version < WITH_MEMBERS and isinstance(network.second, CircleTransformer):
+            parameters = {re.sub(r"^second\.", "second.members.0.", name): v for name, v in parameters.items()}
+        if version < WITH_UNITS:
+            parameters |= {name: value for name, value in network.state_dict().items() if name in network.unit_names}
+        if version < WITHOUT_IDLE_ATTENTION:
+            parameters = {name: parameters[name] for name in network.state_dict()}
+        network.load_state_dict(parameters)
+        network.eval().requires_grad_(False)
+        return cls(
+            name=str(d["name"]),
+            network=network,
+            normalizer=Normalizer.from_arrays(arrays),
+            basis=basis,
+            inputs=tuple(d["inputs"]),
+            baseline=d["baseline"],
+            functional=str(d["functional"]),
+            code=str(d["code"]),
+            domain=TrainingDomain.from_dict(d["domain"]),
+            filling=Filling.from_dict(d["filling"]) if network.sees_density else None,
+            electrons=tuple(d.get("electrons", ())),
+            training=d["training"],
+            metrics=d["metrics"],
+            licence=str(d["licence"]),
+            citation=str(d["citation"]),
+            sha256=digest,
+        )
+
+
+def _in_fine_units(parameter: str) -> float:
+    """Factor of a network's parameter from before ``IN_FINE_UNITS`` to today."""
+    return math.prod(factor for pattern, factor in CHANGES_OF_UNIT.items() if re.fullmatch(pattern, parameter))
+
+
+def describe_model(folder: str | Path) -> dict[str, Any]:
+    """The description of a model without its weights.
+
+    Raises:
+        CheckpointError: The folder holds no readable description.
+    """
+    return _read_description(Path(folder))
+
+
+def record_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> None:
+    """Keep measured figures in a model's description; figures of the same name are replaced.
+
+    Args:
+        folder: The model's folder.
+        metrics: Name of the data -> figures with their unit, JSON-serialisable.
+
+    Raises:
+        CheckpointError: The folder holds no readable description.
+    """
+    found = describe_model(folder)
+    found["metrics"] = {**found.get("metrics", {}), **metrics}
+    with atomic_path(Path(folder) / DESCRIPTION, force=True) as path:
+        path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    if not path.is_file() or not (folder / WEIGHTS).is_file():
+        raise CheckpointError(
+            f"{folder} is not a model: expected a folder with {WEIGHTS} and {DESCRIPTION}. Give the folder that "
+            "`harmose-dft train` wrote, or the name of a bundled model."
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        version = int(found["format_version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Copy it again from where the model came from.") from error
+    if not isinstance(found.get("weights_sha256"), str):
+        raise CheckpointError(f"{path} is damaged: it has no hash of the weights. Copy it again from its source.")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."
+        )
+    return dict(found)

@@ -1,0 +1,82 @@
+"""The density matrix of stage 1's Hamiltonian, which the second stage may see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from torch import Tensor
+
+from ..core.matrix import BlockMatrix
+from ..nn.heads import Blocks
+from ..solver import Filling, density_blocks, solved
+from .featurize import Featurizer, Integrals
+from .inputs import Normalizer, PaddedMatrix, lowdin_density, padded
+
+
+class DensityInput:
+    """Works out the density of stage 1's Hamiltonian of a structure.
+
+    H depends on the density it makes. What a network finds from positions alone misses what hangs on the occupation of
+    a few levels, such as those that a small cell folds to the Fermi level; the density of a first Hamiltonian holds it.
+
+    Args:
+        featurizer: The model's.
+        normalizer: The model's.
+        filling: How crystals are filled.
+    """
+
+    def __init__(self, featurizer: Featurizer, normalizer: Normalizer, filling: Filling) -> None:
+        self.featurizer, self.normalizer, self.filling = featurizer, normalizer, filling
+
+    def __call__(self, integrals: Integrals, baseline: Blocks) -> PaddedMatrix:
+        """The density matrix on the pairs of a structure, one matrix, in the symmetrically orthogonalised basis.
+
+        Args:
+            integrals: Of the structure.
+            baseline: Stage 1's output for it, Hartree, on the CPU.
+
+        Raises:
+            SolverError: The eigenproblem cannot be solved.
+        """
+        ((hamiltonian,),) = self.featurizer.hamiltonians(integrals, [baseline], self.normalizer)
+        density = orthogonal_density(integrals, hamiltonian, self.filling)
+        return padded([density], integrals.pairs, integrals.species, self.featurizer.layout)
+
+
+def as_blocks(densities: Sequence[PaddedMatrix], like: Tensor) -> tuple[Tensor, Tensor]:
+    """On-site and pair blocks of several structures side by side, in the precision and on the device of a tensor."""
+    node, edge = (np.concatenate([getattr(d, part)[:, 0] for d in densities]) for part in ("node", "edge"))
+    return torch.from_numpy(node).to(like), torch.from_numpy(edge).to(like)
+
+
+def orthogonal_density(integrals: Integrals, hamiltonian: BlockMatrix, filling: Filling) -> BlockMatrix:
+    """S^(1/2) P S^(1/2) of a closed shell, on the pairs of S.
+
+    Molecules hold two electrons in each of the lowest orbitals; crystals are filled on a mesh of k-points:
+    P_ij(R) = sum_k w_k sum_n f_nk c_i,nk c_j,nk^* exp(-2 pi i k.R), c = S(k)^(1/2) C.
+
+    Args:
+        integrals: The structure and S.
+        hamiltonian: H, Hartree.
+        filling: k-points and smearing of a crystal.
+    """
+    overlap, electrons = integrals.overlap, integrals.n_electrons
+    if not integrals.structure.periodic:
+        dense = lowdin_density(hamiltonian.to_dense(), overlap.to_dense(), round(electrons))
+        return BlockMatrix.from_dense(dense, overlap.orbitals)
+    spectrum = solved(integrals.structure, [hamiltonian], overlap, electrons, filling, multiple=1)
+    assert spectrum.kpoints is not None
+    turned = [_root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
+    return density_blocks(replace(spectrum, coefficients=np.stack(turned)), overlap)[0]
+
+
+def _root(overlap: NDArray[Any]) -> NDArray[Any]:
+    """The square root of S(k); what rounding makes negative counts as zero."""
+    values, vectors = eigh(0.5 * (overlap + overlap.conj().T))
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.conj().T)

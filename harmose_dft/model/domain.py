@@ -1,0 +1,176 @@
+"""Where a model may be trusted: elements, distances and atomic environments of its training set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import DomainError
+from ..core.structure import SYMBOLS, Structure
+from ..core.units import BOHR_IN_ANGSTROM
+
+RADII = (2.0, 3.0, 4.2, 6.0)
+"""Centres in Bohr of the radial functions that describe an environment."""
+
+REACH = 9.0
+"""Bohr; neighbours beyond it do not count as environment."""
+
+CLOSEST = 0.85
+"""Pairs closer than this fraction of the closest training pair are refused."""
+
+RIDGE = 1e-3
+"""Added to the variance of every descriptor."""
+
+QUANTILE = 0.99
+"""Training environments up to this quantile have a distance of at most one."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingDomain:
+    """Statistics of a training set.
+
+    Args:
+        closest: (z1, z2) with z1 <= z2 -> shortest distance in Bohr.
+        mean: Element -> mean environment descriptor, (feature,).
+        precision: Element -> inverse covariance of the descriptor divided by the squared distance at the quantile.
+        largest: Largest number of atoms.
+    """
+
+    closest: Mapping[tuple[int, int], float]
+    mean: Mapping[int, NDArray[np.float64]]
+    precision: Mapping[int, NDArray[np.float64]]
+    largest: int
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers, ascending."""
+        return tuple(sorted(self.mean))
+
+    @classmethod
+    def of(cls, structures: Iterable[Structure]) -> TrainingDomain:
+        """Statistics of structures."""
+        structures = list(structures)
+        elements = sorted({int(z) for s in structures for z in s.numbers})
+        closest: dict[tuple[int, int], float] = {}
+        found: dict[int, list[NDArray[np.float64]]] = {z: [] for z in elements}
+        for s in structures:
+            for pair, distance in _closest(s).items():
+                closest[pair] = min(distance, closest.get(pair, np.inf))
+            for z, row in zip(s.numbers.tolist(), environments(s, elements), strict=True):
+                found[z].append(row)
+        mean, precision = {}, {}
+        for z, rows in found.items():
+            matrix = np.array(rows)
+            mean[z] = matrix.mean(axis=0)
+            centred = matrix - mean[z]
+            inverse = np.linalg.inv(centred.T @ centred / len(matrix) + RIDGE * np.eye(matrix.shape[1]))
+            squared = np.einsum("af,fg,ag->a", centred, inverse, centred)
+            precision[z] = inverse / max(float(np.quantile(squared, QUANTILE)), 1e-12)
+        return cls(closest, mean, precision, max(len(s) for s in structures))
+
+    def check(self, structure: Structure) -> None:
+        """Refuse a structure with unknown elements or atoms too close.
+
+        Raises:
+            DomainError: With what is outside.
+        """
+        unknown = sorted({SYMBOLS[z] for z in structure.numbers.tolist() if z not in self.mean})
+        if unknown:
+            raise DomainError(
+                f"{structure.formula} contains {', '.join(unknown)}; the model was trained on "
+                f"{', '.join(SYMBOLS[z] for z in self.elements)} only. Train a model that covers the element."
+            )
+        for (a, b), distance in _closest(structure).items():
+            known = self.closest.get((a, b))
+            if known is not None and distance < CLOSEST * known:
+                raise DomainError(
+                    f"{structure.formula} has {SYMBOLS[a]} and {SYMBOLS[b]} atoms {distance * BOHR_IN_ANGSTROM:.2f} "
+                    f"Angstrom apart; the shortest such distance in training was {known * BOHR_IN_ANGSTROM:.2f} "
+                    "Angstrom. Are the coordinates in Angstrom? Otherwise this bond is new to the model."
+                )
+
+    def report(self, structure: Structure) -> dict[str, Any]:
+        """How far a structure is from the training set.
+
+        Returns:
+            ``environment_distance`` (largest over atoms; 1 is the 99 % quantile of training atoms),
+            ``unusual_atoms`` (1-based, with their distance), ``unseen_pairs`` and ``atoms_relative_to_training``.
+        """
+        rows = environments(structure, self.elements)
+        distances = np.array([
+            float(np.sqrt((row - self.mean[z]) @ self.precision[z] @ (row - self.mean[z])))
+            for z, row in zip(structure.numbers.tolist(), rows, strict=True)
+        ])
+        unseen = sorted(f"{SYMBOLS[a]}-{SYMBOLS[b]}" for a, b in _closest(structure) if (a, b) not in self.closest)
+        return {
+            "environment_distance": float(distances.max()),
+            "unusual_atoms": [f"{structure.symbols[i]}{i + 1}" for i in np.flatnonzero(distances > 1.5)],
+            "unseen_pairs": unseen,
+            "atoms_relative_to_training": len(structure) / self.largest,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-serialisable description."""
+        return {
+            "closest_bohr": {f"{a}-{b}": d for (a, b), d in sorted(self.closest.items())},
+            "mean": {str(z): v.tolist() for z, v in self.mean.items()},
+            "precision": {str(z): v.tolist() for z, v in self.precision.items()},
+            "largest": self.largest,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingDomain:
+        """Inverse of :meth:`to_dict`."""
+        closest = {tuple(int(x) for x in k.split("-")): float(v) for k, v in data["closest_bohr"].items()}
+        return cls(
+            closest={(k[0], k[1]): v for k, v in closest.items()},
+            mean={int(z): np.asarray(v) for z, v in data["mean"].items()},
+            precision={int(z): np.asarray(v) for z, v in data["precision"].items()},
+            largest=int(data["largest"]),
+        )
+
+
+def environments(structure: Structure, elements: Sequence[int]) -> NDArray[np.float64]:
+    """Descriptor of each atom's environment: Gaussians of the distances to the neighbours of each element.
+
+    Returns:
+        (atom, len(elements) * len(RADII)).
+    """
+    distances, i, j = _distances(structure, REACH)
+    weights = (1.0 - (distances / REACH) ** 2) ** 2
+    radial = np.exp(-((distances[:, None] - np.array(RADII)) ** 2)) * weights[:, None]
+    out = np.zeros((len(structure), len(elements), len(RADII)))
+    lookup = {z: k for k, z in enumerate(elements)}
+    kinds = np.array([lookup.get(int(z), -1) for z in structure.numbers], dtype=np.int64)
+    known = kinds[j] >= 0
+    np.add.at(out, (i[known], kinds[j][known]), radial[known])
+    return out.reshape(len(structure), -1)
+
+
+def _distances(
+    structure: Structure, reach: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Distances up to a reach with both atoms, periodic images included."""
+    from ..physics.integrals.neighbours import neighbour_pairs
+
+    pairs, shifts = neighbour_pairs(structure, np.full(len(structure), reach / 2))
+    vectors = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]]
+    if structure.cell is not None:
+        vectors = vectors + shifts @ structure.cell
+    distance = np.linalg.norm(vectors, axis=1)
+    other = (pairs[:, 0] != pairs[:, 1]) | (shifts != 0).any(axis=1)
+    return distance[other], pairs[other, 0], pairs[other, 1]
+
+
+def _closest(structure: Structure) -> dict[tuple[int, int], float]:
+    """Shortest distance of each pair of elements within the reach."""
+    distances, i, j = _distances(structure, REACH)
+    found: dict[tuple[int, int], float] = {}
+    kinds = np.sort(np.stack([structure.numbers[i], structure.numbers[j]], axis=1), axis=1)
+    for pair in np.unique(kinds, axis=0) if len(kinds) else []:
+        found[int(pair[0]), int(pair[1])] = float(distances[(kinds == pair).all(axis=1)].min())
+    return found

@@ -1,0 +1,384 @@
+"""From structures to Hamiltonians, orbital energies and a report on how far to trust them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from ..core.basis import OrbitalBasis
+from ..core.errors import DataError
+from ..core.matrix import BlockMatrix
+from ..core.rotations import random_rotations, rotated_matrix
+from ..core.spectrum import Spectrum
+from ..core.structure import Structure
+from ..core.units import HARTREE_IN_EV, MICRO
+from ..nn.geometry import FrameBuilder
+from ..nn.graph import PreparedGraph, batch_graphs
+from ..nn.heads import Blocks
+from ..solver import density_blocks, smallest_overlap_eigenvalue, solved
+from .checkpoint import ModelFile
+from .density import DensityInput, as_blocks
+from .featurize import Featurizer, Integrals
+from .stage2.circle import CircleTransformer
+from .two_stage import TwoStageOutput
+
+PAIRS_PER_BATCH = 6000
+"""Structures are run together up to this many atom pairs."""
+
+CIRCLE_POINTS = 48
+"""Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
+
+SMALLEST_GAP = 0.02
+"""Hartree; a molecule with a smaller gap is probably not a closed shell."""
+
+
+class MatrixSource(Protocol):
+    """What the code behind a model's data computes cheaply: no self-consistent field."""
+
+    def check(self, structure: Structure) -> None:
+        """Refuse structures the method cannot describe, with a DomainError."""
+
+    def overlap(self, structure: Structure) -> BlockMatrix:
+        """S."""
+
+    def baseline(self, structure: Structure) -> BlockMatrix:
+        """H0 on the pairs of S, Hartree."""
+
+    def n_electrons(self, structure: Structure) -> float:
+        """Electrons that the basis describes."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model made a prediction."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Everything predicted for one structure.
+
+    Args:
+        structure: The atoms.
+        basis: Shells per element, of the elements present.
+        hamiltonians: H, Hartree: one matrix, or two of a collinear crystal (up, down).
+        overlap: S.
+        spectrum: Orbital energies, coefficients, occupations.
+        functional: Functional that H approximates.
+        model: Name and hash of the model.
+        seconds: Time for this structure (its share of a batch).
+        trust: What a careful user wants to know first.
+        stage1: The first stage's baseline Hamiltonian, likewise; empty where the model has one stage.
+    """
+
+    structure: Structure
+    basis: OrbitalBasis
+    hamiltonians: tuple[BlockMatrix, ...]
+    overlap: BlockMatrix
+    spectrum: Spectrum
+    functional: str
+    model: ModelInfo
+    seconds: float
+    trust: dict[str, Any] = field(default_factory=dict)
+    stage1: tuple[BlockMatrix, ...] = ()
+
+    @property
+    def hamiltonian(self) -> BlockMatrix:
+        """H of a closed shell, or of spinors.
+
+        Raises:
+            DataError: There are two, of a collinear crystal.
+        """
+        return _single(self.hamiltonians)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Matrices of one structure: S, H0, H and the first stage's H, the last two one per spin direction.
+
+    ``spread`` is the mean absolute deviation of the second stage's members from their mean, over all elements, Hartree;
+    None where there is one.
+    """
+
+    overlap: BlockMatrix
+    baseline: BlockMatrix
+    hamiltonians: tuple[BlockMatrix, ...]
+    stage1: tuple[BlockMatrix, ...] = ()
+    spread: float | None = None
+
+
+class Predictor:
+    """A loaded model with the integrals it needs.
+
+    Args:
+        model: The model.
+        matrices: S and H0 of structures.
+        device: Where the network runs.
+        adapt: Turns foreign structure objects (ASE's ``Atoms``) into structures.
+    """
+
+    def __init__(
+        self,
+        model: ModelFile,
+        matrices: MatrixSource,
+        *,
+        device: str = "cpu",
+        adapt: Callable[[Any], Structure] | None = None,
+    ) -> None:
+        self.model, self.matrices, self.device = model, matrices, device
+        self.network = model.network.to(device)
+        if isinstance(self.network.second, CircleTransformer):
+            self.network.second.set_points(CIRCLE_POINTS)
+        self.featurizer = Featurizer(
+            model.basis, model.inputs, self.network.cutoff, damped=model.baseline["kind"] != "none"
+        )
+        self.density = None
+        if model.filling is not None:
+            self.density = DensityInput(self.featurizer, model.normalizer, model.filling)
+        self.frames = FrameBuilder(self.network.layout, self.network.frames.l_max)
+        self.info = ModelInfo(model.name, model.sha256)
+        self._adapt = adapt
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.model!r}, device={self.device!r})"
+
+    def predict(self, structures: Any, *, trust: bool = True) -> Any:
+        """Predict one structure or several.
+
+        Args:
+            structures: A Structure or ASE Atoms, or a sequence of them.
+            trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
+
+        Returns:
+            A Prediction for one structure, a list for a sequence.
+
+        Raises:
+            DomainError: A structure lies outside the model's domain.
+        """
+        if isinstance(structures, Structure) or hasattr(structures, "get_chemical_symbols"):
+            return self._predict([self._structure(structures)], trust)[0]
+        if not isinstance(structures, Iterable):
+            raise TypeError(f"Expected a Structure, ASE Atoms or several of them, got {type(structures).__name__}.")
+        return self._predict([self._structure(s) for s in structures], trust)
+
+    def check(self, structure: Any) -> None:
+        """Refuse a structure that :meth:`predict` would refuse, without computing anything.
+
+        Args:
+            structure: A Structure or ASE Atoms.
+
+        Raises:
+            DomainError: With what lies outside the model's domain.
+        """
+        structure = self._structure(structure)
+        self.matrices.check(structure)
+        self.model.domain.check(structure)
+
+    def orbital_counts(self, structure: Structure) -> tuple[int, int]:
+        """Occupied and all orbitals of a closed-shell molecule."""
+        count = int(self.model.basis.orbitals_per_atom(structure.numbers).sum())
+        return round(self.matrices.n_electrons(structure)) // 2, count
+
+    def hamiltonian(self, structure: Structure) -> BlockMatrix:
+        """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
+        return _single(self.hamiltonians(structure))
+
+    def hamiltonians(self, structure: Structure) -> tuple[BlockMatrix, ...]:
+        """H of one structure alone: one matrix, or two of a collinear crystal (up, down)."""
+        return self._found_all([structure])[0].hamiltonians
+
+    def _structure(self, value: Any) -> Structure:
+        if isinstance(value, Structure):
+            return value
+        if self._adapt is None or not hasattr(value, "get_chemical_symbols"):
+            raise TypeError(f"Expected a Structure or ASE Atoms, got {type(value).__name__}.")
+        return self._adapt(value)
+
+    def _predict(self, structures: Sequence[Structure], trust: bool) -> list[Prediction]:
+        for structure in structures:
+            self.check(structure)
+        workers = torch.get_num_threads() if torch.device(self.device).type == "cpu" else 1
+        batches = self._batches(structures, workers)
+        if min(workers, len(batches)) < 2:
+            return [p for batch in batches for p in self._predict_batch(batch, trust)]
+        with _one_thread_each(workers) as pool:
+            return [p for found in pool.map(self._predict_batch, batches, [trust] * len(batches)) for p in found]
+
+    def _predict_batch(self, batch: Sequence[Structure], trust: bool) -> list[Prediction]:
+        start = time.perf_counter()
+        found = self._found_all(batch)
+        turned = self._turned(batch, found) if trust else [None] * len(batch)
+        spectra = [
+            solved(s, f.hamiltonians, f.overlap, self.matrices.n_electrons(s))
+            for s, f in zip(batch, found, strict=True)
+        ]
+        share = (time.perf_counter() - start) / len(batch)
+        return [
+            Prediction(
+                structure=structure,
+                basis=self.model.basis.restricted(structure.numbers.tolist()),
+                hamiltonians=f.hamiltonians,
+                overlap=f.overlap,
+                spectrum=spectrum,
+                functional=self.model.functional,
+                model=self.info,
+                seconds=share,
+                trust={} if error is None else self._trust(structure, f, spectrum, error),
+                stage1=f.stage1,
+            )
+            for structure, f, spectrum, error in zip(batch, found, spectra, turned, strict=True)
+        ]
+
+    def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
+        """Structures in batches of limited size, at least one for each worker where there are enough structures."""
+        batches: list[list[Structure]] = [[]]
+        pairs = 0
+        most = min(PAIRS_PER_BATCH, -(-sum(len(s) ** 2 for s in structures) // workers))
+        for structure in structures:
+            if batches[-1] and pairs + len(structure) ** 2 > most:
+                batches.append([])
+                pairs = 0
+            batches[-1].append(structure)
+            pairs += len(structure) ** 2
+        return [b for b in batches if b]
+
+    def _found_all(self, structures: Sequence[Structure]) -> list[Found]:
+        """S, H0 and the predicted matrices of each structure."""
+        overlaps = [self.matrices.overlap(s) for s in structures]
+        return self._corrected(structures, overlaps, [self.matrices.baseline(s) for s in structures])
+
+    @torch.no_grad()
+    def _corrected(
+        self,
+        structures: Sequence[Structure],
+        overlaps: Sequence[BlockMatrix],
+        baselines: Sequence[BlockMatrix],
+        *,
+        stage1: bool = True,
+    ) -> list[Found]:
+        raws = [
+            self.featurizer.raw(s, overlap, baseline, self.matrices.n_electrons(s))
+            for s, overlap, baseline in zip(structures, overlaps, baselines, strict=True)
+        ]
+        graphs = [self.featurizer.graph(r, self.model.normalizer, self.frames) for r in raws]
+        integrals = [r.integrals for r in raws]
+        output = self._output(batch_graphs(graphs).to(self.device), integrals)
+        wanted = [output.total, output.baseline] if stage1 and self.network.second is not None else [output.total]
+        parts = zip(*(_split(blocks, integrals) for blocks in wanted), strict=True)
+        found = []
+        for known, blocks in zip(integrals, parts, strict=True):
+            hamiltonians, *first = self.featurizer.hamiltonians(known, blocks, self.model.normalizer)
+            found.append(Found(known.overlap, known.baseline, hamiltonians, first[0] if first else ()))
+        if len(output.members) == 1:
+            return found
+        spreads = _split(output.spread, integrals)
+        return [replace(f, spread=_mean_element(s, f.overlap)) for f, s in zip(found, spreads, strict=True)]
+
+    def _output(self, graph: PreparedGraph, integrals: Sequence[Integrals]) -> TwoStageOutput:
+        """The network's output for a batch, with the density of stage 1's Hamiltonians where stage 2 sees it."""
+        if self.density is None:
+            return self.network(graph)
+        first = self.network.first_stage(graph)
+        blocks = self.network(graph, first_only=True, first=first).baseline
+        densities = [self.density(known, own) for known, own in zip(integrals, _split(blocks, integrals), strict=True)]
+        return self.network(self.network.with_density(graph, *as_blocks(densities, graph.vectors)), first=first)
+
+    def _turned(self, structures: Sequence[Structure], found: Sequence[Found]) -> list[float]:
+        """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
+
+        S and H0, whose integrals are analytic, are turned rather than computed again; ``metrics.cov_err`` tests it all.
+        """
+        rotation = random_rotations(1)[0]
+
+        def turned(matrix: BlockMatrix, structure: Structure) -> BlockMatrix:
+            return rotated_matrix(matrix, structure.numbers, self.model.basis, rotation)
+
+        again = self._corrected(
+            [s.rotated(rotation) for s in structures],
+            [turned(f.overlap, s) for f, s in zip(found, structures, strict=True)],
+            [turned(f.baseline, s) for f, s in zip(found, structures, strict=True)],
+            stage1=False,
+        )
+        return [
+            max(
+                float(np.abs((h - turned(straight, s)).values).max())
+                for h, straight in zip(g.hamiltonians, f.hamiltonians, strict=True)
+            )
+            for s, f, g in zip(structures, found, again, strict=True)
+        ]
+
+    def _trust(
+        self, structure: Structure, found: Found, spectrum: Spectrum, covariance: float
+    ) -> dict[str, Any]:
+        overlap = found.overlap
+        if structure.periodic:
+            metric = overlap.with_spin() if self.network.config.spin == "spin-orbit" else overlap
+            counted = sum(float(np.sum((p.values * metric.values).real)) for p in density_blocks(spectrum, metric))
+        else:
+            counted = float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
+        return {
+            "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(overlap),
+            "electron_count": counted,
+            "covariance_error_uha": covariance / MICRO,
+            **({} if found.spread is None else {"member_spread_uha": found.spread / MICRO}),
+            **(domain := self.model.domain.report(structure)),
+            "warnings": _warnings(structure, spectrum, domain),
+        }
+
+
+def _warnings(structure: Structure, spectrum: Spectrum, domain: Mapping[str, Any]) -> list[str]:
+    """Why a prediction may mean nothing, in sentences."""
+    found = []
+    if unusual := domain["unusual_atoms"]:
+        found.append(f"atoms with surroundings unlike those of the training set: {', '.join(unusual)}")
+    if not structure.periodic and spectrum.gap < SMALLEST_GAP:
+        found.append(f"a gap of {spectrum.gap * HARTREE_IN_EV:.2f} eV: probably not a closed shell")
+    return found
+
+
+def _keep_to_one_core() -> None:
+    torch.set_num_threads(1)
+    threadpool_limits(1, "openmp")
+
+
+@contextmanager
+def _one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that each keep to one core; afterwards torch has as many threads as before."""
+    before = torch.get_num_threads()
+    try:
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers, initializer=_keep_to_one_core) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
+
+
+def _split(blocks: Blocks, integrals: Sequence[Integrals]) -> list[Blocks]:
+    """The blocks of a batch, structure by structure, on the CPU."""
+    nodes = blocks.node.cpu().split([len(known.species) for known in integrals])
+    edges = blocks.edge.cpu().split([len(known.pairs.pairs) for known in integrals])
+    spins = [None] * len(integrals) if blocks.spin is None else _split(blocks.spin, integrals)
+    return [Blocks(n, e, s) for n, e, s in zip(nodes, edges, spins, strict=True)]
+
+
+def _mean_element(blocks: Blocks, overlap: BlockMatrix) -> float:
+    """Mean of the spin-independent blocks over the elements of H; padding is zero."""
+    return float(blocks.node.double().sum() + blocks.edge.double().sum()) / len(overlap.values)
+
+
+def _single(hamiltonians: Sequence[BlockMatrix]) -> BlockMatrix:
+    if len(hamiltonians) > 1:
+        raise DataError(
+            "A collinear crystal has two Hamiltonians, spin up and spin down, and one is wanted here. In Python, "
+            "`hamiltonians` holds both."
+        )
+    return hamiltonians[0]

@@ -1,0 +1,245 @@
+"""Stage 2 with exact covariance: a graph Transformer whose non-linear layers act on circles about the bonds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from ...core.spin import Spin
+from ...nn.attention import attention_weights
+from ...nn.circle import CircleGrid, CircleMLP
+from ...nn.convolution import O2Products, node_dims
+from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
+from ...nn.graph import PreparedGraph
+from ...nn.heads import BlockHead, Blocks
+from ...nn.layout import OrbitalLayout
+from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
+from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
+from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
+from ...nn.spin import spin_components
+from ..stage1 import FirstStageConfig, StageOneOutput, tapered
+
+POINTS_PER_FREQUENCY = 3
+"""Angles of the circle in training, in units of the highest frequency."""
+
+
+class CircleTransformerConfig(BaseModel):
+    """Size of the covariant second stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["circle"] = "circle"
+    layers: int = Field(2, ge=1, description="number of Transformer layers")
+    width: int = Field(48, ge=4, description="channels on the circle")
+    expansion: int = Field(2, ge=1, description="hidden width of the point-wise layers, in units of width")
+    heads: int = Field(4, ge=1, description="attention heads")
+    points: int | None = Field(
+        None, ge=5, description="angles of the circle in training; default: 3 times the highest frequency"
+    )
+    members: int = Field(
+        1, ge=1, description="networks that learn the same apart; the correction is their mean, for few data"
+    )
+    density: bool = Field(
+        False, description="whether it sees the density matrix of stage 1's Hamiltonian; needs stages.mode staged"
+    )
+
+
+class CircleLayer(nn.Module):
+    """One Transformer layer: triples [n_i, e_ij, n_j] on the circle, attention over the pairs of an atom, updates.
+
+    Args:
+        first: Configuration of the first stage.
+        config: Sizes.
+        pair: Channels of pair features.
+        attends: Whether atoms are updated too, by attention over their pairs; nothing reads those of a last layer
+            without a potential.
+    """
+
+    def __init__(
+        self, first: FirstStageConfig, config: CircleTransformerConfig, pair: O2Dims, *, attends: bool
+    ) -> None:
+        super().__init__()
+        c, w = first.channels, config.width
+        m_max = pair.m_max
+        inside = O2Dims(w, 0, (w,) * m_max)
+        self.channels, self.heads, self.width = c, config.heads, w
+        self.norm = NodeNorm(first.l_max, c)
+        self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, inside)
+        self.grid = CircleGrid(m_max, config.points or POINTS_PER_FREQUENCY * m_max)
+        self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
+        self.products = O2Products(inside)
+        self.odd = nn.Linear(self.products.size, pair.odd, bias=False)
+        self.pair_update = O2Linear(inside, pair, gain=0.5)
+        self.attends = attends
+        if attends:
+            self.scores = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, config.heads))
+            self.values = O2Linear(inside, node_dims(first.l_max, c))
+            self.node_update = NodeUpdate(first.l_max, c)
+
+    def forward(
+        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1: StageOneOutput
+    ) -> tuple[Tensor, O2Features]:
+        """Updated nodes and pairs."""
+        x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
+        even, turned = self.grid.project(self.mlp(self.grid.sample(x), stage1.radial))
+        x = O2Features(even, even.new_zeros(len(even), 0), turned)
+        updated = pairs + self.pair_update(x)
+        updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
+        if self.attends:
+            nodes = self.node_update(nodes, self._received(x, geometry, stage1.cutoff, len(nodes)))
+        return nodes, updated
+
+    def _received(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
+        """What attention over its pairs brings to each atom, (atom, (L+1)^2, channel)."""
+        weights = attention_weights(self.scores(x.even), geometry.source, atoms, cutoff)
+        sent = geometry.to_lab(self.values(x), self.channels)
+        sent = (sent.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
+        return sum_over(sent, geometry.source, atoms)
+
+
+class SpinCorrection(nn.Module):
+    """What of stage 1's baseline depends on spin as input, and the head that corrects it.
+
+    Args:
+        layout: Orbital slots.
+        spin: Collinear or spin-orbit.
+        pair: Channels of pair features.
+        neighbours: Shares of on-site blocks are divided by this number.
+    """
+
+    def __init__(self, layout: OrbitalLayout, spin: Spin, pair: O2Dims, neighbours: float) -> None:
+        super().__init__()
+        self.components = spin_components(layout, spin)
+        self.embed = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
+        self.head = BlockHead(self.components, pair, neighbours, start_at_zero=True)
+
+    def embedded(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
+        """Pair features of stage 1's blocks."""
+        assert stage1.blocks.spin is not None
+        blocks = self.components.to_frame(stage1.blocks.spin.edge.detach(), geometry)
+        return self.embed(self.components.split(blocks))
+
+
+class DensityEmbedding(nn.Module):
+    """Features of the density matrix of stage 1's Hamiltonian.
+
+    Args:
+        frames: Defines the layout of its components.
+        channels: Node channels.
+        pair: Channels of pair features.
+    """
+
+    def __init__(self, frames: FrameBuilder, channels: int, pair: O2Dims) -> None:
+        super().__init__()
+        self.dims = frames.components.dims
+        self.node = BlockEmbedding(frames.harmonics, 1, channels)
+        self.pair = O2Linear(self.dims, pair)
+
+    def forward(self, graph: PreparedGraph) -> tuple[Tensor, O2Features]:
+        """Node features (atom, (L+1)^2, channel) and pair features."""
+        assert graph.node_density is not None
+        assert graph.edge_density is not None
+        return self.node(graph.node_density), self.pair(O2Features.split(graph.edge_density, self.dims))
+
+
+class CircleNetwork(nn.Module):
+    """Correction to the baseline Hamiltonian from stage 1's features and its baseline Hamiltonian.
+
+    Args:
+        layout: Orbital slots.
+        frames: Defines the layout of a density's components.
+        first: Configuration of the first stage.
+        config: Sizes.
+        potential: Whether stage 1 has a potential, which is then corrected too.
+        spin: Which matrices depend on spin.
+    """
+
+    def __init__(
+        self,
+        layout: OrbitalLayout,
+        frames: FrameBuilder,
+        first: FirstStageConfig,
+        config: CircleTransformerConfig,
+        *,
+        potential: bool,
+        spin: Spin,
+    ) -> None:
+        super().__init__()
+        m_max = max(2 * layout.l_max, first.l_max)
+        pair = tapered(first.pair_channels, m_max, odd=first.pair_channels // 4)
+        if first.channels % config.heads:
+            raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
+        self.components = BlockComponents(layout)
+        self.embed_blocks = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
+        self.embed_density = DensityEmbedding(frames, first.channels, pair) if config.density else None
+        last = config.layers - 1
+        self.layers = nn.ModuleList(
+            CircleLayer(first, config, pair, attends=k < last or potential) for k in range(config.layers)
+        )
+        self.head = BlockHead(self.components, pair, first.neighbours, start_at_zero=True)
+        species = len(layout.elements)
+        self.embed_potential = PotentialEmbedding(first.channels) if potential else None
+        self.potential = PotentialHead(first.l_max, first.channels, pair.even, species) if potential else None
+        self.spin = None if spin == "none" else SpinCorrection(layout, spin, pair, first.neighbours)
+
+    def forward(
+        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+    ) -> tuple[Blocks, Potential | None]:
+        """The correction, in units of the model's scales, and that of the potential."""
+        baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach())
+        pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
+        if self.spin is not None:
+            pairs = pairs + self.spin.embedded(stage1, geometry)
+        nodes = stage1.nodes
+        if self.embed_potential is not None and stage1.potential is not None:
+            nodes = self.embed_potential(nodes, stage1.potential)
+        if self.embed_density is not None:
+            more_nodes, more_pairs = self.embed_density(graph)
+            nodes, pairs = nodes + more_nodes, pairs + more_pairs
+        for layer in self.layers:
+            nodes, pairs = layer(nodes, pairs, geometry, stage1)
+        potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1.cutoff, graph)
+        blocks = self.head(pairs, graph, geometry, stage1.cutoff)
+        spin = None if self.spin is None else self.spin.head(pairs, graph, geometry, stage1.cutoff)
+        return Blocks(blocks.node, blocks.edge, spin), potential
+
+
+class CircleTransformer(nn.Module):
+    """The covariant second stage: one network, or several that learn apart and are averaged.
+
+    Args:
+        members: The networks, of equal sizes.
+    """
+
+    def __init__(self, members: Sequence[CircleNetwork]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(
+        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+    ) -> list[tuple[Blocks, Potential | None]]:
+        """What each network says: the correction in units of the model's scales, and that of the potential."""
+        return [member(stage1, graph, geometry) for member in self.members]
+
+    @property
+    def points(self) -> int:
+        """Number of angles."""
+        return int(self._layers[0].grid.synthesis.shape[0])
+
+    def set_points(self, points: int, phase: float = 0.0) -> None:
+        """Change the number of angles of every layer, for smaller aliasing at prediction, and the first of them."""
+        for layer in self._layers:
+            layer.grid.set_points(points, phase)
+
+    def set_dropout(self, share: float) -> None:
+        """Share of the hidden channels of every layer that training leaves out at random."""
+        for layer in self._layers:
+            layer.mlp.dropout = share
+
+    @property
+    def _layers(self) -> list[CircleLayer]:
+        return [layer for member in self.members for layer in member.layers]  # type: ignore[union-attr]

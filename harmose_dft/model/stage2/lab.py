@@ -1,0 +1,152 @@
+"""Stage 2 of the paper: a non-linear 3D graph Transformer on lab-frame components.
+
+Yin et al., Mach. Learn.: Sci. Technol. 2024, doi 10.1088/2632-2153/ad8d30, section on the non-linear stage. Its dense
+layers mix the components of covariant features freely, so covariance is learned from stage 1's covariant input and
+from rotated copies of the training data, not built in.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from ...core.conventions import E3NN_AXES
+from ...nn.attention import SCORE_LIMIT
+from ...nn.convolution import node_dims
+from ...nn.geometry import PairGeometry, sum_over
+from ...nn.graph import PreparedGraph
+from ...nn.heads import Blocks
+from ...nn.layout import OrbitalLayout
+from ...nn.o2 import O2Linear
+from ..stage1 import FirstStageConfig, StageOneOutput, tapered
+
+
+class LabTransformerConfig(BaseModel):
+    """Size of the paper's second stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["lab"] = "lab"
+    layers: int = Field(2, ge=1, description="number of Transformer layers")
+    width: int = Field(128, ge=8, description="width of tokens")
+    heads: int = Field(4, ge=1, description="attention heads")
+    l_max: int = Field(5, ge=1, le=7, description="highest l of the injected spherical harmonics")
+    pair_channels: int = Field(8, ge=1, description="covariant pair channels handed over for each l")
+
+
+def _projection(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.LayerNorm(width), nn.SiLU())
+
+
+class TokenUpdate(nn.Module):
+    """Features, spherical harmonics and radial functions, each projected, normalised and activated, then merged."""
+
+    def __init__(self, features: int, harmonics: int, radial: int, width: int) -> None:
+        super().__init__()
+        self.features = _projection(features, width)
+        self.harmonics = _projection(harmonics, width)
+        self.radial = _projection(radial, width)
+        self.merge = nn.Linear(3 * width, width)
+
+    def forward(self, features: Tensor, harmonics: Tensor, radial: Tensor) -> Tensor:
+        """Tokens, (token, width)."""
+        return self.merge(torch.cat([self.features(features), self.harmonics(harmonics), self.radial(radial)], -1))
+
+
+class LabLayer(nn.Module):
+    """Attention over the pairs of an atom, then feed-forward layers on nodes and pairs, geometry injected again."""
+
+    def __init__(self, harmonics: int, radial: int, config: LabTransformerConfig) -> None:
+        super().__init__()
+        w = config.width
+        self.heads = config.heads
+        self.query, self.key, self.value = (nn.Linear(3 * w, w) for _ in range(3))
+        self.gather = nn.Linear(w, w)
+        self.inject = TokenUpdate(3 * w, harmonics, radial, w)
+        self.norms = nn.ModuleList(nn.LayerNorm(w) for _ in range(4))
+        self.node_feed, self.pair_feed = (
+            nn.Sequential(nn.Linear(w, 2 * w), nn.SiLU(), nn.Linear(2 * w, w)) for _ in range(2)
+        )
+
+    def forward(
+        self, nodes: Tensor, pairs: Tensor, source: Tensor, target: Tensor, harmonics: Tensor, radial: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Updated nodes (atom, width) and pairs (token, width); tokens include the self-pairs."""
+        triple = torch.cat([nodes[source], pairs, nodes[target]], dim=-1)
+        shape = (len(pairs), self.heads, -1)
+        query, key, value = (f(triple).reshape(shape) for f in (self.query, self.key, self.value))
+        scores = ((query * key).sum(-1) / math.sqrt(query.shape[-1])).clamp(-SCORE_LIMIT, SCORE_LIMIT)
+        weights = torch.exp(scores)
+        weights = weights / sum_over(weights, source, len(nodes))[source]
+        gathered = sum_over((weights[..., None] * value).flatten(1), source, len(nodes))
+        nodes = self.norms[0](nodes + self.gather(gathered))
+        nodes = self.norms[1](nodes + self.node_feed(nodes))
+        triple = torch.cat([nodes[source], pairs, nodes[target]], dim=-1)
+        pairs = self.norms[2](pairs + self.inject(triple, harmonics, radial))
+        return nodes, self.norms[3](pairs + self.pair_feed(pairs))
+
+
+class LabTransformer(nn.Module):
+    """Correction to the baseline Hamiltonian, covariant only as far as it was learned.
+
+    One token for every directed pair; the self-pair of an atom carries its on-site block and starts as its node.
+
+    Args:
+        layout: Orbital slots.
+        first: Configuration of the first stage.
+        config: Sizes.
+    """
+
+    def __init__(self, layout: OrbitalLayout, first: FirstStageConfig, config: LabTransformerConfig) -> None:
+        super().__init__()
+        if config.width % config.heads:
+            raise ValueError(f"A width of {config.width} cannot be shared by {config.heads} heads.")
+        self.config, self.n = config, layout.size
+        lab = (first.l_max + 1) ** 2
+        pair = tapered(first.pair_channels, max(2 * layout.l_max, first.l_max), odd=first.pair_channels // 4)
+        self.hand_over = O2Linear(pair, node_dims(first.l_max, config.pair_channels))
+        harmonics = (config.l_max + 1) ** 2
+        features = 2 * lab * first.channels + lab * config.pair_channels + layout.size**2
+        self.embed = TokenUpdate(features, harmonics, first.radial, config.width)
+        self.layers = nn.ModuleList(LabLayer(harmonics, first.radial, config) for _ in range(config.layers))
+        self.head = nn.Linear(config.width, layout.size**2)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+    ) -> list[tuple[Blocks, None]]:
+        """One correction, in units of the model's scales, exactly Hermitian; none of the potential."""
+        atoms = torch.arange(len(graph.species), device=graph.species.device)
+        source, target = torch.cat([atoms, geometry.source]), torch.cat([atoms, geometry.target])
+        harmonics, radial = self._geometry(stage1, graph, len(atoms))
+        pairs = self.embed(self._features(stage1, geometry, source, target), harmonics, radial)
+        nodes = pairs[: len(atoms)]
+        for layer in self.layers:
+            nodes, pairs = layer(nodes, pairs, source, target, harmonics, radial)
+        blocks = self.head(pairs).reshape(-1, self.n, self.n)
+        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None]
+        edge = 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
+        return [(Blocks(0.5 * (node + node.transpose(1, 2)), edge), None)]
+
+    def _features(self, stage1: StageOneOutput, geometry: PairGeometry, source: Tensor, target: Tensor) -> Tensor:
+        flat = stage1.nodes.flatten(1)
+        handed = geometry.to_lab(self.hand_over(stage1.pairs), self.config.pair_channels).flatten(1)
+        own = handed.new_zeros(len(flat), handed.shape[1])
+        baseline = torch.cat([stage1.blocks.node, stage1.blocks.edge]).detach().flatten(1)
+        return torch.cat([flat[source], flat[target], torch.cat([own, handed]), baseline], dim=-1)
+
+    def _geometry(self, stage1: StageOneOutput, graph: PreparedGraph, atoms: int) -> tuple[Tensor, Tensor]:
+        from e3nn import o3
+
+        degrees = list(range(self.config.l_max + 1))
+        turned = graph.vectors[:, E3NN_AXES]
+        harmonics = o3.spherical_harmonics(degrees, turned, normalize=True, normalization="component")
+        own = harmonics.new_zeros(atoms, harmonics.shape[1])
+        own[:, 0] = 1.0
+        near = stage1.radial.new_zeros(atoms, stage1.radial.shape[1])
+        return torch.cat([own, harmonics]), torch.cat([near, stage1.radial])

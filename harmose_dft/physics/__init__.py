@@ -1,0 +1,1 @@
+"""What is known without learning: overlap, H0, electron count, integrals."""

@@ -1,0 +1,338 @@
+"""Starting PySCF's self-consistent field from a predicted Hamiltonian.
+
+``mf = seed(mf)`` gives a mean-field object that starts from the prediction and is otherwise the same. A start never
+changes what the SCF converges to, only how fast, as long as it is a sane one, so it is tested: structure and method
+must be what the model describes, the density must be finite and hold all electrons, and its first Fock build, which
+the SCF needs anyway, must nearly commute with it. Otherwise PySCF's own start is used, with a warning that says why.
+If an SCF does not converge from the prediction, it is run again from PySCF's own start.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..adapters.pyscf.molecule import basis_from_mole, to_mole
+from ..core.conventions import PYSCF
+from ..core.errors import BasisMismatchError, DomainError, HarmoseError
+from ..core.files import atomic_path
+from ..core.structure import Structure
+from ..model.loading import load_model
+
+if TYPE_CHECKING:
+    from pyscf.gto import Mole
+
+    from ..model.predictor import Prediction, Predictor
+
+LARGEST_COMMUTATOR = 0.15
+"""Hartree per square root of the number of electrons; a start whose ``|FPS - SPF|`` is larger is rejected.
+
+Ethanol, glycine and phenol in B3LYP/def2-SVP: PySCF's minao density has 1.0 to 1.2; predictions that saved cycles had
+0.04 to 0.11 (in Hartree-Fock, which the model was not made for, too); one with an intruder state, which cost a cycle,
+had 0.38. Energies do not tell: that of minao lies below the converged one, as its density is not that of a determinant.
+"""
+
+LARGEST_PROJECTED_COMMUTATOR = 0.7
+"""The same for orbitals that were projected into another basis than the model's.
+
+Methanol and acetaldehyde in B3LYP: projected into def2-SVPD 0.08 (7 and 7 cycles; from minao 9 and 10), cc-pVTZ 0.20
+(8 and 8; 9 and 10), def2-TZVP 0.61 and 0.58 (8 and 8; 9 and 10); minao has 1.0 to 1.1 in all of them.
+"""
+
+COUNT_WITHIN = 1e-6
+"""Largest deviation of Tr(PS) from the number of electrons."""
+
+
+Start = Callable[["Mole"], NDArray[np.float64]]
+"""Gives the density matrix from which the SCF of a molecule starts, in PySCF's order."""
+
+
+class SeedWarning(UserWarning):
+    """The prediction was not used as a start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """How an SCF started.
+
+    Args:
+        density: Density matrix of the start in PySCF's order, (ao, ao), or (2, ao, ao) where spin is polarised.
+        predicted: Whether it is the prediction; PySCF's own start otherwise.
+        reason: Why the prediction was not used.
+        commutator: ``|FPS - SPF|`` of the prediction in the orthogonalised basis, Hartree, where it was tested.
+    """
+
+    density: NDArray[np.float64]
+    predicted: bool
+    reason: str = ""
+    commutator: float | None = None
+
+    def __repr__(self) -> str:
+        tested = "" if self.commutator is None else f", commutator {self.commutator:.3g} Hartree"
+        which = "predicted" if self.predicted else "own start of PySCF"
+        return f"Guess({which}{tested}, {self.density.shape[-1]} orbitals)"
+
+
+def seed(mf: Any, model: str | Path | Predictor = "organic") -> Any:
+    """A copy of a mean-field object that starts from a prediction: ``mf = seed(mf); mf.kernel()``.
+
+    Works for RKS and RHF with or without density fitting. For anything else, such as UKS, and outside the model's
+    domain it warns and starts as PySCF does. After the SCF ``mf.guess`` says how it started.
+
+    Args:
+        mf: A mean-field object of PySCF.
+        model: A bundled model's name, a model's folder, or a loaded model.
+
+    Returns:
+        The object; its class is derived from that of ``mf``.
+
+    Raises:
+        CheckpointError: The model cannot be loaded.
+    """
+    predictor = load_model(model) if isinstance(model, str | Path) else model
+    return seeded(mf, lambda mol: initial_density(mol, predictor), predictor.model.functional)
+
+
+def seeded(mf: Any, start: Start, functional: str) -> Any:
+    """A copy of a mean-field object with another start, tested as described above.
+
+    Args:
+        mf: A mean-field object of PySCF.
+        start: Density matrix of a molecule in PySCF's order, or a HarmoseError that says why there is none.
+        functional: Functional that the start was made for.
+    """
+    from pyscf import lib
+
+    plain = mf.undo_seeded() if isinstance(mf, Seeded) else mf
+    return lib.set_class(Seeded(plain, start, functional), (Seeded, type(plain)))
+
+
+class Seeded:
+    """Mixin that replaces the initial guess of a mean-field class of PySCF; made by :func:`seeded`."""
+
+    __name_mixin__ = "Seeded"
+    _keys = frozenset({"start", "start_functional", "guess"})
+
+    def __init__(self, mf: Any, start: Start, functional: str) -> None:
+        self.__dict__.update(mf.__dict__)
+        self.start, self.start_functional = start, functional
+        self.guess: Guess | None = None
+        self._first: tuple[NDArray[np.float64], Any] | None = None
+
+    def undo_seeded(self) -> Any:
+        """The mean-field object without the prediction."""
+        from pyscf import lib
+
+        return lib.view(self, lib.drop_class(self.__class__, Seeded))
+
+    def get_init_guess(self, mol: Mole | None = None, key: str = "minao", **options: Any) -> NDArray[np.float64]:
+        """The predicted density, or PySCF's own start ``key`` with a warning that says why."""
+        molecule: Any = self.mol if mol is None else mol  # type: ignore[attr-defined]
+        commutator: float | None = None
+        try:
+            _require_restricted(self)
+            density = self.start(molecule)
+            potential, commutator = self._tested(molecule, density)
+            projected = getattr(density, "projected", False)
+            require_near_self_consistent(commutator, molecule.nelectron, projected=projected)
+        except HarmoseError as error:
+            warnings.warn(f"PySCF's own initial guess is used. {error}", SeedWarning, stacklevel=2)
+            own = super().get_init_guess(molecule, key, **options)  # type: ignore[misc]
+            self.guess = Guess(own, False, str(error), commutator)
+            return np.asarray(own)
+        self._first = density, potential
+        self.guess = Guess(density, True, commutator=commutator)
+        self._tell_functional()
+        return density
+
+    def get_veff(self, mol: Any = None, dm: Any = None, *args: Any, **options: Any) -> Any:
+        """The effective potential; that of the tested start is not calculated twice."""
+        if self._first is not None and dm is self._first[0]:
+            return self._first[1]
+        return super().get_veff(mol, dm, *args, **options)  # type: ignore[misc]
+
+    def scf(self, dm0: NDArray[np.float64] | None = None, **options: Any) -> float:
+        """PySCF's SCF; once more from PySCF's own start if it does not converge from the prediction."""
+        self._first, self.guess = None, None
+        try:
+            energy = super().scf(dm0, **options)  # type: ignore[misc]
+        finally:
+            self._first = None
+        guess: Guess | None = self.guess
+        if self.converged or self.max_cycle <= 0 or guess is None or not guess.predicted:  # type: ignore[attr-defined]
+            return float(energy)
+        reason = "The SCF did not converge from the predicted density."
+        warnings.warn(f"{reason} It is run again from PySCF's own initial guess.", SeedWarning, stacklevel=2)
+        own = super().get_init_guess(self.mol, self.init_guess)  # type: ignore[misc,attr-defined]
+        self.guess = Guess(own, False, reason, guess.commutator)
+        return float(super().scf(own, **options))  # type: ignore[misc]
+
+    def _tested(self, mol: Mole, density: NDArray[np.float64]) -> tuple[Any, float]:
+        """Effective potential and commutator norm of a start.
+
+        Raises:
+            HarmoseError: The density is not finite or lost electrons.
+        """
+        if not np.isfinite(density).all():
+            raise HarmoseError("The predicted density is not finite.")
+        overlap = self.get_ovlp(mol)  # type: ignore[attr-defined]
+        count = float(np.sum(density * overlap))
+        if abs(count - mol.nelectron) > COUNT_WITHIN:
+            raise HarmoseError(f"The predicted density holds {count:.6f} electrons instead of {mol.nelectron}.")
+        potential = super().get_veff(mol, density)  # type: ignore[misc]
+        fock = np.asarray(self.get_hcore(mol) + potential)  # type: ignore[attr-defined]
+        return potential, commutator_norm(fock, density, overlap)
+
+    def _tell_functional(self) -> None:
+        from pyscf.dft import libxc
+        from pyscf.lib import logger
+
+        own, other = getattr(self, "xc", "hf"), self.start_functional
+        if libxc.parse_xc(own) != libxc.parse_xc(other):
+            logger.note(self, "The initial guess is a prediction for %s; this calculation uses %s.", other, own)
+
+
+def initial_density(mf_or_mol: Any, model: str | Path | Predictor = "organic") -> NDArray[np.float64]:
+    """Predicted density matrix for ``mf.kernel(dm0=...)``, untested, in PySCF's order, (ao, ao).
+
+    In a basis other than the model's, the occupied orbitals are projected and orthonormalised again. The array carries
+    the orbitals as PySCF's tags ``mo_coeff`` and ``mo_occ``, and ``projected``.
+
+    Args:
+        mf_or_mol: A molecule of PySCF or a mean-field object of one.
+        model: A bundled model's name, a model's folder, or a loaded model.
+
+    Raises:
+        DomainError: The molecule lies outside the model's domain.
+        BasisMismatchError: The molecule's basis is Cartesian, or has pseudopotentials.
+    """
+    predictor = load_model(model) if isinstance(model, str | Path) else model
+    mol = getattr(mf_or_mol, "mol", mf_or_mol)
+    structure = structure_of(mol)
+    if mol.cart:
+        raise BasisMismatchError("The molecule uses Cartesian orbitals; the model's are spherical. Set cart=False.")
+    if mol.nelectron != structure.n_electrons:
+        raise BasisMismatchError(
+            f"The molecule's pseudopotentials leave {mol.nelectron} of {structure.n_electrons} electrons; the model "
+            "describes all of them. Use an all-electron basis."
+        )
+    return density_of(predictor.predict(structure, trust=False), mol)
+
+
+def density_of(prediction: Prediction, mol: Mole) -> NDArray[np.float64]:
+    """Density matrix of a prediction in a molecule's basis and PySCF's order, tagged with its orbitals, (ao, ao)."""
+    from pyscf import lib
+
+    occupied = prediction.spectrum.occupied
+    orbitals = pyscf_orbitals(prediction)[:, occupied]
+    projected = not _same_basis(mol, prediction)
+    if projected:
+        orbitals = _projected(orbitals, to_mole(prediction.structure, prediction.basis), mol)
+    occupations = prediction.spectrum.occupations[occupied]
+    density = (orbitals * occupations) @ orbitals.T
+    return lib.tag_array(density, mo_coeff=orbitals, mo_occ=occupations, projected=projected)
+
+
+def structure_of(mol: Mole) -> Structure:
+    """The atoms of a molecule of PySCF, whatever its pseudopotentials.
+
+    Raises:
+        DomainError: A crystal, or an atom without a nucleus.
+    """
+    if getattr(mol, "a", None) is not None:
+        raise DomainError("This is a crystal of PySCF; the model describes molecules.")
+    numbers = [int(mol.atom_charge(i)) + int(mol.atom_nelec_core(i)) for i in range(mol.natm)]
+    if 0 in numbers:
+        raise DomainError(f"Atom {numbers.index(0) + 1} is a ghost atom; the model describes atoms with a nucleus.")
+    return Structure(np.array(numbers), mol.atom_coords(), charge=int(mol.charge), spin=int(mol.spin))
+
+
+def pyscf_orbitals(prediction: Prediction) -> NDArray[np.float64]:
+    """Predicted orbitals in PySCF's order, (ao, mo)."""
+    index, sign = PYSCF.from_ours(prediction.basis.shell_sequence(prediction.structure.numbers))
+    return np.asarray(sign[:, None] * prediction.spectrum.coefficients[index].real)
+
+
+def commutator_norm(
+    fock: NDArray[np.float64], density: NDArray[np.float64], overlap: NDArray[np.float64]
+) -> float:
+    """Frobenius norm of FPS - SPF in the symmetrically orthogonalised basis, Hartree."""
+    values, vectors = np.linalg.eigh(overlap)
+    root = (vectors / np.sqrt(values)) @ vectors.T
+    product = fock @ np.asarray(density) @ overlap
+    return float(np.linalg.norm(root @ (product - product.T) @ root))
+
+
+def require_near_self_consistent(commutator: float, n_electrons: int, *, projected: bool = False) -> None:
+    """Refuse a start from which an SCF may take longer than from PySCF's own.
+
+    Args:
+        commutator: ``|FPS - SPF|`` at the density, Hartree.
+        n_electrons: Number of electrons.
+        projected: Whether the orbitals come from another basis.
+
+    Raises:
+        HarmoseError: The commutator is larger than ``LARGEST_COMMUTATOR`` or ``LARGEST_PROJECTED_COMMUTATOR``
+            allows, or not a number.
+    """
+    limit = LARGEST_PROJECTED_COMMUTATOR if projected else LARGEST_COMMUTATOR
+    largest = limit * float(np.sqrt(n_electrons))
+    basis = ", or this basis too far from the model's" if projected else ""
+    if not commutator <= largest:
+        raise HarmoseError(
+            f"The predicted density is far from self-consistent: |FPS - SPF| = {commutator:.2f} Hartree, expected at "
+            f"most {largest:.2f}. The molecule is probably unlike those of the training set{basis}."
+        )
+
+
+def write_checkpoint(path: str | Path, prediction: Prediction, energy: float, *, force: bool = False) -> None:
+    """Write a prediction as a checkpoint file of PySCF, to be read by ``mf.init_guess = "chkfile"``.
+
+    Args:
+        path: The file; give it to PySCF as ``mf.chkfile``.
+        prediction: Prediction for a molecule.
+        energy: Energy of the predicted density, Hartree.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        OutputExistsError: The file exists and ``force`` is false.
+    """
+    from pyscf.scf import chkfile
+
+    mol = to_mole(prediction.structure, prediction.basis)
+    spectrum = prediction.spectrum
+    with atomic_path(path, force) as temporary:
+        orbitals = pyscf_orbitals(prediction)
+        chkfile.dump_scf(mol, str(temporary), energy, spectrum.energies, orbitals, spectrum.occupations)
+
+
+def _require_restricted(mf: Any) -> None:
+    from pyscf import scf
+
+    if not isinstance(mf, scf.hf.RHF) or isinstance(mf, scf.rohf.ROHF):
+        raise DomainError(
+            f"The model describes closed shells (RKS, RHF); this is {mf.__class__.__name__.replace('Seeded', '')}."
+        )
+
+
+def _same_basis(mol: Mole, prediction: Prediction) -> bool:
+    try:
+        prediction.basis.require_same(basis_from_mole(mol), prediction.structure.numbers.tolist())
+    except BasisMismatchError:
+        return False
+    return True
+
+
+def _projected(orbitals: NDArray[np.float64], source: Mole, target: Mole) -> NDArray[np.float64]:
+    """Occupied orbitals in another basis, orthonormalised symmetrically, (target ao, mo)."""
+    from pyscf.scf import addons
+
+    found = addons.project_mo_nr2nr(source, orbitals, target)
+    values, vectors = np.linalg.eigh(found.T @ target.intor_symmetric("int1e_ovlp") @ found)
+    return np.asarray(found @ (vectors / np.sqrt(values)) @ vectors.T)

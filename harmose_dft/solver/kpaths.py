@@ -1,0 +1,144 @@
+"""Paths through the Brillouin zone: named special points from ASE or seekpath."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import StructureError
+from ..core.structure import Structure
+from ..core.units import BOHR_IN_ANGSTROM
+
+Floats = NDArray[np.float64]
+
+SEEKPATH = "seekpath"
+"""Path name that asks for seekpath's recommended path."""
+
+SYMMETRY_PRECISION = 1e-4
+"""Tolerance of the lattice detection, relative for ASE, in Angstrom for seekpath."""
+
+
+@dataclass(frozen=True, eq=False)
+class KPath:
+    """k-points along straight segments between special points.
+
+    Args:
+        kpoints: Fractional coordinates with respect to the structure's own reciprocal cell, (k, 3).
+        distances: Length of the path up to each point in 1/Bohr (2 pi included), (k,); a jump has no length.
+        ticks: Position and name of the special points, "G" being Gamma; "K|U" where the path jumps.
+    """
+
+    kpoints: Floats
+    distances: Floats
+    ticks: tuple[tuple[float, str], ...]
+
+
+def k_path(
+    structure: Structure,
+    path: str | None = None,
+    *,
+    points: int = 100,
+    periodic: tuple[bool, bool, bool] = (True, True, True),
+) -> KPath:
+    """Path through named special points of the structure's lattice.
+
+    Args:
+        structure: A crystal.
+        path: Names such as "GMKG", with a comma where the path jumps ("GXMG,RX"); None for the path that ASE recommends
+            for the lattice, "seekpath" for the one of Hinuma et al., Comput. Mater. Sci. 128, 140 (2017).
+        periodic: Along which lattice vectors bands may disperse: with (True, True, False) the points are those of the
+            two-dimensional lattice of a layer in vacuum; seekpath ignores it.
+        points: Roughly how many k-points; segments share them by length and hold two at least.
+
+    Raises:
+        StructureError: The structure has no cell or no direction in which bands disperse, the lattice lacks a named
+            point, or the path is too short.
+    """
+    if structure.cell is None:
+        raise StructureError("A molecule has no Brillouin zone; a k-path needs a structure with a cell.")
+    if not any(periodic):
+        raise StructureError("No orbital reaches across the cell: this is a molecule in a box, whose bands are flat.")
+    special, runs = _seekpath(structure) if path == SEEKPATH else _ase(structure.cell, path, periodic)
+    reciprocal = 2 * np.pi * np.linalg.inv(structure.cell).T
+    lengths = [np.linalg.norm(np.diff([special[name] for name in run], axis=0) @ reciprocal, axis=1) for run in runs]
+    total = float(sum(length.sum() for length in lengths))
+    if total == 0.0:
+        raise StructureError(f"The k-path {path!r} has no length; name at least two different points.")
+    kpoints: list[Floats] = []
+    distances: list[float] = []
+    ticks: list[tuple[float, str]] = []
+    for run, length in zip(runs, lengths, strict=True):
+        x = distances[-1] if distances else 0.0
+        ticks = [*ticks[:-1], (x, f"{ticks[-1][1]}|{run[0]}")] if ticks else [(x, run[0])]
+        kpoints.append(special[run[0]])
+        distances.append(x)
+        for start, end, step in zip(run[:-1], run[1:], length.tolist(), strict=True):
+            fractions = np.arange(1, (n := max(1, round(points * step / total))) + 1) / n
+            kpoints.extend(special[start] + f * (special[end] - special[start]) for f in fractions)
+            distances.extend((distances[-1] + step * fractions).tolist())
+            ticks.append((distances[-1], end))
+    return KPath(np.array(kpoints), np.array(distances), tuple(ticks))
+
+
+def path_across(
+    structure: Structure, shifts: NDArray[np.int64], path: str | None = None, *, points: int = 100
+) -> KPath:
+    """:func:`k_path` along the directions in which orbitals overlap across the cell, for example in a layer's plane.
+
+    Args:
+        structure: A crystal.
+        shifts: Lattice shifts of its pairs of overlapping atoms, (edge, 3).
+        path: As in :func:`k_path`.
+        points: Likewise.
+
+    Raises:
+        StructureError: As :func:`k_path`.
+    """
+    a, b, c = (shifts != 0).any(axis=0).tolist()
+    return k_path(structure, path, points=points, periodic=(a, b, c))
+
+
+def _ase(
+    cell: Floats, path: str | None, periodic: tuple[bool, bool, bool]
+) -> tuple[dict[str, Floats], list[list[str]]]:
+    """Special points and runs of names by ASE's lattice detection."""
+    from ase.cell import Cell
+    from ase.dft.kpoints import parse_path_string
+
+    bandpath: Any = Cell(cell * BOHR_IN_ANGSTROM).bandpath(npoints=0, eps=SYMMETRY_PRECISION, pbc=periodic)
+    text = bandpath.path if path is None else path
+    for old, new in (("Γ", "G"), ("-", ""), (" ", ""), ("|", ",")):
+        text = text.replace(old, new)
+    try:
+        runs = [list(run) for run in parse_path_string(text) if run]
+    except (ValueError, IndexError, AttributeError):
+        runs = []
+    unknown = [name for run in runs for name in run if name not in bandpath.special_points]
+    if unknown or not runs:
+        raise StructureError(
+            f"The k-path {path!r} cannot be read or names {unknown or 'nothing'}; this lattice has the points "
+            f"{', '.join(sorted(bandpath.special_points))}. Write for example {bandpath.path!r}."
+        )
+    return bandpath.special_points, runs
+
+
+def _seekpath(structure: Structure) -> tuple[dict[str, Floats], list[list[str]]]:
+    """Special points and runs of names by seekpath, for the cell as given."""
+    import seekpath
+
+    assert structure.cell is not None
+    fractional = structure.positions @ np.linalg.inv(structure.cell)
+    crystal = (structure.cell * BOHR_IN_ANGSTROM, fractional, structure.numbers)
+    found = seekpath.get_path_orig_cell(crystal, symprec=SYMMETRY_PRECISION)
+    rename = {name: "G" if name == "GAMMA" else name for name in found["point_coords"]}
+    special = {rename[name]: np.asarray(k, dtype=np.float64) for name, k in found["point_coords"].items()}
+    runs: list[list[str]] = []
+    for start, end in found["path"]:
+        if runs and runs[-1][-1] == rename[start]:
+            runs[-1].append(rename[end])
+        else:
+            runs.append([rename[start], rename[end]])
+    return special, runs

@@ -1,0 +1,96 @@
+"""The records that a model is trained on, of one data set or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from ..adapters.datasets import open_dataset
+from ..core.basis import OrbitalBasis
+from ..core.errors import DataError
+from ..core.record import Record
+from ..data import SPLITS, Dataset, split_dataset
+from ..model.checkpoint import ModelFile
+from .config import TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Records of each part, read when asked for.
+
+    Args:
+        datasets: Where they are.
+        members: Part -> (data set, index) of its records, in turn from each data set.
+        basis: Of all of them.
+        functional: Of all of them, as their code names it.
+    """
+
+    datasets: tuple[Dataset, ...]
+    members: dict[str, list[tuple[int, int]]]
+    basis: OrbitalBasis
+    functional: str
+
+    def records(self, part: str) -> list[tuple[int, int]]:
+        """(data set, index) of the records of a part."""
+        return self.members[part]
+
+    def record(self, where: tuple[int, int]) -> Record:
+        """One record."""
+        return self.datasets[where[0]][where[1]]
+
+    def for_model(self, model: ModelFile) -> TrainingData:
+        """The same data for training a model further, in the model's basis.
+
+        Raises:
+            BasisMismatchError: The data is in another basis.
+            DataError: It was computed with another functional.
+        """
+        model.basis.require_same(self.basis, self.basis.elements)
+        if self.functional.lower() != model.functional.lower():
+            raise DataError(
+                f"The model {model.name!r} was trained on {model.functional} calculations; these data sets hold "
+                f"{self.functional} ones. Leave start_from out, or train it further on {model.functional} ones."
+            )
+        return replace(self, basis=model.basis)
+
+
+def open_training_data(config: TrainConfig) -> TrainingData:
+    """Open and split the data sets of a configuration.
+
+    Raises:
+        DataError: There are no files, or their calculations are of different functionals.
+        BasisMismatchError: They are in different bases.
+    """
+    settings = config.data
+    if not settings.files:
+        raise DataError("The configuration names no data: set data.files to one or more data sets.")
+    datasets = tuple(open_dataset(path) for path in settings.files)
+    basis = OrbitalBasis.union([dataset.basis for dataset in datasets])
+    splits = [split_dataset(d, settings.split, settings.sizes, settings.seed) for d in datasets]
+    members = {part: _in_turn([split[part].tolist() for split in splits]) for part in SPLITS}
+    if settings.max_training is not None:
+        members["train"] = members["train"][: settings.max_training]
+    return TrainingData(datasets, members, basis, common_functional(datasets))
+
+
+def _in_turn(indices: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """(data set, index), one of each data set after the other, so that a part of the list is of all of them."""
+    placed = [[(d, int(i)) for i in own] for d, own in enumerate(indices)]
+    return [place for row in zip_longest(*placed) for place in row if place is not None]
+
+
+def common_functional(datasets: Sequence[Dataset]) -> str:
+    """Exchange-correlation functional of all calculations that name one, as their code does; "unknown" if none does.
+
+    Raises:
+        DataError: There are several.
+    """
+    names = (str(d.metadata(i).get("functional", "unknown")) for d in datasets for i in range(len(d)))
+    found = {name.lower(): name for name in names if name != "unknown"}
+    if len(found) > 1:
+        raise DataError(
+            f"These data sets hold calculations of several functionals ({', '.join(sorted(found.values()))}); a model "
+            "learns one. Train on those of one functional."
+        )
+    return next(iter(found.values()), "unknown")

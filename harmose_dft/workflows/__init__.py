@@ -1,0 +1,1 @@
+"""What a user does, as functions that return results and print nothing."""

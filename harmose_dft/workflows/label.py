@@ -1,0 +1,348 @@
+"""Labelling structures with PySCF: several processes, resumable, nothing finished is lost or done twice.
+
+While the work goes on, every finished molecule is a small data set of its own in the folder ``<output>.parts``, put
+there by an atomic rename; a failed one is a text file. When all is done, or the work is interrupted, the parts are
+joined with what the output holds already, and the output is replaced atomically. A killed run leaves the parts, and
+the next run with the same output goes on from them. Structures are known by their content (:func:`structure_id`).
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..core.errors import DataError, HarmoseError
+from ..core.files import atomic_path, require_absent
+from ..core.structure import Structure
+from ..data import DatasetWriter, Failure, HDF5Dataset, structure_id
+
+PARTS_SUFFIX = ".parts"
+SETTINGS_FILE = "settings.json"
+FAILED_SUFFIX = ".failed"
+
+QUANTUM = 1e-9
+"""Matrix elements are kept to this many Hartree, well below the convergence of the SCF."""
+
+QUEUE_FACTOR = 4
+"""Tasks handed out per process at a time."""
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """How structures are calculated; one data set has one.
+
+    Args:
+        xc: PySCF's name of the functional.
+        basis: PySCF's name of the basis.
+        grid_level: Integration grid of the stored matrices, 0 to 9.
+        recipe: "full", "staged" or "corrected", see :func:`harmose_dft.adapters.pyscf.reference`.
+    """
+
+    xc: str = "b3lyp"
+    basis: str = "def2-svp"
+    grid_level: int = 3
+    recipe: str = "full"
+
+    def texts(self) -> dict[str, str]:
+        """The settings as text, as files keep them."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """What a labelling run found and did.
+
+    Args:
+        records: Molecules in the output.
+        done: Molecules calculated by this run.
+        skipped: Given structures that were there already, or given twice.
+        failures: Structures of the output that could not be calculated.
+    """
+
+    records: int
+    done: int
+    skipped: int
+    failures: tuple[Failure, ...]
+
+
+class Steps(Protocol):
+    """A counter of finished structures."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Count finished structures."""
+
+
+Progress = Callable[[int], AbstractContextManager[Steps]]
+"""Makes a counter for a number of structures to be calculated."""
+
+
+def label(
+    structures: Sequence[Structure],
+    output: str | Path,
+    settings: LabelSettings | None = None,
+    *,
+    jobs: int = 1,
+    force: bool = False,
+    retry_failed: bool = False,
+    progress: Progress | None = None,
+) -> LabelSummary:
+    """Calculate structures with PySCF and add them to a data set, in the order in which they are given.
+
+    Args:
+        structures: Closed-shell molecules.
+        output: The data set; if it exists it is extended.
+        settings: Functional, basis, grid and recipe.
+        jobs: Number of processes, of one thread each.
+        force: Discard what the output (and an unfinished run) holds and begin anew.
+        retry_failed: Calculate again those of the structures that failed before.
+        progress: Makes the counter of finished structures.
+
+    Returns:
+        Counts and failures.
+
+    Raises:
+        DataError: The output was made with other settings or is being written by another run, or a process died.
+        FileFormatError: The output exists and is not a data set.
+        HarmoseError: PySCF does not know the functional or the basis.
+        OutputExistsError: The output is a folder.
+    """
+    require_absent(output, force=True)  # an existing data set is extended, a folder is refused
+    run = _Run(Path(output), settings or LabelSettings())
+    _require_known(run.settings, structures)
+    given = {structure_id(s): s for s in structures}
+    with run.opened(force):
+        finished, failed = run.known()
+        retried = failed & set(given) if retry_failed else set()
+        run.forget(retried)
+        todo = {key: s for key, s in given.items() if key not in finished | (failed - retried)}
+        done = 0
+        try:
+            with nullcontext() if progress is None else progress(len(todo)) as steps:
+                for _ in _calculated(todo, run, jobs):
+                    done += 1
+                    if steps is not None:
+                        steps.advance()
+        finally:
+            records, failures = run.join(list(given), retried)
+    return LabelSummary(records, done, len(structures) - len(todo), tuple(failures))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Files of a labelling run."""
+
+    output: Path
+    settings: LabelSettings
+
+    @property
+    def parts(self) -> Path:
+        """Folder of finished molecules."""
+        return self.output.with_name(self.output.name + PARTS_SUFFIX)
+
+    @contextmanager
+    def opened(self, force: bool) -> Iterator[None]:
+        """The folder of parts, locked against other runs and checked to belong to these settings."""
+        if not self.output.parent.is_dir():
+            raise HarmoseError(f"{self.output} cannot be written: the folder {self.output.parent} does not exist.")
+        if self.output.exists() and not force:
+            with HDF5Dataset(self.output) as dataset:
+                self._require_settings(dataset.attributes, self.output)
+        self.parts.mkdir(exist_ok=True)
+        settings = self.parts / SETTINGS_FILE
+        with _locked(self.parts):
+            if not settings.exists() and any(self.parts.iterdir()):
+                raise DataError(f"{self.parts} is not the folder of an unfinished run. Remove it or rename it.")
+            if force:
+                for path in (*self.parts.iterdir(), self.output):
+                    path.unlink(missing_ok=True)
+            if not settings.exists():
+                with atomic_path(settings) as path:
+                    path.write_text(json.dumps(self.settings.texts()), "utf-8")
+            self._require_settings(json.loads(settings.read_text("utf-8")), self.parts)
+            yield
+
+    def _require_settings(self, found: dict[str, str], where: Path) -> None:
+        wanted = self.settings.texts()
+        different = [f"{k} {found.get(k, 'unknown')} (asked for: {v})" for k, v in wanted.items() if found.get(k) != v]
+        if different:
+            raise DataError(
+                f"{where} was made with other settings: {', '.join(different)}. Use the same settings, another output, "
+                "or --force to begin anew."
+            )
+
+    def known(self) -> tuple[set[str], set[str]]:
+        """Identities of finished and of failed structures."""
+        finished, failed = {p.stem for p in self._finished()}, {p.stem for p in self._failed()}
+        if self.output.exists():
+            with HDF5Dataset(self.output) as dataset:
+                finished |= set(dataset.ids)
+                failed |= {f.id for f in dataset.failures}
+        return finished, failed - finished
+
+    def forget(self, failed: set[str]) -> None:
+        """Remove notes of failures, so that they count as not tried."""
+        for key in failed:
+            (self.parts / f"{key}{FAILED_SUFFIX}").unlink(missing_ok=True)
+
+    def join(self, order: Sequence[str], retried: set[str]) -> tuple[int, list[Failure]]:
+        """Replace the output by its records and those of the parts, and remove the parts.
+
+        Args:
+            order: Identities in the order in which the records shall come; others come first.
+            retried: Failures of the output that have been tried again.
+
+        Returns:
+            Number of records, and failures, in the output.
+        """
+        parts = {p.stem: p for p in self._finished()}
+        notes = [Failure(**json.loads(p.read_text("utf-8"))) for p in self._failed()]
+        if parts or notes or retried:
+            self._write(parts, notes, {key: k for k, key in enumerate(order)}, retried)
+        shutil.rmtree(self.parts)
+        if not self.output.exists():
+            return 0, []
+        with HDF5Dataset(self.output) as dataset:
+            return len(dataset), dataset.failures
+
+    def _write(
+        self, parts: dict[str, Path], notes: Sequence[Failure], place: dict[str, int], retried: set[str]
+    ) -> None:
+        with ExitStack() as stack:
+            old = stack.enter_context(HDF5Dataset(self.output)) if self.output.exists() else None
+            writer = stack.enter_context(DatasetWriter(self.output, force=True, attributes=self.settings.texts()))
+            where = {} if old is None else {key: i for i, key in enumerate(old.ids)}
+            for key in sorted({**where, **parts}, key=lambda key: place.get(key, -1)):
+                if old is not None and key in where:
+                    writer.copy(old, where[key])
+                else:
+                    writer.add_dataset(parts[key])
+            earlier = [] if old is None else [f for f in old.failures if f.id not in retried]
+            for failure in (*earlier, *notes):
+                writer.add_failure(failure)
+
+    def _finished(self) -> list[Path]:
+        return sorted(p for p in self.parts.glob("*.h5") if not p.name.startswith("."))
+
+    def _failed(self) -> list[Path]:
+        return sorted(p for p in self.parts.glob(f"*{FAILED_SUFFIX}") if not p.name.startswith("."))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """An exclusive lock on a folder, which the operating system lifts when the process ends in whatever way."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows
+        yield
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(folder)
+        raise DataError(f"Another run is labelling into {path}. Wait for it, or use another output.") from error
+    try:
+        yield
+    finally:
+        os.close(folder)
+
+
+def _require_known(settings: LabelSettings, structures: Sequence[Structure]) -> None:
+    """Refuse an unknown functional, basis, grid or recipe before any work is done."""
+    from ..adapters.pyscf import RECIPES, kohn_sham, orbital_basis, to_mole
+
+    if not structures:
+        raise DataError("There are no structures to label.")
+    if settings.recipe not in RECIPES:
+        raise HarmoseError(f"There is no recipe {settings.recipe!r}; choose one of {', '.join(RECIPES)}.")
+    orbital_basis(settings.basis, {int(z) for s in structures for z in s.numbers})
+    molecule = next((s for s in structures if not s.periodic), None)
+    if molecule is not None:
+        kohn_sham(to_mole(molecule, settings.basis), settings.xc, settings.grid_level)
+
+
+def _calculated(todo: dict[str, Structure], run: _Run, jobs: int) -> Iterator[str]:
+    """Calculate structures, yielding the identity of each when its part is on disk."""
+    if jobs == 1 or len(todo) <= 1:
+        for key, structure in todo.items():
+            yield _calculate(key, structure, run)
+        return
+    with _pool(min(jobs, len(todo))) as pool:
+        waiting = iter(todo.items())
+        running: set[Future[str]] = set()
+        while True:
+            while len(running) < QUEUE_FACTOR * jobs and (item := next(waiting, None)) is not None:
+                running.add(pool.submit(_calculate, *item, run))
+            if not running:
+                return
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield future.result()
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes of one thread each, ended at once if the block is left by an error or Ctrl-C."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise DataError(
+            "A process that was calculating died, probably for lack of memory. What was finished is kept; run the "
+            "command again with fewer --jobs."
+        ) from error
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        if threads is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = threads
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _calculate(key: str, structure: Structure, run: _Run) -> str:
+    """Calculate one structure and write its part, or a note of its failure."""
+    from ..adapters.pyscf import reference
+
+    s = run.settings
+    try:
+        record = reference(structure, s.xc, s.basis, grid_level=s.grid_level, recipe=s.recipe)
+    except Exception as error:  # whatever goes wrong with one molecule must not stop the others
+        reason = str(error) if isinstance(error, HarmoseError) else f"{type(error).__name__}: {error}"
+        with atomic_path(run.parts / f"{key}{FAILED_SUFFIX}", force=True) as path:
+            path.write_text(json.dumps(asdict(Failure(key, structure.name or structure.formula, reason))), "utf-8")
+        return key
+    with DatasetWriter(run.parts / f"{key}.h5", force=True, quantum=QUANTUM) as writer:
+        writer.add(record)
+    return key

@@ -1,0 +1,92 @@
+"""``harmose-dft info`` on the installation, results and data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from foreign_datasets import Layout, qh9_stable, ragged
+from reference_molecules import hartree_fock, structure_of
+
+from harmose_dft.cli import main
+from harmose_dft.core.record import Record
+from harmose_dft.data import DatasetWriter
+from harmose_dft.output import Result, write_results
+
+
+@pytest.fixture(scope="module")
+def water() -> Result:
+    structure = structure_of()
+    basis, fock, overlap, spectrum, _ = hartree_fock(structure)
+    provenance = {"code": "harmose_dft", "functional": "hf", "basis": "def2-svp", "model": "stand-in"}
+    return Result(Record(structure, basis, (fock,), overlap, 10, provenance=provenance), spectrum)
+
+
+def test_installation_lists_versions_and_devices(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["numpy"] == version("numpy")
+    assert found["devices"][0] == "cpu"
+    assert main(["info"]) == 0
+    assert version("pyscf") in capsys.readouterr().out
+
+
+def test_result_file_is_described(tmp_path: Path, water: Result, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "water.harmose.h5"
+    write_results(path, [water] * 25)
+    assert main(["info", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["structures"] == 25
+    assert found["model"] == "stand-in"
+    assert found["results"][0]["formula"] == "H2O"
+    assert found["results"][0]["gap_ev"] == pytest.approx(water.spectrum.gap * 27.2114, abs=1e-4)  # eV per Hartree
+    assert main(["info", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "H2O" in out
+    assert "and 5 more" in out
+
+
+def test_data_set_is_described(tmp_path: Path, water: Result, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "data.h5"
+    with DatasetWriter(path) as writer:
+        writer.add(water.record)
+    assert main(["info", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["records"] == 1
+    assert found["atoms_of_elements"] == {"H": 2, "O": 1}
+    assert found["levels_of_theory"] == {"harmose_dft hf def2-svp": 1}
+    assert main(["info", str(path)]) == 0
+    assert "H: 2, O: 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layout", [qh9_stable, ragged], ids=lambda f: f.__name__)
+def test_foreign_data_sets_are_described(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout(tmp_path / "data", np.zeros((24, 24)))
+    assert main(["info", str(tmp_path / "data"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["records"], found["failures"]) == ("data set", 2, 0)
+    assert found["atoms_of_elements"] == {"H": 4, "O": 2}
+    (level,) = found["levels_of_theory"]
+    assert level.startswith("PySCF b3lyp")
+    assert "def2-svp" in found["basis"][0]
+
+
+@pytest.mark.parametrize("damage", ["missing", "text", "truncated"])
+def test_anything_else_is_refused_by_name(
+    damage: str, tmp_path: Path, water: Result, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file.h5"
+    if damage != "missing":
+        write_results(path, [water])
+        content = path.read_bytes()
+        path.write_bytes(b"text" if damage == "text" else content[: len(content) // 3])
+    assert main(["info", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert "file.h5" in error
+    assert len(error.strip().splitlines()) == 1

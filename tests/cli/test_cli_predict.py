@@ -1,0 +1,386 @@
+"""``harmose-dft predict`` around a stand-in for the model: a Hartree-Fock calculation that PySCF makes in the test.
+
+The stand-in replaces the network only; files, tables, JSON, comparison and verification are the real ones. Its
+Hamiltonian is the self-consistent one, so differences from the reference must vanish.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from reference_molecules import WATER, hartree_fock
+
+from harmose_dft.cli import main
+from harmose_dft.core.basis import OrbitalBasis
+from harmose_dft.core.errors import DomainError
+from harmose_dft.core.matrix import BlockMatrix
+from harmose_dft.core.spectrum import Spectrum
+from harmose_dft.core.structure import Structure
+from harmose_dft.output import read_result, read_results
+
+CALCULATIONS: dict[bytes, tuple[OrbitalBasis, BlockMatrix, BlockMatrix, Spectrum, float]] = {}
+"""Each molecule is calculated once."""
+
+WATER_XYZ = "3\nwater\n" + "\n".join(WATER) + "\n"
+HYDROGEN_XYZ = "2\nhydrogen\nH 0 0 0\nH 0 0 0.74\n"
+
+
+@dataclass(frozen=True)
+class StandInPrediction:
+    """The fields of ``harmose_dft.model.predictor.Prediction``."""
+
+    structure: Structure
+    basis: OrbitalBasis
+    hamiltonians: tuple[BlockMatrix, ...]
+    overlap: BlockMatrix
+    spectrum: Spectrum
+    stage1: tuple[BlockMatrix, ...]
+    functional: str = "hf"
+    model: Any = field(default_factory=lambda: SimpleNamespace(name="stand-in", sha256="0123456789abcdef" * 4))
+    seconds: float = 0.01
+    trust: dict[str, Any] = field(
+        default_factory=lambda: {"smallest_overlap_eigenvalue": 0.02, "in_domain": True, "warnings": ["odd atoms: H2"]}
+    )
+
+    @property
+    def hamiltonian(self) -> BlockMatrix:
+        return self.hamiltonians[0]
+
+
+class StandIn:
+    """A predictor that calculates; refuses helium as outside its domain."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def check(self, structure: Structure) -> None:
+        if 2 in structure.numbers:
+            raise DomainError("The model was not trained on He. It covers H and O.")
+
+    def orbital_counts(self, structure: Structure) -> tuple[int, int]:
+        return int(structure.numbers.sum()) // 2, sum({1: 5, 8: 14}[z] for z in structure.numbers.tolist())
+
+    def predict(self, structures: Sequence[Structure]) -> list[StandInPrediction]:
+        self.batches.append(len(structures))
+        out = []
+        for structure in structures:
+            key = structure.numbers.tobytes() + structure.positions.tobytes()
+            if key not in CALCULATIONS:
+                CALCULATIONS[key] = hartree_fock(structure)
+            basis, fock, overlap, spectrum, _ = CALCULATIONS[key]
+            out.append(StandInPrediction(structure, basis, (fock,), overlap, spectrum, (fock,)))
+        return out
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    stand_in = StandIn()
+    module = ModuleType("harmose_dft.model.loading")
+    module.load_model = lambda name, device: stand_in  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "harmose_dft.model.loading", module)
+    return stand_in
+
+
+@pytest.fixture
+def water(tmp_path: Path) -> Path:
+    path = tmp_path / "water.xyz"
+    path.write_text(WATER_XYZ)
+    return path
+
+
+def test_table_shows_orbitals_and_result_lies_beside_the_structure(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(water)]) == 0
+    out = capsys.readouterr().out
+    result = read_result(water.with_name("water.harmose.h5"))
+    homo = result.spectrum.homo * 27.2114  # eV per Hartree
+    assert f"{homo:.2f}" in out
+    for text in ("water.xyz: H2O, 10 electrons, hf/def2-svp by stand-in (01234567)", "5 HOMO ", "6 LUMO ", "gap",
+                 "dipole", "smallest overlap eigenvalue: 0.02", "in domain: yes", "water.harmose.h5"):
+        assert text in out
+    assert result.record.provenance["model"] == "stand-in"
+    assert result.record.provenance["functional"] == "hf"
+
+
+def test_json_of_one_structure_is_one_object_with_the_promised_fields(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(water), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["formula"] == "H2O"
+    assert value["n_electrons"] == 10
+    assert value["model"] == {"name": "stand-in", "sha256": "0123456789abcdef" * 4}
+    assert (value["functional"], value["basis"]) == ("hf", "def2-svp")
+    energies = value["orbital_energies_ev"]
+    assert len(energies) == 24
+    assert energies == sorted(energies)
+    assert value["occupations"] == [2.0] * 5 + [0.0] * 19
+    assert value["homo_ev"] == energies[4]
+    assert value["lumo_ev"] == energies[5]
+    assert value["gap_ev"] == pytest.approx(energies[5] - energies[4])
+    assert value["dipole_debye"] == pytest.approx(np.linalg.norm(value["dipole_vector_debye"]))
+    assert value["trust"]["in_domain"] is True
+    assert value["files"] == [str(water.with_name("water.harmose.h5"))]
+
+
+def test_dipole_equals_that_of_pyscf(model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pyscf import scf
+    from reference_molecules import mole, structure_of
+
+    mean_field = scf.RHF(mole(structure_of())).run(conv_tol=1e-10)
+    expected = mean_field.dip_moment(unit="Debye", verbose=0)
+    assert main(["predict", str(water), "--json"]) == 0
+    got = json.loads(capsys.readouterr().out)["dipole_vector_debye"]
+    assert np.abs(np.array(got) - expected).max() < 1e-4
+
+
+def test_several_files_and_frames_are_batched_and_listed(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = water.with_name("frames.xyz")
+    frames.write_text(WATER_XYZ + HYDROGEN_XYZ)
+    assert main(["predict", str(water), str(frames), "--json", "--molden"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert [v["formula"] for v in values] == ["H2O", "H2O", "H2"]
+    assert [v["source"] for v in values] == ["water.xyz", "frames.xyz#1", "frames.xyz#2"]
+    assert model.batches == [3]
+    assert len(read_results(water.with_name("frames.harmose.h5"))) == 2
+    written = sorted(p.name for p in water.parent.iterdir())
+    assert written == [
+        "frames-0001.molden", "frames-0002.molden", "frames.harmose.h5", "frames.xyz", "water.harmose.h5",
+        "water.molden", "water.xyz",
+    ]
+
+
+def test_many_structures_share_one_table(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water.write_text(HYDROGEN_XYZ * 5)
+    out = water.with_name("all.h5")
+    assert main(["predict", str(water), "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("water.xyz#" in line for line in lines) == 5
+    assert sum(str(out) in line for line in lines) == 1
+    assert len(read_results(out)) == 5
+
+
+def test_compare_and_verify_find_no_difference_from_the_self_consistent_answer(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(water), "--json", "--compare", "--verify"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    compare = value["compare"]
+    assert compare["metrics"]["unit"] == "uHa"
+    assert compare["metrics"]["model"]["mae_all"] < 1.0
+    assert compare["metrics"]["model"]["psi_subspace"] == pytest.approx(1.0, abs=1e-6)
+    assert compare["model"]["homo_ev"] == pytest.approx(compare["reference"]["homo_ev"], abs=1e-4)
+    assert compare["reference"]["seconds"] > 0
+    assert compare["reference"]["functional"] == "hf"
+    residual = value["trust"]["scf_residual"]
+    assert residual["gradient_uha"] < 50.0
+    assert residual["energy_hartree"] == pytest.approx(compare["reference"]["energy_hartree"], abs=1e-6)
+
+
+def test_comparison_is_a_readable_table(model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(water), "--compare"]) == 0
+    out = capsys.readouterr().out
+    for text in ("against PySCF", "HOMO (eV)", "+0.000", "mae_all (uHa)", "psi_cos", "stage 1", "time (s)"):
+        assert text in out.replace("-0.000", "+0.000")
+
+
+def test_plot_cube_and_molden_are_written_and_reported(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water.write_text(HYDROGEN_XYZ)
+    picture = water.with_name("levels.png")
+    arguments = ["predict", str(water), "--json", "--plot", str(picture), "--cube", "homo,LUMO+1,1", "--molden"]
+    assert main(arguments) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    names = ["water.harmose.h5", "water.molden", "water.homo.cube", "water.lumo+1.cube", "water.1.cube", "levels.png"]
+    assert files == [str(water.with_name(n)) for n in names]
+    assert all(Path(f).stat().st_size > 100 for f in files)
+    homo, first = (water.with_name(n).read_text().splitlines()[2:] for n in ("water.homo.cube", "water.1.cube"))
+    assert homo == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["--cube", "SOMO"], 2, "'SOMO' is no orbital"),
+        (["--cube", "HOMO-7"], 1, "There is no orbital HOMO-7"),
+        (["--plot", "levels.doc"], 1, "png, pdf, svg"),
+        (["--out", "no/such/folder/x.h5"], 1, "does not exist"),
+    ],
+)
+def test_bad_options_write_nothing(
+    arguments: list[str], code: int, expected: str, model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(water), *arguments]) == code
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert captured.out == ""
+    assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
+
+
+@pytest.mark.parametrize("existing", ["water.harmose.h5", "water.molden", "water.homo.cube", "levels.png"])
+def test_any_existing_output_is_refused_before_computing(
+    existing: str, model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water.write_text(HYDROGEN_XYZ)
+    water.with_name(existing).write_text("precious")
+    arguments = ["predict", str(water), "--molden", "--cube", "HOMO", "--plot", str(water.with_name("levels.png"))]
+    assert main(arguments) == 1
+    assert "--force" in capsys.readouterr().err
+    assert water.with_name(existing).read_text() == "precious"
+    assert model.batches == []
+    assert sorted(p.name for p in water.parent.iterdir()) == sorted([existing, "water.xyz"])
+
+
+def test_force_overwrites_every_output(model: StandIn, water: Path) -> None:
+    water.write_text(HYDROGEN_XYZ)
+    outputs = [water.with_name(n) for n in ("water.harmose.h5", "water.molden", "water.homo.cube", "levels.svg")]
+    for path in outputs:
+        path.write_text("old")
+    arguments = ["predict", str(water), "--molden", "--cube", "HOMO", "--plot", str(outputs[-1])]
+    assert main([*arguments, "--force"]) == 0
+    assert all(path.read_bytes() != b"old" for path in outputs)
+
+
+def test_two_inputs_of_one_name_need_a_common_file(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = water.with_suffix(".extxyz")
+    twin.write_text(WATER_XYZ)
+    assert main(["predict", str(water), str(twin)]) == 2
+    assert "--out" in capsys.readouterr().err
+    assert model.batches == []
+
+
+def test_one_file_under_two_names_would_write_one_result_twice(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(water.parent)
+    assert main(["predict", "water.xyz", str(water)]) == 2
+    assert "Several inputs would write" in capsys.readouterr().err
+
+
+def test_outputs_are_neither_inputs_nor_the_same_file(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(water.parent)
+    text = water.read_bytes()
+    assert main(["predict", "water.xyz", "--out", str(water), "--force"]) == 1
+    assert "one of the input files" in capsys.readouterr().err
+    assert main(["predict", "water.xyz", "--out", "a.png", "--plot", "./a.png", "--force"]) == 2
+    assert "two outputs" in capsys.readouterr().err
+    assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
+    assert water.read_bytes() == text
+    assert model.batches == []
+
+
+def test_an_orbital_that_one_molecule_lacks_is_told_before_computing(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = water.with_name("h2.xyz")
+    other.write_text(HYDROGEN_XYZ)
+    assert main(["predict", str(water), str(other), "--cube", "LUMO+12"]) == 1
+    assert "h2.xyz: There is no orbital LUMO+12: the molecule has 10, 1 occupied" in capsys.readouterr().err
+    assert model.batches == []
+
+
+def test_outside_the_domain_exits_with_3_and_writes_nothing(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water.write_text("1\nhelium\nHe 0 0 0\n")
+    assert main(["predict", str(water), "--json"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "He" in captured.err
+    assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
+
+
+def test_one_structure_outside_the_domain_is_named_before_anything_is_computed(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = water.with_name("frames.xyz")
+    frames.write_text(HYDROGEN_XYZ * 40 + "1\nhelium\nHe 0 0 0\n")
+    assert main(["predict", str(water), str(frames)]) == 3
+    assert capsys.readouterr().err.startswith("error: frames.xyz#41: The model was not trained on He.")
+    assert model.batches == []
+    assert sorted(p.name for p in water.parent.iterdir()) == ["frames.xyz", "water.xyz"]
+
+
+def test_interrupt_while_writing_leaves_the_old_result(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import harmose_dft.output.result as result
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    old = water.with_name("water.harmose.h5")
+    old.write_text("old")
+    monkeypatch.setattr(result, "_write_matrices", interrupted)
+    assert main(["predict", str(water), "--force"]) == 130
+    assert "Interrupted" in capsys.readouterr().err
+    assert old.read_text() == "old"
+    assert sorted(p.name for p in water.parent.iterdir()) == ["water.harmose.h5", "water.xyz"]
+
+
+def test_full_disk_while_writing_is_one_paragraph(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """HDF5 reports a full disk as an OSError whose text quotes the operating system."""
+    import harmose_dft.output.result as result
+
+    def full(*args: object) -> None:
+        raise OSError("Can't synchronously write data (errno = 28, error message = 'No space left on device')")
+
+    monkeypatch.setattr(result, "_write_matrices", full)
+    assert main(["predict", str(water)]) == 1
+    error = capsys.readouterr().err
+    assert "water.harmose.h5 was not written: no space left on device" in error
+    assert len(error.strip().splitlines()) == 1
+    assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89PNG\r\n\x1a\n\x00\x00", b"3\nwater\nO 0 0 0\nH 0 0 1\n", b"2\n\nH 0 0 0\nH 0 0 nan\n"],
+    ids=["empty", "binary", "truncated", "nan"],
+)
+def test_bad_structure_file_is_one_paragraph_and_writes_nothing(
+    content: bytes, model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water.write_bytes(content)
+    assert main(["predict", str(water)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.strip().splitlines()) == 1
+    assert [p.name for p in water.parent.iterdir()] == ["water.xyz"]
+    assert model.batches == []
+
+
+def test_missing_structure_file_is_named(model: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(tmp_path / "nothing.xyz")]) == 1
+    assert "nothing.xyz" in capsys.readouterr().err
+
+
+def test_a_level_diagram_of_too_many_columns_is_refused_at_once(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water.write_text(HYDROGEN_XYZ * 13)
+    start = time.monotonic()
+    assert main(["predict", str(water), "--plot", str(water.with_name("levels.png"))]) == 1
+    assert "up to 12 columns" in capsys.readouterr().err
+    assert model.batches == []
+    assert time.monotonic() - start < 30

@@ -1,0 +1,177 @@
+"""interfaces/abacus/make_runs.py: folders that ABACUS can be started in, or a sentence that says what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import write
+from synthetic_abacus import orb_text
+
+from harmose_dft.adapters.abacus.files import find_library_file, locate, read_input
+from harmose_dft.adapters.abacus.structure import read_stru
+from harmose_dft.core.units import BOHR_IN_ANGSTROM
+
+FOLDER = Path(__file__).resolve().parents[2] / "interfaces" / "abacus"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("abacus_make_runs", FOLDER / "make_runs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Files with the names of real ones for C, Ca and H."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    for element in ("C", "Ca", "H"):
+        (folder / f"{element}_gga_7au_100Ry_2s1p.orb").write_text(orb_text(element, [0, 0, 1]))
+        (folder / f"{element}.upf").write_text(f'<UPF>\n<PP_HEADER element="{element}" z_valence="4.0"/>\n')
+    return folder
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Two frames of H, C, H in a skew cell, one atom outside."""
+    cell = [[4.0, 0, 0], [1.0, 5.0, 0], [0, 0.5, 6.0]]
+    atoms = Atoms("HCH", scaled_positions=[[0.1, 0.2, 0.3], [0.5, 0.5, 0.5], [-0.2, 0.9, 0.1]], cell=cell, pbc=True)
+    moved = atoms.copy()
+    moved.positions += 0.05
+    write(tmp_path / "set.xyz", [atoms, moved], format="extxyz")
+    return tmp_path / "set.xyz"
+
+
+def test_every_structure_gets_a_folder_that_the_reader_understands(
+    script: ModuleType, library: Path, frames: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    assert script.main([str(frames), "--library", str(library), "-o", str(runs), "--kpoints", "3", "2", "1"]) == 0
+    assert sorted(p.name for p in runs.iterdir()) == ["set_0000", "set_0001"]
+    run = runs / "set_0000"
+    assert (run / "KPT").read_text().split()[-6:] == ["3", "2", "1", "0", "0", "0"]
+    stru = read_stru(run / "STRU")
+    assert (stru.labels, stru.counts) == (("H", "C"), (2, 1))
+    expected = [[0.1, 0.2, 0.3], [-0.2, 0.9, 0.1], [0.5, 0.5, 0.5]]
+    np.testing.assert_allclose(stru.fractional, expected, atol=1e-9)
+    np.testing.assert_allclose(stru.cell[1] * BOHR_IN_ANGSTROM, [1.0, 5.0, 0.0], atol=1e-9)
+    (run / "OUT.ABACUS").mkdir()
+    (run / "OUT.ABACUS" / "running_scf.log").touch()
+    calculation = locate(run)
+    keywords = read_input(calculation)
+    assert keywords["out_mat_hs2"] == "1"
+    for names, folder in ((stru.orbitals, "orbital_dir"), (stru.pseudopotentials, "pseudo_dir")):
+        assert all(find_library_file(calculation, name, keywords[folder]) for name in names)
+
+
+def test_missing_or_ambiguous_library_files_are_refused_before_anything_is_written(
+    script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    command = [str(frames), "--library", str(library), "-o", str(runs)]
+    (library / "C-other.upf").write_text("<UPF>")
+    assert script.main(command) == 1
+    assert "several pseudopotential files of C" in capsys.readouterr().err
+    assert script.main([*command, "--pseudopotential", "C=C.upf"]) == 0
+    shutil.rmtree(runs)
+    (library / "C-other.upf").unlink()
+    (library / "C_gga_7au_100Ry_2s1p.orb").unlink()
+    assert script.main(command) == 1
+    assert "no orbital file of C" in capsys.readouterr().err, "Ca's file must not be taken for C's"
+    assert script.main([*command, "--orbital", "C=absent.orb"]) == 1
+    assert "absent.orb chosen for C is not in" in capsys.readouterr().err
+    assert script.main([*command, "--orbital", "C"]) == 1
+    assert "Expected ELEMENT=FILE" in capsys.readouterr().err
+    assert script.main([str(frames), "--library", str(tmp_path / "nowhere")]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    assert not runs.exists()
+
+
+def test_molecules_need_a_box(
+    script: ModuleType, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "h2.xyz", Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.74]]))
+    command = [str(tmp_path / "h2.xyz"), "--library", str(library), "-o", str(tmp_path / "runs")]
+    assert script.main(command) == 1
+    assert "h2 has no cell" in capsys.readouterr().err
+    assert script.main([*command, "--box", "4"]) == 0
+    stru = read_stru(tmp_path / "runs" / "h2" / "STRU")
+    np.testing.assert_allclose(np.diag(stru.cell) * BOHR_IN_ANGSTROM, [8.0, 8.0, 8.74], atol=1e-9)
+
+
+def test_existing_folders_are_kept_unless_forced(
+    script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "runs" / "set_0001"
+    mine.mkdir(parents=True)
+    (mine / "notes").write_text("mine")
+    command = [str(frames), "--library", str(library), "-o", str(tmp_path / "runs")]
+    assert script.main(command) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["set_0001"]
+    assert script.main([*command, "--force"]) == 0
+    assert sorted(p.name for p in mine.iterdir()) == ["INPUT", "KPT", "STRU"]
+
+
+@pytest.mark.parametrize(("line", "sentence"), [("gamma_only 1", "gamma_only 1 writes no H"),
+                                                ("calculation scf", "without 'out_mat_hs2 1'")])  # fmt: skip
+def test_templates_that_leave_no_matrices_are_refused(
+    script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str,
+    sentence: str,
+) -> None:  # fmt: skip
+    template = tmp_path / "INPUT"
+    template.write_text(f"INPUT_PARAMETERS\n{line}\n")
+    command = [str(frames), "--library", str(library), "-o", str(tmp_path / "runs"), "--template", str(template)]
+    assert script.main(command) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_unreadable_and_equally_named_structures_are_refused(
+    script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.xyz").write_text("no structure\n")
+    assert script.main([str(tmp_path / "broken.xyz"), "--library", str(library)]) == 1
+    assert "ASE cannot read" in capsys.readouterr().err
+    assert script.main([str(frames), str(frames), "--library", str(library)]) == 1
+    assert "folder name set_0000" in capsys.readouterr().err
+
+
+def test_magnetic_moments_are_carried_over(script: ModuleType) -> None:
+    atoms = Atoms("C2", positions=[[0, 0, 0], [1.4, 0, 0]], cell=[5, 5, 5], magmoms=[1.5, 0.0])
+    lines = script.stru(atoms, {"C": "C.orb"}, {"C": "C.upf"}).splitlines()
+    assert lines[-2].endswith(" 1 1 1 mag 1.5000")
+    assert lines[-1].endswith(" 1 1 1")
+
+
+@pytest.mark.parametrize("name", ["INPUT.scf", "INPUT.get_s", "INPUT.seed"])
+def test_templates_are_accepted(script: ModuleType, name: str) -> None:
+    text = script.input_text(FOLDER / "templates" / name, "../library")
+    assert text.startswith("INPUT_PARAMETERS\n")
+    assert text.endswith("orbital_dir         ../library\n")
+
+
+def test_run_script_starts_the_code_in_unfinished_folders_only(tmp_path: Path) -> None:
+    for name in ("done", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "INPUT").touch()
+    (tmp_path / "done" / "OUT.ABACUS").mkdir()
+    (tmp_path / "done" / "OUT.ABACUS" / "running_scf.log").write_text(" Finish Time  : now\n")
+    code = f"{sys.executable} -c open('started','w')"
+    result = subprocess.run(
+        ["sh", str(FOLDER / "templates" / "run_all.sh"), code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["new"]
+    assert (tmp_path / "new" / "started").exists()
+    assert not (tmp_path / "done" / "started").exists()

@@ -1,0 +1,264 @@
+"""The density of stage 1's Hamiltonian: what it is, and that training and prediction give stage 2 the same one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from synthetic_crystals import BASIS, calculation, configuration, layer, repeated
+from tiny_models import silent, tiny_config, water_record, write_waters
+
+from harmose_dft.core.errors import ConfigError
+from harmose_dft.core.record import Eigenvalues, Record
+from harmose_dft.core.units import MICRO
+from harmose_dft.data import DatasetWriter
+from harmose_dft.metrics import cov_err
+from harmose_dft.model.density import orthogonal_density
+from harmose_dft.model.featurize import Featurizer, Integrals
+from harmose_dft.model.inputs import NormalizerFit, PairList
+from harmose_dft.model.loading import load_model
+from harmose_dft.model.predictor import Predictor
+from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solved, spacing_of
+from harmose_dft.training.config import TrainConfig
+from harmose_dft.training.loop import Trainer
+from harmose_dft.training.run import Fit, build_network
+from harmose_dft.training.state import TrainState
+
+SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "members": 2, "density": True}
+STAGED = {"mode": "staged", "first_fraction": 0.5}
+COARSE = Filling(spacing=0.6, smearing=Smearing.FERMI_DIRAC, width=0.02)
+
+
+def integrals_of(record: Record) -> Integrals:
+    featurizer = Featurizer(record.basis, ("overlap",), 100.0)
+    pairs = PairList.within(record.structure, record.overlap, 100.0)
+    species = featurizer.layout.species(record.structure.numbers)
+    return Integrals(record.structure, species, pairs, record.overlap, record.hamiltonian[0], record.n_electrons)
+
+
+def test_density_holds_the_electrons_of_each_atom_as_loewdin_counts_them() -> None:
+    """Diagonal elements are Loewdin populations, those of a crystal averaged over the mesh."""
+    for record in (water_record(0), calculation(layer(3))):
+        known = integrals_of(record)
+        density = orthogonal_density(known, record.hamiltonian[0], COARSE)
+        whole = sum(float(np.trace(b)) for i, j, r, b in density.blocks() if i == j and not any(r))
+        assert whole == pytest.approx(record.n_electrons, abs=1e-7)
+        assert density.hermiticity_error() < 1e-12
+
+
+def test_density_of_a_supercell_is_that_of_its_cell_on_the_matching_mesh() -> None:
+    """2 x 2 cells on a 3 x 3 mesh, one cell on a 6 x 6 mesh: on-site blocks of all copies are the cell's."""
+    cell = layer(5)
+    large = repeated(cell, (2, 2, 1))
+    small, big = (calculation(s) for s in (cell, large))
+    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell.cell), axis=0)
+    filling = Filling(spacing=float(lengths.max()) / 6, smearing=Smearing.FERMI_DIRAC, width=0.02)
+    one, four = (orthogonal_density(integrals_of(r), r.hamiltonian[0], filling) for r in (small, big))
+
+    def onsite(density: Any) -> dict[int, np.ndarray]:
+        return {i: b for i, j, r, b in density.blocks() if i == j and not any(r)}
+
+    for atom, block in onsite(four).items():
+        np.testing.assert_allclose(block, onsite(one)[atom % 2], atol=1e-10)
+
+
+def test_mesh_of_a_codes_own_kpoints_is_found() -> None:
+    record = calculation(layer())
+    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(record.structure.cell), axis=0)
+    for grid in ((3, 3, 1), (4, 4, 1), (1, 1, 1), (6, 6, 1)):
+        for shift in ((0.0, 0.0, 0.0), (0.5, 0.5, 0.0)):
+            kpoints = np.round(monkhorst_pack(grid, shift)[0], 5)
+            found = spacing_of(record.structure, record.overlap, kpoints)
+            assert found == pytest.approx(lengths[0] / grid[0]), (grid, shift)
+    path = np.linspace([0, 0, 0], [1 / 3, 1 / 3, 0], 41)
+    assert spacing_of(record.structure, record.overlap, path) is None
+    assert spacing_of(record.structure, record.overlap, np.array([[0.1234, 0.0, 0.0], [0.01, 0.02, 0.0]])) is None
+
+
+@pytest.fixture(scope="module")
+def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six layers; the code's own eigenvalues are of a 3 x 3 mesh."""
+    path = tmp_path_factory.mktemp("crystals") / "layers.h5"
+    kpoints, _ = monkhorst_pack((3, 3, 1))
+    with DatasetWriter(path) as writer:
+        for seed in range(6):
+            record = calculation(layer(seed))
+            filling = Filling(spacing=0.6)
+            energies = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons, filling)
+            own = Eigenvalues(kpoints, np.tile(energies.energies[None, :1], (1, len(kpoints), 1)), "made up")
+            writer.add(Record(
+                record.structure, record.basis, record.hamiltonian, record.overlap, record.n_electrons,
+                eigenvalues=(own,), provenance=record.provenance,
+            ))
+    return path
+
+
+def staged_crystals(data: Path, folder: Path, **changes: Any) -> TrainConfig:
+    sizes = {"layers": 1, "channels": 8, "l_max": 2, "pair_channels": 8, "hidden_channels": 8, "radial": 8}
+    moves = {"steps": 60, "batch_size": 2, "learning_rate": 1e-2, "ema": 0.8, "warmup_steps": 5, "dropout": 0.2}
+    settings = {"model": {"first": sizes, "second": SECOND}, "stages": STAGED, "optimizer": moves}
+    return configuration(data, folder, **settings | changes)
+
+
+@pytest.fixture(scope="module")
+def crystal_model(crystals: Path, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("density-model")
+    Fit(staged_crystals(crystals, folder), silent, lambda entry: None).run()
+    return load_model(folder)
+
+
+@pytest.fixture(scope="module")
+def molecule_model(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("waters")
+    first = tiny_config().model.first.model_dump()
+    config = tiny_config(
+        data={"files": (write_waters(folder / "waters.h5", range(6)),), "split": "ordered", "sizes": (4, 2)},
+        model={"first": first, "second": SECOND}, stages=STAGED, output=folder / "model",
+    )
+    Fit(config, silent, lambda entry: None).run()
+    return load_model(folder / "model")
+
+
+def test_mesh_of_the_data_and_smearing_travel_with_the_model(crystal_model: Predictor) -> None:
+    structure = layer(0)
+    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
+    filling = crystal_model.model.filling
+    assert filling.spacing == pytest.approx(lengths[0] / 3)
+    assert (filling.smearing, filling.width) == (Smearing.FERMI_DIRAC, 1e-3)
+
+
+@pytest.mark.parametrize("kind", ["crystal", "molecule"])
+def test_prediction_sees_the_density_that_training_saw(
+    kind: str, crystals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """The loaded model's error of the validation structure is the one the training log ends with."""
+    log: list[Any] = []
+    if kind == "crystal":
+        config = staged_crystals(crystals, tmp_path / "model", inputs=("overlap", "baseline"))
+    else:
+        data = {"files": (write_waters(tmp_path / "w.h5", range(5)),), "split": "ordered", "sizes": (4, 1)}
+        first = tiny_config().model.first.model_dump()
+        second = SECOND | {"points": 48}
+        config = tiny_config(
+            data=data, model={"first": first, "second": second}, stages=STAGED, output=tmp_path / "model"
+        )
+    seen: list[Any] = []
+    whole = Trainer._keep_first_stage
+
+    def noted(self: Trainer, **options: Any) -> None:
+        whole(self, **options)
+        seen.append(self.validation[0].graph)
+
+    monkeypatch.setattr(Trainer, "_keep_first_stage", noted)
+    Fit(config, silent, log.append).run()
+    predictor = load_model(tmp_path / "model")
+    structure = layer(4) if kind == "crystal" else water_record(4).structure
+    graphs: list[Any] = []
+    forward = predictor.network.forward
+    monkeypatch.setattr(predictor.network, "forward", lambda graph, **o: graphs.append(graph) or forward(graph, **o))
+    predictor.hamiltonian(structure)
+    torch.testing.assert_close(graphs[-1].node_density, seen[0].node_density, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(graphs[-1].edge_density, seen[0].edge_density, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["crystal_model", "molecule_model"])
+def test_predictions_hang_on_the_density_and_stay_covariant_and_hermitian(
+    kind: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    predictor: Predictor = request.getfixturevalue(kind)
+    structure = layer(7) if kind == "crystal_model" else water_record(9).structure
+    basis = BASIS if kind == "crystal_model" else water_record(9).basis
+    before = predictor.hamiltonian(structure)
+    assert before.hermiticity_error() == 0.0
+    assert cov_err(predictor.hamiltonian, structure, basis) < 2e-4 * float(np.abs(before.values).max())
+    plain = predictor.network.with_density
+    monkeypatch.setattr(predictor.network, "with_density", lambda graph, node, edge: plain(graph, 0.5 * node, edge))
+    assert np.abs((predictor.hamiltonian(structure) - before).values).max() > 1e-6
+
+
+def test_structures_of_a_batch_keep_their_own_densities(molecule_model: Predictor) -> None:
+    structures = [water_record(k).structure for k in (7, 8, 9)]
+    together = molecule_model.predict(structures)
+    for structure, found in zip(structures, together, strict=True):
+        alone = molecule_model.predict(structure)
+        np.testing.assert_allclose(found.hamiltonian.values, alone.hamiltonian.values, atol=2e-5)
+
+
+def test_spread_is_the_mean_deviation_of_the_members_over_all_elements(molecule_model: Predictor) -> None:
+    structure, network = water_record(7).structure, molecule_model.network
+    found = molecule_model.predict(structure)
+    members = network.second.members
+    alone = []
+    for k in range(2):
+        network.second.members = torch.nn.ModuleList([members[k]])
+        alone.append(molecule_model.hamiltonian(structure).values)
+    network.second.members = members
+    np.testing.assert_allclose(found.hamiltonian.values, 0.5 * (alone[0] + alone[1]), atol=1e-7)
+    apart = np.abs(0.5 * (alone[0] - alone[1])).mean() / MICRO
+    assert apart > 1.0
+    assert found.trust["member_spread_uha"] == pytest.approx(apart, rel=2e-2)  # before the filter along small S
+
+
+@pytest.mark.parametrize("before", [20, 45])
+def test_training_in_two_parts_equals_training_at_once_bit_for_bit(crystals: Path, tmp_path: Path, before: int) -> None:
+    def trainer() -> Trainer:
+        made: list[Trainer] = []
+        fit = Fit(staged_crystals(crystals, tmp_path / "m"), silent, lambda entry: None)
+        plain = Fit._train
+        try:
+            Fit._train = lambda self, trainer, identity: made.append(trainer) or stop()  # type: ignore[method-assign]
+            with pytest.raises(StopIteration):
+                fit.run()
+        finally:
+            Fit._train = plain  # type: ignore[method-assign]
+        return made[0]
+
+    def stop() -> None:
+        raise StopIteration
+
+    whole, first, second = trainer(), trainer(), trainer()
+    for _ in range(60):
+        whole.update()
+    for _ in range(before):
+        first.update()
+    first.state().save(tmp_path / "state")
+    second.restore(TrainState.load(tmp_path / "state"))
+    for _ in range(60 - before):
+        second.update()
+    ours, theirs = second.model.state_dict(), whole.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert torch.equal(second.flat.average, whole.flat.average)
+
+
+def test_a_model_with_a_density_is_trained_further_in_its_second_stage(
+    crystal_model: Predictor, crystals: Path, tmp_path: Path
+) -> None:
+    crystal_model.model.save(tmp_path / "start")
+    config = configuration(crystals, tmp_path / "further").model_dump(exclude_unset=True, exclude={"model"})
+    config = TrainConfig.model_validate({**config, "start_from": str(tmp_path / "start")})
+    Fit(config, silent, lambda entry: None).run()
+    before, after = crystal_model.network.state_dict(), load_model(tmp_path / "further").network.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("second.") for name in changed)
+    assert load_model(tmp_path / "further").model.filling == crystal_model.model.filling
+
+
+def test_densities_need_a_finished_first_stage_and_no_spin(crystals: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"set stages\.mode to staged"):
+        staged_crystals(crystals, tmp_path, stages={"mode": "joint"})
+    first = tiny_config().model.first.model_dump()
+    config = staged_crystals(crystals, tmp_path, model={"first": first, "second": SECOND, "spin": "collinear"})
+    record = calculation(layer(0))
+    raw = Featurizer(BASIS, (), 100.0).raw(
+        record.structure, record.overlap, record.overlap, record.n_electrons, record.hamiltonian
+    )
+    assert raw.target is not None
+    fit = NormalizerFit(OrbitalLayout.of(BASIS), 0)
+    fit.add(raw.integrals.species, raw.integrals.pairs, raw.target)
+    with pytest.raises(ConfigError, match="has no spin"):
+        build_network(BASIS, fit.result(), config)

@@ -1,0 +1,198 @@
+"""The ASE calculator: plain PySCF results in ASE's units, starts from predictions, and refusals.
+
+The predictor returns PySCF's own converged Hamiltonians (PBE/STO-3G, level-0 grid), spoilt on demand.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.constraints import FixAtoms
+from ase.io import read, write
+from ase.optimize import BFGS
+from ase.units import Bohr, Hartree
+from known_predictor import KnownPredictor
+from reference_molecules import WATER
+
+from harmose_dft import HarmoseCalculator
+from harmose_dft.adapters.pyscf import kohn_sham, to_mole
+from harmose_dft.adapters.structures import from_ase
+from harmose_dft.core.errors import CheckpointError, ConfigError, DomainError, SolverError
+
+
+def water() -> Atoms:
+    fields = [line.split() for line in WATER]
+    return Atoms([f[0] for f in fields], [[float(x) for x in f[1:]] for f in fields])
+
+
+def plain(atoms: Atoms, grid_level: int = 0):  # type: ignore[no-untyped-def]
+    """PySCF without this package's predictions."""
+    mf = kohn_sham(to_mole(from_ase(atoms), "sto-3g"), "pbe", grid_level)
+    mf.kernel()
+    return mf
+
+
+def calculator(spoilt: float = 0.0, mode: str = "scf", grid_level: int = 0) -> HarmoseCalculator:
+    return HarmoseCalculator(KnownPredictor(spoilt), mode, grid_level=grid_level)  # type: ignore[arg-type]
+
+
+def test_self_consistent_results_are_those_of_plain_pyscf() -> None:
+    """Conversions by ASE's own constants, older than ours: 1e-8 apart."""
+    atoms = water()
+    atoms.calc = calculator(spoilt=2e-4)
+    mf = plain(atoms)
+    assert atoms.get_potential_energy() == pytest.approx(mf.e_tot * Hartree, rel=2e-8)
+    np.testing.assert_allclose(atoms.get_forces(), -mf.nuc_grad_method().kernel() * Hartree / Bohr, atol=2e-3)
+    np.testing.assert_allclose(atoms.get_dipole_moment(), mf.dip_moment(unit="AU", verbose=0) * Bohr, atol=1e-4)
+    results = atoms.calc.results
+    np.testing.assert_allclose(results["orbital_energies"], mf.mo_energy * Hartree, atol=1e-3)
+    assert results["homo"] == pytest.approx(mf.mo_energy[4] * Hartree, abs=1e-3)
+    assert results["lumo"] == pytest.approx(mf.mo_energy[5] * Hartree, abs=1e-3)
+    assert results["gap"] == pytest.approx(results["lumo"] - results["homo"])
+    assert results["fock_builds"] < mf.cycles + 1
+    assert atoms.calc.prediction.spectrum.n_electrons == 10
+
+
+def test_forces_are_the_slope_of_the_energy() -> None:
+    """Central difference over 0.02 Angstrom; the level-1 grid's missing response is about 0.01 eV/Angstrom."""
+    atoms = water()
+    atoms.calc = calculator(grid_level=1)
+    force = atoms.get_forces()[1, 1]
+    energies = []
+    for shift in (0.01, -0.01):
+        moved = atoms.copy()
+        moved.positions[1, 1] += shift
+        moved.calc = atoms.calc
+        energies.append(moved.get_potential_energy())
+    assert force == pytest.approx(-(energies[0] - energies[1]) / 0.02, abs=0.02)
+    assert abs(force) > 0.5
+
+
+def test_asking_again_does_not_calculate_again() -> None:
+    atoms = water()
+    atoms.calc = calculator()
+    atoms.get_potential_energy()
+    field = atoms.calc._mean_field
+    atoms.get_forces()
+    atoms.get_potential_energy()
+    assert atoms.calc._mean_field is field
+    assert atoms.calc.predictor.calls == 1
+
+
+def test_charge_and_spin_in_the_info_are_changes() -> None:
+    """ASE itself compares positions, numbers, cell, charges and moments only."""
+    atoms = water()
+    atoms.calc = calculator(mode="oneshot")
+    atoms.get_potential_energy()
+    atoms.info["charge"] = 1
+    with pytest.raises(DomainError):
+        atoms.get_potential_energy()
+    atoms.info["charge"] = 0
+    atoms.get_potential_energy()
+    assert atoms.calc.predictor.calls == 2
+
+
+def test_settings_can_change_and_forget_what_was_calculated() -> None:
+    atoms = water()
+    atoms.calc = calculator(0.002, "oneshot")
+    above = atoms.get_potential_energy()
+    atoms.calc.set(mode="scf")
+    assert atoms.get_potential_energy() < above
+    assert atoms.get_forces().shape == (3, 3)
+    atoms.calc.set(grid_level=1)
+    assert atoms.get_potential_energy() == pytest.approx(plain(atoms, 1).e_tot * Hartree, rel=2e-8)
+    with pytest.raises(ConfigError, match="model cannot be set"):
+        atoms.calc.set(model="organic")
+    with pytest.raises(ConfigError, match="oneshot, scf"):
+        atoms.calc.set(mode="exact")
+    assert atoms.calc.parameters["mode"] == "scf"
+
+
+def test_one_shot_energy_lies_above_the_converged_one_by_the_second_order() -> None:
+    energy = plain(water()).e_tot * Hartree
+    errors = []
+    for spoilt in (0.002, 0.004):
+        atoms = water()
+        atoms.calc = calculator(spoilt, "oneshot")
+        errors.append(atoms.get_potential_energy() - energy)
+    assert 0 < errors[0] < 0.01
+    assert errors[1] / errors[0] == pytest.approx(4.0, rel=0.1)
+
+
+def test_one_shot_levels_are_the_predicted_ones_and_there_are_no_forces() -> None:
+    atoms = water()
+    atoms.calc = calculator(0.002, "oneshot")
+    atoms.get_dipole_moment()
+    predicted = atoms.calc.prediction.spectrum
+    np.testing.assert_allclose(atoms.calc.results["orbital_energies"], predicted.energies * Hartree, atol=1e-6)
+    assert atoms.calc.results["gap"] == pytest.approx(predicted.gap * Hartree)
+    with pytest.raises(PropertyNotImplementedError):
+        atoms.get_forces()
+
+
+def test_density_fitting_is_used_when_asked_for() -> None:
+    atoms = water()
+    atoms.calc = HarmoseCalculator(KnownPredictor(), "scf", grid_level=0, density_fit=True)  # type: ignore[arg-type]
+    fitted = atoms.get_potential_energy()
+    mf = kohn_sham(to_mole(from_ase(atoms), "sto-3g"), "pbe", 0).density_fit()
+    assert fitted == pytest.approx(mf.kernel() * Hartree, rel=2e-8)
+
+
+def test_error_of_the_previous_step_corrects_the_next_start() -> None:
+    """The noise of the predictor is the same at every geometry, so that carrying it over cancels it."""
+    atoms = water()
+    atoms.calc = calculator(spoilt=0.003)
+    atoms.get_potential_energy()
+    first = atoms.calc.results["fock_builds"]
+    atoms.positions[1, 1] += 0.02
+    atoms.get_potential_energy()
+    second = atoms.calc.results["fock_builds"]
+    assert second <= first - 2
+    atoms.positions[1, 1] += 0.4
+    assert np.all(atoms.calc._carried_over(from_ase(atoms)) == 0.0)
+    assert np.all(atoms.calc._carried_over(from_ase(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]))) == 0.0)
+
+
+def test_relaxation_lowers_the_forces_and_can_be_written(tmp_path: Path) -> None:
+    atoms = water()
+    atoms.positions[1, 1] += 0.05
+    atoms.set_constraint(FixAtoms([0]))
+    atoms.calc = calculator()
+    before = np.abs(atoms.get_forces()).max()
+    BFGS(atoms, trajectory=str(tmp_path / "run.traj"), logfile=None).run(fmax=0.3, steps=6)
+    assert np.abs(atoms.get_forces()).max() < min(0.5 * before, 0.3)
+    write(tmp_path / "last.xyz", atoms, format="extxyz")
+    for file in ("run.traj", "last.xyz"):
+        again = read(tmp_path / file)
+        assert again.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), abs=1e-6)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", ["oneshot", "scf"])
+def test_crystals_and_ions_are_refused(mode: str) -> None:
+    crystal, ion = water(), water()
+    crystal.set_cell([8, 8, 8])
+    crystal.pbc = True
+    ion.info["charge"] = 1
+    for atoms in (crystal, ion):
+        atoms.calc = calculator(mode=mode)
+        with pytest.raises(DomainError):
+            atoms.get_potential_energy()
+
+
+def test_scf_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyscf.scf.hf.SCF.max_cycle", 1)
+    atoms = water()
+    atoms.calc = calculator(spoilt=0.005)
+    with pytest.warns(UserWarning, match="run again"), pytest.raises(SolverError, match="did not converge"):
+        atoms.get_potential_energy()
+
+
+def test_unknown_modes_and_models_are_refused() -> None:
+    with pytest.raises(ConfigError, match="oneshot, scf"):
+        calculator(mode="exact")
+    with pytest.raises(CheckpointError, match="no model"):
+        HarmoseCalculator("nonexistent")

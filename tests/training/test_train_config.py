@@ -1,0 +1,122 @@
+"""The training configuration: what is refused and how, and that the documentation lists every key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from harmose_dft.cli.train import read_config, start_processes
+from harmose_dft.core.errors import ConfigError
+from harmose_dft.model.stage2.circle import CircleTransformerConfig
+from harmose_dft.model.stage2.lab import LabTransformerConfig
+from harmose_dft.training.config import TrainConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def refusal(folder: Path, text: str) -> str:
+    path = folder / "train.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("optimizer: {stepss: 5}", ("unknown key optimizer.stepss", "did you mean 'steps'?")),
+        ("optimiser: {steps: 5}", ("unknown key optimiser", "'optimizer'")),
+        ("model: {second: {kind: circle, widht: 8}}", ("unknown key model.second.widht", "'width'")),
+        ("model: {second: {kind: circle, width: 1}}", ("model.second.width = 1", "greater than or equal to 4")),
+        ("model: {second: {kind: square}}", ("model.second", "'circle'", "'lab'")),
+        ("modle: 3", ("unknown key modle", "did you mean 'model'?")),
+        ("data: {files: a.h5}", ("data.files = 'a.h5'", "write a list, [a.h5]")),
+        ("model: {second: null}\nstages: {mode: staged}", ("needs a second stage",)),
+        ("optimizer: {learning_rate: fast}", ("optimizer.learning_rate = 'fast'", "valid number")),
+        ("inputs: [overlap, dipole]", ("inputs.1 = 'dipole'", "'density'")),
+        ("optimizer: {steps: null}", ("set steps or minutes",)),
+        ("optimizer: {dropout: 0.1}\nmodel: {second: {kind: lab}}", ("of kind circle",)),
+        ("optimizer: {steps: 1, seed: x}\nname: [1]", ("optimizer.seed", "name", "; ")),
+        ("- a\n- b", ("sections such as", "list")),
+        ("a: b: c", ("not valid YAML",)),
+    ],
+)
+def test_mistakes_are_named_with_their_key_and_what_was_expected(
+    tmp_path: Path, text: str, said: tuple[str, ...]
+) -> None:
+    found = refusal(tmp_path, text)
+    for part in said:
+        assert part in found
+    assert "\n" not in found
+
+
+def test_missing_file_is_an_error_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_config(tmp_path / "none.yaml")
+
+
+def test_empty_file_means_defaults_and_paths_start_at_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("")
+    assert read_config(path) == TrainConfig()
+    path.write_text("data: {files: [a.h5, sub/b.h5]}")
+    assert read_config(path).data.files == (tmp_path / "a.h5", tmp_path / "sub" / "b.h5")
+
+
+def test_unknown_device_is_an_error_of_the_configuration() -> None:
+    with pytest.raises(ConfigError, match="nonsense"):
+        start_processes("nonsense")
+    assert start_processes("cpu") == 0
+
+
+def sections() -> dict[str, type[BaseModel]]:
+    """Dotted prefix -> section, with the kinds of the second stage side by side."""
+    found: dict[str, type[BaseModel]] = {"": TrainConfig}
+    for prefix, section in (("", TrainConfig), ("model.", TrainConfig.model_fields["model"].annotation)):
+        for name, entry in section.model_fields.items():
+            if isinstance(entry.annotation, type) and issubclass(entry.annotation, BaseModel):
+                found[f"{prefix}{name}."] = entry.annotation
+    return {**found, "model.second. (circle)": CircleTransformerConfig, "model.second. (lab)": LabTransformerConfig}
+
+
+def shown(value: object) -> str:
+    """A default as YAML would have it."""
+    if value is None:
+        return "null"
+    if isinstance(value, tuple):
+        return f"[{', '.join(str(v) for v in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def rows() -> list[str]:
+    """One table row for each key that is no section."""
+    out = []
+    known = sections()
+    for prefix, section in known.items():
+        for name, entry in section.model_fields.items():
+            key = f"{prefix.split(' ')[0]}{name}"
+            if f"{key}." in known or key == "model.second":
+                continue
+            assert entry.description or name == "kind", key
+            assert entry.default is not PydanticUndefined
+            kind = prefix.partition(" ")[2]
+            meaning = (entry.description or "which second stage").replace("|", r"\|")
+            out.append(f"| {f'`{key}` {kind}'.rstrip()} | `{shown(entry.default)}` | {meaning} |")
+    return out
+
+
+def test_documentation_lists_every_key_with_its_default_and_meaning() -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    missing = [row for row in rows() if row not in text]
+    assert missing == []
+
+
+def test_example_configuration_is_valid_and_finds_its_data_beside_it() -> None:
+    config = read_config(ROOT / "examples" / "train_water.yaml")
+    assert config.data.files == (ROOT / "examples" / "waters.h5",)
+    assert config.optimizer.steps is not None
