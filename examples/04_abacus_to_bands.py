@@ -67,4 +67,4 @@ plot_bands(
     force=True,
 )
 print(prediction.spectrum)
-print(f"covariance error {prediction.trust['covariance_error_uha']:.2f} uHa; {len(path.kpoints)} k-points in bands.png")
+print(f"covariance error {prediction.trust.covariance_error * 1e6:.2f} uHa; {len(path.kpoints)} k-points in bands.png")

@@ -9,7 +9,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .core.memory import keep_freed_memory
     from .model.loading import load_model
-    from .model.predictor import Prediction, Predictor
+    from .model.prediction import Prediction
+    from .model.predictor import Predictor
     from .plugins.ase import HarmoseCalculator
     from .plugins.pyscf import initial_density, seed
 
@@ -26,7 +27,7 @@ __all__ = [
 
 ENTRY_POINTS = {
     "HarmoseCalculator": "plugins.ase",
-    "Prediction": "model.predictor",
+    "Prediction": "model.prediction",
     "Predictor": "model.predictor",
     "initial_density": "plugins.pyscf",
     "keep_freed_memory": "core.memory",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..core.basis import OrbitalBasis
     from ..core.spectrum import Spectrum
     from ..core.structure import Structure
-    from ..model.predictor import Prediction
+    from ..model.prediction import Prediction
 
 MAX_COLUMNS = 12
 """Columns that a level diagram can show."""

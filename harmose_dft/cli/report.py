@@ -14,7 +14,7 @@ from . import console
 
 if TYPE_CHECKING:
     from ..core.spectrum import Spectrum
-    from ..model.predictor import Prediction
+    from ..model.prediction import Prediction
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def summary(prediction: Prediction, source: str, dipole: Sequence[float] | None)
         "dipole_debye": None if dipole is None else float(np.linalg.norm(dipole)),
         "dipole_vector_debye": dipole,
         "seconds": prediction.seconds,
-        "trust": dict(prediction.trust),
+        "trust": {} if prediction.trust is None else prediction.trust.to_dict(),
         "files": [],
     }
 

@@ -12,7 +12,8 @@ from . import console
 
 if TYPE_CHECKING:
     from ..core.structure import Structure
-    from ..model.predictor import Prediction, Predictor
+    from ..model.prediction import Prediction
+    from ..model.predictor import Predictor
 
 SUFFIXES = {"pyscf": ".chk", "abacus": ".csr"}
 """Suffix of the file, where none is given."""

@@ -21,7 +21,8 @@ from .pyscf import density_of, seeded
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ..model.predictor import Prediction, Predictor
+    from ..model.prediction import Prediction
+    from ..model.predictor import Predictor
 
 Mode = Literal["oneshot", "scf"]
 

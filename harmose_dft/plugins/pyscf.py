@@ -28,7 +28,8 @@ from ..model.loading import load_model
 if TYPE_CHECKING:
     from pyscf.gto import Mole
 
-    from ..model.predictor import Prediction, Predictor
+    from ..model.prediction import Prediction
+    from ..model.predictor import Predictor
 
 LARGEST_COMMUTATOR = 0.15
 """Hartree per square root of the number of electrons; a start whose ``|FPS - SPF|`` is larger is rejected.

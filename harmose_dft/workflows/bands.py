@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..core.matrix import BlockMatrix
     from ..core.record import Record
     from ..core.structure import Structure
-    from ..model.predictor import Prediction
+    from ..model.prediction import Prediction
     from ..solver.kpaths import KPath
 
 Floats = NDArray[np.float64]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
+from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 
 if TYPE_CHECKING:
     from ..core.spectrum import Spectrum
-    from ..model.predictor import Prediction
+    from ..model.prediction import Prediction
 
 
 def dipole(prediction: Prediction, spectrum: Spectrum) -> list[float] | None:
@@ -31,15 +31,12 @@ def dipole(prediction: Prediction, spectrum: Spectrum) -> list[float] | None:
 def verified(prediction: Prediction) -> Prediction:
     """The prediction with the SCF residual of one Fock build in its trust report."""
     from ..adapters.pyscf import fock_residual
+    from ..model.trust import Verification
 
-    found = fock_residual(prediction.structure, prediction.hamiltonian, prediction.functional, prediction.basis)
-    residual = {
-        "mean_change_uha": found.mean_change / MICRO,
-        "commutator_uha": found.commutator / MICRO,
-        "gradient_uha": found.gradient / MICRO,
-        "energy_hartree": found.energy,
-    }
-    return replace(prediction, trust={**prediction.trust, "scf_residual": residual})
+    residual = fock_residual(prediction.structure, prediction.hamiltonian, prediction.functional, prediction.basis)
+    assert prediction.trust is not None
+    verification = Verification(residual.mean_change, residual.commutator, residual.gradient, residual.energy)
+    return replace(prediction, trust=replace(prediction.trust, verification=verification))
 
 
 def compared(prediction: Prediction) -> tuple[dict[str, Any], Spectrum]:

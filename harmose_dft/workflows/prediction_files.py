@@ -15,7 +15,7 @@ from ..core.errors import HarmoseError
 if TYPE_CHECKING:
     from ..core.spectrum import Spectrum
     from ..core.structure import Structure
-    from ..model.predictor import Prediction
+    from ..model.prediction import Prediction
     from ..output import Result
 
 RESULT_SUFFIX = ".harmose.h5"

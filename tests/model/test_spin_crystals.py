@@ -117,8 +117,8 @@ def test_prediction_with_spin_counts_its_electrons_and_survives_the_result_file(
 
     prediction = trained.predictor.predict(layer(15))
     assert prediction.spectrum.n_electrons == pytest.approx(8.0)
-    assert prediction.trust["electron_count"] == pytest.approx(8.0, abs=1e-6)
-    assert prediction.trust["covariance_error_uha"] < 20 * SINGLE * 1e6
+    assert prediction.trust.electron_count == pytest.approx(8.0, abs=1e-6)
+    assert prediction.trust.covariance_error < 20 * SINGLE
     assert prediction.spectrum.occupations.max() <= 1.0
     write_results(tmp_path / "one.h5", [as_result(prediction)])
     stored = read_result(tmp_path / "one.h5")
