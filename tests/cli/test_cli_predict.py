@@ -7,11 +7,9 @@ Hamiltonian is the self-consistent one, so differences from the reference must v
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -66,9 +64,7 @@ class StandIn:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn()
-    module = ModuleType("harmose_dft.model.loading")
-    module.load_model = lambda name, device: stand_in  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "harmose_dft.model.loading", module)
+    monkeypatch.setattr("harmose_dft.workflows.predict.as_predictor", lambda name, device: stand_in)
     return stand_in
 
 
