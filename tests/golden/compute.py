@@ -394,7 +394,7 @@ def configuration(data: str, sizes: Sequence[int], changes: Mapping[str, Any]) -
     found: dict[str, Any] = {
         "name": "golden", "data": {"files": [data], "split": "ordered", "sizes": list(sizes)},
         "model": {"first": SMALL, "second": CIRCLE},
-        "optimizer": {"steps": 10, "batch_size": 2, "warmup_steps": 2, "learning_rate": 0.01, "ema": 0.8},
+        "optimizer": {"steps": 10, "batch_size": 2, "warmup_steps": 2, "learning_rate": 0.001, "ema": 0.8},
         "validate_every": 5, "threads": 1,
     }  # fmt: skip
     for key, value in changes.items():
@@ -457,12 +457,12 @@ def molecules(work: Work) -> None:
     work.text("train/joint/evaluate text", "evaluate", "joint", "small.h5", "--limit", "2", "--record")
     work.json("train/joint/info", "info", "joint")
     work.text("train/joint/table", "predict", "H2O.xyz", "--model", "members", "-o", "table.h5")
-    work.text("train/joint/again", "train", "joint.yaml", "-o", "joint", code=1)
+    work.text("train/joint/again", "train", "joint.yaml", "-o", "joint")
     work.text("train/joint/forced", "train", "joint.yaml", "-o", "joint", "--force")
     resumed(work, "joint", {})
     resumed(work, "density", TRAININGS["density"])
     for recipe in ("staged", "corrected"):
-        out = f"{recipe}.h5"
+        out = f"labelled-{recipe}.h5"
         work.text(
             f"label/{recipe}", "label", "H2O.xyz", "--xc", "pbe", "--basis", "sto-3g", "--grid-level", "2", "--jobs",
             "1", "--recipe", recipe, "-o", out, fresh=True,
