@@ -32,6 +32,8 @@ LEFT_OUT = (
     # rounding, or numbers of cycles that hang on it
     "*covariance*", "*cov_err*", "*electron_count*", "*/max_deviation_mev", "*/overlap_deviation", "*cycles*",
     "*fock_builds*", "*/codes*/numbers", "*/scf/next energy", "*/skipped",
+    "train/*/evaluate*/*_mae", "train/*/evaluate*/psi_*", "train/*/evaluate*/mae_cha*", "train/*/valid_orbital_mae",
+    "crystal/*/evaluate/*_mae", "crystal/*/evaluate/psi_*", "train/joint/info/metrics/*", "*text/stdout/words",
     # words of click and pydantic, and their versions'
     "help*", "refused/train *", "refused/*/stdout/*",
 )  # fmt: skip
@@ -43,19 +45,22 @@ DIGITS = 10
 
 TOLERANCE = 2e-6
 TOLERANCES = {
+    "organic/*/compare/*": 1e-4,  # differences of nearly equal numbers
     "organic/cube *": 1e-4,  # printed with six digits
     "organic/molden*": 1e-4,
-    "train/*": 3e-3,  # ten steps of training make more of rounding
-    "crystal/*/log/*": 3e-3,
-    "crystal/*/weights": 3e-3,
-    "crystal/*/evaluate/*": 3e-3,
-    "crystal/*/predict/*": 3e-3,
-    "crystal/*/file/*": 3e-3,
-    "crystal/*/bands/*": 3e-3,
-    "crystal/bands of a model/*": 3e-3,
-    "*gradient_norm": 2e-2,
+    "train/*": 3e-2,  # ten steps of training make much of rounding, the trained weights as a whole little
+    "crystal/*/log/*": 3e-2,
+    "crystal/*/evaluate/*": 3e-2,
+    "crystal/*/predict/*": 1e-2,
+    "crystal/*/file/*": 1e-2,
+    "crystal/*/bands/*": 1e-2,
+    "crystal/bands of a model/*": 3e-2,
+    "crystal/info of a result/*": 1e-2,
+    "*gradient_norm": 1e-1,
+    "*member_spread_uha": 3e-1,
     "*commutator*": 1e-4,
     "*/forces": 1e-4,
+    "*/weights": 1e-3,
 }
 """Relative to an array's root mean square; the last pattern that matches counts."""
 
