@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .plugins.pyscf import seed
     from .workflows.bands import bands
     from .workflows.compare import compare, verify
+    from .workflows.convert import convert
     from .workflows.evaluate import evaluate
     from .workflows.label import label
     from .workflows.predict import predict
@@ -50,6 +51,7 @@ __all__ = [
     "TrustReport",
     "bands",
     "compare",
+    "convert",
     "evaluate",
     "label",
     "load",
@@ -73,6 +75,7 @@ _MODULES = {
     "TrustReport": "model.trust",
     "bands": "workflows.bands",
     "compare": "workflows.compare",
+    "convert": "workflows.convert",
     "evaluate": "workflows.evaluate",
     "initial_density": "plugins.pyscf",
     "keep_freed_memory": "core.memory",

@@ -63,7 +63,7 @@ def predict(
         with_verification=verify,
         device=device,
         progress=console.progress,
-        note=console.detail,
+        tell=console.detail,
     )
     for summary in summaries:
         for warning in () if summary.trust is None else summary.trust.warnings:

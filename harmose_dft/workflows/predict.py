@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import overload
 
 from ..core.errors import HarmoseError
-from ..core.progress import Progress, ignore, silent
+from ..core.progress import Progress, silent
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import Predictor, is_structure
@@ -77,7 +77,7 @@ def predict_files(
     with_verification: bool = False,
     device: str = "cpu",
     progress: Progress = silent,
-    note: Callable[[str], None] = ignore,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[PredictionSummary]:
     """Predict the structures in files and write result files, as ``harmose-dft predict`` does.
 
@@ -94,7 +94,7 @@ def predict_files(
         with_verification: Whether to build one Fock matrix at each predicted density.
         device: Where a model that is loaded runs.
         progress: Shows progress.
-        note: Receives remarks on what is being done.
+        tell: Receives what takes time before it is done.
 
     Returns:
         Figures of each structure, in order.
@@ -116,7 +116,7 @@ def predict_files(
     summaries: list[PredictionSummary] = []
     for job, raw in predict_jobs(predictor, jobs, progress):
         predictions = [verify(p) for p in raw] if with_verification else raw
-        comparisons = _compare_all(job, predictions, note) if with_comparison else [None] * len(predictions)
+        comparisons = _compare_all(job, predictions, tell) if with_comparison else [None] * len(predictions)
         files = write_job(job, predictions, outputs)
         for (name, _), prediction, comparison, written in zip(
             job.structures, predictions, comparisons, files, strict=True
@@ -131,12 +131,12 @@ def predict_files(
 
 
 def _compare_all(
-    job: Job, predictions: Sequence[Prediction], note: Callable[[str], None]
+    job: Job, predictions: Sequence[Prediction], tell: Callable[[str], None]
 ) -> Sequence[Comparison | None]:
     """Run the PySCF calculation of each structure."""
     comparisons = []
     for (name, _), prediction in zip(job.structures, predictions, strict=True):
-        note(f"{name}: running PySCF, {prediction.functional}/{prediction.basis.name}")
+        tell(f"{name}: running PySCF, {prediction.functional}/{prediction.basis.name}")
         comparisons.append(compare(prediction))
     return comparisons
 
