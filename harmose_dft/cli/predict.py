@@ -47,24 +47,28 @@ def predict(
     Prints the orbital energies and writes STEM.harmose.h5 beside each structure file STEM.xyz; a file with several
     structures gives one result file with a group for each.
     """
+    from ..core.errors import ArgumentError
     from ..core.memory import keep_freed_memory
     from ..workflows.predict import predict_files
     from ..workflows.prediction_files import Outputs
     from .render import print_summaries
 
     keep_freed_memory()
-    summaries = predict_files(
-        files,
-        model,
-        out=out,
-        outputs=Outputs(cube, molden, plot, force),
-        kpath=kpath,
-        with_comparison=compare,
-        with_verification=verify,
-        device=device,
-        progress=console.progress,
-        tell=console.detail,
-    )
+    try:
+        summaries = predict_files(
+            files,
+            model,
+            out=out,
+            outputs=Outputs(cube, molden, plot, force),
+            kpath=kpath,
+            with_comparison=compare,
+            with_verification=verify,
+            device=device,
+            progress=console.progress,
+            tell=console.detail,
+        )
+    except ArgumentError as error:
+        raise click.UsageError(str(error)) from error
     for summary in summaries:
         for warning in () if summary.trust is None else summary.trust.warnings:
             console.note(f"warning: {summary.source} has {warning}")
