@@ -39,7 +39,7 @@ def info(path: Path | None, as_json: bool) -> None:
         lines = [(r["formula"], str(r["n_atoms"]), *(format_number(r[k], 3) for k in LEVELS.values())) for r in results]
         console.print_table("structures", ("formula", "atoms", *LEVELS), lines[:MANY_RECORDS])
         if len(results) > MANY_RECORDS:
-            print(f"and {len(results) - MANY_RECORDS} more")
+            console.say(f"and {len(results) - MANY_RECORDS} more")
 
 
 def shorten(description: Mapping[str, Any]) -> dict[str, Any]:

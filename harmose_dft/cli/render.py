@@ -55,7 +55,7 @@ def print_summaries(summaries: Sequence[PredictionSummary]) -> None:
     ]
     columns = ("structure", "formula", "HOMO (eV)", "LUMO (eV)", "gap (eV)", "dipole (D)")
     console.print_table(summaries[0].level_of_theory, columns, rows, left=2)
-    print(f"written: {', '.join(dict.fromkeys(str(f) for s in summaries for f in s.files))}")
+    console.say(f"written: {', '.join(dict.fromkeys(str(f) for s in summaries for f in s.files))}")
 
 
 def print_summary(summary: PredictionSummary) -> None:
@@ -66,19 +66,19 @@ def print_summary(summary: PredictionSummary) -> None:
         rows = list_orbitals(energies, summary.occupations)
         console.print_table(title, ("orbital", "energy (eV)", "occupation"), rows)
     else:
-        print(f"{title}, {energies.shape[-2]} k-points\n")
+        console.say(f"{title}, {energies.shape[-2]} k-points\n")
     if summary.periodic:
         levels = {"Fermi level": summary.fermi, "gap": summary.gap, "direct gap": summary.direct_gap}
     else:
         levels = {"HOMO": summary.homo, "LUMO": summary.lumo, "gap": summary.gap}
     figures = [f"{name} {format_energy(energy)} eV" for name, energy in levels.items()]
-    print("   ".join(figures if summary.periodic else [*figures, f"dipole {format_dipole(summary)} D"]))
+    console.say("   ".join(figures if summary.periodic else [*figures, f"dipole {format_dipole(summary)} D"]))
     for name, value in ({} if summary.trust is None else summary.trust.to_dict()).items():
         if name != "warnings":
-            print(f"  {label_value(name, value, ':')}")
+            console.say(f"  {label_value(name, value, ':')}")
     if summary.comparison is not None:
         print_comparison(summary.comparison)
-    print(f"written: {', '.join(str(path) for path in summary.files)}")
+    console.say(f"written: {', '.join(str(path) for path in summary.files)}")
 
 
 def list_orbitals(energies: Floats, occupations: Floats) -> list[tuple[str, str, str]]:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from ..training.loop import LogEntry
 
 
+LONGEST_CONFIG = 1 << 18
+"""Bytes of a configuration; the longest of the examples has a hundredth."""
+
+DEEPEST = 20
+"""Sections in sections; there are four."""
+
+
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the model; overrides the configuration.")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.basis import GaussianRadial, OrbitalBasis
-from ..core.errors import DataError
+from ..core.errors import DataError, printable
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
@@ -91,7 +91,7 @@ class Prediction:
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{name} {value}" for name, value in self._energies())
-        return f"Prediction({self.structure.formula}, {self.level_of_theory}, {figures})"
+        return printable(f"Prediction({self.structure.formula}, {self.level_of_theory}, {figures})")
 
     def __rich__(self) -> Table:
         """A table for terminals."""
@@ -99,9 +99,10 @@ class Prediction:
         from rich.markup import escape as literal
         from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, show_header=False, title=literal(self._title), title_justify="left")
+        title = literal(printable(self._title))
+        table = Table(box=box.SIMPLE_HEAD, show_header=False, title=title, title_justify="left")
         for name, value in self._rows():
-            table.add_row(name, literal(value))
+            table.add_row(name, literal(printable(value)))
         return table
 
     def _repr_html_(self) -> str:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from ..core.errors import HarmoseError
 from ..core.units import HARTREE_IN_EV
 from ..solver.band_structure import BandStructure
-from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, new_figure, save
+from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, literally, new_figure, save
 
 WINDOW = (-8.0, 8.0)
 """Energies shown by default, in eV relative to the Fermi level."""
 
 
+@literally
 def plot_bands(
     bands: BandStructure,
     path: str | Path,

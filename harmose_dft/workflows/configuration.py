@@ -14,6 +14,12 @@ from ..core.errors import ConfigError
 from ..model.loading import bundled_models
 from ..training.config import TrainConfig
 
+LONGEST_CONFIG = 1 << 18
+"""Bytes of a configuration; the longest of the examples has a hundredth."""
+
+DEEPEST = 20
+"""Sections in sections; there are four."""
+
 
 def read_config(path: str | Path) -> TrainConfig:
     """Read and validate a configuration; relative paths of data and of the start begin at its folder.
@@ -23,10 +29,10 @@ def read_config(path: str | Path) -> TrainConfig:
     """
     path = Path(path)
     try:
-        content: object = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = parse_yaml(path) or {}
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold sections such as 'data:' and 'model:'; got a {type(content).__name__}.")
@@ -40,6 +46,28 @@ def read_config(path: str | Path) -> TrainConfig:
     if start is not None and start not in bundled_models() and (path.parent / start).is_dir():
         changes["start_from"] = str(path.parent / start)
     return config.model_copy(update=changes)
+
+
+def parse_yaml(path: Path) -> object:
+    """Parse a YAML file: plain values only, of bounded size, without aliases, which multiply a text's size.
+
+    Raises:
+        ConfigError: The file is too long, nests too deeply, or has aliases.
+        ValueError: It is no text, or a number is too long.
+    """
+    with path.open("rb") as file:
+        text = file.read(LONGEST_CONFIG + 1)
+    if len(text) > LONGEST_CONFIG:
+        raise ConfigError(f"{path} is longer than {LONGEST_CONFIG} bytes. Is it a configuration?")
+    depth = 0
+    for event in yaml.parse(text.decode("utf-8"), Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ConfigError(f"{path} nests more than {DEEPEST} lists. Write sections as docs/training.md has them.")
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError(f"{path} uses the alias *{event.anchor}; write the values out where they are needed.")
+    content: object = yaml.safe_load(text.decode("utf-8"))
+    return content
 
 
 def explain(error: ValidationError, content: object) -> list[str]:

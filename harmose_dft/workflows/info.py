@@ -9,12 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import h5py
 import torch
 
 from .. import __version__
 from ..adapters.datasets import open_dataset
 from ..core.errors import FileFormatError
+from ..core.hdf5 import open_hdf5
 from ..core.structure import SYMBOLS
 from ..core.units import HARTREE_IN_EV
 from ..data import HDF5Dataset
@@ -101,7 +101,7 @@ def _summarize(figures: object) -> object:
 def read_format(path: Path) -> str:
     """The ``format`` attribute of an HDF5 file; empty without one."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return str(file.attrs.get("format", ""))
     except OSError as error:
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error

@@ -91,6 +91,11 @@ def test_html_escapes_what_a_model_is_called(prediction: Prediction) -> None:
     assert "[bold]" in text_of(replace(prediction, functional="[bold]"))
 
 
+def test_control_characters_in_names_do_not_reach_the_terminal(prediction: Prediction) -> None:
+    hostile = replace(prediction, functional="\x1b[2J")
+    assert "\x1b" not in text_of(hostile) + repr(hostile)
+
+
 def test_orbitals_without_radial_functions_have_no_dipole_line(prediction: Prediction) -> None:
     shown = replace(prediction, basis=BASIS)._repr_html_()
     assert "dipole" not in shown
