@@ -81,8 +81,7 @@ def predict_files(
 ) -> list[PredictionSummary]:
     """Predict the structures in files and write result files, as ``harmose-dft predict`` does.
 
-    Structures are predicted in batches across files, and each result file is written as soon as its structures are
-    done, so that matrices of a few structures only are in memory.
+    Structures are predicted in batches across files; a result file is written as soon as its structures are done.
 
     Args:
         paths: Structure files.
@@ -118,9 +117,8 @@ def predict_files(
         predictions = [verify(p) for p in raw] if with_verification else raw
         comparisons = _compare_all(job, predictions, tell) if with_comparison else [None] * len(predictions)
         files = write_job(job, predictions, outputs)
-        for (name, _), prediction, comparison, written in zip(
-            job.structures, predictions, comparisons, files, strict=True
-        ):
+        rows = zip(job.structures, predictions, comparisons, files, strict=True)
+        for (name, _), prediction, comparison, written in rows:
             summaries.append(replace(summarize(prediction, name), comparison=comparison, files=written))
             if drawing is not None:
                 drawing.add(name, prediction, comparison)
