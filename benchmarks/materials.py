@@ -160,7 +160,7 @@ def supercell(predictor: Predictor, repeat: int, points: int) -> dict[str, float
     """Time of S, H0, H and the bands along G-M-K-G of an N x N cell (the total also in CPU seconds); peak memory."""
     structure = graphene(repeat)
     start, cpu = time.perf_counter(), time.process_time()
-    overlap = predictor.matrices.overlap(structure)
+    overlap = predictor.physics.overlap(structure)
     integrals = time.perf_counter() - start
     hamiltonian = predictor.hamiltonian(structure)
     predicted = time.perf_counter() - start

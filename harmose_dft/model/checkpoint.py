@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from ..core.basis import OrbitalBasis
 from ..core.errors import CheckpointError, HarmoseError
 from ..core.files import atomic_path, sha256
 from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
+from ..physics.base import Physics
+from ..physics.choice import physics_class
 from ..solver import Filling
 from .domain import TrainingDomain
 from .inputs import InputName, Normalizer
@@ -58,12 +60,11 @@ class ModelFile:
         normalizer: Means and scales.
         basis: Orbital basis.
         inputs: Input matrices, in order.
-        baseline: Description of the physics baseline: ``kind`` and what that kind needs.
+        physics: Overlap, H0 and electrons of structures.
         functional: Exchange-correlation functional, exactly as the code that made the data names it.
         code: Code and version that made the training data.
         domain: Statistics of the training set.
         filling: How crystals are filled for the density that stage 2 sees; None where it sees none.
-        electrons: Compositions with their valence electrons, where the basis describes those only.
         training: Training data, hash, time, configuration.
         metrics: Measured figures with the data they were measured on.
         licence: Licence of the weights.
@@ -76,12 +77,11 @@ class ModelFile:
     normalizer: Normalizer
     basis: OrbitalBasis
     inputs: tuple[InputName, ...]
-    baseline: Mapping[str, Any]
+    physics: Physics
     functional: str
     code: str
     domain: TrainingDomain
     filling: Filling | None = None
-    electrons: Sequence[Mapping[str, Any]] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -112,6 +112,7 @@ class ModelFile:
         return digest
 
     def _description(self, digest: str) -> dict[str, Any]:
+        physics = self.physics.describe()
         return {
             "format": "harmose_dft model",
             "format_version": FORMAT_VERSION,
@@ -127,11 +128,11 @@ class ModelFile:
             "charge": 0,
             "spin": 0,
             "inputs": list(self.inputs),
-            "baseline": dict(self.baseline),
+            "baseline": physics["baseline"],
             "model": self.network.config.model_dump(mode="json"),
             "domain": self.domain.to_dict(),
             "filling": None if self.filling is None else self.filling.to_dict(),
-            "electrons": [dict(e) for e in self.electrons],
+            "electrons": physics["electrons"],
             "training": dict(self.training),
             "metrics": dict(self.metrics),
             "licence": self.licence,
@@ -196,12 +197,11 @@ class ModelFile:
             normalizer=Normalizer.from_arrays(arrays),
             basis=basis,
             inputs=tuple(d["inputs"]),
-            baseline=d["baseline"],
+            physics=physics_class(basis).from_description(d, basis, str(d["functional"])),
             functional=str(d["functional"]),
             code=str(d["code"]),
             domain=TrainingDomain.from_dict(d["domain"]),
             filling=Filling.from_dict(d["filling"]) if network.sees_density else None,
-            electrons=tuple(d.get("electrons", ())),
             training=d["training"],
             metrics=d["metrics"],
             licence=str(d["licence"]),

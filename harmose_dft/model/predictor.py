@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from ..core.matrix import BlockMatrix
 from ..core.rotations import random_rotations, rotated_matrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
-from ..core.units import HARTREE_IN_EV, MICRO
+from ..core.units import MICRO
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PreparedGraph, batch_graphs
 from ..nn.heads import Blocks
@@ -35,26 +35,6 @@ PAIRS_PER_BATCH = 6000
 
 CIRCLE_POINTS = 48
 """Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
-
-SMALLEST_GAP = 0.02
-"""Hartree; a molecule with a smaller gap is probably not a closed shell."""
-
-
-class MatrixSource(Protocol):
-    """What the code behind a model's data computes cheaply: no self-consistent field."""
-
-    def check(self, structure: Structure) -> None:
-        """Refuse structures the method cannot describe, with a DomainError."""
-
-    def overlap(self, structure: Structure) -> BlockMatrix:
-        """S."""
-
-    def baseline(self, structure: Structure) -> BlockMatrix:
-        """H0 on the pairs of S, Hartree."""
-
-    def n_electrons(self, structure: Structure) -> float:
-        """Electrons that the basis describes."""
-
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -111,7 +91,7 @@ class Found:
     """
 
     overlap: BlockMatrix
-    baseline: BlockMatrix
+    h0: BlockMatrix
     hamiltonians: tuple[BlockMatrix, ...]
     stage1: tuple[BlockMatrix, ...] = ()
     spread: float | None = None
@@ -121,8 +101,7 @@ class Predictor:
     """A loaded model with the integrals it needs.
 
     Args:
-        model: The model.
-        matrices: S and H0 of structures.
+        model: The model, with its physics.
         device: Where the network runs.
         adapt: Turns foreign structure objects (ASE's ``Atoms``) into structures.
     """
@@ -130,17 +109,16 @@ class Predictor:
     def __init__(
         self,
         model: ModelFile,
-        matrices: MatrixSource,
         *,
         device: str = "cpu",
         adapt: Callable[[Any], Structure] | None = None,
     ) -> None:
-        self.model, self.matrices, self.device = model, matrices, device
+        self.model, self.physics, self.device = model, model.physics, device
         self.network = model.network.to(device)
         if isinstance(self.network.second, CircleTransformer):
             self.network.second.set_points(CIRCLE_POINTS)
         self.featurizer = Featurizer(
-            model.basis, model.inputs, self.network.cutoff, damped=model.baseline["kind"] != "none"
+            model.basis, model.inputs, self.network.cutoff, damped=self.physics.damped
         )
         self.density = None
         if model.filling is not None:
@@ -181,13 +159,13 @@ class Predictor:
             DomainError: With what lies outside the model's domain.
         """
         structure = self._structure(structure)
-        self.matrices.check(structure)
+        self.physics.check(structure)
         self.model.domain.check(structure)
 
     def orbital_counts(self, structure: Structure) -> tuple[int, int]:
         """Occupied and all orbitals of a closed-shell molecule."""
         count = int(self.model.basis.orbitals_per_atom(structure.numbers).sum())
-        return round(self.matrices.n_electrons(structure)) // 2, count
+        return round(self.physics.n_electrons(structure)) // 2, count
 
     def hamiltonian(self, structure: Structure) -> BlockMatrix:
         """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
@@ -219,7 +197,7 @@ class Predictor:
         found = self._found_all(batch)
         turned = self._turned(batch, found) if trust else [None] * len(batch)
         spectra = [
-            solved(s, f.hamiltonians, f.overlap, self.matrices.n_electrons(s))
+            solved(s, f.hamiltonians, f.overlap, self.physics.n_electrons(s))
             for s, f in zip(batch, found, strict=True)
         ]
         share = (time.perf_counter() - start) / len(batch)
@@ -254,21 +232,21 @@ class Predictor:
 
     def _found_all(self, structures: Sequence[Structure]) -> list[Found]:
         """S, H0 and the predicted matrices of each structure."""
-        overlaps = [self.matrices.overlap(s) for s in structures]
-        return self._corrected(structures, overlaps, [self.matrices.baseline(s) for s in structures])
+        overlaps = [self.physics.overlap(s) for s in structures]
+        return self._corrected(structures, overlaps, [self.physics.h0(s) for s in structures])
 
     @torch.no_grad()
     def _corrected(
         self,
         structures: Sequence[Structure],
         overlaps: Sequence[BlockMatrix],
-        baselines: Sequence[BlockMatrix],
+        h0s: Sequence[BlockMatrix],
         *,
         stage1: bool = True,
     ) -> list[Found]:
         raws = [
-            self.featurizer.raw(s, overlap, baseline, self.matrices.n_electrons(s))
-            for s, overlap, baseline in zip(structures, overlaps, baselines, strict=True)
+            self.featurizer.raw(s, overlap, h0, self.physics.n_electrons(s))
+            for s, overlap, h0 in zip(structures, overlaps, h0s, strict=True)
         ]
         graphs = [self.featurizer.graph(r, self.model.normalizer, self.frames) for r in raws]
         integrals = [r.integrals for r in raws]
@@ -306,7 +284,7 @@ class Predictor:
         again = self._corrected(
             [s.rotated(rotation) for s in structures],
             [turned(f.overlap, s) for f, s in zip(found, structures, strict=True)],
-            [turned(f.baseline, s) for f, s in zip(found, structures, strict=True)],
+            [turned(f.h0, s) for f, s in zip(found, structures, strict=True)],
             stage1=False,
         )
         return [
@@ -332,18 +310,15 @@ class Predictor:
             "covariance_error_uha": covariance / MICRO,
             **({} if found.spread is None else {"member_spread_uha": found.spread / MICRO}),
             **(domain := self.model.domain.report(structure)),
-            "warnings": _warnings(structure, spectrum, domain),
+            "warnings": [*_unusual(domain), *self.physics.doubts(spectrum)],
         }
 
 
-def _warnings(structure: Structure, spectrum: Spectrum, domain: Mapping[str, Any]) -> list[str]:
-    """Why a prediction may mean nothing, in sentences."""
-    found = []
+def _unusual(domain: Mapping[str, Any]) -> list[str]:
+    """Atoms that the training set says little about, in a sentence."""
     if unusual := domain["unusual_atoms"]:
-        found.append(f"atoms with surroundings unlike those of the training set: {', '.join(unusual)}")
-    if not structure.periodic and spectrum.gap < SMALLEST_GAP:
-        found.append(f"a gap of {spectrum.gap * HARTREE_IN_EV:.2f} eV: probably not a closed shell")
-    return found
+        return [f"atoms with surroundings unlike those of the training set: {', '.join(unusual)}"]
+    return []
 
 
 def _keep_to_one_core() -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..model.inputs import InputName
 from ..model.stage2.circle import CircleTransformerConfig
 from ..model.two_stage import ModelConfig
+from ..physics.h0 import H0Section, H0Settings
 from ..solver import Smearing
 from ..solver.filling import SMEARING
 from .losses import LossConfig
@@ -29,13 +30,6 @@ class DataConfig(_Section):
     sizes: tuple[int, ...] = Field((), description="training, validation, test counts; empty: 80, 10, 10 %")
     seed: int = Field(0, description="seed of the random split")
     max_training: int | None = Field(None, ge=1, description="use only this many training structures")
-
-
-class BaselineConfig(_Section):
-    """The physics baseline H0; crystals have "none" and "kinetic", the latter by default."""
-
-    kind: Literal["none", "kinetic", "sap", "minao", "fitted"] = Field("fitted", description="what H0 is")
-    fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
 
 
 class OptimizerConfig(_Section):
@@ -105,7 +99,8 @@ class AugmentationConfig(_Section):
 class TrainConfig(_Section):
     """Everything ``harmose-dft train`` needs.
 
-    For crystals, fields that are not set have other defaults: see :func:`harmose_dft.training.run.for_crystals`.
+    Fields that are not set may have other defaults for the orbitals of the data: see
+    :meth:`harmose_dft.physics.base.Physics.training_defaults`.
     """
 
     name: str = Field("model", description="name of the model")
@@ -116,7 +111,7 @@ class TrainConfig(_Section):
     inputs: tuple[InputName, ...] = Field(
         ("overlap", "baseline", "density"), description="matrices the network sees: S, H0, Loewdin density of H0"
     )
-    baseline: BaselineConfig = BaselineConfig()
+    baseline: H0Section = H0Settings()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

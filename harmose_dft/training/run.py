@@ -11,28 +11,22 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from .. import __version__
 from ..core.basis import OrbitalBasis
-from ..core.errors import ConfigError, DataError, OutputExistsError
+from ..core.errors import ConfigError, OutputExistsError
 from ..core.files import sha256, short_names
-from ..core.record import Record
-from ..core.spin import SPIN_OF_NSPIN, Spin
 from ..model.checkpoint import DESCRIPTION, ModelFile, describe_model
 from ..model.density import DensityInput
 from ..model.domain import TrainingDomain
 from ..model.featurize import Featurizer
 from ..model.inputs import Normalizer
-from ..model.loading import baseline_blocks, baseline_from_dict, baseline_to_dict, model_folder
+from ..model.loading import model_folder
 from ..model.two_stage import TwoStageModel
-from ..physics.fitted import fit_potentials
-from ..physics.h0 import Baseline
-from ..physics.h0 import baseline as named_baseline
-from ..physics.integrals import orbital_cutoffs
-from ..physics.numerical import ElectronCount, TwoCentreMatrices, is_numerical
-from ..solver import Filling, Smearing, spacing_of
+from ..physics.base import Physics
+from ..physics.choice import physics_class
+from ..solver import Filling, Smearing
 from ..solver.filling import MESH_SPACING
 from .config import TrainConfig
 from .data import TrainingData, open_training_data
@@ -53,9 +47,6 @@ FREE_TO_CHANGE: dict[str, Any] = {
 
 PERMILLE = 1000
 """Steps of the training's progress bar."""
-
-FIT_ORBITALS = 140
-"""Potentials are fitted to molecules of at most this many orbitals, where there are enough of them."""
 
 
 class Counter(Protocol):
@@ -103,10 +94,9 @@ class Fit:
         start = self._start()
         if start is not None:
             self.config, data = continued(self.config, start), data.for_model(start)
-        if is_numerical(data.basis):
-            self.config = for_crystals(self.config, data.basis, spin_of(data))
+        self.config = with_physics_defaults(self.config, data)
         earlier, identity = self._earlier(hashes, start)
-        builder, electrons, baseline, parts = self._prepare(data, start)
+        builder, parts = self._prepare(data, start)
         normalizer = builder.normalizer(parts["train"])
         if start is not None:
             normalizer = start.normalizer.extended(normalizer)
@@ -118,7 +108,7 @@ class Fit:
         if start is not None:
             network.load_state_dict(start.network.state_dict())
             set_scales(network, normalizer)
-        filling = self._filling(data) if start is None else start.filling
+        filling = self._filling(builder.physics, data) if start is None else start.filling
         density = None if filling is None else DensityInput(builder.featurizer, normalizer, filling)
         trainer = Trainer(network, training, validation, self.config, density)
         if earlier is not None:
@@ -134,12 +124,11 @@ class Fit:
             normalizer=normalizer,
             basis=data.basis,
             inputs=self.config.inputs,
-            baseline=baseline,
+            physics=builder.physics,
             functional=data.functional,
             code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
             domain=domain,
             filling=filling,
-            electrons=electrons,
             training=self._provenance(hashes, training, validation, trainer, start),
             metrics=metrics,
         )
@@ -170,9 +159,9 @@ class Fit:
 
     def _prepare(
         self, data: TrainingData, start: ModelFile | None = None
-    ) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any], dict[str, list[RawSample]]]:
-        """Builder of samples, electrons and baseline as the model's file describes them, and the samples."""
-        builder, electrons, baseline = self._builder(data, start)
+    ) -> tuple[SampleBuilder, dict[str, list[RawSample]]]:
+        """Builder of samples, and the samples of each part."""
+        builder = self._builder(data, start)
         wanted = {
             "train": data.records("train"),
             "validation": data.records("validation")[: self.config.validation_structures],
@@ -183,51 +172,33 @@ class Fit:
                 for place in where:
                     parts[part].append(builder.raw(data.record(place)))
                     bar.advance()
-        return builder, electrons, baseline, parts
+        return builder, parts
 
-    def _builder(
-        self, data: TrainingData, start: ModelFile | None = None
-    ) -> tuple[SampleBuilder, list[dict[str, Any]], dict[str, Any]]:
-        l_max, loss, spin = self.config.model.first.l_max, self.config.loss, self.config.model.spin
-        sees_density = self.config.model.sees_density
-        if is_numerical(data.basis):
-            count = ElectronCount.of(data.record(w) for w in data.records("train"))
-            source = TwoCentreMatrices(data.basis, self.config.baseline.kind, count)
-            builder = SampleBuilder(
-                self._featurizer(data.basis, source.kind), source.baseline, l_max, overlap=source.overlap,
-                orbitals=False, spin=spin, keeps_integrals=sees_density,
-            )
-            return builder, count.to_list(), {"kind": source.kind}
-        if start is None:
-            baseline = make_baseline(data, self.config)
-        else:
-            baseline = baseline_from_dict(start.baseline, start.basis, start.functional)
-        builder = SampleBuilder(
-            self._featurizer(data.basis, baseline.kind),
-            lambda structure: baseline_blocks(baseline, structure),
-            l_max,
-            orbitals=loss.orbital_energies + loss.occupied + loss.mixing > 0,
-            spin=spin,
-            keeps_integrals=sees_density,
+    def _builder(self, data: TrainingData, start: ModelFile | None = None) -> SampleBuilder:
+        """Builder of samples, with the physics of the training set."""
+        config, loss = self.config, self.config.loss
+        physics = physics_class(data.basis).fit(
+            data.basis, data.functional, data.part("train"), config.baseline,
+            seed=config.data.seed, h0=None if start is None else start.physics.h0,
         )
-        return builder, [], baseline_to_dict(baseline)
+        return SampleBuilder(
+            Featurizer(data.basis, config.inputs, config.model.first.cutoff, damped=physics.damped),
+            physics,
+            config.model.first.l_max,
+            orbitals=loss.orbital_energies + loss.occupied + loss.mixing > 0,
+            spin=config.model.spin,
+            keeps_integrals=config.model.sees_density,
+        )
 
-    def _featurizer(self, basis: OrbitalBasis, baseline: str) -> Featurizer:
-        return Featurizer(basis, self.config.inputs, self.config.model.first.cutoff, damped=baseline != "none")
-
-    def _filling(self, data: TrainingData) -> Filling | None:
+    def _filling(self, physics: Physics, data: TrainingData) -> Filling | None:
         """k-points and smearing for the density that stage 2 sees: without a chosen spacing, that of the training data.
 
         None where it sees none.
         """
         if not self.config.model.sees_density:
             return None
-        chosen, spacings = self.config.filling, []
-        if chosen.spacing is None and is_numerical(data.basis):
-            for record in (data.record(where) for where in data.records("train")):
-                found = [spacing_of(record.structure, record.overlap, e.kpoints) for e in record.eigenvalues]
-                spacings += [s for s in found if s is not None]
-        spacing = chosen.spacing or min(spacings, default=MESH_SPACING)
+        chosen = self.config.filling
+        spacing = chosen.spacing or physics.mesh_spacing(data.part("train")) or MESH_SPACING
         return Filling(spacing, chosen.smearing, 0.0 if chosen.smearing is Smearing.NONE else chosen.width)
 
     def _earlier(self, hashes: dict[str, str], start: ModelFile | None) -> tuple[TrainState | None, str]:
@@ -307,40 +278,33 @@ class Fit:
 
 def continued(config: TrainConfig, start: ModelFile) -> TrainConfig:
     """The configuration with the inputs, the kind of H0 and the sizes of the model that it starts from."""
-    baseline = config.baseline.model_copy(update={"kind": start.baseline["kind"]})
-    return config.model_copy(update={"inputs": start.inputs, "baseline": baseline, "model": start.network.config})
+    h0 = config.baseline.with_kind(start.physics.h0.kind)
+    return config.model_copy(update={"inputs": start.inputs, "baseline": h0, "model": start.network.config})
 
 
-def spin_of(data: TrainingData) -> Spin:
-    """Spin of the first training record; all others must have the same."""
-    records = data.records("train")
-    return SPIN_OF_NSPIN[data.record(records[0]).nspin] if records else "none"
-
-
-def for_crystals(config: TrainConfig, basis: OrbitalBasis, spin: Spin = "none") -> TrainConfig:
-    """The configuration with the defaults of numerical orbitals where it says nothing.
-
-    Pairs up to the largest sum of two orbital cutoffs, the kinetic energy as physics baseline, S and that baseline as
-    inputs, the spin of the data. The losses in the basis of molecular orbitals do not apply.
+def with_physics_defaults(config: TrainConfig, data: TrainingData) -> TrainConfig:
+    """The configuration with the defaults of the data's orbitals where it says nothing.
 
     Raises:
-        ConfigError: An input needs molecules.
+        ConfigError: It names an input that these orbitals do not have.
     """
+    physics = physics_class(data.basis)
+    named = "kind" in config.baseline.model_fields_set
+    defaults = physics.training_defaults(data.basis, data.part("train"), config.baseline.kind if named else None)
     changes: dict[str, Any] = {}
-    if "kind" not in config.baseline.model_fields_set:
-        changes["baseline"] = config.baseline.model_copy(update={"kind": "kinetic"})
-    kind = changes.get("baseline", config.baseline).kind
-    if "inputs" not in config.model_fields_set:
-        changes["inputs"] = ("overlap",) if kind == "none" else ("overlap", "baseline")
-    elif "density" in config.inputs:
-        raise ConfigError(
-            "The input 'density' needs a molecule's orbitals; crystals take the inputs 'overlap' and 'baseline'."
-        )
-    if "cutoff" not in config.model.first.model_fields_set:
-        first = config.model.first.model_copy(update={"cutoff": 2 * max(orbital_cutoffs(basis).values())})
-        changes["model"] = config.model.model_copy(update={"first": first})
-    if "spin" not in config.model.model_fields_set:
-        changes["model"] = changes.get("model", config.model).model_copy(update={"spin": spin})
+    if defaults.h0 is not None and not named:
+        changes["baseline"] = config.baseline.with_kind(defaults.h0)
+    if "inputs" in config.model_fields_set:
+        physics.check_inputs(config.inputs)
+    elif defaults.inputs is not None:
+        changes["inputs"] = defaults.inputs
+    model: dict[str, Any] = {}
+    if defaults.cutoff is not None and "cutoff" not in config.model.first.model_fields_set:
+        model["first"] = config.model.first.model_copy(update={"cutoff": defaults.cutoff})
+    if defaults.spin is not None and "spin" not in config.model.model_fields_set:
+        model["spin"] = defaults.spin
+    if model:
+        changes["model"] = config.model.model_copy(update=model)
     return config.model_copy(update=changes)
 
 
@@ -366,30 +330,3 @@ def set_scales(network: TwoStageModel, normalizer: Normalizer) -> None:
     if n.spin_node_scale is not None and n.spin_edge_scale is not None:
         spin = torch.from_numpy(n.spin_node_scale), torch.from_numpy(n.spin_edge_scale)
         network.set_spin_scales(*(s.float() for s in spin))
-
-
-def make_baseline(data: TrainingData, config: TrainConfig) -> Baseline:
-    """The physics baseline of a configuration, fitted to training records where it has parameters."""
-    where = data.records("train")
-    if not where:
-        raise DataError("The training set is empty.")
-    if config.baseline.kind != "fitted":
-        functional = str(data.record(where[0]).provenance.get("functional", ""))
-        return named_baseline(config.baseline.kind, functional, data.basis)
-    order = np.random.default_rng(config.data.seed).permutation(len(where))
-    chosen: list[Record] = []
-    spare: list[Record] = []
-    for i in order:
-        record = data.record(where[i])
-        (chosen if record.overlap.size <= FIT_ORBITALS else spare).append(record)
-        if len(chosen) == config.baseline.fit_structures:
-            break
-    chosen = (chosen + spare)[: config.baseline.fit_structures]
-    missing = set(data.basis.elements) - {int(z) for r in chosen for z in r.structure.numbers}
-    for record in (data.record(w) for w in where) if missing else ():
-        if missing & set(record.structure.numbers.tolist()):
-            chosen.append(record)
-            missing -= set(record.structure.numbers.tolist())
-    return fit_potentials(
-        [r.structure for r in chosen], [r.hamiltonian[0].to_dense() for r in chosen], data.basis
-    )

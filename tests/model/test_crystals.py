@@ -18,7 +18,7 @@ from tiny_models import silent
 
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import main
-from harmose_dft.core.basis import OrbitalBasis, Shell
+from harmose_dft.core.basis import OrbitalBasis
 from harmose_dft.core.errors import BasisMismatchError, ConfigError, DataError, DomainError
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import DatasetWriter
@@ -26,7 +26,6 @@ from harmose_dft.metrics import cov_err, gauge_shift
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
-from harmose_dft.physics.numerical import ElectronCount, TwoCentreMatrices
 from harmose_dft.solver import bands, mesh, solved
 from harmose_dft.training.data import open_training_data
 from harmose_dft.training.loop import Trainer
@@ -64,8 +63,8 @@ def test_training_on_two_cells_learns_and_fills_in_defaults(trained: tuple[Predi
     assert log[-1].valid_mae_all < 0.3 * log[0].valid_mae_all or log[-1].valid_mae_all < 5e3
     assert predictor.featurizer.cutoff == pytest.approx(2 * CUTOFF)
     assert predictor.model.inputs == ("overlap", "baseline")
-    assert predictor.model.baseline == {"kind": "kinetic"}
-    assert predictor.matrices.n_electrons(layer()) == pytest.approx(8.0)
+    assert predictor.physics.describe()["baseline"] == {"kind": "kinetic"}
+    assert predictor.physics.n_electrons(layer()) == pytest.approx(8.0)
 
 
 def test_predictions_are_covariant_hermitian_and_stored_both_ways(trained: tuple[Predictor, list[Any]]) -> None:
@@ -83,7 +82,7 @@ def test_moving_the_origin_or_an_atom_by_a_lattice_vector_changes_no_band(traine
     moved[1] += structure.cell[0] - structure.cell[1]
     k = np.array([[0.0, 0.0, 0.0], [0.21, 0.4, 0.0]])
     pairs = [
-        (predictor.hamiltonian(s), predictor.matrices.overlap(s))
+        (predictor.hamiltonian(s), predictor.physics.overlap(s))
         for s in (structure, Structure(structure.numbers, moved, structure.cell))
     ]
     assert np.abs(bands(*pairs[0], k) - bands(*pairs[1], k)).max() < 20 * SINGLE
@@ -94,18 +93,18 @@ def test_a_supercell_has_the_folded_bands_of_its_cell(trained: tuple[Predictor, 
     large = repeated(structure, (2, 2, 1))
     k = np.array([0.1, 0.3, 0.0])
     unfolded = np.array([[(k[0] + a) / 2, (k[1] + b) / 2, 0.0] for a in (0, 1) for b in (0, 1)])
-    small = bands(predictor.hamiltonian(structure), predictor.matrices.overlap(structure), unfolded)
-    folded = bands(predictor.hamiltonian(large), predictor.matrices.overlap(large), k[None])
+    small = bands(predictor.hamiltonian(structure), predictor.physics.overlap(structure), unfolded)
+    folded = bands(predictor.hamiltonian(large), predictor.physics.overlap(large), k[None])
     assert np.abs(np.sort(small.ravel()) - folded.ravel()).max() < 20 * SINGLE
 
 
 def prepared(data: Path, folder: Path) -> tuple[Fit, list[Sample], Trainer]:
     fit = Fit(configuration(data, folder), silent, lambda entry: None)
     found = open_training_data(fit.config)
-    from harmose_dft.training.run import build_network, for_crystals
+    from harmose_dft.training.run import build_network, with_physics_defaults
 
-    fit.config = for_crystals(fit.config, found.basis)
-    builder, *_, parts = fit._prepare(found)
+    fit.config = with_physics_defaults(fit.config, found)
+    builder, parts = fit._prepare(found)
     normalizer = builder.normalizer(parts["train"])
     samples = builder.samples(parts["train"], normalizer)
     trainer = Trainer(build_network(found.basis, normalizer, fit.config), samples, samples, fit.config)
@@ -215,16 +214,6 @@ def test_meshes_leave_out_vacuum_and_hold_the_points_of_hexagonal_lattices() -> 
     assert mesh(structure, matrix, spacing=1.0) == (2, 2, 1)
 
 
-def test_electrons_follow_from_compositions() -> None:
-    records = [calculation(layer())]
-    count = ElectronCount.from_list(json.loads(json.dumps(ElectronCount.of(records).to_list())))
-    assert count(repeated(layer(), (2, 1, 1))) == pytest.approx(16.0)
-    with pytest.raises(DomainError, match=r"valence electrons of B .*B1N1"):
-        count(Structure(np.array([5]), np.zeros((1, 3)), 8 * np.eye(3)))
-    with pytest.raises(DataError, match="8 and 7 valence electrons"):
-        ElectronCount.of([*records, replace(records[0], n_electrons=7.0)])
-
-
 def test_model_refuses_molecules_ions_and_other_orbitals(trained: tuple[Predictor, list[Any]]) -> None:
     predictor, structure = trained[0], layer()
     with pytest.raises(DomainError, match="has no cell"):
@@ -241,9 +230,6 @@ def test_baselines_and_inputs_of_molecules_are_refused(data: Path, tmp_path: Pat
         Fit(configuration(data, tmp_path, baseline={"kind": "sap"}), silent, lambda entry: None).run()
     with pytest.raises(ConfigError, match="'density' needs a molecule"):
         Fit(configuration(data, tmp_path, inputs=("overlap", "density")), silent, lambda entry: None).run()
-    bare = OrbitalBasis("bare", {5: (Shell(0),)})
-    with pytest.raises(BasisMismatchError, match=r"orbital files \(\.orb, \.pao\)"):
-        TwoCentreMatrices(bare, "none", ElectronCount(()))
 
 
 def test_commands_go_from_structure_file_to_bands(

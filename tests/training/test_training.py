@@ -25,7 +25,6 @@ from harmose_dft.core.rotations import rotated_matrix
 from harmose_dft.model.checkpoint import ModelFile
 from harmose_dft.model.featurize import Featurizer
 from harmose_dft.model.inputs import unpadded
-from harmose_dft.model.loading import baseline_blocks
 from harmose_dft.nn.heads import Blocks
 from harmose_dft.training import optimizer, staged
 from harmose_dft.training.config import TrainConfig
@@ -45,13 +44,13 @@ FIRST = {"layers": 1, "channels": 4, "l_max": 2, "pair_channels": 8, "hidden_cha
 
 @cache
 def builder() -> SampleBuilder:
-    from harmose_dft.physics.h0 import SapBaseline
+    from harmose_dft.physics.gaussian import GaussianPhysics
+    from harmose_dft.physics.h0.sap import SapH0
 
     config, basis = tiny_config(), water_record(0).basis
-    sap = SapBaseline(basis)
     return SampleBuilder(
         Featurizer(basis, config.inputs, config.model.first.cutoff),
-        lambda structure: baseline_blocks(sap, structure),
+        GaussianPhysics(basis, SapH0(basis)),
         config.model.first.l_max,
     )
 
@@ -642,7 +641,7 @@ def test_training_goes_on_from_a_model(tmp_path: Path) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
     for name, array in first.normalizer.arrays().items():
         np.testing.assert_array_equal(array, same.normalizer.arrays()[name])
-    assert same.baseline == first.baseline
+    assert same.physics.describe() == first.physics.describe()
     assert same.network.config == first.network.config
     origin = same.training["started_from"]
     assert (origin["sha256"], origin["training"]["steps"]) == (first.sha256, 4)
