@@ -23,7 +23,7 @@ from ..core.units import MICRO
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PreparedGraph, batch_graphs
 from ..nn.heads import Blocks
-from ..solver import density_blocks, smallest_overlap_eigenvalue, solved
+from ..solver import count_electrons, smallest_overlap_eigenvalue, solved
 from .checkpoint import ModelFile
 from .density import DensityInput, as_blocks
 from .featurize import Featurizer, Integrals
@@ -298,15 +298,9 @@ class Predictor:
     def _trust(
         self, structure: Structure, found: Found, spectrum: Spectrum, covariance: float
     ) -> dict[str, Any]:
-        overlap = found.overlap
-        if structure.periodic:
-            metric = overlap.with_spin() if self.network.config.spin == "spin-orbit" else overlap
-            counted = sum(float(np.sum((p.values * metric.values).real)) for p in density_blocks(spectrum, metric))
-        else:
-            counted = float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
         return {
-            "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(overlap),
-            "electron_count": counted,
+            "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(found.overlap),
+            "electron_count": count_electrons(spectrum, found.overlap),
             "covariance_error_uha": covariance / MICRO,
             **({} if found.spread is None else {"member_spread_uha": found.spread / MICRO}),
             **(domain := self.model.domain.report(structure)),
