@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...adapters.pyscf import to_mole, to_ours
+from ...adapters.pyscf.known_names import library_basis
 from ...core.basis import OrbitalBasis
-from ...core.errors import DomainError
+from ...core.errors import DomainError, HarmoseError
 from ...core.structure import SYMBOLS, Structure
 from ..integrals.charges import POINT_CHARGE_EXPONENT, AtomCharges, charge_attraction, merge_charges
 from .base import GaussianH0
@@ -72,13 +73,10 @@ def atomic_charges(potential: str, z: int) -> tuple[tuple[float, float], ...]:
     Raises:
         DomainError: The fit has no potential for the element.
     """
-    from pyscf.gto.basis import load
-
     symbol = SYMBOLS[z]
     try:
-        entry = load(potential, symbol)
-    except (KeyError, RuntimeError) as error:
+        shells = library_basis(potential, symbol)
+    except HarmoseError as error:
         raise DomainError(f"The SAP fit {potential} has no potential for {symbol}.") from error
-    shells = entry[symbol] if isinstance(entry, dict) else entry
     electrons = tuple((float(exponent), float(charge)) for exponent, charge in shells[0][1:])
     return ((POINT_CHARGE_EXPONENT, float(z)), *electrons)
