@@ -1,4 +1,4 @@
-"""From a configuration to a trained model: data, physics baseline, samples, training, model folder."""
+"""From a configuration to a trained model: data, H0, samples, training, model folder."""
 
 from __future__ import annotations
 
