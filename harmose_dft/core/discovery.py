@@ -31,6 +31,6 @@ def _defined(package: str, base: type[T]) -> Iterator[type[T]]:
     for name in sorted(m.name for m in pkgutil.iter_modules(folders)):
         module = importlib.import_module(f"{package}.{name}")
         for value in vars(module).values():
-            if inspect.isclass(value) and value.__module__ == module.__name__ and issubclass(value, base):
-                if not inspect.isabstract(value):
-                    yield value
+            defined = inspect.isclass(value) and value.__module__ == module.__name__
+            if defined and issubclass(value, base) and not inspect.isabstract(value):
+                yield value

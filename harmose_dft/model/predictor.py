@@ -27,14 +27,10 @@ from ..solver import density_blocks, smallest_overlap_eigenvalue, solved
 from .checkpoint import ModelFile
 from .density import DensityInput, as_blocks
 from .featurize import Featurizer, Integrals
-from .stage2.circle import CircleTransformer
 from .two_stage import TwoStageOutput
 
 PAIRS_PER_BATCH = 6000
 """Structures are run together up to this many atom pairs."""
-
-CIRCLE_POINTS = 48
-"""Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
 
 SMALLEST_GAP = 0.02
 """Hartree; a molecule with a smaller gap is probably not a closed shell."""
@@ -137,8 +133,8 @@ class Predictor:
     ) -> None:
         self.model, self.matrices, self.device = model, matrices, device
         self.network = model.network.to(device)
-        if isinstance(self.network.second, CircleTransformer):
-            self.network.second.set_points(CIRCLE_POINTS)
+        if self.network.second is not None:
+            self.network.second.prepare_prediction()
         self.featurizer = Featurizer(
             model.basis, model.inputs, self.network.cutoff, damped=model.baseline["kind"] != "none"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 import torch
@@ -13,6 +14,13 @@ from torch import Tensor
 from ..model.featurize import Integrals
 from ..model.stage1 import StageOneOutput
 from ..nn.graph import PreparedGraph, batch_graphs
+
+
+class Need(Enum):
+    """What a term of the loss may need of a batch."""
+
+    ORBITALS = "reference orbitals: closed-shell molecules"
+    OVERLAP = "S, for an H that is defined up to a multiple of it: crystals"
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,10 @@ class Batch:
     orbitals: OrbitalTargets | None
     gauge: bool = False
     first: StageOneOutput | None = None
+
+    def has(self, need: Need) -> bool:
+        """Whether all structures have what a term of the loss needs."""
+        return self.orbitals is not None if need is Need.ORBITALS else self.gauge
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on another device; what stage 1 makes of it stays where it is."""

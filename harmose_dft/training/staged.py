@@ -11,9 +11,8 @@ from torch import Tensor
 from ..model.density import DensityInput, as_blocks
 from ..model.inputs import NormalizerFit
 from ..model.stage1 import StageOneOutput
-from ..model.stage2.circle import CircleTransformer
 from ..model.two_stage import TwoStageModel
-from .losses import remainder
+from .losses.errors import remainder
 from .samples import Batch, Sample, collate
 
 STORED_BYTES = 4 * 2**30
@@ -27,9 +26,9 @@ SMALLEST_UNIT = 1e-4
 def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: str) -> list[Sample]:
     """The samples with what stage 1 makes of them, if that is the same at every update and not too large.
 
-    A second stage in the lab frame sees turned copies, of which stage 1 has to make anew what it makes.
+    A second stage that sees rotated copies needs stage 1's results of those copies.
     """
-    if not isinstance(model.second, CircleTransformer):
+    if model.second is None or not model.second.sees_stored_stage1:
         return list(samples)
     found, size = [], 0
     for sample in samples:

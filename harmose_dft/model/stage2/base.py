@@ -81,7 +81,7 @@ class TrainingMoment:
         """Random numbers of this step, the same in all processes and in a resumed run.
 
         Args:
-            stream: 1 and up; different streams are independent. Stream 0 is that of the batches.
+            stream: 1 and up; different streams are independent.
         """
         return np.random.default_rng([self.seed, self.step, stream])
 
