@@ -18,7 +18,7 @@ FREE_TO_CHANGE: dict[str, Any] = {
 """Settings that a run may be resumed with different values of; contents of files and of the start count, not names."""
 
 
-def identity_of(config: TrainConfig, hashes: Mapping[str, str], start: ModelFile | None) -> str:
+def identify_run(config: TrainConfig, hashes: Mapping[str, str], start: ModelFile | None) -> str:
     """Hash of everything that the weights of a run depend on, except how long it is where that may change.
 
     Args:

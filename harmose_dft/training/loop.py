@@ -16,7 +16,7 @@ from .config import TrainConfig
 from .course import Course
 from .log import LogEntry, Meter
 from .objective import Objective
-from .phases import SampleSets, phases_of
+from .phases import SampleSets, plan_phases
 from .processes import Processes
 from .samples import Batch, Sample, collate
 from .state import TrainState
@@ -53,7 +53,7 @@ class Trainer:
         self.order = BatchOrder(config.optimizer.seed, config.optimizer.batch_size)
         if model.second is not None:
             model.second.prepare_training(config.optimizer.dropout)
-        phases = phases_of(config.stages, model, density, config.device)
+        phases = plan_phases(config.stages, model, density, config.device)
         self.course = Course(model, SampleSets(training, validation), phases, config.optimizer, self.processes)
 
     @property

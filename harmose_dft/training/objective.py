@@ -36,7 +36,7 @@ else:
     )
 
 
-def needs_of(weights: LossSection) -> frozenset[Need]:
+def collect_needs(weights: LossSection) -> frozenset[Need]:
     """Everything that the terms with a weight need of samples."""
     return frozenset().union(*(term.needs for term in LOSSES if weights.weight(term.name) > 0))
 

@@ -146,7 +146,7 @@ class SecondAlone(Phase):
         return SampleSets(training, validation)
 
 
-def phases_of(
+def plan_phases(
     stages: StagesConfig, model: TwoStageModel, density: DensityInput | None, device: str
 ) -> tuple[Phase, ...]:
     """The phases of a training, in order.

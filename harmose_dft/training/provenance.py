@@ -13,7 +13,7 @@ from ..model.checkpoint import ModelFile
 from .config import TrainConfig
 
 
-def provenance(
+def describe_training(
     config: TrainConfig,
     hashes: Mapping[str, str],
     counts: tuple[int, int],

@@ -30,15 +30,15 @@ from ..solver.filling import MESH_SPACING
 from .config import TrainConfig
 from .data import TrainingData, open_training_data
 from .folder import RunFolder
-from .identity import identity_of
+from .identity import identify_run
 from .log import LogEntry
 from .loop import Trainer
-from .objective import needs_of
+from .objective import collect_needs
 from .prepare import RawSample, SampleBuilder
-from .provenance import provenance
+from .provenance import describe_training
 from .samples import Need
-from .session import work
-from .start import build_network, continued, set_scales, starting_model
+from .session import train
+from .start import build_network, continue_from, set_scales, starting_model
 
 FIT_ORBITALS = 140
 """Potentials are fitted to molecules of at most this many orbitals, where there are enough of them."""
@@ -92,11 +92,11 @@ class Fit:
         """
         assembly = self.assemble()
         trainer, model = assembly.trainer, assembly.model
-        work(trainer, self.folder, assembly.identity, self.progress, self.report)
+        train(trainer, self.folder, assembly.identity, self.progress, self.report)
         trainer.finish()
         counts = len(trainer.course.samples.training), len(trainer.course.samples.validation)
         length = trainer.step, trainer.seconds
-        training = provenance(self.config, assembly.hashes, counts, length, assembly.start)
+        training = describe_training(self.config, assembly.hashes, counts, length, assembly.start)
         model = replace(model, training=training)
         if trainer.processes.rank > 0:
             return model
@@ -110,10 +110,10 @@ class Fit:
         hashes = {name: sha256(path) for name, path in zip(short_names(paths), paths, strict=True)}
         start = starting_model(self.config, self.folder.path)
         if start is not None:
-            self.config, data = continued(self.config, start), data.for_model(start)
+            self.config, data = continue_from(self.config, start), data.for_model(start)
         if is_numerical(data.basis):
             self.config = for_crystals(self.config, data.basis, spin_of(data))
-        identity = identity_of(self.config, hashes, start)
+        identity = identify_run(self.config, hashes, start)
         earlier = self.folder.earlier(identity)
         builder, electrons, baseline, parts = self._prepare(data, start)
         normalizer = builder.normalizer(parts["train"])
@@ -187,7 +187,7 @@ class Fit:
             self._featurizer(data.basis, baseline.kind),
             lambda structure: baseline_blocks(baseline, structure),
             l_max,
-            orbitals=Need.ORBITALS in needs_of(loss),
+            orbitals=Need.ORBITALS in collect_needs(loss),
             spin=spin,
             keeps_integrals=sees_density,
         )

@@ -15,7 +15,7 @@ PERMILLE = 1000
 """Steps of the training's progress bar."""
 
 
-def work(
+def train(
     trainer: Trainer, folder: RunFolder, identity: str, progress: Progress, report: Callable[[LogEntry], None]
 ) -> None:
     """Train to the end; the first of several processes writes and reports.

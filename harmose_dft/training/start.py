@@ -33,7 +33,7 @@ def starting_model(config: TrainConfig, output: Path) -> ModelFile | None:
     return ModelFile.load(folder)
 
 
-def continued(config: TrainConfig, start: ModelFile) -> TrainConfig:
+def continue_from(config: TrainConfig, start: ModelFile) -> TrainConfig:
     """The configuration with the inputs, the kind of H0 and the sizes of the model that it starts from."""
     baseline = config.baseline.model_copy(update={"kind": start.baseline["kind"]})
     return config.model_copy(update={"inputs": start.inputs, "baseline": baseline, "model": start.network.config})

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
-from tiny_models import water_record
-from tiny_training import builder, raw_waters, waters
+from extensions import run_extended
+from tiny_models import tiny_config, water_record
+from tiny_training import builder, raw_waters, run, trainer, waters
 
 from harmose_dft.model.inputs import unpadded
 from harmose_dft.nn.heads import Blocks
+from harmose_dft.training.losses import errors as errors_module
 from harmose_dft.training.losses.errors import Errors
-from harmose_dft.training.samples import collate
+from harmose_dft.training.objective import LossConfig, collect_needs
+from harmose_dft.training.samples import Need, collate
 
 
 def test_orbital_errors_are_first_order_perturbation_energies() -> None:
@@ -42,3 +48,66 @@ def test_orbital_errors_are_first_order_perturbation_energies() -> None:
         mixing += projected[:5, 5:].ravel().tolist()
     expected = [np.mean(values) for values in (energies, occupied, mixing)]
     np.testing.assert_allclose([float(f) for f in found], expected, rtol=1e-4)
+
+
+DUMMY = """
+from harmose_dft.training.losses.base import Loss
+
+
+class Largest(Loss):
+    '''The largest error of an on-site element.'''
+
+    name = "largest"
+    description = "largest on-site error"
+    weight = 0.5
+
+    def value(self, errors):
+        return errors.blocks.node.abs().max()
+"""
+
+SCRIPT = """
+from tiny_models import tiny_config
+from tiny_training import run, trainer
+
+from harmose_dft.training.config import TrainConfig
+
+out = {"default": TrainConfig().loss.largest, "keys": list(TrainConfig().loss.model_dump())}
+for weight in (0.0, 0.5, 5.0):
+    subject = trainer(tiny_config(loss={"largest": weight}))
+    run(subject, 3)
+    out[str(weight)] = subject.course.flat.vector.detach().tolist()
+print(json.dumps(out))
+"""
+
+
+def test_a_term_of_one_class_in_one_file_is_configured_and_changes_training(tmp_path: Path) -> None:
+    out = run_extended(tmp_path, "harmose_dft.training.losses", DUMMY, SCRIPT)
+    assert out["default"] == 0.5
+    assert out["keys"] == ["elements", "gauge", "orbital_energies", "occupied", "mixing", "stage1", "largest"]
+    plain = trainer()
+    run(plain, 3)
+    without = torch.tensor(out["0.0"])
+    assert torch.equal(without, plain.course.flat.vector.detach())
+    assert not torch.equal(torch.tensor(out["0.5"]), without)
+    assert not torch.equal(torch.tensor(out["5.0"]), torch.tensor(out["0.5"]))
+
+
+def test_terms_say_what_they_need_of_samples() -> None:
+    off = dict.fromkeys(LossConfig.model_fields, 0.0)
+    assert collect_needs(LossConfig(**off)) == frozenset()
+    assert collect_needs(LossConfig(**{**off, "elements": 1.0, "stage1": 1.0})) == frozenset()
+    for name in ("orbital_energies", "occupied", "mixing"):
+        assert collect_needs(LossConfig(**{**off, name: 0.1})) == {Need.ORBITALS}
+    assert collect_needs(LossConfig(**{**off, "gauge": 0.1})) == {Need.OVERLAP}
+
+
+def test_terms_of_orbitals_share_one_projection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dense error is worked out once for three terms, and not at all without a weight for any of them."""
+    calls = []
+    plain = errors_module._dense
+    monkeypatch.setattr(errors_module, "_dense", lambda *a: calls.append(1) or plain(*a))
+    subject = trainer(tiny_config(stages={"mode": "staged"}))
+    run(subject, 1)
+    assert len(calls) == 1
+    run(trainer(tiny_config(loss={"orbital_energies": 0.0, "occupied": 0.0, "mixing": 0.0})), 1)
+    assert len(calls) == 1

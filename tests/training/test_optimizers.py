@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from extensions import run_extended
 from tiny_models import tiny_config
 from tiny_training import run, trainer
 
@@ -160,3 +161,63 @@ def test_soap_leaves_directions_alone_that_rounding_makes_up() -> None:
     inside = torch.linalg.qr(left).Q
     outside = moved - inside @ (inside.mT @ moved)
     assert float(outside.norm() / moved.norm()) < 0.1
+
+
+DUMMY = """
+import torch
+
+from harmose_dft.training.optimizers.base import Optimizer
+
+
+class Signs(Optimizer):
+    '''Steps against the signs of a running mean of gradients.'''
+
+    name = "signs"
+
+    def __init__(self, flat, weight_decay):
+        super().__init__(flat, weight_decay)
+        self.mean = torch.zeros_like(flat.gradient)
+
+    def step(self, rate):
+        self.mean.lerp_(self.flat.gradient, 0.2)
+        self.flat.vector.data.sub_(self.mean.sign(), alpha=rate)
+
+    def state(self):
+        return {"mean": self.mean}
+
+    def restore(self, tensors):
+        self.mean.copy_(tensors["mean"])
+"""
+
+SCRIPT = """
+import numpy as np
+import torch
+from tiny_models import tiny_config
+from tiny_training import run, trainer
+
+from harmose_dft.training.config import TrainConfig
+from harmose_dft.training.state import TrainState
+
+settings = {"steps": 40, "batch_size": 4, "warmup_steps": 5, "learning_rate": 3e-3, "method": "signs"}
+config = tiny_config(optimizer=settings)
+whole, part, again = trainer(config), trainer(config), trainer(config)
+errors = run(whole, 40)
+run(part, 12)
+part.state().save(folder / "state")
+again.restore(TrainState.load(folder / "state"))
+run(again, 28)
+try:
+    TrainConfig.model_validate({"optimizer": {"method": "sign"}})
+except ValueError as error:
+    refused = str(error)
+equal = torch.equal(again.course.flat.vector, whole.course.flat.vector)
+print(json.dumps({"first": errors[0], "last": float(np.mean(errors[-5:])), "equal": equal, "refused": refused}))
+"""
+
+
+def test_an_optimizer_of_one_class_in_one_file_learns_and_resumes(tmp_path: Path) -> None:
+    out = run_extended(tmp_path, "harmose_dft.training.optimizers", DUMMY, SCRIPT)
+    assert out["last"] < 0.7 * out["first"]
+    assert out["equal"] is True
+    for name in ("'adamw'", "'muon'", "'signs'", "'soap'"):
+        assert name in out["refused"]
