@@ -8,9 +8,39 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import tiny_config
-from tiny_training import run, trainer
+from tiny_training import FIRST, run, trainer
 
 from harmose_dft.training.log import LogEntry
+from harmose_dft.training.phases import BothStages, FirstAlone, SecondAlone, WholeModel
+
+
+def test_phases_follow_from_the_configuration_and_the_model() -> None:
+    def kinds(**changes: object) -> list[tuple[type, float, float]]:
+        return [(type(p), p.begin, p.end) for p in trainer(tiny_config(**changes)).course.phases]
+
+    assert kinds() == [(BothStages, 0.0, 1.0)]
+    assert kinds(model={"first": FIRST, "second": None}) == [(WholeModel, 0.0, 1.0)]
+    staged = kinds(stages={"mode": "staged", "first_fraction": 0.25})
+    assert staged == [(FirstAlone, 0.0, 0.25), (SecondAlone, 0.25, 1.0)]
+
+
+def test_average_of_stage_one_is_kept_and_units_are_set_only_when_a_phase_follows_another() -> None:
+    """A phase that a run resumes in takes over what the state holds."""
+    config = tiny_config(stages={"mode": "staged", "first_fraction": 0.5})
+    followed, resumed = trainer(config), trainer(config)
+    for subject in (followed, resumed):
+        run(subject, 5)
+    average = followed.course.flat.average.clone()
+    units = followed.model.edge_unit.clone()
+    followed.course.advance(0.5)
+    resumed.course.begin(resumed.course.phases[1])
+    assert not torch.equal(followed.model.edge_unit, units)
+    assert torch.equal(resumed.model.edge_unit, units)
+    kept = torch.cat([p.detach().flatten() for p in followed.model.first.parameters()])
+    assert torch.equal(kept.sort().values, average.sort().values)
+    for subject in (followed, resumed):
+        assert not any(p.requires_grad for p in subject.model.first.parameters())
+        assert all(sample.first is not None for sample in subject.course.samples.training)
 
 
 def test_stages_that_learn_one_after_the_other_leave_each_other_alone() -> None:

@@ -55,6 +55,37 @@ def test_staged_training_in_two_parts_equals_training_at_once_bit_for_bit(tmp_pa
         joint.restore(TrainState.load(tmp_path / STATE))
 
 
+def test_state_has_the_tensors_that_earlier_versions_wrote(tmp_path: Path) -> None:
+    """Names as of version 0.1: stage 1 alone with SOAP; then stage 2 alone, with everything that no longer moves."""
+    subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
+    run(subject, 5)
+    always = {"parameters", "average", "adam_mean", "adam_square", "mean_square"}
+
+    def written() -> dict[str, torch.Tensor]:
+        subject.state().save(tmp_path / STATE)
+        return TrainState.load(tmp_path / STATE).tensors
+
+    def soap(sides: int) -> set[str]:
+        return {"matrices_mean", "matrices_square"} | {
+            f"matrices_{kind}_{n}" for kind in ("covariance", "basis") for n in range(sides)
+        }
+
+    sides = 2 * len(subject.course.flat.groups)
+    assert sides > 0
+    first = written()
+    assert set(first) == always | soap(sides)
+    assert len(first["parameters"]) == sum(p.numel() for p in subject.model.first.parameters())
+    run(subject, 1)
+    second, sides = written(), 2 * len(subject.course.flat.groups)
+    names = {name for name in subject.model.state_dict() if not name.startswith("second.")}
+    assert {"first.embed_node.weight", "node_scale", "edge_unit"} <= names
+    assert set(second) == always | soap(sides) | {f"kept.{name}" for name in names}
+    assert len(second["parameters"]) == sum(p.numel() for p in subject.model.second.parameters())
+    whole = trainer(tiny_config(optimizer={"method": "adamw", "steps": 10}))
+    whole.state().save(tmp_path / STATE)
+    assert set(TrainState.load(tmp_path / STATE).tensors) == always
+
+
 def test_state_of_another_model_is_refused(tmp_path: Path) -> None:
     trainer().state().save(tmp_path / STATE)
     other = trainer(tiny_config(model={"first": FIRST, "second": None}))

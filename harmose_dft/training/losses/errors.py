@@ -69,7 +69,7 @@ def _element_error(error: Blocks, batch: Batch) -> Tensor:
     Of a complex element of spinors the real and the imaginary part count, which is mae_all or up to 1.41 times as much.
     """
     spin = error.spin
-    node, edge = _of_spins(error)
+    node, edge = _split_spins(error)
     if batch.gauge:
         node, edge = without_shift(node, edge, batch.graph)
     total = node.abs().sum() + edge.abs().sum()
@@ -80,18 +80,18 @@ def _element_error(error: Blocks, batch: Batch) -> Tensor:
 
 def _gauge_error(blocks: Blocks, graph: PreparedGraph) -> Tensor:
     """Mean absolute multiple of S that the matrices of crystals are off by, from least squares, Hartree."""
-    error = _of_spins(blocks)
-    overlap = _overlaps(*error, graph)
-    of_edge = graph.structure[graph.edges[0]]
+    error = _split_spins(blocks)
+    overlap = _expand_overlap(*error, graph)
+    edge_structure = graph.structure[graph.edges[0]]
 
     def summed(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
         node, edge = ((a * b).flatten(1).sum(1) for a, b in zip(first, second, strict=True))
-        return node.new_zeros(graph.n_structures).index_add(0, graph.structure, node).index_add(0, of_edge, edge)
+        return node.new_zeros(graph.n_structures).index_add(0, graph.structure, node).index_add(0, edge_structure, edge)
 
     return (summed(error, overlap) / summed(overlap, overlap)).abs().mean()
 
 
-def _of_spins(error: Blocks) -> tuple[Tensor, Tensor]:
+def _split_spins(error: Blocks) -> tuple[Tensor, Tensor]:
     """On-site and pair errors of the matrix, or of both spins of a collinear crystal, (atom, 2, n, n)."""
     if error.spin is None or error.spin.node.shape[1] > 1:
         return error.node, error.edge
@@ -128,27 +128,27 @@ def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Ten
         edge: Pair blocks, likewise.
         graph: Holds S.
     """
-    own_overlap, pair_overlap = _overlaps(node, edge, graph)
-    of_edge = graph.structure[graph.edges[0]]
+    node_overlap, edge_overlap = _expand_overlap(node, edge, graph)
+    edge_structure = graph.structure[graph.edges[0]]
     shifts = []
     with torch.no_grad():
         for k in range(graph.n_structures):
-            own, pairs = graph.structure == k, of_edge == k
-            error = torch.cat([node[own].flatten(), edge[pairs].flatten()])
-            overlap = torch.cat([own_overlap[own].flatten(), pair_overlap[pairs].flatten()])
+            atoms, pairs = graph.structure == k, edge_structure == k
+            error = torch.cat([node[atoms].flatten(), edge[pairs].flatten()])
+            overlap = torch.cat([node_overlap[atoms].flatten(), edge_overlap[pairs].flatten()])
             shifts.append(_weighted_median(error, overlap))
     mu = torch.stack(shifts).reshape(-1, *(1,) * (node.ndim - 1))
-    return node - mu[graph.structure] * own_overlap, edge - mu[of_edge] * pair_overlap
+    return node - mu[graph.structure] * node_overlap, edge - mu[edge_structure] * edge_overlap
 
 
-def _overlaps(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+def _expand_overlap(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
     """S in the shape of the errors."""
     assert graph.node_overlap is not None
     assert graph.edge_overlap is not None
-    own, pair = (
+    on_site, pair = (
         s.reshape(len(s), *(1,) * (node.ndim - 3), *s.shape[1:]) for s in (graph.node_overlap, graph.edge_overlap)
     )
-    return own.expand_as(node), pair.expand_as(edge)
+    return on_site.expand_as(node), pair.expand_as(edge)
 
 
 def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
@@ -184,6 +184,7 @@ def _dense(error: Blocks, graph: PreparedGraph, rows: int) -> Tensor:
     first = torch.searchsorted(graph.structure, torch.arange(structures, device=graph.structure.device))
     place = torch.arange(len(graph.structure), device=graph.structure.device) - first[graph.structure]
     source, target = graph.edges[0], graph.edges[1]
+    # Block (i, j) of structure s is number (s * atoms + i) * atoms + j among all dense blocks.
     flat = torch.cat([
         (graph.structure * atoms + place) * atoms + place,
         (graph.structure[source] * atoms + place[source]) * atoms + place[target],
