@@ -85,10 +85,6 @@ class Objective:
             total = total + weight * term.value(errors)
         return total
 
-    def errors(self, predicted: Blocks, batch: Batch) -> Errors:
-        """Errors of predicted blocks."""
-        return Errors(predicted, batch, self.mask(batch.graph))
-
     def mask(self, graph: PreparedGraph) -> Blocks:
         """One for elements between orbitals of the basis, zero for padding."""
         return self.model.scales(graph).map(lambda scale: (scale != 0).to(scale.dtype))

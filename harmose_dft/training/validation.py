@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ..model.two_stage import TwoStageOutput
+from .losses.errors import Errors
 from .objective import Objective
 from .samples import Batch, Sample, collate
 
@@ -23,7 +24,7 @@ def validate(
 
     Args:
         predict: The model.
-        objective: Knows the errors of its output.
+        objective: Knows which elements count.
         samples: The validation set.
         device: Where the model is.
     """
@@ -33,8 +34,8 @@ def validate(
     count = 0
     for start in range(0, len(samples), TOGETHER):
         batch = collate(samples[start : start + TOGETHER]).to(device)
-        output = predict(batch)
-        baseline, whole = (objective.errors(blocks, batch) for blocks in (output.baseline, output.total))
+        output, mask = predict(batch), objective.mask(batch.graph)
+        baseline, whole = (Errors(blocks, batch, mask) for blocks in (output.baseline, output.total))
         first += float(baseline.elements) * batch.n_elements
         total += float(whole.elements) * batch.n_elements
         if batch.orbitals is not None:

@@ -6,6 +6,7 @@ The calculations are made up (``synthetic_crystals``); exact properties hold to 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
 from harmose_dft.physics.numerical import ElectronCount, TwoCentreMatrices
 from harmose_dft.solver import bands, mesh, solved
-from harmose_dft.training.data import open_training_data
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.losses.errors import Errors, without_shift
 from harmose_dft.training.run import Fit
@@ -99,22 +99,14 @@ def test_a_supercell_has_the_folded_bands_of_its_cell(trained: tuple[Predictor, 
     assert np.abs(np.sort(small.ravel()) - folded.ravel()).max() < 20 * SINGLE
 
 
-def prepared(data: Path, folder: Path) -> tuple[Fit, list[Sample], Trainer]:
-    fit = Fit(configuration(data, folder), silent, lambda entry: None)
-    found = open_training_data(fit.config)
-    from harmose_dft.training.run import for_crystals
-    from harmose_dft.training.start import build_network
-
-    fit.config = for_crystals(fit.config, found.basis)
-    builder, *_, parts = fit._prepare(found)
-    normalizer = builder.normalizer(parts["train"])
-    samples = builder.samples(parts["train"], normalizer)
-    trainer = Trainer(build_network(found.basis, normalizer, fit.config), samples, samples, fit.config)
-    return fit, samples, trainer
+def prepared(data: Path, folder: Path) -> tuple[Sequence[Sample], Trainer]:
+    """Training samples, and a trainer with an untrained model."""
+    trainer = Fit(configuration(data, folder), silent, lambda entry: None).assemble().trainer
+    return trainer.course.samples.training, trainer
 
 
 def test_loss_does_not_see_a_shift_by_mu_times_overlap(data: Path, tmp_path: Path) -> None:
-    _, samples, trainer = prepared(data, tmp_path)
+    samples, trainer = prepared(data, tmp_path)
     batch = collate(samples[:2])
     graph = batch.graph
     mask = trainer.objective.mask(graph)
@@ -136,7 +128,7 @@ def test_loss_does_not_see_a_shift_by_mu_times_overlap(data: Path, tmp_path: Pat
 
 def test_gauge_error_is_the_multiple_of_the_overlap_in_the_error(data: Path, tmp_path: Path) -> None:
     """Least squares, worked out densely for each crystal; a loss without this term does not see it."""
-    _, samples, trainer = prepared(data, tmp_path)
+    samples, trainer = prepared(data, tmp_path)
     expected = []
     for sample in samples[:2]:
         graph = sample.graph
@@ -149,12 +141,12 @@ def test_gauge_error_is_the_multiple_of_the_overlap_in_the_error(data: Path, tmp
         expected.append(abs(float(error.double() @ overlap.double() / (overlap.double() @ overlap.double()))))
     batch = collate(samples[:2])
     with torch.no_grad():
-        found = trainer.objective.errors(trainer.model(batch.graph).total, batch).gauge
+        found = Errors(trainer.model(batch.graph).total, batch, trainer.objective.mask(batch.graph)).gauge
     assert float(found) == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_shift_of_the_loss_is_that_of_the_metrics(data: Path, tmp_path: Path) -> None:
-    _, samples, trainer = prepared(data, tmp_path)
+    samples, trainer = prepared(data, tmp_path)
     graph = samples[0].graph
     with torch.no_grad():
         output = trainer.model(graph).total
@@ -170,7 +162,7 @@ def test_shift_of_the_loss_is_that_of_the_metrics(data: Path, tmp_path: Path) ->
 
 
 def test_rotated_graphs_turn_the_overlap_too(data: Path, tmp_path: Path) -> None:
-    _, samples, trainer = prepared(data, tmp_path)
+    samples, trainer = prepared(data, tmp_path)
     batch, mask = collate(samples[:2]), trainer.objective.mask(collate(samples[:2]).graph)
     angle = 0.7
     rotation = torch.tensor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,8 @@ from tiny_training import builder, raw_waters, run, trainer, waters
 
 from harmose_dft.model.inputs import unpadded
 from harmose_dft.nn.heads import Blocks
-from harmose_dft.training.losses import errors as errors_module
 from harmose_dft.training.losses.errors import Errors
-from harmose_dft.training.objective import LossConfig, collect_needs
+from harmose_dft.training.objective import LOSSES, LossConfig, collect_needs
 from harmose_dft.training.samples import Need, collate
 
 
@@ -101,13 +101,28 @@ def test_terms_say_what_they_need_of_samples() -> None:
     assert collect_needs(LossConfig(**{**off, "gauge": 0.1})) == {Need.OVERLAP}
 
 
-def test_terms_of_orbitals_share_one_projection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The dense error is worked out once for three terms, and not at all without a weight for any of them."""
-    calls = []
-    plain = errors_module._dense
-    monkeypatch.setattr(errors_module, "_dense", lambda *a: calls.append(1) or plain(*a))
-    subject = trainer(tiny_config(stages={"mode": "staged"}))
-    run(subject, 1)
-    assert len(calls) == 1
-    run(trainer(tiny_config(loss={"orbital_energies": 0.0, "occupied": 0.0, "mixing": 0.0})), 1)
-    assert len(calls) == 1
+def test_terms_of_orbitals_share_one_projection() -> None:
+    batch = collate(waters()[:2])
+    subject = trainer()
+    errors = Errors(subject.predict(batch).total, batch, subject.objective.mask(batch.graph))
+    terms = {term.name: term.value(errors) for term in LOSSES if Need.ORBITALS in term.needs}
+    shared = errors.orbitals
+    assert terms["orbital_energies"] is shared.energies
+    assert terms["occupied"] is shared.occupied
+    assert terms["mixing"] is shared.mixing
+    assert next(term for term in LOSSES if term.name == "elements").value(errors) is errors.elements
+
+
+@torch.no_grad()
+def test_terms_count_with_their_weights_for_batches_that_have_what_they_need() -> None:
+    subject = trainer(tiny_config(loss={"occupied": 0.3, "gauge": 7.0, "stage1": 0.5}))
+    batch = collate(waters()[:2])
+    output, mask = subject.predict(batch), subject.objective.mask(batch.graph)
+    whole, first = Errors(output.total, batch, mask), Errors(output.baseline, batch, mask)
+    orbitals = 0.1 * whole.orbitals.energies + 0.3 * whole.orbitals.occupied + 0.1 * whole.orbitals.mixing
+    for joint, extra in ((False, 0.0), (True, 0.5 * float(first.elements))):
+        loss, error = subject.objective(output, batch, joint=joint)
+        assert float(loss) == pytest.approx(float(whole.elements + orbitals) + extra, rel=1e-5)
+        assert float(error) == pytest.approx(float(whole.elements), rel=1e-6)
+    without, _ = subject.objective(output, replace(batch, orbitals=None), joint=False)
+    assert float(without) == pytest.approx(float(whole.elements), rel=1e-6)
