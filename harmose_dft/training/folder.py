@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError, OutputExistsError
-from ..model.checkpoint import DESCRIPTION, describe_model
+from ..core.files import require_regular
+from ..model.checkpoint import DESCRIPTION, WEIGHTS, describe_model
 from .log import LogEntry
 from .state import TrainState
 
@@ -34,10 +35,12 @@ class RunFolder:
             force: Whether such a model may be replaced.
 
         Raises:
-            OutputExistsError: It would be replaced.
+            OutputExistsError: It would be replaced, or a file of the folder is a link.
         """
         if self.path.is_file():
             raise OutputExistsError(f"{self.path} is a file and was left as it is. Name a folder as output.")
+        for name in (WEIGHTS, DESCRIPTION, STATE, LOG):
+            require_regular(self.path / name)
         if (self.path / DESCRIPTION).exists() and not (self.path / STATE).exists() and not force:
             raise OutputExistsError(
                 f"{self.path} holds a model without the state of its training ({STATE}), so training would replace "

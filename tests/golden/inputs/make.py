@@ -1,6 +1,6 @@
 """Makes the files beside this one, with the package and the test helpers of commit 272d323 only.
 
-``git worktree add /tmp/old 272d323; PYTHONPATH=/tmp/old:/tmp/old/tests python tests/golden/inputs/make.py``. Later
+``git worktree add ../old 272d323; PYTHONPATH=../old:../old/tests python tests/golden/inputs/make.py``. Later
 releases read what lies here; it is never made anew, or nothing would be frozen. ``models.tar.xz`` comes from the commits
 that introduced each format version (``make.py models N`` within a tree of that commit).
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import tarfile
 import tempfile
-
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +104,8 @@ def packed(folder: Path, target: Path) -> None:
 
 def old_model(version: str) -> None:
     """A tiny model of the format version of the tree that PYTHONPATH names."""
-    from tiny_models import silent, tiny_config, write_waters
-
     from harmose_dft.fitting import Fit
+    from tiny_models import silent, tiny_config, write_waters
 
     with tempfile.TemporaryDirectory() as folder:
         data = write_waters(Path(folder) / "waters.h5", range(6))
