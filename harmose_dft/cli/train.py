@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
     from ..training.config import TrainConfig
-    from ..training.loop import LogEntry
+    from ..training.log import LogEntry
 
 
 LONGEST_CONFIG = 1 << 18
@@ -43,7 +43,8 @@ def train(config: Path, out: Path | None, device: str | None, force: bool) -> No
     rank = start_processes(settings.device)
     console.settings.quiet |= rank > 0
     from ..core.memory import keep_freed_memory
-    from ..training.run import LOG, STATE, Fit
+    from ..training.folder import LOG, STATE
+    from ..training.run import Fit
 
     keep_freed_memory()
     if force and rank == 0 and settings.output.is_dir():

@@ -23,23 +23,26 @@ from ..physics.choice import physics_class
 from ..solver import Filling
 from .domain import TrainingDomain
 from .inputs import InputName, Normalizer
-from .stage2.circle import CircleTransformer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
 FORMAT_VERSION = 7
 """Version of the model folder; older ones are upgraded on loading."""
 
-WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, WITH_MEMBERS, SEALED = 2, 3, 4, 5, 6, 7
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, SEALED = 2, 3, 4, 5, 7
 """Versions since which models may have a potential, have no weights that nothing reads, have today's units of
 corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), have their own units of
-corrections, have a circle stage of several members, and are sealed: the description holds a hash of itself, and the
-weights the format version, so that a sealed model cannot pass for an older one."""
+corrections, and are sealed: the description holds a hash of itself, and the weights the format version, so that a
+sealed model cannot pass for an older one. Names of the second stage's parameters change with its kind:
+``SecondStage.upgraded_name``."""
 
 SEALED_LATER = frozenset({"51cd0c46d737b07ee3193cd2c15955432c6dc7c344736788ec1c809088fa627a"})
 """Hashes of weights of earlier format versions whose descriptions are sealed all the same: the bundled model's."""
 
 SEAL, VERSION = "description_sha256", "format_version"
 """Keys: the description's hash of itself; the format version, in the description and in the weights' metadata."""
+
+SECOND = "second."
+"""Prefix of the second stage's parameters."""
 
 CHANGES_OF_UNIT = {
     r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
@@ -191,8 +194,10 @@ class ModelFile:
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
         if version < IN_FINE_UNITS:
             parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
-        if version < WITH_MEMBERS and isinstance(network.second, CircleTransformer):
-            parameters = {re.sub(r"^second\.", "second.members.0.", name): v for name, v in parameters.items()}
+        if (second := network.second) is not None:
+            inside = {k.removeprefix(SECOND): v for k, v in parameters.items() if k.startswith(SECOND)}
+            parameters = {k: v for k, v in parameters.items() if not k.startswith(SECOND)}
+            parameters |= {SECOND + second.upgraded_name(k, version): v for k, v in inside.items()}
         if version < WITH_UNITS:
             parameters |= {name: value for name, value in network.state_dict().items() if name in network.unit_names}
         if version < WITHOUT_IDLE_ATTENTION:

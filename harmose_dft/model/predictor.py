@@ -27,14 +27,12 @@ from ..solver import count_electrons, smallest_overlap_eigenvalue, solved
 from .checkpoint import ModelFile
 from .density import DensityInput, as_blocks
 from .featurize import Featurizer, Integrals
-from .stage2.circle import CircleTransformer
 from .two_stage import TwoStageOutput
 
 PAIRS_PER_BATCH = 6000
 """Structures are run together up to this many atom pairs."""
 
-CIRCLE_POINTS = 48
-"""Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -115,8 +113,8 @@ class Predictor:
     ) -> None:
         self.model, self.physics, self.device = model, model.physics, device
         self.network = model.network.to(device)
-        if isinstance(self.network.second, CircleTransformer):
-            self.network.second.set_points(CIRCLE_POINTS)
+        if self.network.second is not None:
+            self.network.second.prepare_prediction()
         self.featurizer = Featurizer(
             model.basis, model.inputs, self.network.cutoff, damped=self.physics.damped
         )

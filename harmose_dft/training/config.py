@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..core.discovery import discover
 from ..model.inputs import InputName
-from ..model.stage2.circle import CircleTransformerConfig
-from ..model.two_stage import ModelConfig
+from ..model.two_stage import SECOND_STAGES, ModelConfig
 from ..physics.h0 import H0Section, H0Settings
 from ..solver import Smearing
 from ..solver.filling import SMEARING
-from .losses import LossConfig
+from .objective import LossConfig
+from .optimizers.base import Optimizer
+
+OPTIMIZERS = {o.name: o for o in discover("harmose_dft.training.optimizers", Optimizer)}  # type: ignore[type-abstract]
+"""Name of an optimizer -> its class."""
+
+if TYPE_CHECKING:
+    Method = str
+else:
+    Method = Literal[tuple(OPTIMIZERS)]
 
 
 class _Section(BaseModel):
@@ -33,10 +43,11 @@ class DataConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """How weights move: SOAP, Muon or AdamW with warm-up and cosine decay."""
+    """How weights move: the optimizer, with warm-up and cosine decay."""
 
-    method: Literal["soap", "muon", "adamw"] = Field(
-        "soap", description="of weight matrices, 8 wide or more: soap, muon or adamw; other weights always take adamw"
+    method: Method = Field(
+        "soap",
+        description=f"of weight matrices, 8 wide or more: {', '.join(OPTIMIZERS)}; other weights always take adamw",
     )
     learning_rate: float = Field(2e-3, gt=0, description="highest learning rate")
     final_fraction: float = Field(1e-3, ge=0, description="learning rate at the end, relative")
@@ -95,6 +106,16 @@ class AugmentationConfig(_Section):
     full: float = Field(0.8, ge=0, le=1, description="fraction of training after which rotations are full")
     small_angle: float = Field(15.0, gt=0, description="largest small rotation, degrees")
 
+    def largest_rotation(self, progress: float) -> float:
+        """Largest angle of rotated copies, radians; pi: any rotation, 0: none.
+
+        Args:
+            progress: Fraction of the training that is done.
+        """
+        if progress < self.start:
+            return 0.0
+        return math.pi if progress >= self.full else math.radians(self.small_angle)
+
 
 class TrainConfig(_Section):
     """Everything ``harmose-dft train`` needs.
@@ -129,8 +150,11 @@ class TrainConfig(_Section):
     def _has_the_stages_it_trains(self) -> TrainConfig:
         if self.stages.mode == "staged" and self.model.second is None and self.start_from is None:
             raise ValueError("stages.mode staged needs a second stage, but model.second is null")
-        if self.optimizer.dropout and not isinstance(self.model.second, CircleTransformerConfig):
-            raise ValueError("optimizer.dropout is of a second stage of kind circle; this model has none")
+        if self.optimizer.dropout and not (self.model.second is not None and self.model.second.takes_dropout):
+            kinds = [str(s.Config.model_fields["kind"].default) for s in SECOND_STAGES if s.Config.takes_dropout]
+            raise ValueError(
+                f"optimizer.dropout is of a second stage of kind {' or '.join(kinds)}; this model has none"
+            )
         if self.model.sees_density and self.stages.mode != "staged" and self.start_from is None:
             raise ValueError("model.second.density is that of a finished stage 1: set stages.mode to staged")
         return self

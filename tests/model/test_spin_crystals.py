@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 from synthetic_crystals import BASIS, calculation, configuration, layer, with_collinear_spin, with_spin_orbit
-from tiny_models import silent
 
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import main
 from harmose_dft.core.errors import ConfigError, DataError
+from harmose_dft.core.progress import silent
 from harmose_dft.core.record import Record
 from harmose_dft.core.rotations import random_rotations, rotated_matrix
 from harmose_dft.core.spin import decomposed
