@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from tiny_models import silent, tiny_config, water, water_record, write_waters
+from tiny_models import tiny_config, water, water_record, write_waters
 
 import harmose_dft.physics.h0 as package
 from harmose_dft.adapters.pyscf import core_hamiltonian
 from harmose_dft.cli.train import read_config
 from harmose_dft.core.errors import ConfigError, DataError
+from harmose_dft.core.progress import silent
 from harmose_dft.model.loading import load_model
 from harmose_dft.physics.h0 import GaussianH0, H0Settings, NumericalH0, h0_class, h0_kinds
 from harmose_dft.training.config import TrainConfig
