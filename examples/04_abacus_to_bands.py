@@ -14,13 +14,12 @@ import os
 import sys
 from pathlib import Path
 
+import harmose_dft
 from harmose_dft.adapters.registry import find_calculations, read_calculations
 from harmose_dft.cli import main
+from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
-from harmose_dft.model.loading import load_model
-from harmose_dft.plots import BandCurves, plot_bands
-from harmose_dft.solver import bands
-from harmose_dft.solver.kpaths import k_path
+from harmose_dft.plots import plot_bands
 
 CONFIGURATION = """
 name: crystals
@@ -52,19 +51,11 @@ if main(["train", "crystals.yaml", "--out", "model", "--force"]) != 0:
 
 # S and the kinetic energy of the new structure follow from the orbitals in the model; no DFT code is needed.
 unseen = records[2]
-assert unseen.fermi is not None
-prediction = load_model("model").predict(unseen.structure)
-path = k_path(unseen.structure, "GMKG", points=60, periodic=(True, True, False))
-predicted = bands(prediction.hamiltonian, prediction.overlap, path.kpoints)
-reference = bands(unseen.hamiltonian, unseen.overlap, path.kpoints)
-plot_bands(
-    path.distances,
-    path.ticks,
-    BandCurves("predicted", predicted, prediction.spectrum.fermi),
-    "bands.png",
-    reference=BandCurves(str(unseen.provenance["code"]), reference, unseen.fermi),
-    window=(-5.0, 5.0),
-    force=True,
-)
+prediction = harmose_dft.predict(unseen.structure, "model")
+predicted = harmose_dft.bands(prediction, kpath="GMKG", points=60)
+reference = harmose_dft.bands(unseen, kpath=predicted.path)
+plot_bands(predicted, "bands.png", reference=reference, window=(-5.0, 5.0), force=True)
 print(prediction.spectrum)
-print(f"covariance error {prediction.trust['covariance_error_uha']:.2f} uHa; {len(path.kpoints)} k-points in bands.png")
+assert prediction.trust is not None
+error = prediction.trust.covariance_error / MICRO
+print(f"covariance error {error:.2f} uHa; {len(predicted.path.kpoints)} k-points in bands.png")
