@@ -52,7 +52,7 @@ VOLATILE = {
 }  # fmt: skip
 """Keys of JSON and attributes of files that hold times, dates, versions and machines."""
 
-VOLATILE_LINES = re.compile(r"^\s*time \(s\)|structures/s|^\s*installed|harmose-dft, version")
+VOLATILE_LINES = re.compile(r"^\s*time \(s\)|structures/s|^\s*(created|version|code version)\s")
 """Lines of text that hold them."""
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eED][-+]?\d+)?(?![\w.]*[A-Za-z_])")
@@ -121,7 +121,6 @@ class Golden:
 
     def save(self, stem: Path) -> None:
         """Write both files."""
-        # One after the other, in a zip, with the names that the items have.
         np.savez_compressed(f"{stem}.npz", **{name.replace("/", "|"): a for name, a in sorted(self.arrays.items())})
         text = json.dumps(dict(sorted(self.values.items())), indent=0, ensure_ascii=False)
         Path(f"{stem}.json").write_text(text, encoding="utf-8")
@@ -145,7 +144,7 @@ class Done:
 
 def forked(action: Callable[[], Any], folder: Path) -> Done:
     """Run an action in a fork of this process, in a folder."""
-    streams = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]
+    streams = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -360,7 +359,7 @@ def public(golden: Golden) -> None:
     golden.put("python/homo", found.spectrum.homo)
     golden.put("python/gap", found.spectrum.gap)
     golden.put("python/energies", found.spectrum.energies)
-    golden.put("python/trust", {k: v for k, v in found.trust.items()})
+    golden.put("python/trust", dict(found.trust))
     golden.put("python/many", [p.spectrum.homo for p in model.predict([molecule("CH4"), molecule("H2O")])])
     calculators = (harmose_dft.HarmoseCalculator("organic", grid_level=1),)
     calculators += (harmose_dft.HarmoseCalculator("organic", "scf", grid_level=1),)
