@@ -458,6 +458,8 @@ def molecules(work: Work) -> None:
     work.text("train/joint/table", "predict", "H2O.xyz", "--model", "members", "-o", "table.h5")
     work.text("train/joint/again", "train", "joint.yaml", "-o", "joint")
     work.text("train/joint/forced", "train", "joint.yaml", "-o", "joint", "--force")
+    long = {"optimizer": {"steps": 120, "learning_rate": 0.004}, "validate_every": 40}
+    train(work, "train/long", configuration("small.h5", (5, 2, 2), long), "long")  # averages of many steps count
     resumed(work, "joint", {})
     resumed(work, "density", TRAININGS["density"])
     for recipe in ("staged", "corrected"):

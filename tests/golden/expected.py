@@ -28,7 +28,7 @@ LEFT_OUT = (
     # said in full, or once, elsewhere
     "*/basis/*", "*@basis/*", "*/bases/*", "*/training/*", "*/file/*@provenance/*", "*/numbers", "*/orbitals",
     "*/metrics/*/mae_block/*", "*/metrics/*/mae_element/*", "*/units/*", "*/domain/*", "*/stderr/words",
-    "train/*/train/*", "crystal/*/train/*", "organic/many/*", "*/baseline/*", "*/model.json/model/*",
+    "train/long/*", "train/*/train/*", "crystal/*/train/*", "organic/many/*", "*/baseline/*", "*/model.json/model/*",
     # rounding, or numbers of cycles that hang on it
     "*covariance*", "*cov_err*", "*electron_count*", "*/max_deviation_mev", "*/overlap_deviation", "*cycles*",
     "*fock_builds*", "*/codes*/numbers", "*/scf/next energy", "*/skipped",
