@@ -78,8 +78,8 @@ def summary(golden: Golden) -> dict[str, Any]:
             weights.setdefault(f"{model}/weights", []).append(array.ravel())
         elif not left_out(name):
             found[name] = of_array(array)
-    for name, parts in weights.items():
-        whole = np.concatenate([p.astype(float) for p in parts])
+    for name in (n for n in weights if not left_out(n)):
+        whole = np.concatenate([p.astype(float) for p in weights[name]])
         found[name] = of_array(np.array([len(whole), np.sqrt(np.mean(whole**2)), np.abs(whole).mean()]))
     for name, value in golden.values.items():
         hashed = isinstance(value, str) and HASH.fullmatch(value)
