@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
+from .orthogonal import root
 from .periodic import density_blocks
 
 Array = NDArray[Any]
@@ -47,9 +47,7 @@ def loewdin_charges(spectrum: Spectrum, overlap: BlockMatrix, charges: ArrayLike
     """
     populations = np.zeros(overlap.size)
     for weight, occupations, c, s in _states(spectrum, overlap):
-        eigenvalues, vectors = scipy.linalg.eigh(s)
-        root = (vectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ vectors.conj().T
-        populations += weight * _folded(np.abs(root @ c) ** 2 @ occupations, overlap.size)
+        populations += weight * _folded(np.abs(root(s) @ c) ** 2 @ occupations, overlap.size)
     return _charges(populations, overlap, charges)
 
 

@@ -13,6 +13,7 @@ from ...core.errors import HarmoseError, SolverError, StructureError
 from ...core.matrix import BlockMatrix
 from ...core.record import Eigenvalues, Record
 from ...core.structure import Structure
+from ...solver.orthogonal import commutator_norm
 from .molecule import basis_from_mole, from_ours, to_blocks, to_mole
 
 if TYPE_CHECKING:
@@ -190,14 +191,11 @@ def fock_residual(
     density = mf.make_rdm1(orbitals, occupations)
     veff = mf.get_veff(dm=density)
     fock = np.asarray(mf.get_hcore() + veff)
-    product = fock @ density @ overlap
-    values, vectors = np.linalg.eigh(overlap)
-    root = (vectors / np.sqrt(values)) @ vectors.T
     return FockResidual(
         fock=to_blocks(fock, basis, structure.numbers),
         energy=float(mf.energy_tot(dm=density, vhf=veff)),
         mean_change=float(np.abs(fock - given).mean()),
-        commutator=float(np.linalg.norm(root @ (product - product.T) @ root)),
+        commutator=commutator_norm(fock, density, overlap),
         gradient=float(np.linalg.norm(mf.get_grad(orbitals, occupations, fock))),
     )
 

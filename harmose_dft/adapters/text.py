@@ -1,4 +1,4 @@
-"""Files that may be compressed: ``name`` and ``name.xz`` are the same file to every reader."""
+"""Text and binary files of DFT codes, compressed or not: ``name`` and ``name.xz`` are the same file to every reader."""
 
 from __future__ import annotations
 
@@ -45,3 +45,8 @@ def read_bytes(path: Path) -> NDArray[np.uint8]:
 def read_text(path: Path) -> str:
     """Content of a text file; bytes that are not UTF-8 become replacement characters."""
     return read_bytes(path).tobytes().decode("utf-8", errors="replace")
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file without their line ends."""
+    return read_text(path).splitlines()
