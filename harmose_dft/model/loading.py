@@ -20,7 +20,7 @@ from ..physics.numerical import ElectronCount, TwoCentreMatrices, is_numerical
 from .checkpoint import ModelFile
 from .predictor import MatrixSource, Predictor
 
-BUNDLED = Path(__file__).parent / "weights"
+BUNDLED = Path(__file__).parents[1] / "weights"
 """Folder of the models that come with the package."""
 
 
