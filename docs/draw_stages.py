@@ -46,21 +46,21 @@ class Box:
 
 
 BOXES = (
-    Box(15, 135, 130, 70, "structure", ("atoms, positions, cell",)),
+    Box(15, 135, 130, 80, "structure", ("atoms, positions,", "cell")),
     Box(190, 30, 185, 90, "physics", ("overlap S", "H0 and its density"), GREEN),
-    Box(190, 220, 185, 110, "stage 1", ("equivariant network:", "bond frames, O(2) layers", "charges and dipoles"), BLUE),
-    Box(445, 220, 205, 110, "stage 2", ("non-linear Transformer:", "functions on circles about", "bonds, attention"), ORANGE),
-    Box(720, 135, 225, 90, "H = H0 + stage 1 + stage 2", ("one diagonalisation: energies,", "orbitals, bands, density"), GREEN),
+    Box(185, 220, 195, 110, "stage 1", ("equivariant network:", "bond frames, O(2) layers", "charges and dipoles"), BLUE),
+    Box(445, 220, 205, 110, "stage 2", ("non-linear Transformer:", "functions on circles", "about bonds, attention"), ORANGE),
+    Box(720, 125, 225, 100, "H", ("H0 + stage 1 + correction", "one diagonalisation: energies,", "orbitals, bands, density"), GREEN),
 )
 """From the left to the right."""
 
 ARROWS = (
     ("145,160 190,90", "", (0, 0)),
-    ("145,180 190,260", "", (0, 0)),
+    ("145,180 185,260", "", (0, 0)),
     ("282,120 282,220", "S, H0, density", (338, 175)),
-    ("375,275 445,275", "", (0, 0)),
-    ("375,65 832,65 832,135", "H0, S", (600, 55)),
-    ("375,240 400,240 400,165 720,165", "Hamiltonian of stage 1", (560, 157)),
+    ("380,275 445,275", "", (0, 0)),
+    ("375,65 832,65 832,125", "H0, S", (600, 55)),
+    ("380,240 405,240 405,165 720,165", "Hamiltonian of stage 1", (560, 157)),
     ("650,275 700,275 700,200 720,200", "correction", (690, 297)),
 )
 """Points of a line, its label, and where that stands."""
