@@ -158,7 +158,7 @@ def four_numbers() -> str:
         ("error of H, 62 molecules that `organic` has never seen", f"{organic['mae_all']:.0f} µHa"),
         ("error of HOMO and LUMO, the same molecules",
          f"{organic['homo_mae'] / 1000:.1f} and {organic['lumo_mae'] / 1000:.1f} mHa"),
-        ("paracetamol, H with trust report (PySCF's SCF)", f"{seconds:.2f} s ({scf:.0f} s)"),
+        ("paracetamol, H with trust report (PySCF's SCF)", f"{seconds:.3g} s ({scf:.0f} s)"),
         ("Fock builds of an SCF, relative to PySCF's own start", f"{ratio:.2f}"),
     ]
     return table(("measured", "value"), rows)

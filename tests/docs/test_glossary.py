@@ -17,7 +17,7 @@ PARTICIPLE = re.compile(r"\w*(ed|turned|found)$")
 VERB_FIRST = re.compile(r"_*(require|refuse|undo|write|converge|is|has)_")
 """Functions whose name begins with a verb may end in a participle."""
 
-VERBS = {"seed", "embed", "shorten"}
+VERBS = {"seed", "embed"}
 """Verbs that end like participles."""
 
 
