@@ -1,6 +1,6 @@
 """The organic model on molecules it has never seen, up to twice the size of the training ones.
 
-    python benchmarks/organic.py [NAME...] [--model organic] [--cached] [--test-split 200] [--json organic.json]
+    python benchmarks/named_molecules.py [NAME...] [--model organic] [--cached] [--test-split 200] [--json named.json]
 
 The molecules are the xyz files in benchmarks/molecules; their B3LYP/def2-SVP references are calculated once (half an
 hour on one core) and kept in a cache, one by one, so that the benchmark can be interrupted. Where the labelled set of

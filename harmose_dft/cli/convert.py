@@ -97,7 +97,7 @@ def report(calculations: Sequence[Converted], check: bool, as_json: bool) -> Non
     deviations = [c.check.max_deviation_mev for c in calculations if c.check is not None]
     measured = [d for d in deviations if d is not None]
     if measured:
-        console.stdout().print(f"largest deviation: {max(measured):.3g} meV", markup=False)
+        console.say(f"largest deviation: {max(measured):.3g} meV")
 
 
 def entry(converted: Converted) -> dict[str, Any]:

@@ -35,4 +35,4 @@ def seed(
         entry = {"code": code, "file": str(written.file), "formula": written.formula, "use": written.use}
         console.print_json({**entry, **written.figures})
     else:
-        console.stdout().print(f"{written.file}: {written.use}", markup=False, soft_wrap=True)
+        console.say(f"{written.file}: {written.use}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from ..core.basis import OrbitalBasis
-from ..core.errors import CheckpointError, HarmoseError
+from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, printable, shortened
 from ..core.files import atomic_path, sha256
 from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
 from ..solver import Filling
@@ -23,13 +24,20 @@ from .inputs import InputName, Normalizer
 from .stage2.circle import CircleTransformer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Version of the model folder; older ones are upgraded on loading."""
 
-WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, WITH_MEMBERS = 2, 3, 4, 5, 6
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, WITH_MEMBERS, SEALED = 2, 3, 4, 5, 6, 7
 """Versions since which models may have a potential, have no weights that nothing reads, have today's units of
 corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), have their own units of
-corrections, and have a circle stage of several members."""
+corrections, have a circle stage of several members, and are sealed: the description holds a hash of itself, and the
+weights the format version, so that a sealed model cannot pass for an older one."""
+
+SEALED_LATER = frozenset({"51cd0c46d737b07ee3193cd2c15955432c6dc7c344736788ec1c809088fa627a"})
+"""Hashes of weights of earlier format versions whose descriptions are sealed all the same: the bundled model's."""
+
+SEAL, VERSION = "description_sha256", "format_version"
+"""Keys: the description's hash of itself; the format version, in the description and in the weights' metadata."""
 
 CHANGES_OF_UNIT = {
     r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
@@ -106,9 +114,9 @@ class ModelFile:
         for name, array in self.normalizer.arrays().items():
             tensors[NORMALIZER + name] = torch.from_numpy(np.ascontiguousarray(array))
         with atomic_path(folder / WEIGHTS, force) as weights, atomic_path(folder / DESCRIPTION, force) as description:
-            save_file(tensors, weights)
+            save_file(tensors, weights, metadata={VERSION: str(FORMAT_VERSION)})
             digest = sha256(weights)
-            description.write_text(json.dumps(self._description(digest), indent=1), encoding="utf-8")
+            description.write_text(sealed(self._description(digest)), encoding="utf-8")
         return digest
 
     def _description(self, digest: str) -> dict[str, Any]:
@@ -191,14 +199,14 @@ class ModelFile:
         network.load_state_dict(parameters)
         network.eval().requires_grad_(False)
         return cls(
-            name=str(d["name"]),
+            name=_line(d, "name"),
             network=network,
             normalizer=Normalizer.from_arrays(arrays),
             basis=basis,
             inputs=tuple(d["inputs"]),
             baseline=d["baseline"],
-            functional=str(d["functional"]),
-            code=str(d["code"]),
+            functional=_line(d, "functional"),
+            code=_line(d, "code"),
             domain=TrainingDomain.from_dict(d["domain"]),
             filling=Filling.from_dict(d["filling"]) if network.sees_density else None,
             electrons=tuple(d.get("electrons", ())),
@@ -237,7 +245,53 @@ def record_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> None:
     found = describe_model(folder)
     found["metrics"] = {**found.get("metrics", {}), **metrics}
     with atomic_path(Path(folder) / DESCRIPTION, force=True) as path:
-        path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        path.write_text(sealed(found), encoding="utf-8")
+
+
+def sealed(description: Mapping[str, Any]) -> str:
+    """The text of a description with its own hash, :data:`SEAL`."""
+    return json.dumps({**description, SEAL: seal_of(description)}, indent=1)
+
+
+def seal_of(description: Mapping[str, Any]) -> str:
+    """sha256 of a description as canonical JSON (sorted keys, no spaces), without :data:`SEAL`."""
+    plain = json.loads(json.dumps({k: v for k, v in description.items() if k != SEAL}))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _require_whole(folder: Path, description: Mapping[str, Any], version: int) -> None:
+    """Refuse a description that was edited or damaged.
+
+    Raises:
+        CheckpointError: Its hash is missing where one is expected, or differs; or the weights are of another version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, framework="np") as weights:
+            stored = (weights.metadata() or {}).get(VERSION)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} is no usable model: {WEIGHTS} is damaged ({error}). Copy it again.") from error
+    what = ""
+    if stored is not None and stored != str(version):
+        what = f"it has format version {version}, its weights have {printable(stored)[:20]}"
+    elif SEAL in description and description[SEAL] != seal_of(description):
+        what = "it was changed after it was written: its hash of itself differs"
+    elif SEAL not in description and (version >= SEALED or description.get("weights_sha256") in SEALED_LATER):
+        what = "its hash of itself is missing"
+    if what:
+        raise CheckpointError(
+            f"{folder / DESCRIPTION} is damaged or was edited: {what}. Copy both files again from where the model came "
+            "from; harmose-dft evaluate --record is what adds figures to it."
+        )
+
+
+def _line(description: Mapping[str, Any], key: str) -> str:
+    """A name in a description: one line of bounded length, without control characters."""
+    text = str(description[key])
+    if len(text) > LONGEST_REASON or "\n" in text or UNPRINTABLE.search(text):
+        raise ValueError(f"its {key} is {shortened(text)!r}, expected a name of one line")
+    return text
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -250,7 +304,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         version = int(found["format_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Copy it again from where the model came from.") from error
     if not isinstance(found.get("weights_sha256"), str):
         raise CheckpointError(f"{path} is damaged: it has no hash of the weights. Copy it again from its source.")
@@ -258,4 +312,5 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."
         )
+    _require_whole(folder, found, version)
     return dict(found)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..adapters.pyscf import kohn_sham, to_mole, to_ours
+from ..adapters.pyscf.known_names import library_basis
 from ..core.basis import OrbitalBasis
-from ..core.errors import ConfigError, DomainError
+from ..core.errors import ConfigError, DomainError, HarmoseError
 from ..core.structure import SYMBOLS, Structure
 
 if TYPE_CHECKING:
@@ -155,14 +156,11 @@ def merged(
 @lru_cache(maxsize=256)
 def atomic_charges(potential: str, z: int) -> tuple[tuple[float, float], ...]:
     """Charges whose attraction is the SAP potential of an atom: (exponent in Bohr^-2, charge), the nucleus first."""
-    from pyscf.gto.basis import load
-
     symbol = SYMBOLS[z]
     try:
-        entry = load(potential, symbol)
-    except (KeyError, RuntimeError) as error:
+        shells = library_basis(potential, symbol)
+    except HarmoseError as error:
         raise DomainError(f"The SAP fit {potential} has no potential for {symbol}.") from error
-    shells = entry[symbol] if isinstance(entry, dict) else entry
     electrons = tuple((float(exponent), float(charge)) for exponent, charge in shells[0][1:])
     return ((POINT_CHARGE_EXPONENT, float(z)), *electrons)
 

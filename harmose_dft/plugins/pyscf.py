@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..adapters.pyscf.known_names import parsed_functional
 from ..adapters.pyscf.molecule import basis_from_mole, to_mole
 from ..adapters.pyscf.start import pyscf_orbitals, require_near_self_consistent
 from ..core.errors import BasisMismatchError, DomainError, HarmoseError
@@ -179,7 +180,7 @@ class Seeded:
         from pyscf.lib import logger
 
         own, other = getattr(self, "xc", "hf"), self.start_functional
-        if libxc.parse_xc(own) != libxc.parse_xc(other):
+        if libxc.parse_xc(own) != parsed_functional(other):
             logger.note(self, "The initial guess is a prediction for %s; this calculation uses %s.", other, own)
 
 

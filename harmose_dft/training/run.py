@@ -17,10 +17,10 @@ import torch
 from .. import __version__
 from ..core.basis import OrbitalBasis
 from ..core.errors import ConfigError, DataError, OutputExistsError
-from ..core.files import sha256, short_names
+from ..core.files import require_regular, sha256, short_names
 from ..core.record import Record
 from ..core.spin import SPIN_OF_NSPIN, Spin
-from ..model.checkpoint import DESCRIPTION, ModelFile, describe_model
+from ..model.checkpoint import DESCRIPTION, WEIGHTS, ModelFile, describe_model
 from ..model.density import DensityInput
 from ..model.domain import TrainingDomain
 from ..model.featurize import Featurizer
@@ -149,6 +149,8 @@ class Fit:
         """Refuse to replace a model that another run wrote, or one whose state is gone, and a file."""
         if self.folder.is_file():
             raise OutputExistsError(f"{self.folder} is a file and was left as it is. Name a folder as output.")
+        for name in (WEIGHTS, DESCRIPTION, STATE, LOG):
+            require_regular(self.folder / name)
         if (self.folder / DESCRIPTION).exists() and not (self.folder / STATE).exists() and not self.force:
             raise OutputExistsError(
                 f"{self.folder} holds a model without the state of its training ({STATE}), so training would replace "

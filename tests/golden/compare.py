@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from compute import Golden  # noqa: E402
+from compute import Golden
 
 EXCLUDED = (
     "*/model.json/format_version",  # a new version of the model's format
@@ -49,7 +49,7 @@ def difference(a: Any, b: Any, tolerance: float) -> str | None:
         allowed = largest <= tolerance * scale and same_nan
         return None if tolerance and allowed else f"max abs difference {largest:.3e} (largest value {scale:.3e})"
     if isinstance(a, float) and isinstance(b, float):
-        if a == b or tolerance and abs(a - b) <= tolerance * max(abs(a), abs(b)):
+        if a == b or (tolerance and abs(a - b) <= tolerance * max(abs(a), abs(b))):
             return None
         return f"{a!r} -> {b!r}, difference {abs(a - b):.3e}"
     return None if type(a) is type(b) and a == b else f"{shown(a)} -> {shown(b)}"

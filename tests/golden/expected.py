@@ -19,8 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from compare import excluded  # noqa: E402
-from compute import Golden  # noqa: E402
+from compare import excluded
+from compute import Golden
 
 HERE = Path(__file__).resolve().parent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ def _module(layout: str) -> ModuleType:
 @contextmanager
 def _atomic_folder(folder: Path, replace: bool) -> Iterator[Path]:
     """A temporary folder that takes the place of ``folder`` when the block ends without an error."""
-    if folder.exists() and not replace:
+    if os.path.lexists(folder) and (not replace or folder.is_symlink()):
         raise OutputExistsError(
             f"{folder} exists already and was left as it is. Choose another name; --force replaces DeepH folders only."
         )

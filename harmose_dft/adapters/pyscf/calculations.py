@@ -14,7 +14,8 @@ from ...core.matrix import BlockMatrix
 from ...core.record import Eigenvalues, Record
 from ...core.structure import Structure
 from ...solver.orthogonal import commutator_norm
-from .molecule import basis_from_mole, from_ours, to_blocks, to_mole
+from .known_names import parsed_functional
+from .molecule import basis_from_mole, basis_label, from_ours, to_blocks, to_mole
 
 if TYPE_CHECKING:
     from pyscf.dft.rks import RKS
@@ -76,12 +77,7 @@ def kohn_sham(mol: Mole, xc: str, grid_level: int = 3) -> RKS:
 
     if not 0 <= grid_level <= 9:
         raise HarmoseError(f"PySCF's integration grids have levels 0 to 9; got {grid_level}. 3 is the usual choice.")
-    try:
-        dft.libxc.parse_xc(xc)
-    except (KeyError, ValueError, IndexError, AttributeError) as error:
-        raise HarmoseError(
-            f"PySCF knows no functional {xc!r}. Check the name (b3lyp, pbe, pbe0, wb97x, ...)."
-        ) from error
+    parsed_functional(xc)
     mf = dft.RKS(mol, xc=xc)
     mf.grids.level = grid_level
     return mf
@@ -101,7 +97,7 @@ def reference(
     The recipe "full" converges on the final grid. "staged" starts with density fitting on the level-0 grid, converges
     on the level-1 grid and builds one Fock matrix on the final grid: 0.6 of the cost, Fock elements off by 0.2 uHa on
     average (acetamide, B3LYP/def2-SVP). "corrected" converges a density-fitted Fock matrix with a constant correction
-    to the exact one on the final grid: 0.7 of the cost of "full" and 0.1 uHa (docs/data.md).
+    to the exact one on the final grid: 0.7 of the cost of "full" and 0.1 uHa (docs/howto/label.md).
 
     Args:
         structure: A closed-shell molecule.
@@ -123,7 +119,7 @@ def reference(
         raise HarmoseError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
     require_closed_shell(structure)
     mol = to_mole(structure, basis)
-    ours = basis_from_mole(mol, basis if isinstance(basis, str) else basis.name)
+    ours = basis_from_mole(mol, basis_label(basis) if isinstance(basis, str) else basis.name)
     final = kohn_sham(mol, xc, grid_level)
     density = None if guess is None else _density(final, from_ours(guess.to_dense(), ours, structure.numbers))
     if recipe == "corrected":
