@@ -21,8 +21,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from foreign_datasets import groups, phisnet, qh9_stable, ragged, schnorb, schnorb_text
 from reference_molecules import WATER
-from test_datasets import groups, phisnet, qh9_stable, ragged, schnorb, schnorb_text
 from test_layers import PACKAGE, sources
 
 from harmose_dft.adapters import pyscf as adapter
@@ -674,8 +674,10 @@ ONLY_IN = {
     "basis.load": {"adapters/pyscf/known_names.py"},
     "basis.load_ecp": {"adapters/pyscf/known_names.py"},
     "gto.format_basis": {"adapters/pyscf/known_names.py"},
-    "libxc.parse_xc": {"adapters/pyscf/known_names.py", "adapters/pyscf/seeding.py"},
-    "import_module": {"__init__.py", "adapters/pyscf/known_names.py", "adapters/registry.py", "cli/__init__.py"},
+    "libxc.parse_xc": {"adapters/pyscf/known_names.py", "plugins/pyscf.py"},
+    "import_module": {
+        "__init__.py", "adapters/pyscf/known_names.py", "adapters/registry.py", "cli/__init__.py", "core/lazy.py",
+    },
     "print": {"cli/console.py"},
 }
 """Calls -> the modules that may make them: known_names for what a file names, seeding for the user's own functional,
@@ -697,10 +699,10 @@ def faults(tree: ast.AST, module: str) -> list[str]:
         for call, modules in ONLY_IN.items():
             if (name == call or name.endswith(f".{call}")) and module not in modules:
                 found.append(f"line {node.lineno}: {name}")
-        if name == "h5py.File" and module != "data/safe_hdf5.py":
+        if name == "h5py.File" and module != "core/hdf5.py":
             mode = ast.unparse(node.args[1]) if len(node.args) > 1 else keywords.get("mode", "'r'")
             if mode != "'w'":
-                found.append(f"line {node.lineno}: {name} to read; use data.safe_hdf5.open_hdf5")
+                found.append(f"line {node.lineno}: {name} to read; use core.hdf5.open_hdf5")
     return found
 
 

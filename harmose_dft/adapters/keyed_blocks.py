@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import FileFormatError
+from ..core.hdf5 import open_hdf5
 from ..core.matrix import BlockMatrix
-from ..data.safe_hdf5 import open_hdf5
 
 Blocks = dict[tuple[int, int, int, int, int], NDArray[Any]]
 """(i, j, Rx, Ry, Rz), atoms from 0 -> block."""

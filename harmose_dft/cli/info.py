@@ -130,7 +130,7 @@ def _summary(figures: Any) -> Any:
 
 def stored_format(path: Path) -> str:
     """The ``format`` attribute of an HDF5 file; empty without one."""
-    from ..data.safe_hdf5 import open_hdf5
+    from ..core.hdf5 import open_hdf5
 
     try:
         with open_hdf5(path) as file:

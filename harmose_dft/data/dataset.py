@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ..core.basis import OrbitalBasis
 from ..core.errors import BasisMismatchError, DataError, FileFormatError
+from ..core.hdf5 import open_hdf5
 from ..core.record import Record, read_provenance
 from ..core.structure import Structure
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, decode, decode_structure
-from .safe_hdf5 import open_hdf5
 
 if TYPE_CHECKING:
     import h5py

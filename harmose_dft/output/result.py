@@ -34,11 +34,11 @@ from numpy.typing import NDArray
 from ..core.basis import OrbitalBasis, Shell
 from ..core.errors import FileFormatError, HarmoseError
 from ..core.files import atomic_path
+from ..core.hdf5 import open_hdf5
 from ..core.matrix import BlockMatrix
 from ..core.record import Record, read_provenance
 from ..core.spectrum import Spectrum
 from ..core.structure import SYMBOLS, Structure
-from ..data.safe_hdf5 import open_hdf5
 
 if TYPE_CHECKING:
     import h5py

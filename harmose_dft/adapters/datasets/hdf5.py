@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
+from ...core.hdf5 import open_hdf5 as open_own
 from ...core.structure import Structure
-from ...data.safe_hdf5 import open_hdf5 as open_own
 from ..pyscf.known_names import require_known_basis
 from .base import Entry, GaussianDataset, from_triangle
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from ...core.basis import OrbitalBasis
 from ...core.conventions import OURS
 from ...core.errors import FileFormatError, HarmoseError, printable
+from ...core.hdf5 import open_hdf5
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
 from ...core.spin import spin_block
 from ...core.structure import SYMBOLS, Structure
-from ...data.safe_hdf5 import open_hdf5
 from .common import (
     DEEPH_BOHR_IN_ANGSTROM,
     DEEPH_HARTREE_IN_EV,

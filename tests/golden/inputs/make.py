@@ -1,6 +1,6 @@
 """Makes the files beside this one, with the package and the test helpers of commit 272d323 only.
 
-``git worktree add /tmp/old 272d323; PYTHONPATH=/tmp/old:/tmp/old/tests python tests/golden/inputs/make.py``. Later
+``git worktree add ../old 272d323; PYTHONPATH=../old:../old/tests python tests/golden/inputs/make.py``. Later
 releases read what lies here; it is never made anew, or nothing would be frozen. ``models.tar.xz`` comes from the commits
 that introduced each format version (``make.py models N`` within a tree of that commit).
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import FileFormatError, shortened
+from .errors import FileFormatError, shortened
 
 if TYPE_CHECKING:
     import h5py
