@@ -34,8 +34,8 @@ from harmose_dft.training.config import TrainConfig
 record = reference(from_ase(molecule("H2O")), xc="b3lyp", basis="def2-svp", grid_level=0)
 np.savez(
     "water.npz", numbers=record.structure.numbers, positions=record.structure.positions,
-    hamiltonian=from_ours(record.hamiltonian[0].to_dense(), record.structure, record.basis),
-    overlap=from_ours(record.overlap.to_dense(), record.structure, record.basis),
+    hamiltonian=from_ours(record.hamiltonian[0].to_dense(), record.basis, record.structure.numbers),
+    overlap=from_ours(record.overlap.to_dense(), record.basis, record.structure.numbers),
 )
 (converted,) = harmose_dft.convert(["water.npz"], "water.h5")
 assert converted.code == "npz", converted
