@@ -41,16 +41,26 @@ class Box:
         top = self.y + (self.height - 19 * len(self.lines)) / 2 + 5
         text = [f'<text x="{middle}" y="{top}" class="title">{self.title}</text>']
         text += [f'<text x="{middle}" y="{top + 19 * n}">{line}</text>' for n, line in enumerate(self.lines, start=1)]
-        frame = f'<rect x="{self.x}" y="{self.y}" width="{self.width}" height="{self.height}" rx="8" fill="{self.colour}"/>'
+        size = f'width="{self.width}" height="{self.height}"'
+        frame = f'<rect x="{self.x}" y="{self.y}" {size} rx="8" fill="{self.colour}"/>'
         return "\n".join([frame, *text])
 
 
 BOXES = (
     Box(15, 135, 130, 80, "structure", ("atoms, positions,", "cell")),
     Box(190, 30, 185, 90, "physics", ("overlap S", "H0 and its density"), GREEN),
-    Box(185, 220, 195, 110, "stage 1", ("equivariant network:", "bond frames, O(2) layers", "charges and dipoles"), BLUE),
-    Box(445, 220, 205, 110, "stage 2", ("non-linear Transformer:", "functions on circles", "about bonds, attention"), ORANGE),
-    Box(720, 125, 225, 100, "H", ("H0 + stage 1 + correction", "one diagonalisation: energies,", "orbitals, bands, density"), GREEN),
+    Box(
+        185, 220, 195, 110, "stage 1",
+        ("equivariant network:", "bond frames, O(2) layers", "charges and dipoles"), BLUE,
+    ),
+    Box(
+        445, 220, 205, 110, "stage 2",
+        ("non-linear Transformer:", "functions on circles", "about bonds, attention"), ORANGE,
+    ),
+    Box(
+        720, 125, 225, 100, "H",
+        ("H0 + stage 1 + correction", "one diagonalisation: energies,", "orbitals, bands, density"), GREEN,
+    ),
 )
 """From the left to the right."""
 
@@ -85,8 +95,8 @@ def figure() -> str:
             lines.append(f'<text x="{x}" y="{y}">{label}</text>')
     lines += [box.svg() for box in BOXES]
     lines += [f'<text x="{x}" y="{y}">{text}</text>' for x, y, text in NOTES]
-    lines.append('<text x="282" y="22" style="fill:#607d8b">computed</text>')
-    lines.append('<text x="410" y="385" style="fill:#607d8b">learned; both stages are covariant and exactly Hermitian</text>')
+    for x, y, text in ((282, 22, "computed"), (410, 385, "learned; both stages are covariant and exactly Hermitian")):
+        lines.append(f'<text x="{x}" y="{y}" style="fill:#607d8b">{text}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
 

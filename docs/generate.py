@@ -9,7 +9,6 @@ A generated part lies between ``<!-- generated: NAME -->`` and ``<!-- end -->``;
 from __future__ import annotations
 
 import json
-import re
 import sys
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -94,7 +93,8 @@ def unit_table() -> str:
 
 def recognition_table() -> str:
     """How calculations are recognised."""
-    return table(("code or format", "recognised by"), [(c.name, c.recognises.replace("<", r"\<")) for c in codes() if c.recognises])
+    rows = [(c.name, c.recognises.replace("<", r"\<")) for c in codes() if c.recognises]
+    return table(("code or format", "recognised by"), rows)
 
 
 def option_table() -> str:
@@ -184,9 +184,10 @@ def fill(text: str, parts: dict[str, Callable[[], str]]) -> str:
         parts: What writes each part.
     """
     for name, write in parts.items():
-        pattern = rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)"
-        text, count = re.subn(pattern, lambda m, body=write(): m[1] + body + m[2], text, flags=re.DOTALL)
-        assert count == 1, f"{count} parts {name!r}"
+        begin, end = f"<!-- generated: {name} -->\n", "\n<!-- end -->"
+        before, marker, rest = text.partition(begin)
+        assert marker, f"no part {name!r}"
+        text = before + begin + write() + end + rest.partition(end)[2]
     return text
 
 

@@ -2,10 +2,10 @@
 
     python 04_abacus_to_bands.py [RUNS] [STEPS]
 
-RUNS is a folder of ABACUS calculations (out_mat_hs2 1) or of OpenMX calculations (HS.fileout on); without it, calculations
-in ABACUS's format are made up by made_up_layer.py, so that the example runs without any DFT code. The few steps trained
-here show the way, not the accuracy; examples/train_crystal.yaml is a longer training. Writes crystals.h5, model/ and
-bands.png into the current folder.
+RUNS is a folder of ABACUS calculations (out_mat_hs2 1) or of OpenMX calculations (HS.fileout on); without it,
+calculations in ABACUS's format are made up by made_up_layer.py, so that the example runs without any DFT code. The few
+steps trained here show the way, not the accuracy; examples/train_crystal.yaml is a longer training. Writes crystals.h5,
+model/ and bands.png into the current folder.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python made_up_layer.py RUNS [COUNT]
 
-writes COUNT (by default 6) folders RUNS/snap0, RUNS/snap1, ... with displaced atoms, and RUNS/flat.cif, the layer at rest.
-Each atom has an s and a p orbital, and the Hamiltonian is a rule: H_ij = T_ij / 2 + (v_i + v_j) S_ij / 2, where T is
+writes COUNT (by default 6) folders RUNS/snap0, RUNS/snap1, ... with displaced atoms, and RUNS/flat.cif, the layer at
+rest. Each atom has an s and a p orbital, and the Hamiltonian is a rule: H_ij = T_ij / 2 + (v_i + v_j) S_ij / 2, where T is
 the kinetic energy, S the overlap, and v_i a level that depends on the neighbours of atom i. The files are read,
 checked, trained on and predicted like those of a real calculation; the bands mean nothing.
 """
@@ -47,7 +47,9 @@ def orbital(l: int, width: float) -> NumericalRadial:
     return NumericalRadial(r, values / np.sqrt(np.trapezoid((values * r) ** 2, r)))
 
 
-BASIS = OrbitalBasis("made-up", {z: tuple(Shell(l, orbital(l, w)) for l, w in enumerate(ws)) for z, ws in WIDTHS.items()})
+BASIS = OrbitalBasis(
+    "made-up", {z: tuple(Shell(l, orbital(l, w)) for l, w in enumerate(widths)) for z, widths in WIDTHS.items()}
+)
 
 
 def layer(displacement: float = 0.0, seed: int = 0) -> Structure:
@@ -147,7 +149,8 @@ def log_text(
             "             number of atom for this type = 1",
         ]  # fmt: skip
     lines += ["DIRECT COORDINATES", "    atom                   x                   y                   z     mag"]
-    lines += [f"taud_{s}1" + "".join(f"{x:20.10f}" for x in p) + "  0.0000" for s, p in zip(symbols, fractional, strict=True)]
+    for symbol, position in zip(symbols, fractional, strict=True):
+        lines.append(f"taud_{symbol}1" + "".join(f"{x:20.10f}" for x in position) + "  0.0000")
     lines += ["", " Lattice vectors: (Cartesian coordinate: in unit of a_0)"]
     lines += ["".join(f"{x:+20.10g}" for x in v) for v in cell]
     lines += [

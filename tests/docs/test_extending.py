@@ -82,8 +82,8 @@ def test_files_of_the_page_are_found_and_used(tmp_path: Path) -> None:
     path = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
-        check=False,
+        [sys.executable, "-P", "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip().endswith("used")

@@ -1,4 +1,4 @@
-"""Configurations in examples/ and the recipe of the bundled model are valid, and what was moved out of the package is out."""
+"""Configurations in examples/ and the recipe of the bundled model are valid; what moved out of the package is out."""
 
 from __future__ import annotations
 
