@@ -3,8 +3,8 @@
     python made_up_layer.py RUNS [COUNT]
 
 writes COUNT (by default 6) folders RUNS/snap0, RUNS/snap1, ... with displaced atoms, and RUNS/flat.cif, the layer at
-rest. Each atom has an s and a p orbital, and the Hamiltonian is a rule: H_ij = T_ij / 2 + (v_i + v_j) S_ij / 2, where T is
-the kinetic energy, S the overlap, and v_i a level that depends on the neighbours of atom i. The files are read,
+rest. Each atom has an s and a p orbital, and the Hamiltonian is a rule: H_ij = T_ij / 2 + (v_i + v_j) S_ij / 2, where T
+is the kinetic energy, S the overlap, and v_i a level that depends on the neighbours of atom i. The files are read,
 checked, trained on and predicted like those of a real calculation; the bands mean nothing.
 """
 

@@ -6,8 +6,8 @@ DATA is a folder with the data sets named below: B3LYP/def2-SVP (PySCF's ``b3lyp
 closed-shell molecules of H, C, N, O, F, S and Cl. ``organic_b3lyp.h5`` is the common labelled set; ``labels_*.h5`` hold
 the molecules of ``added_molecules.smi``, one geometry each, relaxed or displaced at 150 to 700 K with GFN2-xTB and
 labelled by ``harmose-dft label``. Molecules are split by SMILES (crc32 rule), so that no test molecule is in any part.
-The configuration of each part is written into FOLDER beside its model. Parts last for a time, not for a number of steps:
-on another machine the models differ from the bundled one (weights 51cd0c46).
+The configuration of each part is written into FOLDER beside its model. Parts last for a time, not for a number of
+steps: on another machine the models differ from the bundled one (weights 51cd0c46).
 """
 
 from __future__ import annotations
