@@ -31,7 +31,7 @@ from common import ROOT, environment, save
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.cli import console
-from harmose_dft.cli.report import number
+from harmose_dft.cli.render import format_number as number
 from harmose_dft.core.memory import keep_freed_memory
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV

@@ -21,7 +21,7 @@ from references import SETTINGS
 from harmose_dft import Predictor, load_model
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.cli import console
-from harmose_dft.cli.report import number
+from harmose_dft.cli.render import format_number as number
 from harmose_dft.core.errors import DomainError
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure

@@ -29,7 +29,6 @@ from harmose_dft.adapters import pyscf as adapter
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.adapters.keyed_blocks import read_keyed_blocks
 from harmose_dft.cli import console, main
-from harmose_dft.cli.train import read_config
 from harmose_dft.core.basis import OrbitalBasis
 from harmose_dft.core.errors import CheckpointError, ConfigError, FileFormatError, HarmoseError, OutputExistsError
 from harmose_dft.core.files import atomic_path
@@ -41,6 +40,7 @@ from harmose_dft.model.checkpoint import DESCRIPTION, WEIGHTS, ModelFile, descri
 from harmose_dft.model.loading import BUNDLED, load_model
 from harmose_dft.output import write_cube
 from harmose_dft.plots import LevelColumn, plot_levels
+from harmose_dft.workflows.configuration import read_config
 from harmose_dft.workflows.label import LabelSettings, label
 
 WATER_FOCK = np.eye(24)

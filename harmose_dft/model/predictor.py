@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeGuard, overload
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from ..core.basis import OrbitalBasis
-from ..core.errors import DataError
 from ..core.matrix import BlockMatrix
 from ..core.rotations import random_rotations, rotated_matrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
-from ..core.units import HARTREE_IN_EV, MICRO
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PreparedGraph, batch_graphs
 from ..nn.heads import Blocks
-from ..solver import density_blocks, smallest_overlap_eigenvalue, solved
+from ..solver import solved
 from .checkpoint import ModelFile
 from .density import DensityInput, as_blocks
 from .featurize import Featurizer, Integrals
+from .prediction import ModelInfo, Prediction, single_matrix
 from .stage2.circle import CircleTransformer
+from .trust import TrustReport, assess
 from .two_stage import TwoStageOutput
 
 PAIRS_PER_BATCH = 6000
@@ -36,8 +35,12 @@ PAIRS_PER_BATCH = 6000
 CIRCLE_POINTS = 48
 """Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
 
-SMALLEST_GAP = 0.02
-"""Hartree; a molecule with a smaller gap is probably not a closed shell."""
+
+class AtomsLike(Protocol):
+    """Atoms of another program: ASE's ``Atoms``."""
+
+    def get_chemical_symbols(self) -> list[str]:
+        """Symbols of the elements, (atom,)."""
 
 
 class MatrixSource(Protocol):
@@ -54,52 +57,6 @@ class MatrixSource(Protocol):
 
     def n_electrons(self, structure: Structure) -> float:
         """Electrons that the basis describes."""
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """Which model made a prediction."""
-
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Everything predicted for one structure.
-
-    Args:
-        structure: The atoms.
-        basis: Shells per element, of the elements present.
-        hamiltonians: H, Hartree: one matrix, or two of a collinear crystal (up, down).
-        overlap: S.
-        spectrum: Orbital energies, coefficients, occupations.
-        functional: Functional that H approximates.
-        model: Name and hash of the model.
-        seconds: Time for this structure (its share of a batch).
-        trust: What a careful user wants to know first.
-        stage1: The first stage's baseline Hamiltonian, likewise; empty where the model has one stage.
-    """
-
-    structure: Structure
-    basis: OrbitalBasis
-    hamiltonians: tuple[BlockMatrix, ...]
-    overlap: BlockMatrix
-    spectrum: Spectrum
-    functional: str
-    model: ModelInfo
-    seconds: float
-    trust: dict[str, Any] = field(default_factory=dict)
-    stage1: tuple[BlockMatrix, ...] = ()
-
-    @property
-    def hamiltonian(self) -> BlockMatrix:
-        """H of a closed shell, or of spinors.
-
-        Raises:
-            DataError: There are two, of a collinear crystal.
-        """
-        return _single(self.hamiltonians)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +90,7 @@ class Predictor:
         matrices: MatrixSource,
         *,
         device: str = "cpu",
-        adapt: Callable[[Any], Structure] | None = None,
+        adapt: Callable[[AtomsLike], Structure] | None = None,
     ) -> None:
         self.model, self.matrices, self.device = model, matrices, device
         self.network = model.network.to(device)
@@ -152,7 +109,15 @@ class Predictor:
     def __repr__(self) -> str:
         return f"Predictor({self.model!r}, device={self.device!r})"
 
-    def predict(self, structures: Any, *, trust: bool = True) -> Any:
+    @overload
+    def predict(self, structures: Structure | AtomsLike, *, trust: bool = True) -> Prediction: ...
+
+    @overload
+    def predict(self, structures: Iterable[Structure | AtomsLike], *, trust: bool = True) -> list[Prediction]: ...
+
+    def predict(
+        self, structures: Structure | AtomsLike | Iterable[Structure | AtomsLike], *, trust: bool = True
+    ) -> Prediction | list[Prediction]:
         """Predict one structure or several.
 
         Args:
@@ -165,13 +130,13 @@ class Predictor:
         Raises:
             DomainError: A structure lies outside the model's domain.
         """
-        if isinstance(structures, Structure) or hasattr(structures, "get_chemical_symbols"):
+        if is_structure(structures):
             return self._predict([self._structure(structures)], trust)[0]
         if not isinstance(structures, Iterable):
             raise TypeError(f"Expected a Structure, ASE Atoms or several of them, got {type(structures).__name__}.")
         return self._predict([self._structure(s) for s in structures], trust)
 
-    def check(self, structure: Any) -> None:
+    def check(self, structure: Structure | AtomsLike) -> None:
         """Refuse a structure that :meth:`predict` would refuse, without computing anything.
 
         Args:
@@ -191,13 +156,13 @@ class Predictor:
 
     def hamiltonian(self, structure: Structure) -> BlockMatrix:
         """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
-        return _single(self.hamiltonians(structure))
+        return single_matrix(self.hamiltonians(structure))
 
     def hamiltonians(self, structure: Structure) -> tuple[BlockMatrix, ...]:
         """H of one structure alone: one matrix, or two of a collinear crystal (up, down)."""
         return self._found_all([structure])[0].hamiltonians
 
-    def _structure(self, value: Any) -> Structure:
+    def _structure(self, value: Structure | AtomsLike) -> Structure:
         if isinstance(value, Structure):
             return value
         if self._adapt is None or not hasattr(value, "get_chemical_symbols"):
@@ -233,11 +198,17 @@ class Predictor:
                 functional=self.model.functional,
                 model=self.info,
                 seconds=share,
-                trust={} if error is None else self._trust(structure, f, spectrum, error),
+                trust=None if error is None else self._assess(structure, f, spectrum, error),
                 stage1=f.stage1,
             )
             for structure, f, spectrum, error in zip(batch, found, spectra, turned, strict=True)
         ]
+
+    def _assess(self, structure: Structure, found: Found, spectrum: Spectrum, covariance_error: float) -> TrustReport:
+        return assess(
+            structure, found.overlap, spectrum, self.model.domain.report(structure), covariance_error=covariance_error,
+            member_spread=found.spread, spinor=self.network.config.spin == "spin-orbit",
+        )
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
         """Structures in batches of limited size, at least one for each worker where there are enough structures."""
@@ -317,33 +288,10 @@ class Predictor:
             for s, f, g in zip(structures, found, again, strict=True)
         ]
 
-    def _trust(
-        self, structure: Structure, found: Found, spectrum: Spectrum, covariance: float
-    ) -> dict[str, Any]:
-        overlap = found.overlap
-        if structure.periodic:
-            metric = overlap.with_spin() if self.network.config.spin == "spin-orbit" else overlap
-            counted = sum(float(np.sum((p.values * metric.values).real)) for p in density_blocks(spectrum, metric))
-        else:
-            counted = float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
-        return {
-            "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(overlap),
-            "electron_count": counted,
-            "covariance_error_uha": covariance / MICRO,
-            **({} if found.spread is None else {"member_spread_uha": found.spread / MICRO}),
-            **(domain := self.model.domain.report(structure)),
-            "warnings": _warnings(structure, spectrum, domain),
-        }
 
-
-def _warnings(structure: Structure, spectrum: Spectrum, domain: Mapping[str, Any]) -> list[str]:
-    """Why a prediction may mean nothing, in sentences."""
-    found = []
-    if unusual := domain["unusual_atoms"]:
-        found.append(f"atoms with surroundings unlike those of the training set: {', '.join(unusual)}")
-    if not structure.periodic and spectrum.gap < SMALLEST_GAP:
-        found.append(f"a gap of {spectrum.gap * HARTREE_IN_EV:.2f} eV: probably not a closed shell")
-    return found
+def is_structure(value: object) -> TypeGuard[Structure | AtomsLike]:
+    """Whether a value is one structure, of this package or of ASE, rather than several."""
+    return isinstance(value, Structure) or hasattr(value, "get_chemical_symbols")
 
 
 def _keep_to_one_core() -> None:
@@ -373,12 +321,3 @@ def _split(blocks: Blocks, integrals: Sequence[Integrals]) -> list[Blocks]:
 def _mean_element(blocks: Blocks, overlap: BlockMatrix) -> float:
     """Mean of the spin-independent blocks over the elements of H; padding is zero."""
     return float(blocks.node.double().sum() + blocks.edge.double().sum()) / len(overlap.values)
-
-
-def _single(hamiltonians: Sequence[BlockMatrix]) -> BlockMatrix:
-    if len(hamiltonians) > 1:
-        raise DataError(
-            "A collinear crystal has two Hamiltonians, spin up and spin down, and one is wanted here. In Python, "
-            "`hamiltonians` holds both."
-        )
-    return hamiltonians[0]
