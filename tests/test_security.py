@@ -540,8 +540,9 @@ def test_folder_of_an_unfinished_run_is_no_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [WEIGHTS, DESCRIPTION, "log.jsonl"])
 def test_training_does_not_write_through_links_in_its_folder(name: str, tmp_path: Path) -> None:
-    from tiny_models import silent, tiny_config, write_waters
+    from tiny_models import tiny_config, write_waters
 
+    from harmose_dft.core.progress import silent
     from harmose_dft.training.run import LOG, STATE, Fit
 
     assert {name, STATE} <= {WEIGHTS, DESCRIPTION, STATE, LOG}

@@ -10,14 +10,7 @@ import click
 from . import console
 
 if TYPE_CHECKING:
-    from ..training.loop import LogEntry
-
-
-LONGEST_CONFIG = 1 << 18
-"""Bytes of a configuration; the longest of the examples has a hundredth."""
-
-DEEPEST = 20
-"""Sections in sections; there are four."""
+    from ..training.log import LogEntry
 
 
 @click.command()

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,31 @@ from ..core.basis import OrbitalBasis
 from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, printable, shortened
 from ..core.files import atomic_path, sha256
 from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
+from ..physics.base import Physics
+from ..physics.choice import physics_class
 from ..solver import Filling
 from .domain import TrainingDomain
 from .inputs import InputName, Normalizer
-from .stage2.circle import CircleTransformer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
 FORMAT_VERSION = 7
 """Version of the model folder; older ones are upgraded on loading."""
 
-WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, WITH_MEMBERS, SEALED = 2, 3, 4, 5, 6, 7
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, SEALED = 2, 3, 4, 5, 7
 """Versions since which models may have a potential, have no weights that nothing reads, have today's units of
 corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), have their own units of
-corrections, have a circle stage of several members, and are sealed: the description holds a hash of itself, and the
-weights the format version, so that a sealed model cannot pass for an older one."""
+corrections, and are sealed: the description holds a hash of itself, and the weights the format version, so that a
+sealed model cannot pass for an older one. Names of the second stage's parameters change with its kind:
+``SecondStage.upgraded_name``."""
 
 SEALED_LATER = frozenset({"51cd0c46d737b07ee3193cd2c15955432c6dc7c344736788ec1c809088fa627a"})
 """Hashes of weights of earlier format versions whose descriptions are sealed all the same: the bundled model's."""
 
 SEAL, VERSION = "description_sha256", "format_version"
 """Keys: the description's hash of itself; the format version, in the description and in the weights' metadata."""
+
+SECOND = "second."
+"""Prefix of the second stage's parameters."""
 
 CHANGES_OF_UNIT = {
     r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
@@ -66,12 +71,11 @@ class ModelFile:
         normalizer: Means and scales.
         basis: Orbital basis.
         inputs: Input matrices, in order.
-        baseline: Description of the physics baseline: ``kind`` and what that kind needs.
+        physics: Overlap, H0 and electrons of structures.
         functional: Exchange-correlation functional, exactly as the code that made the data names it.
         code: Code and version that made the training data.
         domain: Statistics of the training set.
         filling: How crystals are filled for the density that stage 2 sees; None where it sees none.
-        electrons: Compositions with their valence electrons, where the basis describes those only.
         training: Training data, hash, time, configuration.
         metrics: Measured figures with the data they were measured on.
         licence: Licence of the weights.
@@ -84,12 +88,11 @@ class ModelFile:
     normalizer: Normalizer
     basis: OrbitalBasis
     inputs: tuple[InputName, ...]
-    baseline: Mapping[str, Any]
+    physics: Physics
     functional: str
     code: str
     domain: TrainingDomain
     filling: Filling | None = None
-    electrons: Sequence[Mapping[str, Any]] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -120,6 +123,7 @@ class ModelFile:
         return digest
 
     def _description(self, digest: str) -> dict[str, Any]:
+        physics = self.physics.describe()
         return {
             "format": "harmose_dft model",
             "format_version": FORMAT_VERSION,
@@ -135,11 +139,11 @@ class ModelFile:
             "charge": 0,
             "spin": 0,
             "inputs": list(self.inputs),
-            "baseline": dict(self.baseline),
+            "baseline": physics["baseline"],
             "model": self.network.config.model_dump(mode="json"),
             "domain": self.domain.to_dict(),
             "filling": None if self.filling is None else self.filling.to_dict(),
-            "electrons": [dict(e) for e in self.electrons],
+            "electrons": physics["electrons"],
             "training": dict(self.training),
             "metrics": dict(self.metrics),
             "licence": self.licence,
@@ -190,8 +194,10 @@ class ModelFile:
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
         if version < IN_FINE_UNITS:
             parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
-        if version < WITH_MEMBERS and isinstance(network.second, CircleTransformer):
-            parameters = {re.sub(r"^second\.", "second.members.0.", name): v for name, v in parameters.items()}
+        if (second := network.second) is not None:
+            inside = {k.removeprefix(SECOND): v for k, v in parameters.items() if k.startswith(SECOND)}
+            parameters = {k: v for k, v in parameters.items() if not k.startswith(SECOND)}
+            parameters |= {SECOND + second.upgraded_name(k, version): v for k, v in inside.items()}
         if version < WITH_UNITS:
             parameters |= {name: value for name, value in network.state_dict().items() if name in network.unit_names}
         if version < WITHOUT_IDLE_ATTENTION:
@@ -204,12 +210,11 @@ class ModelFile:
             normalizer=Normalizer.from_arrays(arrays),
             basis=basis,
             inputs=tuple(d["inputs"]),
-            baseline=d["baseline"],
+            physics=physics_class(basis).from_description(d, basis, str(d["functional"])),
             functional=_line(d, "functional"),
             code=_line(d, "code"),
             domain=TrainingDomain.from_dict(d["domain"]),
             filling=Filling.from_dict(d["filling"]) if network.sees_density else None,
-            electrons=tuple(d.get("electrons", ())),
             training=d["training"],
             metrics=d["metrics"],
             licence=str(d["licence"]),

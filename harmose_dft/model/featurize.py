@@ -77,7 +77,7 @@ class Featurizer:
         basis: The model's basis.
         names: Input matrices, in order.
         cutoff: Pairs up to this distance, Bohr.
-        damped: Whether :func:`damping` acts on molecules' corrections; not where H0 is zero.
+        damped: Whether :func:`damping` acts on corrections; not where H0 is zero, nor on crystals.
     """
 
     def __init__(
@@ -136,14 +136,14 @@ class Featurizer:
     ) -> list[tuple[BlockMatrix, ...]]:
         """H = H0 + mean + predicted blocks, float64, exactly Hermitian: one matrix, or one per spin direction.
 
-        Pairs of H0 beyond the cutoff are kept as they are. A molecule's correction is damped: see :func:`damping`.
+        Pairs of H0 beyond the cutoff are kept as they are. A correction may be damped: see :func:`damping`.
 
         Args:
             integrals: Of the structure.
             outputs: Blocks for this structure alone, Hartree: of the model, of its first stage.
             normalizer: The model's.
         """
-        damp = damping(integrals.overlap) if self.damped and not integrals.structure.periodic else None
+        damp = damping(integrals.overlap) if self.damped else None
         return [self._hamiltonian(integrals, blocks, normalizer, damp) for blocks in outputs]
 
     def _hamiltonian(

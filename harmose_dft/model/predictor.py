@@ -25,15 +25,12 @@ from .checkpoint import ModelFile
 from .density import DensityInput, as_blocks
 from .featurize import Featurizer, Integrals
 from .prediction import ModelInfo, Prediction, single_matrix
-from .stage2.circle import CircleTransformer
 from .trust import TrustReport, assess
 from .two_stage import TwoStageOutput
 
 PAIRS_PER_BATCH = 6000
 """Structures are run together up to this many atom pairs."""
 
-CIRCLE_POINTS = 48
-"""Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
 
 
 class AtomsLike(Protocol):
@@ -41,22 +38,6 @@ class AtomsLike(Protocol):
 
     def get_chemical_symbols(self) -> list[str]:
         """Symbols of the elements, (atom,)."""
-
-
-class MatrixSource(Protocol):
-    """What the code behind a model's data computes cheaply: no self-consistent field."""
-
-    def check(self, structure: Structure) -> None:
-        """Refuse structures the method cannot describe, with a DomainError."""
-
-    def overlap(self, structure: Structure) -> BlockMatrix:
-        """S."""
-
-    def baseline(self, structure: Structure) -> BlockMatrix:
-        """H0 on the pairs of S, Hartree."""
-
-    def n_electrons(self, structure: Structure) -> float:
-        """Electrons that the basis describes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +49,7 @@ class Found:
     """
 
     overlap: BlockMatrix
-    baseline: BlockMatrix
+    h0: BlockMatrix
     hamiltonians: tuple[BlockMatrix, ...]
     stage1: tuple[BlockMatrix, ...] = ()
     spread: float | None = None
@@ -78,8 +59,7 @@ class Predictor:
     """A loaded model with the integrals it needs.
 
     Args:
-        model: The model.
-        matrices: S and H0 of structures.
+        model: The model, with its physics.
         device: Where the network runs.
         adapt: Turns foreign structure objects (ASE's ``Atoms``) into structures.
     """
@@ -87,17 +67,16 @@ class Predictor:
     def __init__(
         self,
         model: ModelFile,
-        matrices: MatrixSource,
         *,
         device: str = "cpu",
         adapt: Callable[[AtomsLike], Structure] | None = None,
     ) -> None:
-        self.model, self.matrices, self.device = model, matrices, device
+        self.model, self.physics, self.device = model, model.physics, device
         self.network = model.network.to(device)
-        if isinstance(self.network.second, CircleTransformer):
-            self.network.second.set_points(CIRCLE_POINTS)
+        if self.network.second is not None:
+            self.network.second.prepare_prediction()
         self.featurizer = Featurizer(
-            model.basis, model.inputs, self.network.cutoff, damped=model.baseline["kind"] != "none"
+            model.basis, model.inputs, self.network.cutoff, damped=self.physics.damped
         )
         self.density = None
         if model.filling is not None:
@@ -146,13 +125,13 @@ class Predictor:
             DomainError: With what lies outside the model's domain.
         """
         structure = self._structure(structure)
-        self.matrices.check(structure)
+        self.physics.check(structure)
         self.model.domain.check(structure)
 
     def orbital_counts(self, structure: Structure) -> tuple[int, int]:
         """Occupied and all orbitals of a closed-shell molecule."""
         count = int(self.model.basis.orbitals_per_atom(structure.numbers).sum())
-        return round(self.matrices.n_electrons(structure)) // 2, count
+        return round(self.physics.n_electrons(structure)) // 2, count
 
     def hamiltonian(self, structure: Structure) -> BlockMatrix:
         """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
@@ -184,7 +163,7 @@ class Predictor:
         found = self._found_all(batch)
         turned = self._turned(batch, found) if trust else [None] * len(batch)
         spectra = [
-            solved(s, f.hamiltonians, f.overlap, self.matrices.n_electrons(s))
+            solved(s, f.hamiltonians, f.overlap, self.physics.n_electrons(s))
             for s, f in zip(batch, found, strict=True)
         ]
         share = (time.perf_counter() - start) / len(batch)
@@ -206,8 +185,8 @@ class Predictor:
 
     def _assess(self, structure: Structure, found: Found, spectrum: Spectrum, covariance_error: float) -> TrustReport:
         return assess(
-            structure, found.overlap, spectrum, self.model.domain.report(structure), covariance_error=covariance_error,
-            member_spread=found.spread, spinor=self.network.config.spin == "spin-orbit",
+            found.overlap, spectrum, self.model.domain.report(structure), covariance_error=covariance_error,
+            member_spread=found.spread, doubts=self.physics.doubts(spectrum),
         )
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
@@ -225,21 +204,21 @@ class Predictor:
 
     def _found_all(self, structures: Sequence[Structure]) -> list[Found]:
         """S, H0 and the predicted matrices of each structure."""
-        overlaps = [self.matrices.overlap(s) for s in structures]
-        return self._corrected(structures, overlaps, [self.matrices.baseline(s) for s in structures])
+        overlaps = [self.physics.overlap(s) for s in structures]
+        return self._corrected(structures, overlaps, [self.physics.h0(s) for s in structures])
 
     @torch.no_grad()
     def _corrected(
         self,
         structures: Sequence[Structure],
         overlaps: Sequence[BlockMatrix],
-        baselines: Sequence[BlockMatrix],
+        h0s: Sequence[BlockMatrix],
         *,
         stage1: bool = True,
     ) -> list[Found]:
         raws = [
-            self.featurizer.raw(s, overlap, baseline, self.matrices.n_electrons(s))
-            for s, overlap, baseline in zip(structures, overlaps, baselines, strict=True)
+            self.featurizer.raw(s, overlap, h0, self.physics.n_electrons(s))
+            for s, overlap, h0 in zip(structures, overlaps, h0s, strict=True)
         ]
         graphs = [self.featurizer.graph(r, self.model.normalizer, self.frames) for r in raws]
         integrals = [r.integrals for r in raws]
@@ -277,7 +256,7 @@ class Predictor:
         again = self._corrected(
             [s.rotated(rotation) for s in structures],
             [turned(f.overlap, s) for f, s in zip(found, structures, strict=True)],
-            [turned(f.baseline, s) for f, s in zip(found, structures, strict=True)],
+            [turned(f.h0, s) for f, s in zip(found, structures, strict=True)],
             stage1=False,
         )
         return [

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..core.units import HARTREE_IN_EV, MICRO
-from ..solver import density_blocks, smallest_overlap_eigenvalue
+from ..core.units import MICRO
+from ..solver import count_electrons, smallest_overlap_eigenvalue
 from .domain import DomainReport
 
 if TYPE_CHECKING:
     from ..core.matrix import BlockMatrix
     from ..core.spectrum import Spectrum
-    from ..core.structure import Structure
-
-SMALLEST_GAP = 0.02
-"""Hartree; a molecule with a smaller gap is probably not a closed shell."""
 
 
 @dataclass(frozen=True)
@@ -104,50 +99,33 @@ class TrustReport:
 
 
 def assess(
-    structure: Structure,
     overlap: BlockMatrix,
     spectrum: Spectrum,
     domain: DomainReport,
     *,
     covariance_error: float,
     member_spread: float | None,
-    spinor: bool,
+    doubts: Sequence[str],
 ) -> TrustReport:
     """Check a predicted spectrum and sum up what speaks for and against it.
 
     Args:
-        structure: The atoms.
         overlap: S, spatial.
         spectrum: The predicted orbitals.
         domain: Distance from the training set.
         covariance_error: Largest deviation of an element of H after a rotation, Hartree.
         member_spread: Disagreement of the second stage's members, Hartree; None for one member.
-        spinor: Whether orbitals of a crystal are spinors.
+        doubts: Reasons in the orbital energies why the prediction may mean nothing, in words.
     """
-    return TrustReport(
-        smallest_overlap_eigenvalue=smallest_overlap_eigenvalue(overlap),
-        electron_count=_count_electrons(structure, overlap, spectrum, spinor),
-        covariance_error=covariance_error,
-        member_spread=member_spread,
-        warnings=_warn(structure, spectrum, domain),
-        **asdict(domain),
-    )
-
-
-def _count_electrons(structure: Structure, overlap: BlockMatrix, spectrum: Spectrum, spinor: bool) -> float:
-    """Tr(P S), for a crystal summed over blocks and spins."""
-    if not structure.periodic:
-        return float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
-    s = overlap.with_spin() if spinor else overlap
-    return sum(float(np.sum((p.values * s.values).real)) for p in density_blocks(spectrum, s))
-
-
-def _warn(structure: Structure, spectrum: Spectrum, domain: DomainReport) -> tuple[str, ...]:
-    """Why a prediction may mean nothing."""
-    warnings = []
+    warnings = list(doubts)
     if domain.unusual_atoms:
         atoms = ", ".join(domain.unusual_atoms)
-        warnings.append(f"atoms with surroundings unlike those of the training set: {atoms}")
-    if not structure.periodic and spectrum.gap < SMALLEST_GAP:
-        warnings.append(f"a gap of {spectrum.gap * HARTREE_IN_EV:.2f} eV: probably not a closed shell")
-    return tuple(warnings)
+        warnings.insert(0, f"atoms with surroundings unlike those of the training set: {atoms}")
+    return TrustReport(
+        smallest_overlap_eigenvalue=smallest_overlap_eigenvalue(overlap),
+        electron_count=count_electrons(spectrum, overlap),
+        covariance_error=covariance_error,
+        member_spread=member_spread,
+        warnings=tuple(warnings),
+        **asdict(domain),
+    )

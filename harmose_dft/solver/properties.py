@@ -19,6 +19,20 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
+def count_electrons(spectrum: Spectrum, overlap: BlockMatrix) -> float:
+    """Number of electrons (per cell) in the density matrix, Tr(P S).
+
+    Args:
+        spectrum: Occupied orbitals of a molecule, or of a crystal on a full mesh of k-points.
+        overlap: S, spatial.
+    """
+    if spectrum.kpoints is None:
+        return float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
+    spinors = spectrum.coefficients.shape[-2] != overlap.size
+    overlap = overlap.with_spin() if spinors else overlap
+    return sum(float(np.sum((p.values * overlap.values).real)) for p in density_blocks(spectrum, overlap))
+
+
 def mulliken_charges(spectrum: Spectrum, overlap: BlockMatrix, charges: ArrayLike) -> Floats:
     """Mulliken charges Z_a - sum_{mu in a} (P S)_mu,mu in units of e, (atom,).
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.structure import Structure
-from ..physics.numerical import bonded_pairs
+from ..physics.integrals import overlapping_pairs
 from ..plots import LevelColumn, draw_orbital, plot_bands, plot_levels
 from ..plots.figure import new_figure, require_format
 from ..solver.kpaths import path_across
@@ -108,7 +108,7 @@ class BandDrawing(Drawing):
         Raises:
             StructureError: The lattice lacks a named point.
         """
-        shifts = bonded_pairs(self.structure, predictor.model.basis)[1]
+        shifts = overlapping_pairs(self.structure, predictor.model.basis)[1]
         path_across(self.structure, shifts, self.kpath, points=BAND_POINTS)
 
     def add(self, name: str, prediction: Prediction, comparison: Comparison | None) -> None:

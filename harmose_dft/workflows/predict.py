@@ -11,11 +11,11 @@ from ..core.errors import HarmoseError
 from ..core.progress import Progress, silent
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
-from ..model.predictor import Predictor, is_structure
+from ..model.predictor import Predictor
 from .compare import Comparison, compare, verify
 from .drawing import BandDrawing, Drawing, LevelDrawing, require_drawable
 from .prediction_files import RESULTS_ONLY, Job, Outputs, orbital_index, plan_jobs, require_writable, write_job
-from .sources import Source, collect_structures, single_structure
+from .sources import Source, collect_structures, is_one_source
 from .summary import PredictionSummary, summarize
 
 BATCH = 32
@@ -58,12 +58,12 @@ def predict(
         HarmoseError: A path given alone holds several structures.
         DomainError: A structure lies outside the model's domain; nothing is predicted.
     """
-    predictor = as_predictor(model, device=device)
-    if isinstance(structures, str | Path) or is_structure(structures):
-        return predictor.predict(single_structure(structures), trust=trust)
-    if not isinstance(structures, Iterable):
-        raise TypeError(f"Expected a structure, a path or several of them, got {type(structures).__name__}.")
-    return predictor.predict(collect_structures(structures), trust=trust)
+    alone = is_one_source(structures) or not isinstance(structures, Iterable)
+    frames = collect_structures([structures] if alone else structures)  # type: ignore[arg-type, list-item]  # as "alone" tells
+    if alone and len(frames) != 1:
+        raise HarmoseError(f"{structures} holds {len(frames)} structures, expected one. Give a list, [path], for all.")
+    predictions = as_predictor(model, device=device).predict(frames, trust=trust)
+    return predictions[0] if alone else predictions
 
 
 def predict_files(

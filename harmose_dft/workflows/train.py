@@ -13,12 +13,13 @@ import torch
 from ..core.devices import require_device
 from ..core.progress import Progress, silent
 from ..training.config import TrainConfig
-from ..training.run import LOG, STATE, Fit
+from ..training.folder import LOG, STATE
+from ..training.run import Fit
 from .configuration import read_config
 
 if TYPE_CHECKING:
     from ..model.checkpoint import ModelFile
-    from ..training.loop import LogEntry
+    from ..training.log import LogEntry
 
 
 def _ignore_entry(entry: LogEntry) -> None:

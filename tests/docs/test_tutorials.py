@@ -19,8 +19,8 @@ STEPS = "20"
 
 def commands() -> list[list[str]]:
     """Commands of the page, without those of pip."""
-    blocks = re.findall(r"^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    lines = [line for block in blocks for line in block.splitlines()]
+    pieces = PAGE.read_text(encoding="utf-8").split("```")[1::2]
+    lines = [line for piece in pieces if piece.startswith("\n") for line in piece.strip().splitlines()]
     return [shlex.split(line) for line in lines if not line.startswith("pip ")]
 
 

@@ -80,7 +80,7 @@ def test_predicted_hamiltonian_is_exactly_symmetric_and_near_the_reference(predi
     found = predictor.predict(record.structure)
     dense, reference = found.hamiltonian.to_dense(), record.hamiltonian[0].to_dense()
     assert np.array_equal(dense, dense.T)
-    baseline = predictor.matrices.baseline(record.structure).to_dense()
+    baseline = predictor.physics.h0(record.structure).to_dense()
     assert np.abs(dense - reference).mean() < 0.5 * np.abs(baseline - reference).mean()
 
 

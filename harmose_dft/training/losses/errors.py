@@ -1,37 +1,75 @@
-"""Losses: matrix elements, and the error seen by the reference orbitals."""
+"""Errors of predicted Hamiltonians: matrix elements, and what the reference orbitals see of them."""
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import NamedTuple
+
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from ..nn.graph import PreparedGraph
-from ..nn.heads import Blocks
-from .samples import Batch, OrbitalTargets
+from ...nn.graph import PreparedGraph
+from ...nn.heads import Blocks
+from ..samples import Batch, OrbitalTargets
 
 
-class LossConfig(BaseModel):
-    """Weights of the terms, each a mean absolute error in Hartree."""
+class OrbitalErrors(NamedTuple):
+    """Mean absolute elements of the error in the reference orbitals, Hartree.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    To first order the error of an orbital energy is <i|dH|i>, and the error of the occupied space comes from <i|dH|a>.
 
-    elements: float = Field(1.0, ge=0, description="all matrix elements")
-    orbital_energies: float = Field(0.1, ge=0, description="<i|dH|i> of occupied orbitals and the LUMO")
-    occupied: float = Field(0.1, ge=0, description="<i|dH|j>, both occupied")
-    mixing: float = Field(0.1, ge=0, description="<i|dH|a>, occupied and virtual: what rotates the occupied space")
-    gauge: float = Field(0.0, ge=0, description="crystals: the multiple of S by which their H is off; 0 leaves it free")
-    stage1: float = Field(0.2, ge=0, description="weight of stage 1's own baseline Hamiltonian in joint training")
+    Args:
+        energies: <i|dH|i> of occupied orbitals and the LUMO.
+        occupied: <i|dH|j>, both occupied.
+        mixing: <i|dH|a>, occupied and virtual.
+    """
+
+    energies: Tensor
+    occupied: Tensor
+    mixing: Tensor
 
 
-def element_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
+class Errors:
+    """Errors of a batch, each worked out when a term of the loss first asks for it.
+
+    Args:
+        predicted: Predicted blocks, Hartree.
+        batch: The batch with its targets.
+        mask: One where a species has an orbital, else zero.
+    """
+
+    def __init__(self, predicted: Blocks, batch: Batch, mask: Blocks) -> None:
+        self.predicted, self.batch, self.mask = predicted, batch, mask
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Prediction minus target."""
+        return _errors(self.predicted, self.batch.graph)
+
+    @cached_property
+    def elements(self) -> Tensor:
+        """Mean absolute error of all matrix elements (mae_all), Hartree; crystals: after the best shift."""
+        return _element_error(self.blocks * self.mask, self.batch)
+
+    @cached_property
+    def gauge(self) -> Tensor:
+        """Mean absolute multiple of S that the matrices of crystals are off by, Hartree."""
+        return _gauge_error(self.blocks * self.mask, self.batch.graph)
+
+    @cached_property
+    def orbitals(self) -> OrbitalErrors:
+        """Errors in the reference orbitals, which the batch must hold."""
+        assert self.batch.orbitals is not None
+        return _orbital_errors(self.blocks, self.batch.graph, self.batch.orbitals)
+
+
+def _element_error(error: Blocks, batch: Batch) -> Tensor:
     """Mean absolute error of all matrix elements of a batch, Hartree (mae_all); crystals: after the best shift.
 
     Of a complex element of spinors the real and the imaginary part count, which is mae_all or up to 1.41 times as much.
     """
-    error = _errors(predicted, batch.graph) * mask
     spin = error.spin
-    node, edge = _of_spins(error)
+    node, edge = _split_spins(error)
     if batch.gauge:
         node, edge = without_shift(node, edge, batch.graph)
     total = node.abs().sum() + edge.abs().sum()
@@ -40,20 +78,20 @@ def element_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
     return total / batch.n_elements
 
 
-def gauge_error(predicted: Blocks, batch: Batch, mask: Blocks) -> Tensor:
+def _gauge_error(blocks: Blocks, graph: PreparedGraph) -> Tensor:
     """Mean absolute multiple of S that the matrices of crystals are off by, from least squares, Hartree."""
-    graph, error = batch.graph, _of_spins(_errors(predicted, batch.graph) * mask)
-    overlap = _overlaps(*error, graph)
-    of_edge = graph.structure[graph.edges[0]]
+    error = _split_spins(blocks)
+    overlap = _expand_overlap(*error, graph)
+    edge_structure = graph.structure[graph.edges[0]]
 
     def summed(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
         node, edge = ((a * b).flatten(1).sum(1) for a, b in zip(first, second, strict=True))
-        return node.new_zeros(graph.n_structures).index_add(0, graph.structure, node).index_add(0, of_edge, edge)
+        return node.new_zeros(graph.n_structures).index_add(0, graph.structure, node).index_add(0, edge_structure, edge)
 
     return (summed(error, overlap) / summed(overlap, overlap)).abs().mean()
 
 
-def _of_spins(error: Blocks) -> tuple[Tensor, Tensor]:
+def _split_spins(error: Blocks) -> tuple[Tensor, Tensor]:
     """On-site and pair errors of the matrix, or of both spins of a collinear crystal, (atom, 2, n, n)."""
     if error.spin is None or error.spin.node.shape[1] > 1:
         return error.node, error.edge
@@ -90,27 +128,27 @@ def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Ten
         edge: Pair blocks, likewise.
         graph: Holds S.
     """
-    own_overlap, pair_overlap = _overlaps(node, edge, graph)
-    of_edge = graph.structure[graph.edges[0]]
+    node_overlap, edge_overlap = _expand_overlap(node, edge, graph)
+    edge_structure = graph.structure[graph.edges[0]]
     shifts = []
     with torch.no_grad():
         for k in range(graph.n_structures):
-            own, pairs = graph.structure == k, of_edge == k
-            error = torch.cat([node[own].flatten(), edge[pairs].flatten()])
-            overlap = torch.cat([own_overlap[own].flatten(), pair_overlap[pairs].flatten()])
+            atoms, pairs = graph.structure == k, edge_structure == k
+            error = torch.cat([node[atoms].flatten(), edge[pairs].flatten()])
+            overlap = torch.cat([node_overlap[atoms].flatten(), edge_overlap[pairs].flatten()])
             shifts.append(_weighted_median(error, overlap))
     mu = torch.stack(shifts).reshape(-1, *(1,) * (node.ndim - 1))
-    return node - mu[graph.structure] * own_overlap, edge - mu[of_edge] * pair_overlap
+    return node - mu[graph.structure] * node_overlap, edge - mu[edge_structure] * edge_overlap
 
 
-def _overlaps(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+def _expand_overlap(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
     """S in the shape of the errors."""
     assert graph.node_overlap is not None
     assert graph.edge_overlap is not None
-    own, pair = (
+    on_site, pair = (
         s.reshape(len(s), *(1,) * (node.ndim - 3), *s.shape[1:]) for s in (graph.node_overlap, graph.edge_overlap)
     )
-    return own.expand_as(node), pair.expand_as(edge)
+    return on_site.expand_as(node), pair.expand_as(edge)
 
 
 def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
@@ -120,12 +158,9 @@ def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
     return ratio[torch.searchsorted(weight, 0.5 * weight[-1])]
 
 
-def orbital_errors(predicted: Blocks, graph: PreparedGraph, orbitals: OrbitalTargets) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean absolute errors of (energies, occupied-occupied, occupied-virtual) elements in the reference orbitals.
-
-    To first order the error of an orbital energy is <i|dH|i>, and the error of the occupied space comes from <i|dH|a>.
-    """
-    dense = dense_error(predicted, graph, orbitals.coefficients.shape[1])
+def _orbital_errors(error: Blocks, graph: PreparedGraph, orbitals: OrbitalTargets) -> OrbitalErrors:
+    """Mean absolute elements of an error in the reference orbitals."""
+    dense = _dense(error, graph, orbitals.coefficients.shape[1])
     c = orbitals.coefficients
     columns = torch.arange(c.shape[2], device=c.device)[None]
     occupied = columns < orbitals.occupied[:, None]
@@ -139,21 +174,21 @@ def orbital_errors(predicted: Blocks, graph: PreparedGraph, orbitals: OrbitalTar
     up_to_lumo = min(most + 1, c.shape[2])
     diagonal = torch.einsum("bpi,bpi->bi", c[:, :, :up_to_lumo], dense @ c[:, :, :up_to_lumo]).abs()
     chosen = frontier[:, :up_to_lumo]
-    return (diagonal * chosen).sum() / chosen.sum(), oo, ov
+    return OrbitalErrors((diagonal * chosen).sum() / chosen.sum(), oo, ov)
 
 
-def dense_error(predicted: Blocks, graph: PreparedGraph, rows: int) -> Tensor:
-    """Prediction minus target as dense padded matrices, (structure, atom * n, atom * n)."""
-    n = predicted.node.shape[-1]
+def _dense(error: Blocks, graph: PreparedGraph, rows: int) -> Tensor:
+    """Blocks as dense padded matrices, (structure, atom * n, atom * n)."""
+    n = error.node.shape[-1]
     structures, atoms = graph.n_structures, rows // n
     first = torch.searchsorted(graph.structure, torch.arange(structures, device=graph.structure.device))
     place = torch.arange(len(graph.structure), device=graph.structure.device) - first[graph.structure]
     source, target = graph.edges[0], graph.edges[1]
+    # Block (i, j) of structure s is number (s * atoms + i) * atoms + j among all dense blocks.
     flat = torch.cat([
         (graph.structure * atoms + place) * atoms + place,
         (graph.structure[source] * atoms + place[source]) * atoms + place[target],
     ])
-    error = _errors(predicted, graph)
     errors = torch.cat([error.node, error.edge])
     blocks = errors.new_zeros(structures * atoms * atoms, n, n).index_copy(0, flat, errors)
     return blocks.reshape(structures, atoms, atoms, n, n).transpose(2, 3).reshape(structures, rows, rows)
