@@ -605,7 +605,7 @@ def test_edited_description_of_the_bundled_model_is_refused(
 
 
 def test_bundled_model_is_sealed_and_its_weights_are_those_of_the_card() -> None:
-    """README, docs/results.md and the card quote the beginning of the hash."""
+    """README, docs/benchmarks.md and the card quote the beginning of the hash."""
     from harmose_dft.model.checkpoint import SEAL, seal_of
 
     found = describe_model(BUNDLED / "organic")

@@ -31,7 +31,7 @@ def count_cores() -> int:
 @click.option("--grid-level", type=click.IntRange(0, 9), default=3, show_default=True, help="Integration grid.")
 @click.option(
     "--recipe", type=click.Choice(["full", "staged", "corrected"]), default="full", show_default=True,
-    help="Converge on the final grid, or faster with one Fock build on it; see docs/data.md.",
+    help="Converge on the final grid, or faster with one Fock build on it; see docs/howto/label.md.",
 )
 @click.option("--retry-failed", is_flag=True, help="Calculate again what failed before.")
 @click.option("--force", is_flag=True, help="Discard what the data set holds and begin anew.")

@@ -29,7 +29,7 @@ from .inputs import (
 )
 
 OVERLAP_FLOOR = 3e-3
-"""s0 of :func:`damping`; chosen on validation molecules (docs/results.md)."""
+"""s0 of :func:`damping`; chosen on validation molecules (journal/results.md)."""
 
 
 @dataclass(frozen=True, eq=False)

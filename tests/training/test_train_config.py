@@ -112,7 +112,7 @@ def rows() -> list[str]:
 
 
 def test_documentation_lists_every_key_with_its_default_and_meaning() -> None:
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
     missing = [row for row in rows() if row not in text]
     assert missing == []
 
