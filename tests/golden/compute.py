@@ -52,7 +52,9 @@ VOLATILE = {
 }  # fmt: skip
 """Keys of JSON and attributes of files that hold times, dates, versions and machines."""
 
-VOLATILE_LINES = re.compile(r"^\s*time \(s\)|structures/s|^\s*(created|version|code version)\s|^\s*installed|harmose-dft, version")
+VOLATILE_LINES = re.compile(
+    r"^\s*time \(s\)|structures/s|^\s*(created|version|code version)\s|^\s*installed|harmose-dft, version"
+)
 """Lines of text that hold them."""
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eED][-+]?\d+)?(?![\w.]*[A-Za-z_])")

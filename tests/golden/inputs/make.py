@@ -105,9 +105,8 @@ def packed(folder: Path, target: Path) -> None:
 
 def old_model(version: str) -> None:
     """A tiny model of the format version of the tree that PYTHONPATH names."""
-    from tiny_models import silent, tiny_config, write_waters
-
     from harmose_dft.fitting import Fit
+    from tiny_models import silent, tiny_config, write_waters
 
     with tempfile.TemporaryDirectory() as folder:
         data = write_waters(Path(folder) / "waters.h5", range(6))
