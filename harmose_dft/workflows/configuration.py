@@ -63,7 +63,9 @@ def parse_yaml(path: Path) -> object:
     for event in yaml.parse(text.decode("utf-8"), Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise ConfigError(f"{path} nests more than {DEEPEST} lists. Write sections as docs/reference/configuration.md has them.")
+            raise ConfigError(
+                f"{path} nests more than {DEEPEST} lists. Write sections as docs/reference/configuration.md has them."
+            )
         if isinstance(event, yaml.AliasEvent):
             raise ConfigError(f"{path} uses the alias *{event.anchor}; write the values out where they are needed.")
     content: object = yaml.safe_load(text.decode("utf-8"))
