@@ -19,7 +19,8 @@ from ..core.files import atomic_path, sha256
 from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
 from ..solver import Filling
 from .domain import TrainingDomain
-from .inputs import InputName, Normalizer
+from .inputs import input_matrices
+from .normalizer import Normalizer
 from .stage2.circle import CircleTransformer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
@@ -75,7 +76,7 @@ class ModelFile:
     network: TwoStageModel
     normalizer: Normalizer
     basis: OrbitalBasis
-    inputs: tuple[InputName, ...]
+    inputs: tuple[str, ...]
     baseline: Mapping[str, Any]
     functional: str
     code: str
@@ -195,7 +196,7 @@ class ModelFile:
             network=network,
             normalizer=Normalizer.from_arrays(arrays),
             basis=basis,
-            inputs=tuple(d["inputs"]),
+            inputs=tuple(matrix.name for matrix in input_matrices(d["inputs"])),
             baseline=d["baseline"],
             functional=str(d["functional"]),
             code=str(d["code"]),

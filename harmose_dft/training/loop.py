@@ -17,8 +17,8 @@ from ..model.density import DensityInput
 from ..model.stage2.circle import CircleTransformer
 from ..model.stage2.lab import LabTransformer
 from ..model.two_stage import TwoStageModel, TwoStageOutput
-from ..nn.graph import PreparedGraph
-from ..nn.heads import Blocks
+from ..nn.blocks import Blocks
+from ..nn.graph import PairGraph
 from .config import TrainConfig
 from .flat import FlatParameters
 from .losses import element_error, gauge_error, orbital_errors
@@ -237,7 +237,7 @@ class Trainer:
             loss = loss + weights.orbital_energies * energies + weights.occupied * occupied + weights.mixing * mixing
         return loss, error
 
-    def _mask(self, graph: PreparedGraph) -> Blocks:
+    def _mask(self, graph: PairGraph) -> Blocks:
         return self.model.scales(graph).map(lambda scale: (scale != 0).to(scale.dtype))
 
     def _learning_rate(self) -> float:
@@ -269,7 +269,7 @@ class Trainer:
         rng = np.random.default_rng([self.config.optimizer.seed, self.step, 1])
         largest = math.pi if done >= schedule.full else math.radians(schedule.small_angle)
         rotation = torch.from_numpy(random_rotation(rng, largest)).to(batch.graph.vectors)
-        graph = self.model.frames.rotated(batch.graph, rotation)
+        graph = self.model.frames.rotate(batch.graph, rotation)
         return replace(batch, graph=graph, orbitals=None)
 
     @torch.no_grad()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.linalg import eigh
 
 from ..core.errors import DataError
@@ -13,8 +12,9 @@ from ..core.matrix import BlockMatrix
 from ..core.record import Record
 from ..core.spin import SPIN_OF_NSPIN, Spin
 from ..core.structure import Structure
-from ..model.featurize import Featurizer, Integrals, RawFeatures
-from ..model.inputs import Normalizer, NormalizerFit, PaddedMatrix
+from ..model.featurize import Featurizer, RawFeatures
+from ..model.inputs import Integrals
+from ..model.normalizer import Normalizer, NormalizerFit
 from ..nn.geometry import FrameBuilder
 from .samples import OrbitalTargets, Sample, orbital_targets
 
@@ -94,15 +94,11 @@ class SampleBuilder:
 
     def normalizer(self, samples: Iterable[RawSample]) -> Normalizer:
         """Means and scales of a training set."""
-        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.names), self.spin)
+        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.inputs), self.spin)
         for sample in samples:
             raw = sample.features
             assert raw.target is not None
-            both = PaddedMatrix(
-                np.concatenate([raw.inputs.node, raw.target.node], axis=1),
-                np.concatenate([raw.inputs.edge, raw.target.edge], axis=1),
-            )
-            fit.add(raw.integrals.species, raw.integrals.pairs, both)
+            fit.add(raw.integrals.species, raw.integrals.pairs, raw.inputs, raw.target)
         return fit.result()
 
     def samples(self, raws: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:

@@ -24,8 +24,8 @@ from ..model.checkpoint import DESCRIPTION, ModelFile, describe_model
 from ..model.density import DensityInput
 from ..model.domain import TrainingDomain
 from ..model.featurize import Featurizer
-from ..model.inputs import Normalizer
 from ..model.loading import baseline_blocks, baseline_from_dict, baseline_to_dict, model_folder
+from ..model.normalizer import Normalizer
 from ..model.two_stage import TwoStageModel
 from ..physics.fitted import fit_potentials
 from ..physics.h0 import Baseline
@@ -109,7 +109,7 @@ class Fit:
         builder, electrons, baseline, parts = self._prepare(data, start)
         normalizer = builder.normalizer(parts["train"])
         if start is not None:
-            normalizer = start.normalizer.extended(normalizer)
+            normalizer = start.normalizer.extend(normalizer)
         training = builder.samples(parts["train"], normalizer)
         validation = builder.samples(parts["validation"], normalizer)
         domain = TrainingDomain.of(r.features.integrals.structure for r in parts["train"])
@@ -361,11 +361,7 @@ def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConf
 
 def set_scales(network: TwoStageModel, normalizer: Normalizer) -> None:
     """Give a network the target scales of a training set."""
-    n = normalizer
-    network.set_scales(torch.from_numpy(n.target_node_scale).float(), torch.from_numpy(n.target_edge_scale).float())
-    if n.spin_node_scale is not None and n.spin_edge_scale is not None:
-        spin = torch.from_numpy(n.spin_node_scale), torch.from_numpy(n.spin_edge_scale)
-        network.set_spin_scales(*(s.float() for s in spin))
+    network.set_scales(normalizer.scales(network.axis))
 
 
 def make_baseline(data: TrainingData, config: TrainConfig) -> Baseline:

@@ -15,18 +15,11 @@ from harmose_dft.core.errors import DataError, SolverError
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.rotations import orbital_rotation, random_rotations, rotated_matrix
 from harmose_dft.core.structure import Structure
-from harmose_dft.model.featurize import Featurizer
-from harmose_dft.model.inputs import (
-    Normalizer,
-    NormalizerFit,
-    PaddedMatrix,
-    PairList,
-    lowdin_density,
-    padded,
-    pair_graph,
-    unpadded,
-)
-from harmose_dft.nn.heads import Blocks
+from harmose_dft.model.featurize import Featurizer, build_graph
+from harmose_dft.model.inputs import lowdin_density
+from harmose_dft.model.normalizer import Normalizer, NormalizerFit
+from harmose_dft.model.padding import pad, unpad
+from harmose_dft.model.pairs import PairList
 from harmose_dft.nn.layout import OrbitalLayout
 
 LAYOUT = OrbitalLayout.of(BASIS)
@@ -38,7 +31,8 @@ def statistics(structures: list[Structure], matrices: list[list[BlockMatrix]]) -
     for structure, own in zip(structures, matrices, strict=True):
         species = LAYOUT.species(structure.numbers)
         pairs = PairList.within(structure, own[0], 100.0)
-        fit.add(species, pairs, padded(own, pairs, species, LAYOUT))
+        blocks = pad(own, pairs, species, LAYOUT)
+        fit.add(species, pairs, blocks[:-1], blocks[-1:])
     return fit.result()
 
 
@@ -49,13 +43,13 @@ def data() -> tuple[list[Structure], list[list[BlockMatrix]]]:
 
 
 @pytest.mark.parametrize("numbers", NUMBERS, ids=str)
-def test_padded_blocks_come_back_unpadded(numbers: tuple[int, ...]) -> None:
+def test_padded_blocks_come_back_unpad(numbers: tuple[int, ...]) -> None:
     structure = random_structure(numbers)
     matrix = random_blocks(structure)
     species = LAYOUT.species(structure.numbers)
     pairs = PairList.within(structure, matrix, 100.0)
-    blocks = padded([matrix], pairs, species, LAYOUT)
-    again = unpadded(blocks.node[:, 0], blocks.edge[:, 0], pairs, structure.numbers, BASIS, LAYOUT)
+    blocks = pad([matrix], pairs, species, LAYOUT)
+    (again,) = unpad(blocks, pairs, structure.numbers, BASIS, LAYOUT)
     np.testing.assert_array_equal(again.to_dense(), matrix.to_dense())
 
 
@@ -65,7 +59,7 @@ def test_padding_puts_each_shell_into_its_slot_and_zeros_elsewhere() -> None:
     matrix = random_blocks(structure)
     species = LAYOUT.species(structure.numbers)
     pairs = PairList.within(structure, matrix, 100.0)
-    edge = padded([matrix], pairs, species, LAYOUT).edge[0, 0]
+    edge = pad([matrix], pairs, species, LAYOUT).edge[0, 0].numpy()
     oxygen, hydrogen = np.arange(10), np.array([0, 2, 3, 4])
     np.testing.assert_array_equal(edge[np.ix_(oxygen, hydrogen)], matrix.to_dense()[:10, 10:])
     assert np.count_nonzero(edge) == 10 * 4
@@ -117,7 +111,7 @@ def test_normalised_inputs_are_of_order_one(data: tuple[list[Structure], list[li
     squares, counts = 0.0, 0
     for structure, own in zip(structures, large, strict=True):
         species, pairs = LAYOUT.species(structure.numbers), PairList.within(structure, own[0], 100.0)
-        edge = found.inputs(padded(own[:2], pairs, species, LAYOUT), species, pairs).edge
+        edge = found.normalize_inputs(pad(own[:2], pairs, species, LAYOUT), species, pairs).edge
         squares, counts = squares + float((edge**2).sum()), counts + int(np.count_nonzero(edge))
     assert squares / counts == pytest.approx(1.0, rel=1e-10)
 
@@ -130,7 +124,7 @@ def test_pairs_of_elements_that_only_later_data_has_get_its_scales(
     own[0, 1] = own[1, 0] = 0.0
     known = replace(whole, target_edge_scale=own)
     doubled = replace(whole, target_edge_scale=2 * whole.target_edge_scale, target_mean=0 * whole.target_mean)
-    found = known.extended(doubled)
+    found = known.extend(doubled)
     np.testing.assert_array_equal(found.target_mean, whole.target_mean)
     np.testing.assert_array_equal(found.target_edge_scale[0, 1], 2 * whole.target_edge_scale[0, 1])
     np.testing.assert_array_equal(found.target_edge_scale[0, 0], whole.target_edge_scale[0, 0])
@@ -175,9 +169,9 @@ def test_network_precision_is_set_in_one_place() -> None:
     structure = random_structure((8, 1))
     matrix = random_blocks(structure)
     species, pairs = LAYOUT.species(structure.numbers), PairList.within(structure, matrix, 100.0)
-    inputs = padded([matrix], pairs, species, LAYOUT)
-    assert pair_graph(structure, pairs, inputs, species).edge_inputs.dtype == torch.float32
-    assert pair_graph(structure, pairs, inputs, species, dtype=torch.float64).vectors.dtype == torch.float64
+    inputs = pad([matrix], pairs, species, LAYOUT)
+    assert build_graph(structure, pairs, species, inputs).inputs.edge.dtype == torch.float32
+    assert build_graph(structure, pairs, species, inputs, dtype=torch.float64).vectors.dtype == torch.float64
 
 
 def test_true_blocks_give_the_true_hamiltonian() -> None:
@@ -189,12 +183,10 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     layout = featurizer.layout
     fit = NormalizerFit(layout, 2)
     assert raw.target is not None
-    both = (np.concatenate([getattr(raw.inputs, k), getattr(raw.target, k)], axis=1) for k in ("node", "edge"))
     known = raw.integrals
-    fit.add(known.species, known.pairs, PaddedMatrix(*both))
+    fit.add(known.species, known.pairs, raw.inputs, raw.target)
     normalizer = fit.result()
-    node = raw.target.node[:, 0] - normalizer.target_mean[known.species]
-    blocks = Blocks(torch.from_numpy(node), torch.from_numpy(raw.target.edge[:, 0]))
+    blocks = normalizer.shift_target(raw.target, known.species)
     ((found,),) = featurizer.hamiltonians(known, [blocks], normalizer)
     np.testing.assert_allclose(found.to_dense(), h.to_dense(), atol=1e-13)
     rows = np.zeros(4 * layout.size, dtype=bool)

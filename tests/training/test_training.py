@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,10 @@ from harmose_dft.core.errors import BasisMismatchError, CheckpointError, ConfigE
 from harmose_dft.core.rotations import rotated_matrix
 from harmose_dft.model.checkpoint import ModelFile
 from harmose_dft.model.featurize import Featurizer
-from harmose_dft.model.inputs import unpadded
 from harmose_dft.model.loading import baseline_blocks
-from harmose_dft.nn.heads import Blocks
+from harmose_dft.model.padding import unpad
+from harmose_dft.nn.axis import MatrixAxis
+from harmose_dft.nn.blocks import Blocks
 from harmose_dft.training import optimizer, staged
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.data import open_training_data
@@ -163,7 +165,7 @@ def test_corrections_are_in_units_of_what_stage_one_leaves() -> None:
     model, batch = subject.model, collate(waters()[:4])
     with torch.no_grad():
         baseline = model(batch.graph, first_only=True).baseline
-    left = (baseline.edge - batch.graph.edge_target)[:, 0, 0]  # of 1s orbitals
+    left = (baseline - batch.graph.target).edge[:, 0, 0, 0]  # of 1s orbitals
     source, target = batch.graph.species[batch.graph.edges]
     unit = model.edge_unit * model.edge_scale
     for i, j in ((0, 0), (0, 1), (1, 0)):
@@ -237,8 +239,9 @@ def test_rotated_copies_are_samples_of_the_rotated_calculation() -> None:
     )
     (expected,) = builder().samples([builder().raw(other)], builder().normalizer(raw_waters()[:4]))
     found = subject._augmented(collate(waters()[:1])).graph
-    for name in ("vectors", "node_components", "node_target", "edge_target"):
-        torch.testing.assert_close(getattr(found, name), getattr(expected.graph, name), atol=2e-5, rtol=1e-5)
+    for name in ("vectors", "components.node", "target.node", "target.edge"):
+        ours, theirs = (attrgetter(name)(graph) for graph in (found, expected.graph))
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-5)
 
 
 def test_rotations_start_small_when_the_schedule_says_so() -> None:
@@ -257,20 +260,22 @@ def test_orbital_errors_are_first_order_perturbation_energies() -> None:
     samples, generator = waters()[:2], torch.Generator().manual_seed(0)
     batch = collate(samples)
     assert batch.orbitals is not None
-    noise = [torch.randn(t.shape, generator=generator) for t in (batch.graph.node_target, batch.graph.edge_target)]
+    noise = [torch.randn(t.shape, generator=generator) for t in batch.graph.target]
     layout = builder().featurizer.layout
     mask = torch.from_numpy(layout.masks())[batch.graph.species].float()
-    node = noise[0] * mask[:, :, None] * mask[:, None]
-    edge = noise[1] * mask[batch.graph.edges[0]][:, :, None] * mask[batch.graph.edges[1]][:, None]
-    predicted = Blocks(batch.graph.node_target + node, batch.graph.edge_target + edge)
+    node = noise[0] * (mask[:, :, None] * mask[:, None])[:, None]
+    edge = noise[1] * (mask[batch.graph.edges[0]][:, :, None] * mask[batch.graph.edges[1]][:, None])[:, None]
+    noise_blocks = Blocks(node, edge, MatrixAxis.scalars(1))
+    predicted = batch.graph.target + noise_blocks
     found = orbital_errors(predicted, batch.graph, batch.orbitals)
     energies, occupied, mixing = [], [], []
     for k, raw in enumerate(raw_waters()[:2]):
         own, pairs = slice(3 * k, 3 * k + 3), slice(6 * k, 6 * k + 6)
         record = water_record(k)
         numbers = record.structure.numbers
-        blocks = (node[own].numpy(), edge[pairs].numpy())
-        error = unpadded(*blocks, raw.features.integrals.pairs, numbers, record.basis, layout).to_dense()
+        blocks = replace(noise_blocks, node=node[own], edge=edge[pairs])
+        (matrix,) = unpad(blocks, raw.features.integrals.pairs, numbers, record.basis, layout)
+        error = matrix.to_dense()
         from scipy.linalg import eigh
 
         c = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]
@@ -307,13 +312,13 @@ def test_flat_parameters_stay_views_and_averages_come_and_go() -> None:
 def test_update_whose_gradient_is_not_finite_is_left_out_and_counted() -> None:
     subject = trainer(tiny_config(optimizer={"steps": 4, "batch_size": 4}, validate_every=4))
     graph = subject.training[0].graph
-    assert graph.node_target is not None
-    own = graph.node_target.clone()
+    assert graph.target is not None
+    own = graph.target.node.clone()
     entries, steps = [], []
 
     def poison() -> None:
         steps.append(subject.flat.vector.detach().clone())
-        graph.node_target.copy_(torch.full_like(own, math.nan) if len(steps) == 1 else own)  # type: ignore[union-attr]
+        graph.target.node.copy_(torch.full_like(own, math.nan) if len(steps) == 1 else own)  # type: ignore[union-attr]
 
     subject.run(entries.append, lambda: None, poison)
     assert torch.equal(steps[0], steps[1])

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from ...core.spin import Spin
 from ...nn.attention import attention_weights
+from ...nn.blocks import Blocks
 from ...nn.circle import CircleGrid, CircleMLP
 from ...nn.convolution import O2Products, node_dims
 from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
-from ...nn.graph import PreparedGraph
-from ...nn.heads import BlockHead, Blocks
+from ...nn.graph import PairGraph
+from ...nn.heads import BlockHead
 from ...nn.layout import OrbitalLayout
 from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
@@ -119,8 +120,8 @@ class SpinCorrection(nn.Module):
 
     def embedded(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
         """Pair features of stage 1's blocks."""
-        assert stage1.blocks.spin is not None
-        blocks = self.components.to_frame(stage1.blocks.spin.edge.detach(), geometry)
+        spin = stage1.blocks[1:]
+        blocks = geometry.blocks_to_frame(spin.edge.detach(), spin.axis)
         return self.embed(self.components.split(blocks))
 
 
@@ -139,11 +140,10 @@ class DensityEmbedding(nn.Module):
         self.node = BlockEmbedding(frames.harmonics, 1, channels)
         self.pair = O2Linear(self.dims, pair)
 
-    def forward(self, graph: PreparedGraph) -> tuple[Tensor, O2Features]:
+    def forward(self, graph: PairGraph) -> tuple[Tensor, O2Features]:
         """Node features (atom, (L+1)^2, channel) and pair features."""
-        assert graph.node_density is not None
-        assert graph.edge_density is not None
-        return self.node(graph.node_density), self.pair(O2Features.split(graph.edge_density, self.dims))
+        assert graph.density is not None
+        return self.node(graph.density.node), self.pair(O2Features.split(graph.density.edge, self.dims))
 
 
 class CircleNetwork(nn.Module):
@@ -187,10 +187,11 @@ class CircleNetwork(nn.Module):
         self.spin = None if spin == "none" else SpinCorrection(layout, spin, pair, first.neighbours)
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> tuple[Blocks, Potential | None]:
         """The correction, in units of the model's scales, and that of the potential."""
-        baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach())
+        scalar = stage1.blocks[:1]
+        baseline = geometry.blocks_to_frame(scalar.edge.detach(), scalar.axis)
         pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
         if self.spin is not None:
             pairs = pairs + self.spin.embedded(stage1, geometry)
@@ -204,8 +205,9 @@ class CircleNetwork(nn.Module):
             nodes, pairs = layer(nodes, pairs, geometry, stage1)
         potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1.cutoff, graph)
         blocks = self.head(pairs, graph, geometry, stage1.cutoff)
-        spin = None if self.spin is None else self.spin.head(pairs, graph, geometry, stage1.cutoff)
-        return Blocks(blocks.node, blocks.edge, spin), potential
+        if self.spin is not None:
+            blocks = Blocks.join([blocks, self.spin.head(pairs, graph, geometry, stage1.cutoff)])
+        return blocks, potential
 
 
 class CircleTransformer(nn.Module):
@@ -220,7 +222,7 @@ class CircleTransformer(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, Potential | None]]:
         """What each network says: the correction in units of the model's scales, and that of the potential."""
         return [member(stage1, graph, geometry) for member in self.members]

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from ...core.conventions import E3NN_AXES
 from ...nn.attention import SCORE_LIMIT
+from ...nn.blocks import Blocks
 from ...nn.convolution import node_dims
 from ...nn.geometry import PairGeometry, sum_over
-from ...nn.graph import PreparedGraph
-from ...nn.heads import Blocks
+from ...nn.graph import PairGraph
 from ...nn.layout import OrbitalLayout
 from ...nn.o2 import O2Linear
 from ..stage1 import FirstStageConfig, StageOneOutput, tapered
@@ -118,7 +118,7 @@ class LabTransformer(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, None]]:
         """One correction, in units of the model's scales, exactly Hermitian; none of the potential."""
         atoms = torch.arange(len(graph.species), device=graph.species.device)
@@ -128,10 +128,9 @@ class LabTransformer(nn.Module):
         nodes = pairs[: len(atoms)]
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, source, target, harmonics, radial)
-        blocks = self.head(pairs).reshape(-1, self.n, self.n)
-        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None]
-        edge = 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
-        return [(Blocks(0.5 * (node + node.transpose(1, 2)), edge), None)]
+        blocks = self.head(pairs).reshape(-1, 1, self.n, self.n)
+        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None, None]
+        return [(Blocks(node, edge, stage1.blocks.axis).symmetrize(graph.reverse), None)]
 
     def _features(self, stage1: StageOneOutput, geometry: PairGeometry, source: Tensor, target: Tensor) -> Tensor:
         flat = stage1.nodes.flatten(1)
@@ -140,7 +139,7 @@ class LabTransformer(nn.Module):
         baseline = torch.cat([stage1.blocks.node, stage1.blocks.edge]).detach().flatten(1)
         return torch.cat([flat[source], flat[target], torch.cat([own, handed]), baseline], dim=-1)
 
-    def _geometry(self, stage1: StageOneOutput, graph: PreparedGraph, atoms: int) -> tuple[Tensor, Tensor]:
+    def _geometry(self, stage1: StageOneOutput, graph: PairGraph, atoms: int) -> tuple[Tensor, Tensor]:
         from e3nn import o3
 
         degrees = list(range(self.config.l_max + 1))
