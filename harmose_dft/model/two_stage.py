@@ -133,7 +133,7 @@ class TwoStageModel(nn.Module):
             graph: Prepared graph.
             density: On its atoms and pairs.
         """
-        mean, scales = self.density_mean[graph.species], self._take(graph, self._table("density_{}_scale"))
+        mean, scales = self.density_mean[graph.species], self._table("density_{}_scale").take(*self._rows(graph))
         density = Blocks((density.node - mean[:, None]) / scales.node, density.edge / scales.edge, density.axis)
         return graph.replace(density=self.frames.decompose(graph, density))
 
@@ -186,13 +186,13 @@ class TwoStageModel(nn.Module):
         geometry = self.frames(graph)
         if first is None:
             first = self.first(graph, geometry)
-        scales = self.scales(graph)
-        baseline = first.blocks * scales
+        table, rows = self._scales(), self._rows(graph)
+        baseline = first.blocks * table.take(*rows)
         if first.potential is not None:
             baseline = baseline + first.potential.blocks(graph).extend(self.axis)
         if self.second is None or first_only:
             return TwoStageOutput(baseline, (baseline,))
-        units, members = scales * self._take(graph, self._target_table("{}_unit")), []
+        units, members = (table * self._target_table("{}_unit")).take(*rows), []
         for blocks, potential in self.second(first, graph, geometry):
             correction = blocks * units
             if potential is not None:
@@ -202,9 +202,13 @@ class TwoStageModel(nn.Module):
 
     def scales(self, graph: PairGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital."""
-        atom, source, target = (self.orbital_mask[s] for s in (graph.species, *graph.species[graph.edges]))
-        scales = self._take(graph, self._target_table("{}_scale"))
-        node, edge = atom[:, :, None] * atom[:, None], source[:, :, None] * target[:, None]
+        return self._scales().take(*self._rows(graph))
+
+    def _scales(self) -> Blocks:
+        """Scales by elements, zero where an element has no orbital."""
+        mask, scales = self.orbital_mask, self._target_table("{}_scale")
+        pairs = mask[:, None, :, None] * mask[None, :, None, :]
+        node, edge = pairs.diagonal().permute(2, 0, 1), pairs.flatten(0, 1)
         return Blocks(scales.node * node[:, None], scales.edge * edge[:, None], scales.axis)
 
     def _target_table(self, name: str) -> Blocks:
@@ -220,10 +224,10 @@ class TwoStageModel(nn.Module):
         node, edge = (getattr(self, name.format(part)) for part in ("node", "edge"))
         return Blocks(node[:, None], edge.flatten(0, 1)[:, None], MatrixAxis((SCALAR,)))
 
-    def _take(self, graph: PairGraph, table: Blocks) -> Blocks:
-        """Entries of a table by elements for the atoms and pairs of a graph."""
-        source, target = graph.species[graph.edges]
-        return table.take(graph.species, source * len(self.layout.elements) + target)
+    def _rows(self, graph: PairGraph) -> tuple[Tensor, Tensor]:
+        """Rows of tables by elements that belong to the atoms and to the pairs of a graph."""
+        source, target = graph.species[graph.edges].unbind()
+        return graph.species, source * len(self.layout.elements) + target
 
 
 def _second_stage(

@@ -157,10 +157,15 @@ def rotate_matrices(blocks: Tensor, axis: MatrixAxis, orbitals: Tensor, vectors:
     Args:
         blocks: (row, K, n, n).
         axis: The K matrices.
-        orbitals: D over the padded slots, one for all rows (n, n) or one for each (row, 1, n, n).
+        orbitals: D over the padded slots, one for all rows (n, n) or one for each (row, n, n).
         vectors: The rotation in the order y, z, x, (3, 3) or (row, 3, 3).
     """
-    rotated = orbitals @ blocks @ orbitals.transpose(-1, -2)
+    back = orbitals.transpose(-1, -2)
+    if axis.size == 1:  # three dimensions rather than four: half of the operations
+        return (orbitals @ blocks.squeeze(1) @ back).unsqueeze(1)
+    if orbitals.ndim == 3:
+        orbitals, back = orbitals[:, None], back[:, None]
+    rotated = orbitals @ blocks @ back
     if not axis.has_vectors:
         return rotated
     parts = rotated.split(axis.sizes, dim=1)

@@ -60,11 +60,11 @@ class PairGeometry:
 
     def blocks_to_lab(self, blocks: Tensor, axis: MatrixAxis) -> Tensor:
         """Rotate blocks (edge, K, n, n) from the bond frames to the lab frame."""
-        return rotate_matrices(blocks, axis, self.orbitals.transpose(1, 2)[:, None], self.axes.transpose(1, 2))
+        return rotate_matrices(blocks, axis, self.orbitals.transpose(1, 2), self.axes.transpose(1, 2))
 
     def blocks_to_frame(self, blocks: Tensor, axis: MatrixAxis) -> Tensor:
         """Rotate blocks (edge, K, n, n) from the lab frame to the bond frames."""
-        return rotate_matrices(blocks, axis, self.orbitals[:, None], self.axes)
+        return rotate_matrices(blocks, axis, self.orbitals, self.axes)
 
 
 class FrameBuilder(nn.Module):
@@ -99,7 +99,7 @@ class FrameBuilder(nn.Module):
     @torch.no_grad()
     def decompose(self, graph: PairGraph, blocks: Blocks) -> BlockFeatures:
         """Covariant components of scalar matrices on the atoms and pairs of a graph that has its bond frames."""
-        rotations = self._gather(graph.wigner, self.orbital_index).reshape(-1, 1, self.width, self.width)
+        rotations = self._gather(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width)
         framed = rotate_matrices(blocks.edge, blocks.axis, rotations, graph.wigner[:, 1:10].reshape(-1, 3, 3))
         edges, count, n, _ = framed.shape
         split = self.components.split(framed.reshape(edges * count, 1, n, n)).flat().reshape(edges, count, n * n)

@@ -6,6 +6,7 @@ Annotations are read at runtime here (see :data:`FIELDS`), so this module does n
 import copy
 from collections.abc import Sequence
 from enum import Enum
+from itertools import accumulate
 from typing import Annotated, Any, Self, get_args
 
 import torch
@@ -71,7 +72,7 @@ class PairGraph(Data):
             self.num_nodes = len(fields["species"])
 
     def __getattr__(self, name: str) -> Any:
-        return None if name in FIELDS and name not in self._store else super().__getattr__(name)
+        return self._store.get(name) if name in FIELDS else super().__getattr__(name)
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         return -1 if FIELDS.get(key) is Role.ATOMS else 0
@@ -118,9 +119,22 @@ FIELDS: dict[str, Role] = {
 
 
 def batch_graphs(graphs: Sequence[PairGraph]) -> PairGraph:
-    """Put several graphs side by side."""
-    batch = Batch.from_data_list(list(graphs))
-    for name, value in batch.items():
-        if isinstance(value, list) and isinstance(value[0], Paired):
-            batch[name] = type(value[0]).cat(value)
+    """Put several graphs of one structure each side by side.
+
+    The result is torch-geometric's ``Batch``, with its rules for increments and dimensions. ``Batch.from_data_list`` also
+    keeps how to take a batch apart again, which is never done here and takes as long as the batch itself.
+    """
+    batch = Batch(_base_cls=PairGraph)
+    for name in FIELDS:
+        values = [getattr(graph, name) for graph in graphs]
+        if isinstance(values[0], Paired):
+            batch[name] = type(values[0]).cat(values)
+        elif values[0] is not None:
+            steps = [graph.__inc__(name, value) for graph, value in zip(graphs, values, strict=True)]
+            if any(steps):
+                values = [value + start for value, start in zip(values, accumulate(steps, initial=0), strict=False)]
+            batch[name] = torch.cat(values, dim=graphs[0].__cat_dim__(name, values[0]))
+    counts = torch.tensor([len(graph.species) for graph in graphs], device=batch.species.device)
+    batch.batch = torch.repeat_interleave(counts)
+    batch.num_nodes, batch._num_graphs = len(batch.species), len(graphs)
     return batch
