@@ -15,8 +15,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.cli import console
 from harmose_dft.cli.report import number
 from harmose_dft.core.memory import keep_freed_memory
+from harmose_dft.core.progress import silent
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from harmose_dft.data import DatasetWriter, random_split
@@ -76,17 +76,6 @@ ROWS = (
 
 GRAPHENE_BOND = 1.42 / BOHR_IN_ANGSTROM
 VACUUM = 15.0 / BOHR_IN_ANGSTROM
-
-
-class _Silent:
-    def advance(self, steps: int = 1) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def silent(text: str, total: int) -> Iterator[_Silent]:
-    """No progress bar."""
-    yield _Silent()
 
 
 def prepared(name: str, samples: Path, work: Path) -> Path:
@@ -160,7 +149,7 @@ def supercell(predictor: Predictor, repeat: int, points: int) -> dict[str, float
     """Time of S, H0, H and the bands along G-M-K-G of an N x N cell (the total also in CPU seconds); peak memory."""
     structure = graphene(repeat)
     start, cpu = time.perf_counter(), time.process_time()
-    overlap = predictor.matrices.overlap(structure)
+    overlap = predictor.physics.overlap(structure)
     integrals = time.perf_counter() - start
     hamiltonian = predictor.hamiltonian(structure)
     predicted = time.perf_counter() - start

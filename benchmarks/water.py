@@ -111,9 +111,9 @@ def network_milliseconds(folder: Path, data: Path, threads: int) -> float:
 
     torch.set_num_threads(threads)
     predictor, dataset = load_model(folder), open_dataset(data)
-    source = predictor.matrices
+    physics = predictor.physics
     raws = [
-        predictor.featurizer.raw(s, source.overlap(s), source.baseline(s), source.n_electrons(s))
+        predictor.featurizer.raw(s, physics.overlap(s), physics.h0(s), physics.n_electrons(s))
         for s in (dataset.structure(i) for i in range(32))
     ]
     model = predictor.model

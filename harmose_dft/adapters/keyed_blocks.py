@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import FileFormatError
+from ..core.hdf5 import open_hdf5
 from ..core.matrix import BlockMatrix
 
 Blocks = dict[tuple[int, int, int, int, int], NDArray[Any]]
@@ -22,17 +23,15 @@ def read_keyed_blocks(path: Path) -> Blocks:
     Raises:
         FileFormatError: The file is no HDF5 file, or a key has another form.
     """
-    import h5py
-
     out = {}
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             for key, block in file.items():
                 x, y, z, i, j = json.loads(key)
                 out[int(i) - 1, int(j) - 1, int(x), int(y), int(z)] = block[()]
     except OSError as error:
         raise FileFormatError(f"This is not a readable HDF5 file ({error}). Copy it again.", path=path) from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise FileFormatError(
             f"Expected matrices with keys like '[0, 0, 1, 1, 2]' (cell, atoms from 1); got {key!r}.", path=path
         ) from error

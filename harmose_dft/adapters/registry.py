@@ -1,67 +1,64 @@
-"""Which code wrote a file or folder, and the reader for it. Readers are imported when they are needed."""
+"""The codes that the package knows, and the calculations in files and folders.
+
+Every package in this folder that has a module ``code`` with a subclass of :class:`~harmose_dft.adapters.code.Code` is
+found; no list is edited to add one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import pkgutil
+from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING
 
+from .. import adapters
 from ..core.errors import FileFormatError
-from ..core.record import Record
+from .code import Code, Options, ReadOption, StartWriter
+
+if TYPE_CHECKING:
+    from ..core.record import Record
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A code's reader.
-
-    Args:
-        module: Module with ``recognise(path) -> bool`` and ``read(path)``, which gives records.
-        what: What it recognises, for messages.
-        pao_dir: Whether ``read`` takes the keyword ``pao_dir``.
-    """
-
-    module: str
-    what: str
-    pao_dir: bool = False
-
-    def _function(self, name: str) -> Callable[..., Any]:
-        function: Callable[..., Any] = getattr(import_module(self.module), name)
-        return function
-
-    def recognise(self, path: Path) -> bool:
-        """Whether the path is of this code; cheap."""
-        return bool(self._function("recognise")(path))
-
-    def read(self, path: Path, pao_dir: Path | None = None) -> Iterable[Record]:
-        """The calculations at the path; those of a data set are read one by one."""
-        options = {"pao_dir": pao_dir} if self.pao_dir else {}
-        records: Iterable[Record] = self._function("read")(path, **options)
-        return records
+def codes() -> tuple[Code, ...]:
+    """All codes, in the order in which they are asked."""
+    return _codes(tuple(adapters.__path__))
 
 
-READERS = MappingProxyType(
-    {
-        "OpenMX": Reader(
-            "harmose_dft.adapters.openmx", "a .scfout file (HS.fileout on) or output/overlaps_0.h5 with its input", True
-        ),
-        "ABACUS": Reader(
-            "harmose_dft.adapters.abacus", "a run with INPUT, STRU and OUT.<suffix> with CSR files (out_mat_hs2 1)"
-        ),
-        "DeepH": Reader(
-            "harmose_dft.adapters.deeph", "a folder with POSCAR and hamiltonian.h5, or element.dat and hamiltonians.h5"
-        ),
-        "data set": Reader("harmose_dft.adapters.datasets", "an HDF5 or SQLite data set"),
+@cache
+def _codes(folders: tuple[str, ...]) -> tuple[Code, ...]:
+    modules = []
+    for package in pkgutil.iter_modules(folders, f"{adapters.__name__}."):
+        name = f"{package.name}.code"
+        if package.ispkg and find_spec(name) is not None:
+            modules.append(import_module(name))
+    kinds = {
+        kind for module in modules for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Code) and kind.__module__ == module.__name__
     }
-)
-"""Code -> reader, in the order in which they are asked."""
+    return tuple(kind() for kind in sorted(kinds, key=lambda kind: (kind.priority, kind.name)))
 
 
-def recognise(path: Path) -> str | None:
-    """Name of the code that wrote a file or folder, or None."""
-    return next((code for code, reader in READERS.items() if reader.recognise(path)), None)
+def read_options() -> tuple[ReadOption, ...]:
+    """What readers can be told, of all codes."""
+    return tuple(option for code in codes() for option in code.options)
+
+
+def start_writers() -> dict[str, StartWriter]:
+    """Name of a code on the command line -> writer of its start file."""
+    return {code.start.key: code.start for code in codes() if code.start is not None}
+
+
+def layouts() -> dict[str, Code]:
+    """Layout that calculations can be written in, besides the package's own data sets -> its code."""
+    return {layout: code for code in codes() for layout in code.layouts}
+
+
+def recognise(path: Path) -> Code | None:
+    """The code that wrote a file or folder, or None."""
+    return next((code for code in codes() if code.recognise(path)), None)
 
 
 def find_calculations(path: Path) -> list[Path]:
@@ -72,32 +69,32 @@ def find_calculations(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise FileFormatError("There is no such file or folder. Check the path.", path=path)
-    found = list(_walk(path))
-    if not found:
-        known = "; ".join(f"{code}: {reader.what}" for code, reader in READERS.items())
+    calculations = list(_walk(path))
+    if not calculations:
+        known = "; ".join(f"{code.name}: {code.recognises}" for code in codes() if code.recognises)
         raise FileFormatError(f"No calculation of a known code was found. Known are {known}.", path=path)
-    return found
+    return calculations
 
 
-def read_calculations(path: Path, *, pao_dir: Path | None = None) -> list[Record]:
+def read_calculations(path: Path, options: Options | None = None) -> list[Record]:
     """All calculations of a file, a folder, or the folders below it.
 
     Args:
         path: What a code wrote.
-        pao_dir: OpenMX's folder of ``.pao`` files, if it is not where the input says.
+        options: What its reader is told: :func:`read_options`.
 
     Raises:
         FileFormatError: Nothing there is known, or a file is damaged.
     """
-    return [r for found in find_calculations(path) for r in iterate_calculation(found, pao_dir=pao_dir)]
+    return [record for place in find_calculations(path) for record in iterate_calculation(place, options)]
 
 
-def iterate_calculation(found: Path, *, pao_dir: Path | None = None) -> Iterable[Record]:
-    """The records of a path that :func:`find_calculations` gave."""
-    code = recognise(found)
+def iterate_calculation(path: Path, options: Options | None = None) -> Iterable[Record]:
+    """The records of a path that :func:`find_calculations` gave; those of a data set are read one by one."""
+    code = recognise(path)
     if code is None:
-        raise FileFormatError("No known code wrote this. Use find_calculations to search a folder.", path=found)
-    return READERS[code].read(found, pao_dir)
+        raise FileFormatError("No known code wrote this. Use find_calculations to search a folder.", path=path)
+    return code.read(path, options or {})
 
 
 def _walk(path: Path) -> Iterator[Path]:

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..core.errors import HarmoseError
+from ..core.errors import HarmoseError, printable
 from . import console
 
 COMMANDS = {
@@ -107,10 +107,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     console.settings.reset()
+    leave_local_settings_alone()
     try:
         code: Any = cli.main(args=None if argv is None else list(argv), prog_name="harmose-dft", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -128,6 +130,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = f"{type(error).__name__}: {error}"
         return _fail(f"Internal error, not your fault. {text}. Run again with --debug and report what it prints.", 1)
     return code if isinstance(code, int) else 0
+
+
+def leave_local_settings_alone() -> None:
+    """Keep PySCF from running ``.pyscf_conf.py`` of the current folder, which may have come with somebody's data.
+
+    The user's own, in the home folder or named by ``PYSCF_CONFIG_FILE``, is run as PySCF documents it.
+    """
+    if not os.path.isfile(os.environ.get("PYSCF_CONFIG_FILE", "")):
+        own = os.path.join(os.path.expanduser("~"), ".pyscf_conf.py")
+        neutral = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pyscf_settings.txt")
+        os.environ["PYSCF_CONFIG_FILE"] = own if os.path.isfile(own) else neutral
 
 
 def describe_os_error(error: OSError) -> str:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.errors import UNPRINTABLE, printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -59,7 +61,7 @@ def stderr() -> Console:
 
 def error(message: str) -> None:
     """One paragraph that says why the command failed."""
-    text = " ".join(message.split())
+    text = printable(" ".join(message.split()))
     if _terminal(sys.stderr):
         stderr().print("error:", style="bold red", end=" ")
         stderr().print(text, markup=False)
@@ -70,18 +72,27 @@ def error(message: str) -> None:
 def note(message: str) -> None:
     """A remark for the user, unless ``--quiet``."""
     if not settings.quiet:
-        stderr().print(message, markup=False)
+        stderr().print(printable(message), markup=False)
 
 
 def detail(message: str) -> None:
     """A remark that only ``--verbose`` shows."""
     if settings.verbose:
-        stderr().print(message, markup=False, style="dim" if _terminal(sys.stderr) else "")
+        stderr().print(printable(message), markup=False, style="dim" if _terminal(sys.stderr) else "")
+
+
+def say(text: str = "") -> None:
+    """A line of results on stdout, as it is but for control characters."""
+    print(printable(text))
 
 
 def print_json(value: Any) -> None:
-    """A result as JSON; numpy values become numbers and lists, numbers that are not finite become null."""
-    print(json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False))
+    """A result as JSON; numpy values become numbers and lists, numbers that are not finite become null.
+
+    What a terminal would obey stands in the strings as JSON's own escapes.
+    """
+    text = json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+    print(UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def plain(value: Any) -> Any:
@@ -112,11 +123,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(columns))
     for i, column in enumerate(columns):
-        table.add_column(escape(column), justify="left" if i < left else "right", overflow="fold")
+        table.add_column(escape(printable(column)), justify="left" if i < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(escape(printable(str(cell))) for cell in row))
     out = stdout()
-    out.print(title, style="bold", markup=False, soft_wrap=True)
+    out.print(printable(title), style="bold", markup=False, soft_wrap=True)
     out.print(table)
 
 
@@ -126,19 +137,25 @@ class Steps:
     def __init__(self, description: str, total: int, bar: Progress | None) -> None:
         self.description, self.total, self.done = description, total, 0
         self._bar = bar
-        self._task = bar.add_task(description, total=total) if bar is not None else None
+        self._task = bar.add_task(printable(description), total=total) if bar is not None else None
         self._start = self._last = time.monotonic()
 
     def advance(self, steps: int = 1) -> None:
         """Count finished steps."""
         self.done += steps
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self.done, description=self.description)
+            self._bar.update(self._task, completed=self.done, description=printable(self.description))
         elif not settings.quiet and time.monotonic() - self._last > LOG_INTERVAL:
             self._last = time.monotonic()
             elapsed = self._last - self._start
             left = elapsed / self.done * (self.total - self.done) if self.done else math.inf
             note(f"{self.description}: {self.done}/{self.total}, {elapsed:.0f} s, about {left:.0f} s left")
+
+    def restart(self, total: int) -> None:
+        """Begin to count again, up to another number of steps."""
+        self.total, self.done = total, 0
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=total, completed=0)
 
     def describe(self, text: str) -> None:
         """Change the text beside the bar."""
@@ -170,8 +187,8 @@ def progress(description: str, total: int) -> Iterator[Steps]:
     )
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
     )
     with Progress(*columns, console=stderr(), transient=True) as bar:
         yield Steps(description, total, bar)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..core.errors import HarmoseError
+from ..adapters.registry import layouts, read_options
 from . import console
 
 if TYPE_CHECKING:
     from ..core.record import Record
-    from ..workflows.checks import CheckResult
-
-FORMATS = {"hdf5": None, "deeph": "chunked", "deeph-legacy": "legacy"}
-"""Value of --format -> layout of DeepH folders."""
+    from ..workflows.convert import Converted
 
 VERDICTS = {True: "passed", False: "FAILED", None: "nothing to compare with"}
 """A check's outcome -> its cell in the table."""
@@ -27,25 +23,26 @@ SHOWN = 50
 """Calculations that stderr tells about; --verbose tells about all."""
 
 
-class Writer(Protocol):
-    """Where records go."""
-
-    def add(self, record: Record) -> None:
-        """Append a record."""
+def add_read_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with an option for each folder that a code's reader may be told."""
+    kind = click.Path(path_type=Path, exists=True, file_okay=False)
+    for option in reversed(read_options()):
+        command = click.option(option.flag, option.name, type=kind, help=option.help)(command)
+    return command
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Data set, or folder of DeepH folders, to write.")
 @click.option("--check", is_flag=True, help="Diagonalise at the code's own k-points and compare with what it printed.")
-@click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="hdf5", show_default=True,
+@click.option("--format", "layout", type=click.Choice(["hdf5", *layouts()]), default="hdf5", show_default=True,
               help="What to write.")
-@click.option("--pao-dir", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="OpenMX: folder with the .pao files, if they are not where the input says.")
+@add_read_options
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects instead of a table.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def convert(
-    paths: tuple[Path, ...], out: Path | None, check: bool, kind: str, pao_dir: Path | None, as_json: bool, force: bool
+    paths: tuple[Path, ...], out: Path | None, check: bool, layout: str, as_json: bool, force: bool,
+    **options: Path | None,
 ) -> None:
     """Convert the output of OpenMX or ABACUS, DeepH folders, or data sets in PATHS to a data set.
 
@@ -54,40 +51,59 @@ def convert(
     """
     if out is None and not check:
         raise click.UsageError("Give --out FILE to write a data set, or --check to check only.")
-    from ..adapters.registry import find_calculations, iterate_calculation
+    from ..workflows.convert import CheckFailedError
+    from ..workflows.convert import convert as run
 
-    found = [calculation for path in paths for calculation in find_calculations(path)]
-    with console.progress("converting", len(found)) as steps, _writer(out, kind, force) as writer:
-        rows: list[dict[str, Any]] = []
-        for path in found:
-            for record in iterate_calculation(path, pao_dir=pao_dir):
-                say = console.note if len(rows) < SHOWN else console.detail
-                say(f"{path}: {record.provenance.get('found', repr(record))}")
-                rows.append(_converted(path, record, writer, check))
-            steps.advance()
-        _report(rows, check, as_json)
-        _require_passed(rows)
+    shown = 0
+
+    def tell(converted: Converted, record: Record) -> None:
+        nonlocal shown
+        say = console.note if shown < SHOWN else console.detail
+        say(f"{converted.path}: {converted.contents or repr(record)}")
+        shown += 1
+
+    with console.progress("converting", 0) as steps:
+        try:
+            converted = run(
+                paths, out, check=check, layout=layout, options=options, force=force, started=steps.restart,
+                read=tell, done=steps.advance,
+            )
+        except CheckFailedError as error:
+            report(error.calculations, check, as_json)
+            raise
+    report(converted, check, as_json)
     if out is not None:
-        console.note(f"{len(rows)} calculation{'s' if len(rows) != 1 else ''} written to {out}")
+        console.note(f"{len(converted)} calculation{'s' if len(converted) != 1 else ''} written to {out}")
 
 
-def _converted(path: Path, record: Record, writer: Writer | None, check: bool) -> dict[str, Any]:
-    """Check and write a record; its row of the report."""
-    about = record.provenance
-    row: dict[str, Any] = {"path": str(path), "code": about.get("code"), "version": about.get("version")}
-    row |= {"formula": record.structure.formula, "n_atoms": len(record.structure), "nspin": record.nspin}
-    row |= {key: about.get(key) for key in ("functional", "source", "pair_support", "found")}
-    row |= _verdict(record) if check else {"max_deviation_mev": None}
-    if writer is not None:
-        writer.add(record)
-    return row
+def report(calculations: Sequence[Converted], check: bool, as_json: bool) -> None:
+    """The report on stdout."""
+    if as_json:
+        console.print_json([entry(c) for c in calculations])
+        return
+    columns = ["calculation", "code", "atoms", "nspin"]
+    common = os.path.commonpath([c.path.absolute().parent for c in calculations])
+    cells: list[list[object]] = [
+        [os.path.relpath(c.path, common), f"{c.code} {c.version or ''}".strip(), c.n_atoms, c.nspin]
+        for c in calculations
+    ]
+    if check:
+        columns += ["k x bands", "dev/meV", "allowed", "dev of S", ""]
+        for cell, result in zip(cells, (c.check for c in calculations), strict=True):
+            assert result is not None
+            cell += [f"{result.n_kpoints} x {result.n_bands}", number(result.max_deviation_mev),
+                     number(result.tolerance_mev), number(result.overlap_deviation), VERDICTS[result.passed]]
+    console.print_table(common, columns, cells, left=2)
+    deviations = [c.check.max_deviation_mev for c in calculations if c.check is not None]
+    measured = [d for d in deviations if d is not None]
+    if measured:
+        console.say(f"largest deviation: {max(measured):.3g} meV")
 
 
-def _verdict(record: Record) -> dict[str, Any]:
-    from ..workflows.checks import check_eigenvalues
-
-    result: CheckResult = check_eigenvalues(record)
-    return {
+def entry(converted: Converted) -> dict[str, Any]:
+    """The JSON object of one calculation."""
+    result = converted.check
+    checked = {"max_deviation_mev": None} if result is None else {
         "max_deviation_mev": result.max_deviation_mev,
         "tolerance_mev": result.tolerance_mev,
         "n_kpoints": result.n_kpoints,
@@ -96,65 +112,21 @@ def _verdict(record: Record) -> dict[str, Any]:
         "overlap_deviation": result.overlap_deviation,
         "passed": result.passed,
     }
+    return {
+        "path": str(converted.path),
+        "code": converted.code,
+        "version": converted.version,
+        "formula": converted.formula,
+        "n_atoms": converted.n_atoms,
+        "nspin": converted.nspin,
+        "functional": converted.functional,
+        "source": converted.source,
+        "pair_support": converted.pair_support,
+        "found": converted.contents,
+        **checked,
+    }
 
 
-def _report(rows: list[dict[str, Any]], check: bool, as_json: bool) -> None:
-    """The report on stdout."""
-    if as_json:
-        console.print_json(rows)
-        return
-    columns = ["calculation", "code", "atoms", "nspin"]
-    common = os.path.commonpath([Path(r["path"]).absolute().parent for r in rows])
-    cells = [
-        [os.path.relpath(r["path"], common), f"{r['code']} {r['version'] or ''}".strip(), r["n_atoms"], r["nspin"]]
-        for r in rows
-    ]
-    if check:
-        columns += ["k x bands", "dev/meV", "allowed", "dev of S", ""]
-        for cell, r in zip(cells, rows, strict=True):
-            cell += [f"{r['n_kpoints']} x {r['n_bands']}", _number(r["max_deviation_mev"]),
-                     _number(r["tolerance_mev"]), _number(r["overlap_deviation"]), VERDICTS[r["passed"]]]  # fmt: skip
-    console.print_table(common, columns, cells, left=2)
-    deviations = [r["max_deviation_mev"] for r in rows if r["max_deviation_mev"] is not None]
-    if deviations:
-        console.stdout().print(f"largest deviation: {max(deviations):.3g} meV", markup=False)
-
-
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A deviation for the table; a dash where there is none."""
     return "-" if value is None else f"{value:.2g}"
-
-
-def _require_passed(rows: list[dict[str, Any]]) -> None:
-    """Fail if a check failed; that there was nothing to compare with is no failure.
-
-    Raises:
-        HarmoseError: With the number of failed checks, and the first of them.
-    """
-    failed = [r for r in rows if r.get("passed") is False]
-    if failed:
-        worst = failed[0]
-        raise HarmoseError(
-            f"{len(failed)} of {len(rows)} calculations do not agree with what their code printed, and nothing was "
-            f"written. {worst['path']}: eigenvalues deviate by {_number(worst['max_deviation_mev'])} meV from "
-            f"{worst['eigenvalues'] or 'nothing'} (tolerance {_number(worst['tolerance_mev'])} meV), S by "
-            f"{_number(worst['overlap_deviation'])} from the integrals of the orbital files. Check that the files are "
-            "of one calculation, and the orbital files those of the run."
-        )
-
-
-@contextmanager
-def _writer(out: Path | None, kind: str, force: bool) -> Iterator[Writer | None]:
-    """Where the records go: a data set, DeepH folders, or nowhere; nothing is kept if the block fails."""
-    layout = FORMATS[kind]
-    if out is None:
-        yield None
-    elif layout is None:
-        from ..data import DatasetWriter
-
-        with DatasetWriter(out, force=force, attributes={"made by": "harmose-dft convert"}) as writer:
-            yield writer
-    else:
-        from ..adapters.deeph import FolderWriter
-
-        with FolderWriter(out, layout, force=force) as folders:
-            yield folders

@@ -65,10 +65,10 @@ class BandDrawing:
 
     def check(self, structure: Structure, basis: OrbitalBasis) -> None:
         """Before any computing: refuse a crystal whose bands have no such path."""
-        from ..physics.numerical import bonded_pairs
+        from ..physics.integrals import overlapping_pairs
         from ..solver.kpaths import path_across
 
-        path_across(structure, bonded_pairs(structure, basis)[1], self.kpath, points=BAND_POINTS)
+        path_across(structure, overlapping_pairs(structure, basis)[1], self.kpath, points=BAND_POINTS)
 
     def add(self, job: Job, references: Sequence[Spectrum | None]) -> None:
         """The crystal."""

@@ -50,7 +50,7 @@ def info(path: Path | None, as_json: bool) -> None:
         lines = [(r["formula"], str(r["n_atoms"]), *(number(r[k], 3) for k in LEVELS.values())) for r in results]
         console.print_table("structures", ("formula", "atoms", *LEVELS), lines[:MANY_RECORDS])
         if len(results) > MANY_RECORDS:
-            print(f"and {len(results) - MANY_RECORDS} more")
+            console.say(f"and {len(results) - MANY_RECORDS} more")
 
 
 def installation() -> dict[str, Any]:
@@ -130,10 +130,10 @@ def _summary(figures: Any) -> Any:
 
 def stored_format(path: Path) -> str:
     """The ``format`` attribute of an HDF5 file; empty without one."""
-    import h5py
+    from ..core.hdf5 import open_hdf5
 
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return str(file.attrs.get("format", ""))
     except OSError as error:
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error

@@ -85,7 +85,7 @@ def print_summaries(summaries: Sequence[Mapping[str, Any]]) -> None:
         ]
         columns = ("structure", "formula", "HOMO (eV)", "LUMO (eV)", "gap (eV)", "dipole (D)")
         console.print_table(heading(summaries[0]), columns, rows, left=2)
-        print(f"written: {', '.join(dict.fromkeys(f for s in summaries for f in s['files']))}")
+        console.say(f"written: {', '.join(dict.fromkeys(f for s in summaries for f in s['files']))}")
         return
     for entry in summaries:
         title = f"{entry['source']}: {entry['formula']}, {entry['n_electrons']} electrons, {heading(entry)}"
@@ -93,20 +93,20 @@ def print_summaries(summaries: Sequence[Mapping[str, Any]]) -> None:
         if energies.ndim == 1:
             console.print_table(title, ("orbital", "energy (eV)", "occupation"), orbital_rows(energies, occupations))
         else:
-            print(f"{title}, {energies.shape[-2]} k-points\n")
+            console.say(f"{title}, {energies.shape[-2]} k-points\n")
         if "fermi_ev" in entry:
             names = (("Fermi level", "fermi_ev"), ("gap", "gap_ev"), ("direct gap", "direct_gap_ev"))
             figures = [(name, key, "eV") for name, key in names]
         else:
             figures = [("HOMO", "homo_ev", "eV"), ("LUMO", "lumo_ev", "eV"), ("gap", "gap_ev", "eV")]
             figures += [("dipole", "dipole_debye", "D")]
-        print("   ".join(f"{name} {number(entry[key], 3)} {unit}" for name, key, unit in figures))
+        console.say("   ".join(f"{name} {number(entry[key], 3)} {unit}" for name, key, unit in figures))
         for name, value in entry["trust"].items():
             if name != "warnings":  # on stderr, however many structures there are
-                print(f"  {labelled(name, value, ':')}")
+                console.say(f"  {labelled(name, value, ':')}")
         if "compare" in entry:
             print_comparison(entry["compare"])
-        print(f"written: {', '.join(entry['files'])}")
+        console.say(f"written: {', '.join(entry['files'])}")
 
 
 def heading(entry: Mapping[str, Any]) -> str:

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
     from ..training.config import TrainConfig
-    from ..training.loop import LogEntry
+    from ..training.log import LogEntry
+
+
+LONGEST_CONFIG = 1 << 18
+"""Bytes of a configuration; the longest of the examples has a hundredth."""
+
+DEEPEST = 20
+"""Sections in sections; there are four."""
 
 
 @click.command()
@@ -36,7 +43,8 @@ def train(config: Path, out: Path | None, device: str | None, force: bool) -> No
     rank = start_processes(settings.device)
     console.settings.quiet |= rank > 0
     from ..core.memory import keep_freed_memory
-    from ..training.run import LOG, STATE, Fit
+    from ..training.folder import LOG, STATE
+    from ..training.run import Fit
 
     keep_freed_memory()
     if force and rank == 0 and settings.output.is_dir():
@@ -74,10 +82,10 @@ def read_config(path: Path) -> TrainConfig:
     from ..training.config import TrainConfig
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        found = parsed(path) or {}
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise ConfigError(f"{path} must hold sections such as 'data:' and 'model:'; got a {type(found).__name__}.")
@@ -91,6 +99,29 @@ def read_config(path: Path) -> TrainConfig:
     if start is not None and start not in bundled_models() and (path.parent / start).is_dir():
         changes["start_from"] = str(path.parent / start)
     return config.model_copy(update=changes)
+
+
+def parsed(path: Path) -> Any:
+    """What a YAML file holds: plain values only, of bounded size, without aliases, which multiply a text's size.
+
+    Raises:
+        ConfigError: The file is too long, nests too deeply, or has aliases.
+        ValueError: It is no text, or a number is too long.
+    """
+    import yaml
+
+    with path.open("rb") as file:
+        text = file.read(LONGEST_CONFIG + 1)
+    if len(text) > LONGEST_CONFIG:
+        raise ConfigError(f"{path} is longer than {LONGEST_CONFIG} bytes. Is it a configuration?")
+    depth = 0
+    for event in yaml.parse(text.decode("utf-8"), Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ConfigError(f"{path} nests more than {DEEPEST} lists. Write sections as docs/training.md has them.")
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError(f"{path} uses the alias *{event.anchor}; write the values out where they are needed.")
+    return yaml.safe_load(text.decode("utf-8"))
 
 
 def explained(error: ValidationError, found: Any) -> list[str]:

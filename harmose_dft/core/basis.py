@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BasisMismatchError, HarmoseError
+from .errors import UNPRINTABLE, BasisMismatchError, HarmoseError, shortened
 from .structure import SYMBOLS
 
 FINGERPRINT_DECIMALS = 8
 """Radial data is rounded to this many decimals before it is hashed, so that a text round trip keeps the fingerprint."""
+
+
+LONGEST_LABEL = 4000
+"""Characters of a basis's name; numerical orbitals of many elements join the names of their files."""
+
+
+def is_label(name: str) -> bool:
+    """Whether a text can be the name of a basis in a file: one line of bounded length, without control characters."""
+    return len(name) <= LONGEST_LABEL and not UNPRINTABLE.search(name) and "\n" not in name
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +230,15 @@ class OrbitalBasis:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OrbitalBasis:
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            HarmoseError: The name is no name, or an angular momentum is negative.
+        """
+        name = str(data["name"])
+        if not is_label(name):
+            raise HarmoseError(f"The stored basis is called {shortened(name)!r}; expected a name of one line.")
+
         def one(d: Mapping[str, Any]) -> Shell:
             radial: Radial | None = None
             if "exponents" in d:
@@ -230,4 +247,4 @@ class OrbitalBasis:
                 radial = NumericalRadial(np.asarray(d["r"], float), np.asarray(d["values"], float))
             return Shell(int(d["l"]), radial)
 
-        return cls(str(data["name"]), {int(z): tuple(one(d) for d in shells) for z, shells in data["shells"].items()})
+        return cls(name, {int(z): tuple(one(d) for d in shells) for z, shells in data["shells"].items()})

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that a terminal obeys instead of showing, or that turn the text around; line ends and tabs are not."""
+
+LONGEST_QUOTE = 60
+"""Characters of a foreign text that a message shows."""
+
+
+def printable(text: str) -> str:
+    """A text with its control characters written as escapes, ``\\x1b``, so that a terminal shows them."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def shortened(text: str) -> str:
+    """The beginning of a foreign text, for a message."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
 class HarmoseError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,19 +29,42 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def require_absent(path: str | Path, force: bool) -> None:
-    """Refuse to overwrite a file.
+    """Refuse to overwrite a file, and whatever is no regular file.
+
+    A symbolic link is neither followed nor replaced, whether it leads anywhere or not: who put it there decides what
+    it names, and what it names may be a copy that others share (git-annex, the caches of model hubs).
 
     Args:
         path: The file to be written.
         force: Whether overwriting is allowed.
 
     Raises:
-        OutputExistsError: The file exists and ``force`` is false, or it is a folder.
+        OutputExistsError: The file exists and ``force`` is false, or it is a folder, a link, a device, a pipe or a
+            socket.
     """
-    if os.path.isdir(path):
-        raise OutputExistsError(f"{path} is a folder and was left as it is. Name a file.")
+    require_regular(path)
     if not force and os.path.lexists(path):
         raise OutputExistsError(f"{path} exists already and was left as it is. Use --force to overwrite it.")
+
+
+def require_regular(path: str | Path) -> None:
+    """Refuse to write where something else than a regular file is.
+
+    Raises:
+        OutputExistsError: There is a folder, a link, a device, a pipe or a socket.
+    """
+    if not os.path.lexists(path) or _is_regular(path):
+        return
+    if os.path.isdir(path):
+        raise OutputExistsError(f"{path} is a folder and was left as it is. Name a file.")
+    if os.path.islink(path):
+        raise OutputExistsError(
+            f"{path} is a symbolic link to {os.readlink(path)} and was left as it is; only regular files are replaced. "
+            "Name the file that it points to, or remove the link."
+        )
+    raise OutputExistsError(
+        f"{path} is a device, a pipe or a socket and was left as it is; only regular files are replaced. Name a file."
+    )
 
 
 @contextmanager
@@ -58,7 +82,7 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
         Path of the (empty) temporary file.
 
     Raises:
-        OutputExistsError: The file exists and ``force`` is false.
+        OutputExistsError: The file exists and ``force`` is false, or it is no regular file.
         HarmoseError: The folder does not exist, or the disk is full.
     """
     target = Path(path)
@@ -70,6 +94,8 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        if not _is_regular(temporary):
+            raise HarmoseError(f"{target} was not written: something else took the place of {temporary} meanwhile.")
         _flush(temporary)
         temporary.chmod(0o666 & ~_umask())
         require_absent(target, force)
@@ -98,6 +124,11 @@ def require_space(folder: Path, size: int) -> None:
     with tempfile.TemporaryFile(dir=folder) as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, max(size, 1))
+
+
+def _is_regular(path: str | Path) -> bool:
+    """Whether a path is a regular file itself, not a link to one."""
+    return stat.S_ISREG(os.lstat(path).st_mode)
 
 
 def _flush(path: Path) -> None:

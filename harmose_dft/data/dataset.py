@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..core.basis import OrbitalBasis
 from ..core.errors import BasisMismatchError, DataError, FileFormatError
+from ..core.hdf5 import open_hdf5
 from ..core.record import Record, read_provenance
 from ..core.structure import Structure
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, decode, decode_structure
@@ -245,12 +246,8 @@ def open_dataset(path: str | Path) -> HDF5Dataset:
 
 
 def _open_hdf5(path: Path) -> h5py.File:
-    import h5py
-
-    if not path.is_file():
-        raise FileFormatError("There is no such file." if not path.exists() else "This is not a file.", path=path)
     try:
-        return h5py.File(path, "r", rdcc_nbytes=1 << 24)
+        return open_hdf5(path, rdcc_nbytes=1 << 24)
     except OSError as error:
         with path.open("rb") as file:
             start = file.read(8)

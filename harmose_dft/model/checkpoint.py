@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,35 @@ import numpy as np
 import torch
 
 from ..core.basis import OrbitalBasis
-from ..core.errors import CheckpointError, HarmoseError
+from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, printable, shortened
 from ..core.files import atomic_path, sha256
 from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
+from ..physics.base import Physics
+from ..physics.choice import physics_class
 from ..solver import Filling
 from .domain import TrainingDomain
 from .inputs import input_matrices
 from .normalizer import Normalizer
-from .stage2.circle import CircleTransformer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Version of the model folder; older ones are upgraded on loading."""
 
-WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, WITH_MEMBERS = 2, 3, 4, 5, 6
+WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, SEALED = 2, 3, 4, 5, 7
 """Versions since which models may have a potential, have no weights that nothing reads, have today's units of
 corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), have their own units of
-corrections, and have a circle stage of several members."""
+corrections, and are sealed: the description holds a hash of itself, and the weights the format version, so that a
+sealed model cannot pass for an older one. Names of the second stage's parameters change with its kind:
+``SecondStage.upgraded_name``."""
+
+SEALED_LATER = frozenset({"51cd0c46d737b07ee3193cd2c15955432c6dc7c344736788ec1c809088fa627a"})
+"""Hashes of weights of earlier format versions whose descriptions are sealed all the same: the bundled model's."""
+
+SEAL, VERSION = "description_sha256", "format_version"
+"""Keys: the description's hash of itself; the format version, in the description and in the weights' metadata."""
+
+SECOND = "second."
+"""Prefix of the second stage's parameters."""
 
 CHANGES_OF_UNIT = {
     r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
@@ -59,12 +72,11 @@ class ModelFile:
         normalizer: Means and scales.
         basis: Orbital basis.
         inputs: Input matrices, in order.
-        baseline: Description of the physics baseline: ``kind`` and what that kind needs.
+        physics: Overlap, H0 and electrons of structures.
         functional: Exchange-correlation functional, exactly as the code that made the data names it.
         code: Code and version that made the training data.
         domain: Statistics of the training set.
         filling: How crystals are filled for the density that stage 2 sees; None where it sees none.
-        electrons: Compositions with their valence electrons, where the basis describes those only.
         training: Training data, hash, time, configuration.
         metrics: Measured figures with the data they were measured on.
         licence: Licence of the weights.
@@ -77,12 +89,11 @@ class ModelFile:
     normalizer: Normalizer
     basis: OrbitalBasis
     inputs: tuple[str, ...]
-    baseline: Mapping[str, Any]
+    physics: Physics
     functional: str
     code: str
     domain: TrainingDomain
     filling: Filling | None = None
-    electrons: Sequence[Mapping[str, Any]] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -107,12 +118,13 @@ class ModelFile:
         for name, array in self.normalizer.arrays().items():
             tensors[NORMALIZER + name] = torch.from_numpy(np.ascontiguousarray(array))
         with atomic_path(folder / WEIGHTS, force) as weights, atomic_path(folder / DESCRIPTION, force) as description:
-            save_file(tensors, weights)
+            save_file(tensors, weights, metadata={VERSION: str(FORMAT_VERSION)})
             digest = sha256(weights)
-            description.write_text(json.dumps(self._description(digest), indent=1), encoding="utf-8")
+            description.write_text(sealed(self._description(digest)), encoding="utf-8")
         return digest
 
     def _description(self, digest: str) -> dict[str, Any]:
+        physics = self.physics.describe()
         return {
             "format": "harmose_dft model",
             "format_version": FORMAT_VERSION,
@@ -128,11 +140,11 @@ class ModelFile:
             "charge": 0,
             "spin": 0,
             "inputs": list(self.inputs),
-            "baseline": dict(self.baseline),
+            "baseline": physics["baseline"],
             "model": self.network.config.model_dump(mode="json"),
             "domain": self.domain.to_dict(),
             "filling": None if self.filling is None else self.filling.to_dict(),
-            "electrons": [dict(e) for e in self.electrons],
+            "electrons": physics["electrons"],
             "training": dict(self.training),
             "metrics": dict(self.metrics),
             "licence": self.licence,
@@ -183,8 +195,10 @@ class ModelFile:
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
         if version < IN_FINE_UNITS:
             parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
-        if version < WITH_MEMBERS and isinstance(network.second, CircleTransformer):
-            parameters = {re.sub(r"^second\.", "second.members.0.", name): v for name, v in parameters.items()}
+        if (second := network.second) is not None:
+            inside = {k.removeprefix(SECOND): v for k, v in parameters.items() if k.startswith(SECOND)}
+            parameters = {k: v for k, v in parameters.items() if not k.startswith(SECOND)}
+            parameters |= {SECOND + second.upgraded_name(k, version): v for k, v in inside.items()}
         if version < WITH_UNITS:
             parameters |= {name: value for name, value in network.state_dict().items() if name in network.unit_names}
         if version < WITHOUT_IDLE_ATTENTION:
@@ -192,17 +206,16 @@ class ModelFile:
         network.load_state_dict(parameters)
         network.eval().requires_grad_(False)
         return cls(
-            name=str(d["name"]),
+            name=_line(d, "name"),
             network=network,
             normalizer=Normalizer.from_arrays(arrays),
             basis=basis,
             inputs=tuple(matrix.name for matrix in input_matrices(d["inputs"])),
-            baseline=d["baseline"],
-            functional=str(d["functional"]),
-            code=str(d["code"]),
+            physics=physics_class(basis).from_description(d, basis, str(d["functional"])),
+            functional=_line(d, "functional"),
+            code=_line(d, "code"),
             domain=TrainingDomain.from_dict(d["domain"]),
             filling=Filling.from_dict(d["filling"]) if network.sees_density else None,
-            electrons=tuple(d.get("electrons", ())),
             training=d["training"],
             metrics=d["metrics"],
             licence=str(d["licence"]),
@@ -238,7 +251,53 @@ def record_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> None:
     found = describe_model(folder)
     found["metrics"] = {**found.get("metrics", {}), **metrics}
     with atomic_path(Path(folder) / DESCRIPTION, force=True) as path:
-        path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        path.write_text(sealed(found), encoding="utf-8")
+
+
+def sealed(description: Mapping[str, Any]) -> str:
+    """The text of a description with its own hash, :data:`SEAL`."""
+    return json.dumps({**description, SEAL: seal_of(description)}, indent=1)
+
+
+def seal_of(description: Mapping[str, Any]) -> str:
+    """sha256 of a description as canonical JSON (sorted keys, no spaces), without :data:`SEAL`."""
+    plain = json.loads(json.dumps({k: v for k, v in description.items() if k != SEAL}))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _require_whole(folder: Path, description: Mapping[str, Any], version: int) -> None:
+    """Refuse a description that was edited or damaged.
+
+    Raises:
+        CheckpointError: Its hash is missing where one is expected, or differs; or the weights are of another version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, framework="np") as weights:
+            stored = (weights.metadata() or {}).get(VERSION)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} is no usable model: {WEIGHTS} is damaged ({error}). Copy it again.") from error
+    what = ""
+    if stored is not None and stored != str(version):
+        what = f"it has format version {version}, its weights have {printable(stored)[:20]}"
+    elif SEAL in description and description[SEAL] != seal_of(description):
+        what = "it was changed after it was written: its hash of itself differs"
+    elif SEAL not in description and (version >= SEALED or description.get("weights_sha256") in SEALED_LATER):
+        what = "its hash of itself is missing"
+    if what:
+        raise CheckpointError(
+            f"{folder / DESCRIPTION} is damaged or was edited: {what}. Copy both files again from where the model came "
+            "from; harmose-dft evaluate --record is what adds figures to it."
+        )
+
+
+def _line(description: Mapping[str, Any], key: str) -> str:
+    """A name in a description: one line of bounded length, without control characters."""
+    text = str(description[key])
+    if len(text) > LONGEST_REASON or "\n" in text or UNPRINTABLE.search(text):
+        raise ValueError(f"its {key} is {shortened(text)!r}, expected a name of one line")
+    return text
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -251,7 +310,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         version = int(found["format_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Copy it again from where the model came from.") from error
     if not isinstance(found.get("weights_sha256"), str):
         raise CheckpointError(f"{path} is damaged: it has no hash of the weights. Copy it again from its source.")
@@ -259,4 +318,5 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."
         )
+    _require_whole(folder, found, version)
     return dict(found)

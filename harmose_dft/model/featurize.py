@@ -57,7 +57,7 @@ class Featurizer:
         basis: The model's basis.
         names: Input matrices, in order.
         cutoff: Pairs up to this distance, Bohr.
-        damped: Whether :func:`damping` acts on molecules' corrections; not where H0 is zero.
+        damped: Whether :func:`damping` acts on corrections; not where H0 is zero, nor on crystals.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Featurizer:
         self,
         structure: Structure,
         overlap: BlockMatrix,
-        baseline: BlockMatrix,
+        h0: BlockMatrix,
         n_electrons: float,
         hamiltonian: Sequence[BlockMatrix] = (),
     ) -> RawFeatures:
@@ -79,7 +79,7 @@ class Featurizer:
         Args:
             structure: The atoms.
             overlap: S.
-            baseline: H0, Hartree.
+            h0: H0, Hartree.
             n_electrons: Electrons, for the density of H0.
             hamiltonian: H, Hartree, where it is known: one matrix, or one per spin direction.
 
@@ -88,12 +88,12 @@ class Featurizer:
         """
         species = self.layout.species(structure.numbers)
         pairs = PairList.within(structure, overlap, self.cutoff)
-        integrals = Integrals(structure, species, pairs, overlap, baseline, n_electrons)
+        integrals = Integrals(structure, species, pairs, overlap, h0, n_electrons)
         matrices = [*(matrix.compute(integrals) for matrix in self.inputs), overlap]
         count, axis = len(self.inputs), MatrixAxis.scalars(len(matrices))
         if hamiltonian:
             first, *spin = decomposed(hamiltonian)
-            matrices += [first - baseline, *spin]
+            matrices += [first - h0, *spin]
             axis += MatrixAxis.hamiltonian(SPIN_OF_PARTS[len(spin)])
         blocks = pad(matrices, pairs, species, self.layout, axis)
         target = blocks[count + 1 :] if hamiltonian else None
@@ -116,14 +116,14 @@ class Featurizer:
     ) -> list[tuple[BlockMatrix, ...]]:
         """H = H0 + mean + predicted blocks, float64, exactly Hermitian: one matrix, or one per spin direction.
 
-        Pairs of H0 beyond the cutoff are kept as they are. A molecule's correction is damped: see :func:`damping`.
+        Pairs of H0 beyond the cutoff are kept as they are. A correction may be damped: see :func:`damping`.
 
         Args:
             integrals: Of the structure.
             outputs: Blocks for this structure alone, Hartree: of the model, of its first stage.
             normalizer: The model's.
         """
-        damp = damping(integrals.overlap) if self.damped and not integrals.structure.periodic else None
+        damp = damping(integrals.overlap) if self.damped else None
         return [self._hamiltonian(integrals, blocks, normalizer, damp) for blocks in outputs]
 
     def _hamiltonian(
@@ -134,7 +134,7 @@ class Featurizer:
         if damp is not None:
             dense = damp @ correction.to_dense() @ damp
             correction = BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
-        h0 = integrals.baseline
+        h0 = integrals.h0
         return recombined([h0 + correction.on_pairs_of(h0), *(part.on_pairs_of(h0) for part in spin)])
 
     def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 from scipy.linalg import eigh
 
 from ..core.errors import SolverError
@@ -30,7 +31,7 @@ class Integrals:
         species: Species index of each atom, (atom,).
         pairs: Pairs within the cutoff.
         overlap: S.
-        baseline: H0, Hartree.
+        h0: H0, Hartree.
         n_electrons: Electrons.
     """
 
@@ -38,7 +39,7 @@ class Integrals:
     species: NDArray[np.int64]
     pairs: PairList
     overlap: BlockMatrix
-    baseline: BlockMatrix
+    h0: BlockMatrix
     n_electrons: float
 
 
@@ -79,7 +80,7 @@ class H0Input(InputMatrix):
 
     def compute(self, integrals: Integrals) -> BlockMatrix:
         """H0 as it is."""
-        return integrals.baseline
+        return integrals.h0
 
 
 class LowdinDensityInput(InputMatrix):
@@ -90,13 +91,8 @@ class LowdinDensityInput(InputMatrix):
     def compute(self, integrals: Integrals) -> BlockMatrix:
         """Two electrons in each of the lowest orbitals of H0."""
         overlap = integrals.overlap
-        dense = lowdin_density(integrals.baseline.to_dense(), overlap.to_dense(), round(integrals.n_electrons))
+        dense = lowdin_density(integrals.h0.to_dense(), overlap.to_dense(), round(integrals.n_electrons))
         return BlockMatrix.from_dense(dense, overlap.orbitals)
-
-
-def input_names() -> tuple[str, ...]:
-    """Names of all input matrices."""
-    return tuple(kind.name for kind in InputMatrix.__subclasses__())
 
 
 def input_matrices(names: Sequence[str]) -> tuple[InputMatrix, ...]:
@@ -106,14 +102,18 @@ def input_matrices(names: Sequence[str]) -> tuple[InputMatrix, ...]:
         ValueError: There is none of that name.
     """
     kinds = {kind.name: kind for kind in InputMatrix.__subclasses__()}
-    for name in names:
-        _require_input(name)
-    return tuple(kinds[name]() for name in names)
+    return tuple(kinds[_require_input(name)]() for name in names)
 
 
 def _require_input(name: str) -> str:
-    if name not in input_names():
-        raise ValueError(f"there is no input matrix {name!r}; choose among {', '.join(input_names())}")
+    *others, last = (kind.name for kind in InputMatrix.__subclasses__())
+    if name not in (*others, last):
+        expected = f"{', '.join(map(repr, others))} or {last!r}"
+        raise PydanticCustomError(
+            "input_matrix",
+            "there is no input matrix {name}; expected {expected}",
+            {"name": repr(name), "expected": expected},
+        )
     return name
 
 
@@ -122,14 +122,14 @@ InputName = Annotated[str, AfterValidator(_require_input)]
 
 
 def lowdin_density(
-    baseline: NDArray[np.float64], overlap: NDArray[np.float64], n_electrons: int
+    h0: NDArray[np.float64], overlap: NDArray[np.float64], n_electrons: int
 ) -> NDArray[np.float64]:
     """Density matrix of the orbitals of H0 in the symmetrically orthogonalised basis, 2 sum_occ c c^T.
 
     Block-diagonal rotations commute with symmetric orthogonalisation, so it is as covariant as H0.
 
     Args:
-        baseline: H0, (ao, ao), Hartree.
+        h0: H0, (ao, ao), Hartree.
         overlap: S, (ao, ao).
         n_electrons: Electrons to fill in, two per orbital.
 
@@ -142,5 +142,5 @@ def lowdin_density(
             f"The overlap matrix is not positive definite (smallest eigenvalue {values[0]:.1e}): are atoms too close?"
         )
     half = (vectors / np.sqrt(values)) @ vectors.T
-    occupied = eigh(half @ baseline @ half)[1][:, : n_electrons // 2]
+    occupied = eigh(half @ h0 @ half)[1][:, : n_electrons // 2]
     return np.asarray(2.0 * occupied @ occupied.T)

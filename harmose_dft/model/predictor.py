@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,42 +19,20 @@ from ..core.matrix import BlockMatrix
 from ..core.rotations import random_rotations, rotated_matrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
-from ..core.units import HARTREE_IN_EV, MICRO
+from ..core.units import MICRO
 from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph, batch_graphs
-from ..solver import density_blocks, smallest_overlap_eigenvalue, solved
+from ..solver import count_electrons, smallest_overlap_eigenvalue, solved
 from .checkpoint import ModelFile
 from .density import DensityInput
 from .featurize import Featurizer
 from .inputs import Integrals
-from .stage2.circle import CircleTransformer
 from .two_stage import TwoStageOutput
 
 PAIRS_PER_BATCH = 6000
 """Structures are run together up to this many atom pairs."""
 
-CIRCLE_POINTS = 48
-"""Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
-
-SMALLEST_GAP = 0.02
-"""Hartree; a molecule with a smaller gap is probably not a closed shell."""
-
-
-class MatrixSource(Protocol):
-    """What the code behind a model's data computes cheaply: no self-consistent field."""
-
-    def check(self, structure: Structure) -> None:
-        """Refuse structures the method cannot describe, with a DomainError."""
-
-    def overlap(self, structure: Structure) -> BlockMatrix:
-        """S."""
-
-    def baseline(self, structure: Structure) -> BlockMatrix:
-        """H0 on the pairs of S, Hartree."""
-
-    def n_electrons(self, structure: Structure) -> float:
-        """Electrons that the basis describes."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +90,7 @@ class Found:
     """
 
     overlap: BlockMatrix
-    baseline: BlockMatrix
+    h0: BlockMatrix
     hamiltonians: tuple[BlockMatrix, ...]
     stage1: tuple[BlockMatrix, ...] = ()
     spread: float | None = None
@@ -122,8 +100,7 @@ class Predictor:
     """A loaded model with the integrals it needs.
 
     Args:
-        model: The model.
-        matrices: S and H0 of structures.
+        model: The model, with its physics.
         device: Where the network runs.
         adapt: Turns foreign structure objects (ASE's ``Atoms``) into structures.
     """
@@ -131,17 +108,16 @@ class Predictor:
     def __init__(
         self,
         model: ModelFile,
-        matrices: MatrixSource,
         *,
         device: str = "cpu",
         adapt: Callable[[Any], Structure] | None = None,
     ) -> None:
-        self.model, self.matrices, self.device = model, matrices, device
+        self.model, self.physics, self.device = model, model.physics, device
         self.network = model.network.to(device)
-        if isinstance(self.network.second, CircleTransformer):
-            self.network.second.set_points(CIRCLE_POINTS)
+        if self.network.second is not None:
+            self.network.second.prepare_prediction()
         self.featurizer = Featurizer(
-            model.basis, model.inputs, self.network.cutoff, damped=model.baseline["kind"] != "none"
+            model.basis, model.inputs, self.network.cutoff, damped=self.physics.damped
         )
         self.density = None
         if model.filling is not None:
@@ -182,13 +158,13 @@ class Predictor:
             DomainError: With what lies outside the model's domain.
         """
         structure = self._structure(structure)
-        self.matrices.check(structure)
+        self.physics.check(structure)
         self.model.domain.check(structure)
 
     def orbital_counts(self, structure: Structure) -> tuple[int, int]:
         """Occupied and all orbitals of a closed-shell molecule."""
         count = int(self.model.basis.orbitals_per_atom(structure.numbers).sum())
-        return round(self.matrices.n_electrons(structure)) // 2, count
+        return round(self.physics.n_electrons(structure)) // 2, count
 
     def hamiltonian(self, structure: Structure) -> BlockMatrix:
         """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
@@ -220,7 +196,7 @@ class Predictor:
         found = self._found_all(batch)
         turned = self._turned(batch, found) if trust else [None] * len(batch)
         spectra = [
-            solved(s, f.hamiltonians, f.overlap, self.matrices.n_electrons(s))
+            solved(s, f.hamiltonians, f.overlap, self.physics.n_electrons(s))
             for s, f in zip(batch, found, strict=True)
         ]
         share = (time.perf_counter() - start) / len(batch)
@@ -255,21 +231,21 @@ class Predictor:
 
     def _found_all(self, structures: Sequence[Structure]) -> list[Found]:
         """S, H0 and the predicted matrices of each structure."""
-        overlaps = [self.matrices.overlap(s) for s in structures]
-        return self._corrected(structures, overlaps, [self.matrices.baseline(s) for s in structures])
+        overlaps = [self.physics.overlap(s) for s in structures]
+        return self._corrected(structures, overlaps, [self.physics.h0(s) for s in structures])
 
     @torch.no_grad()
     def _corrected(
         self,
         structures: Sequence[Structure],
         overlaps: Sequence[BlockMatrix],
-        baselines: Sequence[BlockMatrix],
+        h0s: Sequence[BlockMatrix],
         *,
         stage1: bool = True,
     ) -> list[Found]:
         raws = [
-            self.featurizer.raw(s, overlap, baseline, self.matrices.n_electrons(s))
-            for s, overlap, baseline in zip(structures, overlaps, baselines, strict=True)
+            self.featurizer.raw(s, overlap, h0, self.physics.n_electrons(s))
+            for s, overlap, h0 in zip(structures, overlaps, h0s, strict=True)
         ]
         graphs = [self.featurizer.graph(r, self.model.normalizer, self.frames) for r in raws]
         integrals = [r.integrals for r in raws]
@@ -279,7 +255,7 @@ class Predictor:
         found = []
         for known, blocks in zip(integrals, parts, strict=True):
             hamiltonians, *first = self.featurizer.hamiltonians(known, blocks, self.model.normalizer)
-            found.append(Found(known.overlap, known.baseline, hamiltonians, first[0] if first else ()))
+            found.append(Found(known.overlap, known.h0, hamiltonians, first[0] if first else ()))
         if len(output.members) == 1:
             return found
         spreads = _split(output.spread, integrals)
@@ -308,7 +284,7 @@ class Predictor:
         again = self._corrected(
             [s.rotated(rotation) for s in structures],
             [turned(f.overlap, s) for f, s in zip(found, structures, strict=True)],
-            [turned(f.baseline, s) for f, s in zip(found, structures, strict=True)],
+            [turned(f.h0, s) for f, s in zip(found, structures, strict=True)],
             stage1=False,
         )
         return [
@@ -322,30 +298,21 @@ class Predictor:
     def _trust(
         self, structure: Structure, found: Found, spectrum: Spectrum, covariance: float
     ) -> dict[str, Any]:
-        overlap = found.overlap
-        if structure.periodic:
-            metric = overlap.with_spin() if self.network.config.spin == "spin-orbit" else overlap
-            counted = sum(float(np.sum((p.values * metric.values).real)) for p in density_blocks(spectrum, metric))
-        else:
-            counted = float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
         return {
-            "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(overlap),
-            "electron_count": counted,
+            "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(found.overlap),
+            "electron_count": count_electrons(spectrum, found.overlap),
             "covariance_error_uha": covariance / MICRO,
             **({} if found.spread is None else {"member_spread_uha": found.spread / MICRO}),
             **(domain := self.model.domain.report(structure)),
-            "warnings": _warnings(structure, spectrum, domain),
+            "warnings": [*_unusual(domain), *self.physics.doubts(spectrum)],
         }
 
 
-def _warnings(structure: Structure, spectrum: Spectrum, domain: Mapping[str, Any]) -> list[str]:
-    """Why a prediction may mean nothing, in sentences."""
-    found = []
+def _unusual(domain: Mapping[str, Any]) -> list[str]:
+    """Atoms that the training set says little about, in a sentence."""
     if unusual := domain["unusual_atoms"]:
-        found.append(f"atoms with surroundings unlike those of the training set: {', '.join(unusual)}")
-    if not structure.periodic and spectrum.gap < SMALLEST_GAP:
-        found.append(f"a gap of {spectrum.gap * HARTREE_IN_EV:.2f} eV: probably not a closed shell")
-    return found
+        return [f"atoms with surroundings unlike those of the training set: {', '.join(unusual)}"]
+    return []
 
 
 def _keep_to_one_core() -> None:

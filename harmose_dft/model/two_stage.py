@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Union
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from ..core.basis import OrbitalBasis
+from ..core.discovery import discover
 from ..core.spin import Spin
 from ..nn.axis import SCALAR, MatrixAxis
 from ..nn.blocks import Blocks
@@ -17,14 +18,20 @@ from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph
 from ..nn.layout import OrbitalLayout
 from .stage1 import FirstStage, FirstStageConfig, StageOneOutput
-from .stage2.circle import CircleNetwork, CircleTransformer, CircleTransformerConfig
-from .stage2.lab import LabTransformer, LabTransformerConfig
+from .stage2.base import SecondStage, SecondStageConfig, StageSetting
+from .stage2.circle import CircleTransformerConfig
 
 CORRECTION_UNIT = 0.2
 """Unit of stage 2's correction, in units of what stage 1 predicts: an update of its weights moves it by less. That of
 blocks changes once training has found out how much stage 1 leaves (``stages.mode: staged``)."""
 
-SecondStageConfig = Annotated[CircleTransformerConfig | LabTransformerConfig, Field(discriminator="kind")]
+SECOND_STAGES = discover("harmose_dft.model.stage2", SecondStage)  # type: ignore[type-abstract]
+"""Every kind of second stage."""
+
+if TYPE_CHECKING:
+    AnySecondStage = SecondStageConfig
+else:
+    AnySecondStage = Annotated[Union[tuple(s.Config for s in SECOND_STAGES)], Field(discriminator="kind")]  # noqa: UP007
 
 
 class ModelConfig(BaseModel):
@@ -34,13 +41,13 @@ class ModelConfig(BaseModel):
 
     first: FirstStageConfig = FirstStageConfig()
     potential: bool = Field(True, description="whether learned charges and dipoles add their potential to H")
-    second: SecondStageConfig | None = CircleTransformerConfig()
+    second: AnySecondStage | None = CircleTransformerConfig()
     spin: Spin = Field("none", description="which H: none (one matrix), collinear or spin-orbit; crystals: as the data")
 
     @property
     def sees_density(self) -> bool:
         """Whether stage 2 sees the density of stage 1's Hamiltonian."""
-        return isinstance(self.second, CircleTransformerConfig) and self.second.density
+        return self.second is not None and self.second.sees_density
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,8 @@ class TwoStageModel(nn.Module):
         self.first = FirstStage(
             self.layout, self.frames, matrices, config.first, potential=config.potential, spin=config.spin
         )
-        self.second = _second_stage(self.layout, self.frames, config)
+        setting = StageSetting(self.layout, self.frames, config.first, config.potential, config.spin)
+        self.second = None if config.second is None else build_second_stage(config.second, setting)
         z, n = len(self.layout.elements), self.layout.size
         self.register_buffer("orbital_mask", torch.from_numpy(self.layout.masks()).to(torch.get_default_dtype()))
         self.register_buffer("node_scale", torch.ones(z, n, n))
@@ -230,22 +238,17 @@ class TwoStageModel(nn.Module):
         return graph.species, source * len(self.layout.elements) + target
 
 
-def _second_stage(
-    layout: OrbitalLayout, frames: FrameBuilder, config: ModelConfig
-) -> CircleTransformer | LabTransformer | None:
-    match config.second:
-        case CircleTransformerConfig(density=True) if config.spin != "none":
-            raise ValueError(f"A second stage that sees a density has no spin ({config.spin}); leave density out.")
-        case CircleTransformerConfig():
-            return CircleTransformer([
-                CircleNetwork(
-                    layout, frames, config.first, config.second, potential=config.potential, spin=config.spin
-                )
-                for _ in range(config.second.members)
-            ])
-        case LabTransformerConfig() if config.spin != "none":
-            raise ValueError(f"The second stage 'lab' has no spin ({config.spin}); choose model.second.kind: circle.")
-        case LabTransformerConfig():
-            return LabTransformer(layout, config.first, config.second)
-        case _:
-            return None
+def build_second_stage(config: SecondStageConfig, setting: StageSetting) -> SecondStage:
+    """An untrained second stage of the kind that a configuration names.
+
+    Raises:
+        ValueError: The kind has no such spin, or its sizes do not fit.
+    """
+    if setting.spin not in config.spins:
+        able = [str(s.Config.model_fields["kind"].default) for s in SECOND_STAGES if setting.spin in s.Config.spins]
+        raise ValueError(
+            f"The second stage {config.kind!r} has no spin ({setting.spin}); choose model.second.kind: "
+            f"{' or '.join(able)}."
+        )
+    kind = next(s for s in SECOND_STAGES if s.Config is type(config))
+    return kind(config, setting)

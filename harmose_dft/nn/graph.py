@@ -121,8 +121,8 @@ FIELDS: dict[str, Role] = {
 def batch_graphs(graphs: Sequence[PairGraph]) -> PairGraph:
     """Put several graphs of one structure each side by side.
 
-    The result is torch-geometric's ``Batch``, with its rules for increments and dimensions. ``Batch.from_data_list`` also
-    keeps how to take a batch apart again, which is never done here and takes as long as the batch itself.
+    The result is torch-geometric's ``Batch``, with its rules for increments and dimensions. ``Batch.from_data_list``
+    also keeps how to take a batch apart again, which is never done here and takes as long as the batch itself.
     """
     batch = Batch(_base_cls=PairGraph)
     for name in FIELDS:

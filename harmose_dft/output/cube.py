@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.basis import OrbitalBasis
-from ..core.errors import HarmoseError
+from ..core.errors import HarmoseError, printable
 from ..core.files import atomic_path
 from ..core.orbitals import orbital_values
 from ..core.structure import Structure
@@ -52,11 +52,11 @@ def write_cube(
     axes = [origin[d] + spacing * np.arange(shape[d]) for d in range(3)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     values = orbital_values(structure, basis, coefficients, points).reshape(tuple(shape))
-    lines = [title, "Orbital in Bohr^(-3/2), by harmose_dft", _row(len(structure), origin)]
+    lines = [" ".join(printable(title).split()), "Orbital in Bohr^(-3/2), by harmose_dft", _row(len(structure), origin)]
     lines += [_row(int(shape[d]), spacing * np.eye(3)[d]) for d in range(3)]
     for z, position in zip(structure.numbers.tolist(), structure.positions, strict=True):
         lines.append(f"{z:5d} {z:12.6f} " + " ".join(f"{x:12.6f}" for x in position))
-    with atomic_path(path, force) as temporary, temporary.open("w", encoding="ascii") as file:
+    with atomic_path(path, force) as temporary, temporary.open("w", encoding="ascii", errors="replace") as file:
         file.write("\n".join(lines) + "\n")
         for row in values.reshape(-1, values.shape[-1]):
             for start in range(0, len(row), 6):

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from ..core.basis import OrbitalBasis, Shell
 from ..core.errors import FileFormatError, HarmoseError
 from ..core.files import atomic_path
+from ..core.hdf5 import open_hdf5
 from ..core.matrix import BlockMatrix
 from ..core.record import Record, read_provenance
 from ..core.spectrum import Spectrum
@@ -163,7 +164,7 @@ def is_result(path: str | Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         return bool(file.attrs.get("format") == FORMAT)
 
 
@@ -173,10 +174,8 @@ def read_results(path: str | Path) -> list[Result]:
     Raises:
         FileFormatError: The file is missing, damaged, or not a result file.
     """
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             if file.attrs.get("format") != FORMAT:
                 raise FileFormatError("This HDF5 file is not a result of harmose-dft predict.", path=path)
             if file.attrs["version"] > VERSION:

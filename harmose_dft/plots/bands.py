@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import HarmoseError
 from ..core.units import HARTREE_IN_EV
-from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, new_figure, save
+from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, literally, new_figure, save
 
 WINDOW = (-8.0, 8.0)
 """Energies shown by default, in eV relative to the Fermi level."""
@@ -39,6 +39,7 @@ class BandCurves:
             raise HarmoseError(f"Bands must have shape (k, band) or (spin, k, band); got {self.energies.shape}.")
 
 
+@literally
 def plot_bands(
     distances: NDArray[np.float64],
     ticks: Sequence[tuple[float, str]],

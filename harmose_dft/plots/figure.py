@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from ..core.errors import HarmoseError
 from ..core.files import atomic_path
@@ -17,6 +19,9 @@ REFERENCE_COLOR = "#9aa0a6"
 
 FORMATS = ("png", "pdf", "svg")
 """What a picture's suffix may be."""
+
+LITERAL: Any = {"text.usetex": False, "text.parse_math": False, "axes.formatter.use_mathtext": False}
+"""matplotlib's settings under which a text is a text."""
 
 RESOLUTION = 200
 """Dots per inch of a PNG."""
@@ -33,6 +38,28 @@ def require_format(path: str | Path) -> None:
             f"{path}: pictures are written as {', '.join(FORMATS)}; got the suffix {Path(path).suffix!r}. "
             "Choose a name such as levels.png."
         )
+
+
+P = ParamSpec("P")
+
+
+def literally(draw: Callable[P, None]) -> Callable[P, None]:
+    """A drawing function whose texts are shown as they are: no formulas in dollar signs, no LaTeX.
+
+    Names come from files, and a ``matplotlibrc`` of the current folder may ask for LaTeX, which runs what it is given.
+    """
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            from matplotlib import rc_context
+        except ImportError:
+            draw(*args, **kwargs)  # says what is missing
+            return
+        with rc_context(LITERAL):
+            draw(*args, **kwargs)
+
+    return drawn
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..core.errors import HarmoseError
 from ..core.spectrum import Spectrum
 from ..core.units import HARTREE_IN_EV
-from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, new_figure, save
+from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, literally, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +42,7 @@ class LevelColumn:
     spectrum: Spectrum
 
 
+@literally
 def plot_levels(
     columns: Sequence[LevelColumn],
     path: str | Path,

@@ -18,32 +18,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..adapters.pyscf.known_names import parsed_functional
 from ..adapters.pyscf.molecule import basis_from_mole, to_mole
-from ..core.conventions import PYSCF
+from ..adapters.pyscf.start import pyscf_orbitals, require_near_self_consistent
 from ..core.errors import BasisMismatchError, DomainError, HarmoseError
-from ..core.files import atomic_path
 from ..core.structure import Structure
 from ..model.loading import load_model
+from ..solver.orthogonal import commutator_norm, inverse_root
 
 if TYPE_CHECKING:
     from pyscf.gto import Mole
 
     from ..model.predictor import Prediction, Predictor
-
-LARGEST_COMMUTATOR = 0.15
-"""Hartree per square root of the number of electrons; a start whose ``|FPS - SPF|`` is larger is rejected.
-
-Ethanol, glycine and phenol in B3LYP/def2-SVP: PySCF's minao density has 1.0 to 1.2; predictions that saved cycles had
-0.04 to 0.11 (in Hartree-Fock, which the model was not made for, too); one with an intruder state, which cost a cycle,
-had 0.38. Energies do not tell: that of minao lies below the converged one, as its density is not that of a determinant.
-"""
-
-LARGEST_PROJECTED_COMMUTATOR = 0.7
-"""The same for orbitals that were projected into another basis than the model's.
-
-Methanol and acetaldehyde in B3LYP: projected into def2-SVPD 0.08 (7 and 7 cycles; from minao 9 and 10), cc-pVTZ 0.20
-(8 and 8; 9 and 10), def2-TZVP 0.61 and 0.58 (8 and 8; 9 and 10); minao has 1.0 to 1.1 in all of them.
-"""
 
 COUNT_WITHIN = 1e-6
 """Largest deviation of Tr(PS) from the number of electrons."""
@@ -194,7 +180,7 @@ class Seeded:
         from pyscf.lib import logger
 
         own, other = getattr(self, "xc", "hf"), self.start_functional
-        if libxc.parse_xc(own) != libxc.parse_xc(other):
+        if libxc.parse_xc(own) != parsed_functional(other):
             logger.note(self, "The initial guess is a prediction for %s; this calculation uses %s.", other, own)
 
 
@@ -230,7 +216,7 @@ def density_of(prediction: Prediction, mol: Mole) -> NDArray[np.float64]:
     from pyscf import lib
 
     occupied = prediction.spectrum.occupied
-    orbitals = pyscf_orbitals(prediction)[:, occupied]
+    orbitals = pyscf_orbitals(prediction.structure, prediction.basis, prediction.spectrum)[:, occupied]
     projected = not _same_basis(mol, prediction)
     if projected:
         orbitals = _projected(orbitals, to_mole(prediction.structure, prediction.basis), mol)
@@ -251,65 +237,6 @@ def structure_of(mol: Mole) -> Structure:
     if 0 in numbers:
         raise DomainError(f"Atom {numbers.index(0) + 1} is a ghost atom; the model describes atoms with a nucleus.")
     return Structure(np.array(numbers), mol.atom_coords(), charge=int(mol.charge), spin=int(mol.spin))
-
-
-def pyscf_orbitals(prediction: Prediction) -> NDArray[np.float64]:
-    """Predicted orbitals in PySCF's order, (ao, mo)."""
-    index, sign = PYSCF.from_ours(prediction.basis.shell_sequence(prediction.structure.numbers))
-    return np.asarray(sign[:, None] * prediction.spectrum.coefficients[index].real)
-
-
-def commutator_norm(
-    fock: NDArray[np.float64], density: NDArray[np.float64], overlap: NDArray[np.float64]
-) -> float:
-    """Frobenius norm of FPS - SPF in the symmetrically orthogonalised basis, Hartree."""
-    values, vectors = np.linalg.eigh(overlap)
-    root = (vectors / np.sqrt(values)) @ vectors.T
-    product = fock @ np.asarray(density) @ overlap
-    return float(np.linalg.norm(root @ (product - product.T) @ root))
-
-
-def require_near_self_consistent(commutator: float, n_electrons: int, *, projected: bool = False) -> None:
-    """Refuse a start from which an SCF may take longer than from PySCF's own.
-
-    Args:
-        commutator: ``|FPS - SPF|`` at the density, Hartree.
-        n_electrons: Number of electrons.
-        projected: Whether the orbitals come from another basis.
-
-    Raises:
-        HarmoseError: The commutator is larger than ``LARGEST_COMMUTATOR`` or ``LARGEST_PROJECTED_COMMUTATOR``
-            allows, or not a number.
-    """
-    limit = LARGEST_PROJECTED_COMMUTATOR if projected else LARGEST_COMMUTATOR
-    largest = limit * float(np.sqrt(n_electrons))
-    basis = ", or this basis too far from the model's" if projected else ""
-    if not commutator <= largest:
-        raise HarmoseError(
-            f"The predicted density is far from self-consistent: |FPS - SPF| = {commutator:.2f} Hartree, expected at "
-            f"most {largest:.2f}. The molecule is probably unlike those of the training set{basis}."
-        )
-
-
-def write_checkpoint(path: str | Path, prediction: Prediction, energy: float, *, force: bool = False) -> None:
-    """Write a prediction as a checkpoint file of PySCF, to be read by ``mf.init_guess = "chkfile"``.
-
-    Args:
-        path: The file; give it to PySCF as ``mf.chkfile``.
-        prediction: Prediction for a molecule.
-        energy: Energy of the predicted density, Hartree.
-        force: Whether an existing file may be replaced.
-
-    Raises:
-        OutputExistsError: The file exists and ``force`` is false.
-    """
-    from pyscf.scf import chkfile
-
-    mol = to_mole(prediction.structure, prediction.basis)
-    spectrum = prediction.spectrum
-    with atomic_path(path, force) as temporary:
-        orbitals = pyscf_orbitals(prediction)
-        chkfile.dump_scf(mol, str(temporary), energy, spectrum.energies, orbitals, spectrum.occupations)
 
 
 def _require_restricted(mf: Any) -> None:
@@ -333,6 +260,6 @@ def _projected(orbitals: NDArray[np.float64], source: Mole, target: Mole) -> NDA
     """Occupied orbitals in another basis, orthonormalised symmetrically, (target ao, mo)."""
     from pyscf.scf import addons
 
-    found = addons.project_mo_nr2nr(source, orbitals, target)
-    values, vectors = np.linalg.eigh(found.T @ target.intor_symmetric("int1e_ovlp") @ found)
-    return np.asarray(found @ (vectors / np.sqrt(values)) @ vectors.T)
+    projections = addons.project_mo_nr2nr(source, orbitals, target)
+    overlap = projections.T @ target.intor_symmetric("int1e_ovlp") @ projections
+    return np.asarray(projections @ inverse_root(overlap))

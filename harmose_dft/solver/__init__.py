@@ -9,6 +9,7 @@ from .molecule import OVERLAP_THRESHOLD, smallest_overlap_eigenvalue, solve, sol
 from .occupations import Smearing, fermi_level
 from .periodic import band_gap, bands, density_blocks, solve_kpoints, wavefunction
 from .properties import (
+    count_electrons,
     dipole,
     energy_weighted_density_blocks,
     energy_weighted_density_matrix,
@@ -27,6 +28,7 @@ __all__ = [
     "band_gap",
     "bands",
     "bands_near",
+    "count_electrons",
     "density_blocks",
     "density_of_states",
     "dipole",

@@ -7,16 +7,30 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
+from .orthogonal import root
 from .periodic import density_blocks
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+
+
+def count_electrons(spectrum: Spectrum, overlap: BlockMatrix) -> float:
+    """Number of electrons (per cell) in the density matrix, Tr(P S).
+
+    Args:
+        spectrum: Occupied orbitals of a molecule, or of a crystal on a full mesh of k-points.
+        overlap: S, spatial.
+    """
+    if spectrum.kpoints is None:
+        return float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
+    spinors = spectrum.coefficients.shape[-2] != overlap.size
+    overlap = overlap.with_spin() if spinors else overlap
+    return sum(float(np.sum((p.values * overlap.values).real)) for p in density_blocks(spectrum, overlap))
 
 
 def mulliken_charges(spectrum: Spectrum, overlap: BlockMatrix, charges: ArrayLike) -> Floats:
@@ -47,9 +61,7 @@ def loewdin_charges(spectrum: Spectrum, overlap: BlockMatrix, charges: ArrayLike
     """
     populations = np.zeros(overlap.size)
     for weight, occupations, c, s in _states(spectrum, overlap):
-        eigenvalues, vectors = scipy.linalg.eigh(s)
-        root = (vectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ vectors.conj().T
-        populations += weight * _folded(np.abs(root @ c) ** 2 @ occupations, overlap.size)
+        populations += weight * _folded(np.abs(root(s) @ c) ** 2 @ occupations, overlap.size)
     return _charges(populations, overlap, charges)
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..core.discovery import discover
 from ..model.inputs import InputName
-from ..model.stage2.circle import CircleTransformerConfig
-from ..model.two_stage import ModelConfig
+from ..model.two_stage import SECOND_STAGES, ModelConfig
+from ..physics.h0 import H0Section, H0Settings
 from ..solver import Smearing
 from ..solver.filling import SMEARING
-from .losses import LossConfig
+from .objective import LossConfig
+from .optimizers.base import Optimizer
+
+OPTIMIZERS = {o.name: o for o in discover("harmose_dft.training.optimizers", Optimizer)}  # type: ignore[type-abstract]
+"""Name of an optimizer -> its class."""
+
+if TYPE_CHECKING:
+    Method = str
+else:
+    Method = Literal[tuple(OPTIMIZERS)]
 
 
 class _Section(BaseModel):
@@ -31,18 +42,12 @@ class DataConfig(_Section):
     max_training: int | None = Field(None, ge=1, description="use only this many training structures")
 
 
-class BaselineConfig(_Section):
-    """The physics baseline H0; crystals have "none" and "kinetic", the latter by default."""
-
-    kind: Literal["none", "kinetic", "sap", "minao", "fitted"] = Field("fitted", description="what H0 is")
-    fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
-
-
 class OptimizerConfig(_Section):
-    """How weights move: SOAP, Muon or AdamW with warm-up and cosine decay."""
+    """How weights move: the optimizer, with warm-up and cosine decay."""
 
-    method: Literal["soap", "muon", "adamw"] = Field(
-        "soap", description="of weight matrices, 8 wide or more: soap, muon or adamw; other weights always take adamw"
+    method: Method = Field(
+        "soap",
+        description=f"of weight matrices, 8 wide or more: {', '.join(OPTIMIZERS)}; other weights always take adamw",
     )
     learning_rate: float = Field(2e-3, gt=0, description="highest learning rate")
     final_fraction: float = Field(1e-3, ge=0, description="learning rate at the end, relative")
@@ -101,11 +106,22 @@ class AugmentationConfig(_Section):
     full: float = Field(0.8, ge=0, le=1, description="fraction of training after which rotations are full")
     small_angle: float = Field(15.0, gt=0, description="largest small rotation, degrees")
 
+    def largest_rotation(self, progress: float) -> float:
+        """Largest angle of rotated copies, radians; pi: any rotation, 0: none.
+
+        Args:
+            progress: Fraction of the training that is done.
+        """
+        if progress < self.start:
+            return 0.0
+        return math.pi if progress >= self.full else math.radians(self.small_angle)
+
 
 class TrainConfig(_Section):
     """Everything ``harmose-dft train`` needs.
 
-    For crystals, fields that are not set have other defaults: see :func:`harmose_dft.training.run.for_crystals`.
+    Fields that are not set may have other defaults for the orbitals of the data: see
+    :meth:`harmose_dft.physics.base.Physics.training_defaults`.
     """
 
     name: str = Field("model", description="name of the model")
@@ -116,7 +132,7 @@ class TrainConfig(_Section):
     inputs: tuple[InputName, ...] = Field(
         ("overlap", "baseline", "density"), description="matrices the network sees: S, H0, Loewdin density of H0"
     )
-    baseline: BaselineConfig = BaselineConfig()
+    baseline: H0Section = H0Settings()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -134,8 +150,11 @@ class TrainConfig(_Section):
     def _has_the_stages_it_trains(self) -> TrainConfig:
         if self.stages.mode == "staged" and self.model.second is None and self.start_from is None:
             raise ValueError("stages.mode staged needs a second stage, but model.second is null")
-        if self.optimizer.dropout and not isinstance(self.model.second, CircleTransformerConfig):
-            raise ValueError("optimizer.dropout is of a second stage of kind circle; this model has none")
+        if self.optimizer.dropout and not (self.model.second is not None and self.model.second.takes_dropout):
+            kinds = [str(s.Config.model_fields["kind"].default) for s in SECOND_STAGES if s.Config.takes_dropout]
+            raise ValueError(
+                f"optimizer.dropout is of a second stage of kind {' or '.join(kinds)}; this model has none"
+            )
         if self.model.sees_density and self.stages.mode != "staged" and self.start_from is None:
             raise ValueError("model.second.density is that of a finished stage 1: set stages.mode to staged")
         return self

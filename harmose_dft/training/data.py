@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from typing import overload
 
 from ..adapters.datasets import open_dataset
 from ..core.basis import OrbitalBasis
@@ -39,6 +40,10 @@ class TrainingData:
         """One record."""
         return self.datasets[where[0]][where[1]]
 
+    def part(self, name: str) -> StoredRecords:
+        """The records of a part, read when asked for."""
+        return StoredRecords(self.datasets, self.members[name])
+
     def for_model(self, model: ModelFile) -> TrainingData:
         """The same data for training a model further, in the model's basis.
 
@@ -53,6 +58,33 @@ class TrainingData:
                 f"{self.functional} ones. Leave start_from out, or train it further on {model.functional} ones."
             )
         return replace(self, basis=model.basis)
+
+
+class StoredRecords(Sequence[Record]):
+    """Records of several data sets in a given order, each read when asked for.
+
+    Args:
+        datasets: Where they are.
+        places: (data set, index) of each.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], places: Sequence[tuple[int, int]]) -> None:
+        self.datasets, self.places = datasets, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> StoredRecords: ...
+
+    def __getitem__(self, index: int | slice) -> Record | StoredRecords:
+        if isinstance(index, slice):
+            return StoredRecords(self.datasets, self.places[index])
+        dataset, place = self.places[index]
+        return self.datasets[dataset][place]
 
 
 def open_training_data(config: TrainConfig) -> TrainingData:

@@ -93,12 +93,12 @@ class FlatParameters:
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Within the context the module has the averaged parameters."""
-        own = self.vector.detach().clone()
+        current = self.vector.detach().clone()
         self.vector.data.copy_(self.average)
         try:
             yield
         finally:
-            self.vector.data.copy_(own)
+            self.vector.data.copy_(current)
 
 
 def _sorted_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

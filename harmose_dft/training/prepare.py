@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scipy.linalg import eigh
 
 from ..core.errors import DataError
-from ..core.matrix import BlockMatrix
 from ..core.record import Record
-from ..core.spin import SPIN_OF_NSPIN, Spin
-from ..core.structure import Structure
+from ..core.spin import Spin
 from ..model.featurize import Featurizer, RawFeatures
 from ..model.inputs import Integrals
 from ..model.normalizer import Normalizer, NormalizerFit
 from ..nn.geometry import FrameBuilder
+from ..physics.base import Physics
 from .samples import OrbitalTargets, Sample, orbital_targets
-
-MatrixFunction = Callable[[Structure], BlockMatrix]
-"""H0 (Hartree) or S of a structure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +32,9 @@ class SampleBuilder:
 
     Args:
         featurizer: Inputs and padding of the model.
-        baseline: H0 of a structure.
+        physics: S, H0 and electrons of structures.
         l_max: Highest l of the model's node features.
-        overlap: S of a structure; the record's own by default.
-        orbitals: Whether reference orbitals are wanted for the losses in their basis (molecules only).
+        orbitals: Whether reference orbitals are wanted for the losses in their basis, where structures have levels.
         spin: Which Hamiltonians the model describes.
         keeps_integrals: Whether samples keep S and H0, for a second stage that sees a density.
     """
@@ -47,16 +42,16 @@ class SampleBuilder:
     def __init__(
         self,
         featurizer: Featurizer,
-        baseline: MatrixFunction,
+        physics: Physics,
         l_max: int,
         *,
-        overlap: MatrixFunction | None = None,
         orbitals: bool = True,
         spin: Spin = "none",
         keeps_integrals: bool = False,
     ) -> None:
-        self.featurizer, self.baseline, self.overlap = featurizer, baseline, overlap
-        self.orbitals, self.spin, self.keeps_integrals = orbitals, spin, keeps_integrals
+        self.featurizer, self.physics = featurizer, physics
+        self.orbitals = orbitals and physics.has_levels
+        self.spin, self.keeps_integrals = spin, keeps_integrals
         self.frames = FrameBuilder(featurizer.layout, l_max)
 
     def raw(self, record: Record) -> RawSample:
@@ -65,28 +60,16 @@ class SampleBuilder:
         Raises:
             DataError: The record has no Hamiltonian, another kind of spin than the model, or is magnetic with spinors.
         """
-        self._require_spin(record)
-        structure = record.structure
-        overlap = record.overlap if self.overlap is None else self.overlap(structure)
-        raw = self.featurizer.raw(structure, overlap, self.baseline(structure), record.n_electrons, record.hamiltonian)
-        return RawSample(raw, sum(len(h.values) for h in record.hamiltonian), self._orbitals(record, raw.integrals))
-
-    def _require_spin(self, record: Record) -> None:
         if not record.hamiltonian:
             raise DataError(f"Training needs Hamiltonians; {record!r} is an overlap-only calculation.")
-        if (found := SPIN_OF_NSPIN[record.nspin]) == self.spin:
-            return
-        if not record.structure.periodic:
-            raise DataError(
-                f"Training on molecules takes closed-shell calculations; {record!r} has nspin {record.nspin}."
-            )
-        raise DataError(
-            f"{record!r} has nspin {record.nspin} (spin: {found}); this model is of spin: {self.spin}. A model "
-            "describes one kind: train on calculations of one nspin, and leave model.spin out to take theirs."
-        )
+        self.physics.require_spin(record, self.spin)
+        structure, overlap = record.structure, self.physics.overlap_of_record(record)
+        h0 = self.physics.h0(structure)
+        raw = self.featurizer.raw(structure, overlap, h0, record.n_electrons, record.hamiltonian)
+        return RawSample(raw, sum(len(h.values) for h in record.hamiltonian), self._orbitals(record, raw.integrals))
 
     def _orbitals(self, record: Record, known: Integrals) -> OrbitalTargets | None:
-        if not self.orbitals or record.structure.periodic:
+        if not self.orbitals:
             return None
         coefficients = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]
         slots, occupied = self.featurizer.slots(known.species), round(known.n_electrons) // 2
@@ -108,7 +91,7 @@ class SampleBuilder:
                 self.featurizer.graph(r.features, normalizer, self.frames),
                 r.n_elements,
                 r.orbitals,
-                gauge=r.features.integrals.structure.periodic,
+                gauge=self.physics.has_free_zero(r.features.integrals.structure),
                 integrals=r.features.integrals if self.keeps_integrals else None,
             )
             for r in raws

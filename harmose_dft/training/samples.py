@@ -1,9 +1,10 @@
-"""What the training loop consumes: graphs with targets, and reference orbitals for losses in their basis."""
+"""Samples of the training loop: graphs with targets, and reference orbitals for losses in their basis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 import torch
@@ -13,6 +14,13 @@ from torch import Tensor
 from ..model.inputs import Integrals
 from ..model.stage1 import StageOneOutput
 from ..nn.graph import PairGraph, batch_graphs
+
+
+class Need(Enum):
+    """What a term of the loss may need of a batch."""
+
+    ORBITALS = "reference orbitals: closed-shell molecules"
+    OVERLAP = "S, for an H that is defined up to a multiple of it: crystals"
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,8 @@ class Sample:
         n_elements: Number of matrix elements that the blocks stand for.
         orbitals: Reference orbitals, where losses in their basis are wanted.
         gauge: Whether H is defined up to a multiple of S only, as a crystal's is.
-        first: What a stage 1 that no longer learns makes of it.
-        integrals: What the density of stage 1's Hamiltonian is worked out with, where stage 2 sees it.
+        first: Results of a stage 1 that no longer learns.
+        integrals: S and H0 that the density of stage 1's Hamiltonian is computed with, where stage 2 sees it.
     """
 
     graph: PairGraph
@@ -65,8 +73,12 @@ class Batch:
     gauge: bool = False
     first: StageOneOutput | None = None
 
+    def has(self, need: Need) -> bool:
+        """Whether all structures have what a term of the loss needs."""
+        return self.orbitals is not None if need is Need.ORBITALS else self.gauge
+
     def to(self, device: torch.device | str) -> Batch:
-        """The batch on another device; what stage 1 makes of it stays where it is."""
+        """The batch on another device; stored results of stage 1 stay where they are."""
         orbitals = None if self.orbitals is None else self.orbitals.to(device)
         return replace(self, graph=self.graph.to(device), orbitals=orbitals)
 
@@ -105,6 +117,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
         joined = OrbitalTargets(
             whole, torch.cat([o.occupied for o in orbitals]), torch.cat([o.kept for o in orbitals])
         )
-    known = [s.first for s in samples if s.first is not None]
-    first = StageOneOutput.cat(known) if len(known) == len(samples) else None
+    stored = [s.first for s in samples if s.first is not None]
+    first = StageOneOutput.cat(stored) if len(stored) == len(samples) else None
     return Batch(graph, sum(s.n_elements for s in samples), joined, all(s.gauge for s in samples), first)

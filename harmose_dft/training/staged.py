@@ -1,4 +1,4 @@
-"""The second stage alone: what a first stage that no longer learns makes of the data, and how much it leaves."""
+"""Results of a first stage that no longer learns, for the second stage alone, and the errors that it leaves."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ from torch import Tensor
 from ..model.density import DensityInput
 from ..model.normalizer import BlockStatistics, target_scales
 from ..model.stage1 import StageOneOutput
-from ..model.stage2.circle import CircleTransformer
 from ..model.two_stage import TwoStageModel
 from ..nn.axis import MatrixAxis
-from .losses import remainder
+from .losses.errors import remainder
 from .samples import Batch, Sample, collate
 
 STORED_BYTES = 4 * 2**30
-"""Results of stage 1 are stored up to this size; those of larger data sets are worked out again at every update."""
+"""Results of stage 1 are stored up to this size; those of larger data sets are recomputed at every update."""
 
 SMALLEST_UNIT = 1e-4
-"""Of corrections, in units of the scales of H: smaller remainders are rounding."""
+"""Smallest unit of corrections, in units of the scales of H; smaller remainders are rounding."""
 
 
 @torch.no_grad()
 def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: str) -> list[Sample]:
-    """The samples with what stage 1 makes of them, if that is the same at every update and not too large.
+    """The samples with stage 1's results, if those are the same at every update and not too large.
 
-    A second stage in the lab frame sees turned copies, of which stage 1 has to make anew what it makes.
+    A second stage that sees rotated copies needs stage 1's results for those copies.
     """
-    if not isinstance(model.second, CircleTransformer):
+    if model.second is None or not model.second.sees_stored_stage1:
         return list(samples)
-    found, size = [], 0
+    stored, size = [], 0
     for sample in samples:
         graph = sample.graph.to(device)
         first = model.first_stage(graph)
         size += _size(first)
         if size > STORED_BYTES:
             return list(samples)
-        found.append(replace(sample, first=first))
-    return found
+        stored.append(replace(sample, first=first))
+    return stored
 
 
 @torch.no_grad()
@@ -51,30 +50,30 @@ def with_densities(
 
     Args:
         model: Both stages; stage 1 no longer learns.
-        samples: With their integrals, and with what stage 1 makes of them where that is stored.
-        density: Works densities out.
+        samples: With their integrals, and with stage 1's results where those are stored.
+        density: Computes densities.
         device: Where the model is.
         set_scales: Whether the model's mean and scales of densities are to be those of these samples.
     """
-    statistics, found = BlockStatistics(model.layout, MatrixAxis.scalars(1)), []
+    statistics, matrices = BlockStatistics(model.layout, MatrixAxis.scalars(1)), []
     for sample in samples:
         assert sample.integrals is not None
         blocks = model(sample.graph.to(device), first_only=True, first=sample.first).baseline
         matrix = density(sample.integrals, blocks.to("cpu"))
         statistics.add(sample.integrals.species, sample.integrals.pairs, matrix)
-        found.append((sample, matrix))
+        matrices.append(matrix)
     if set_scales:
         tables = (statistics.mean()[:, 0], *target_scales(statistics))
         model.set_density_scales(*(torch.from_numpy(a) for a in tables))
     whole = []
-    for sample, matrix in found:
+    for sample, matrix in zip(samples, matrices, strict=True):
         graph = sample.graph.to(device)
         whole.append(replace(sample, graph=model.with_density(graph, matrix.to(graph.vectors)).to("cpu")))
     return whole
 
 
 def _size(first: StageOneOutput) -> int:
-    """Bytes of all that is large."""
+    """Bytes of the large tensors of a result."""
     pairs, blocks = first.pairs, first.blocks
     tensors = (first.nodes, pairs.even, pairs.odd, *pairs.pairs, blocks.node, blocks.edge, first.radial)
     return sum(t.numel() * t.element_size() for t in tensors)
@@ -91,16 +90,17 @@ def set_correction_units(model: TwoStageModel, samples: Iterable[Sample], device
     counts = {name: t.new_zeros(t.shape[:-2]) for name, t in sums.items()}
     for sample in samples:
         batch = collate([sample]).to(device)
-        for name, where, squares in _squares(model, batch):
-            sums[name].index_put_(where, squares, accumulate=True)
-            counts[name].index_put_(where, squares.new_ones(len(squares)), accumulate=True)
+        for name, rows, squares in _squares(model, batch):
+            sums[name].index_put_(rows, squares, accumulate=True)
+            counts[name].index_put_(rows, squares.new_ones(len(squares)), accumulate=True)
     for name, total in sums.items():
         count = counts[name][..., None, None]
         square = model.layout.per_shell_pair((total / count.clamp(min=1)).cpu().numpy())
         unit = torch.from_numpy(square).to(total).sqrt().clamp(min=SMALLEST_UNIT)
-        turned = unit.mT if unit.ndim == 3 else unit.permute(1, 0, 3, 2)
+        # (z, n, n) of on-site blocks, (z, z, n, n) of pairs: H is Hermitian, so units of transposed blocks agree.
+        transposed = unit.mT if unit.ndim == 3 else unit.permute(1, 0, 3, 2)
         old = getattr(model, name)
-        old.copy_(torch.where(count > 0, 0.5 * (unit + turned), old))
+        old.copy_(torch.where(count > 0, 0.5 * (unit + transposed), old))
 
 
 def _squares(model: TwoStageModel, batch: Batch) -> Iterable[tuple[str, tuple[Tensor, ...], Tensor]]:

@@ -158,6 +158,8 @@ class _Run:
         if self.output.exists() and not force:
             with HDF5Dataset(self.output) as dataset:
                 self._require_settings(dataset.attributes, self.output)
+        if self.parts.is_symlink():
+            raise DataError(f"{self.parts} is a symbolic link, not the folder of an unfinished run. Remove it.")
         self.parts.mkdir(exist_ok=True)
         settings = self.parts / SETTINGS_FILE
         with _locked(self.parts):

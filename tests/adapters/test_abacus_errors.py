@@ -45,7 +45,7 @@ def without_last_word(text: str) -> str:
 
 
 DAMAGED_CSR = {
-    "empty file": ("", 1, "empty"),
+    "empty file": ("", None, "empty"),
     "binary file": ("\0\0\0", None, "binary"),
     "unknown header": (edited(SPARSE_LINES, 1, lambda _: "IONIC_STEP: 0"), 1, "not a header"),
     "header of two matrices": (edited(SPARSE_LINES, 3, lambda s: s.replace("H(R)", "S(R)")), 2, "not a header"),

@@ -28,6 +28,7 @@ from harmose_dft.model.checkpoint import (
     ModelFile,
     _in_fine_units,
     describe_model,
+    seal_of,
 )
 from harmose_dft.model.loading import load_model, model_folder
 from harmose_dft.model.predictor import Predictor
@@ -79,7 +80,7 @@ def test_predicted_hamiltonian_is_exactly_symmetric_and_near_the_reference(predi
     found = predictor.predict(record.structure)
     dense, reference = found.hamiltonian.to_dense(), record.hamiltonian[0].to_dense()
     assert np.array_equal(dense, dense.T)
-    baseline = predictor.matrices.baseline(record.structure).to_dense()
+    baseline = predictor.physics.h0(record.structure).to_dense()
     assert np.abs(dense - reference).mean() < 0.5 * np.abs(baseline - reference).mean()
 
 
@@ -131,6 +132,7 @@ def test_round_trip_gives_identical_predictions(predictor: Predictor, folder: Pa
         expected |= {"format_version": FORMAT_VERSION, "weights_sha256": written, "filling": None}
         expected["model"] |= {"potential": False, "spin": "none"}
         expected["model"]["second"] |= {"members": 1, "density": False}
+        expected["description_sha256"] = seal_of(expected)
     assert found == expected
     assert repr(model).startswith("ModelFile('tiny', lda,vwn/sto-3g")
 

@@ -6,6 +6,7 @@ The calculations are made up (``synthetic_crystals``); exact properties hold to 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,21 @@ import numpy as np
 import pytest
 import torch
 from synthetic_crystals import BASIS, CUTOFF, calculation, configuration, layer, repeated
-from tiny_models import silent
 
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import main
-from harmose_dft.core.basis import OrbitalBasis, Shell
+from harmose_dft.core.basis import OrbitalBasis
 from harmose_dft.core.errors import BasisMismatchError, ConfigError, DataError, DomainError
+from harmose_dft.core.progress import silent
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import DatasetWriter
 from harmose_dft.metrics import cov_err, gauge_shift
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
-from harmose_dft.physics.numerical import ElectronCount, TwoCentreMatrices
 from harmose_dft.solver import bands, mesh, solved
-from harmose_dft.training.data import open_training_data
 from harmose_dft.training.loop import Trainer
-from harmose_dft.training.losses import element_error, gauge_error, without_shift
+from harmose_dft.training.losses.errors import Errors, without_shift
 from harmose_dft.training.run import Fit
 from harmose_dft.training.samples import Sample, collate
 from harmose_dft.workflows.evaluate import evaluate
@@ -64,8 +63,8 @@ def test_training_on_two_cells_learns_and_fills_in_defaults(trained: tuple[Predi
     assert log[-1].valid_mae_all < 0.3 * log[0].valid_mae_all or log[-1].valid_mae_all < 5e3
     assert predictor.featurizer.cutoff == pytest.approx(2 * CUTOFF)
     assert predictor.model.inputs == ("overlap", "baseline")
-    assert predictor.model.baseline == {"kind": "kinetic"}
-    assert predictor.matrices.n_electrons(layer()) == pytest.approx(8.0)
+    assert predictor.physics.describe()["baseline"] == {"kind": "kinetic"}
+    assert predictor.physics.n_electrons(layer()) == pytest.approx(8.0)
 
 
 def test_predictions_are_covariant_hermitian_and_stored_both_ways(trained: tuple[Predictor, list[Any]]) -> None:
@@ -83,7 +82,7 @@ def test_moving_the_origin_or_an_atom_by_a_lattice_vector_changes_no_band(traine
     moved[1] += structure.cell[0] - structure.cell[1]
     k = np.array([[0.0, 0.0, 0.0], [0.21, 0.4, 0.0]])
     pairs = [
-        (predictor.hamiltonian(s), predictor.matrices.overlap(s))
+        (predictor.hamiltonian(s), predictor.physics.overlap(s))
         for s in (structure, Structure(structure.numbers, moved, structure.cell))
     ]
     assert np.abs(bands(*pairs[0], k) - bands(*pairs[1], k)).max() < 20 * SINGLE
@@ -94,29 +93,22 @@ def test_a_supercell_has_the_folded_bands_of_its_cell(trained: tuple[Predictor, 
     large = repeated(structure, (2, 2, 1))
     k = np.array([0.1, 0.3, 0.0])
     unfolded = np.array([[(k[0] + a) / 2, (k[1] + b) / 2, 0.0] for a in (0, 1) for b in (0, 1)])
-    small = bands(predictor.hamiltonian(structure), predictor.matrices.overlap(structure), unfolded)
-    folded = bands(predictor.hamiltonian(large), predictor.matrices.overlap(large), k[None])
+    small = bands(predictor.hamiltonian(structure), predictor.physics.overlap(structure), unfolded)
+    folded = bands(predictor.hamiltonian(large), predictor.physics.overlap(large), k[None])
     assert np.abs(np.sort(small.ravel()) - folded.ravel()).max() < 20 * SINGLE
 
 
-def prepared(data: Path, folder: Path) -> tuple[Fit, list[Sample], Trainer]:
-    fit = Fit(configuration(data, folder), silent, lambda entry: None)
-    found = open_training_data(fit.config)
-    from harmose_dft.training.run import build_network, for_crystals
-
-    fit.config = for_crystals(fit.config, found.basis)
-    builder, *_, parts = fit._prepare(found)
-    normalizer = builder.normalizer(parts["train"])
-    samples = builder.samples(parts["train"], normalizer)
-    trainer = Trainer(build_network(found.basis, normalizer, fit.config), samples, samples, fit.config)
-    return fit, samples, trainer
+def prepared(data: Path, folder: Path) -> tuple[Sequence[Sample], Trainer]:
+    """Training samples, and a trainer with an untrained model."""
+    trainer = Fit(configuration(data, folder), silent, lambda entry: None).assemble().trainer
+    return trainer.course.samples.training, trainer
 
 
 def test_loss_does_not_see_a_shift_by_mu_times_overlap(data: Path, tmp_path: Path) -> None:
-    _, samples, trainer = prepared(data, tmp_path)
+    samples, trainer = prepared(data, tmp_path)
     batch = collate(samples[:2])
     graph = batch.graph
-    mask = trainer._mask(graph)
+    mask = trainer.objective.mask(graph)
     with torch.no_grad():
         output = trainer.model(graph).total
     assert graph.target is not None
@@ -124,13 +116,13 @@ def test_loss_does_not_see_a_shift_by_mu_times_overlap(data: Path, tmp_path: Pat
     mu = torch.tensor([0.4, -0.2])[graph.structure][:, None, None, None]
     shift = replace(graph.overlap, node=mu * graph.overlap.node, edge=mu[graph.edges[0]] * graph.overlap.edge)
     shifted = graph.replace(target=graph.target + shift)
-    plain, moved = (element_error(output, replace(batch, graph=g), mask) for g in (graph, shifted))
+    plain, moved = (Errors(output, replace(batch, graph=g), mask).elements for g in (graph, shifted))
     assert float(moved) == pytest.approx(float(plain), rel=1e-4)
 
 
 def test_gauge_error_is_the_multiple_of_the_overlap_in_the_error(data: Path, tmp_path: Path) -> None:
     """Least squares, worked out densely for each crystal; a loss without this term does not see it."""
-    _, samples, trainer = prepared(data, tmp_path)
+    samples, trainer = prepared(data, tmp_path)
     expected = []
     for sample in samples[:2]:
         graph = sample.graph
@@ -142,12 +134,12 @@ def test_gauge_error_is_the_multiple_of_the_overlap_in_the_error(data: Path, tmp
         expected.append(abs(float(error.double() @ overlap.double() / (overlap.double() @ overlap.double()))))
     batch = collate(samples[:2])
     with torch.no_grad():
-        found = gauge_error(trainer.model(batch.graph).total, batch, trainer._mask(batch.graph))
+        found = Errors(trainer.model(batch.graph).total, batch, trainer.objective.mask(batch.graph)).gauge
     assert float(found) == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_shift_of_the_loss_is_that_of_the_metrics(data: Path, tmp_path: Path) -> None:
-    _, samples, trainer = prepared(data, tmp_path)
+    samples, trainer = prepared(data, tmp_path)
     graph = samples[0].graph
     with torch.no_grad():
         output = trainer.model(graph).total
@@ -163,15 +155,15 @@ def test_shift_of_the_loss_is_that_of_the_metrics(data: Path, tmp_path: Path) ->
 
 
 def test_rotated_graphs_turn_the_overlap_too(data: Path, tmp_path: Path) -> None:
-    _, samples, trainer = prepared(data, tmp_path)
-    batch, mask = collate(samples[:2]), trainer._mask(collate(samples[:2]).graph)
+    samples, trainer = prepared(data, tmp_path)
+    batch, mask = collate(samples[:2]), trainer.objective.mask(collate(samples[:2]).graph)
     angle = 0.7
     rotation = torch.tensor(
         [[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]]
     ).float()
     turned = replace(batch, graph=trainer.model.frames.rotate(batch.graph, rotation))
     with torch.no_grad():
-        errors = [float(element_error(trainer.model(b.graph).total, b, mask)) for b in (batch, turned)]
+        errors = [float(Errors(trainer.model(b.graph).total, b, mask).elements) for b in (batch, turned)]
     # mae_all is no invariant of rotations; it changes little, whereas an overlap left behind would spoil the shift.
     assert errors[1] == pytest.approx(errors[0], rel=0.3)
     assert turned.graph.overlap is not None
@@ -209,16 +201,6 @@ def test_meshes_leave_out_vacuum_and_hold_the_points_of_hexagonal_lattices() -> 
     assert mesh(structure, matrix, spacing=1.0) == (2, 2, 1)
 
 
-def test_electrons_follow_from_compositions() -> None:
-    records = [calculation(layer())]
-    count = ElectronCount.from_list(json.loads(json.dumps(ElectronCount.of(records).to_list())))
-    assert count(repeated(layer(), (2, 1, 1))) == pytest.approx(16.0)
-    with pytest.raises(DomainError, match=r"valence electrons of B .*B1N1"):
-        count(Structure(np.array([5]), np.zeros((1, 3)), 8 * np.eye(3)))
-    with pytest.raises(DataError, match="8 and 7 valence electrons"):
-        ElectronCount.of([*records, replace(records[0], n_electrons=7.0)])
-
-
 def test_model_refuses_molecules_ions_and_other_orbitals(trained: tuple[Predictor, list[Any]]) -> None:
     predictor, structure = trained[0], layer()
     with pytest.raises(DomainError, match="has no cell"):
@@ -235,9 +217,6 @@ def test_baselines_and_inputs_of_molecules_are_refused(data: Path, tmp_path: Pat
         Fit(configuration(data, tmp_path, baseline={"kind": "sap"}), silent, lambda entry: None).run()
     with pytest.raises(ConfigError, match="'density' needs a molecule"):
         Fit(configuration(data, tmp_path, inputs=("overlap", "density")), silent, lambda entry: None).run()
-    bare = OrbitalBasis("bare", {5: (Shell(0),)})
-    with pytest.raises(BasisMismatchError, match=r"orbital files \(\.orb, \.pao\)"):
-        TwoCentreMatrices(bare, "none", ElectronCount(()))
 
 
 def test_commands_go_from_structure_file_to_bands(

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from synthetic_crystals import BASIS, calculation, configuration, layer, repeated
-from tiny_models import silent, tiny_config, water_record, write_waters
+from tiny_models import tiny_config, water_record, write_waters
 
 from harmose_dft.core.errors import ConfigError
+from harmose_dft.core.progress import silent
 from harmose_dft.core.record import Eigenvalues, Record
 from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
@@ -28,7 +29,9 @@ from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solved, spacing_of
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
-from harmose_dft.training.run import Fit, build_network
+from harmose_dft.training.phases import SampleSets, SecondAlone
+from harmose_dft.training.run import Fit
+from harmose_dft.training.start import build_network
 from harmose_dft.training.state import TrainState
 
 SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "members": 2, "density": True}
@@ -150,13 +153,14 @@ def test_prediction_sees_the_density_that_training_saw(
             data=data, model={"first": first, "second": second}, stages=STAGED, output=tmp_path / "model"
         )
     seen: list[Any] = []
-    whole = Trainer._keep_first_stage
+    enter = SecondAlone.enter
 
-    def noted(self: Trainer, **options: Any) -> None:
-        whole(self, **options)
-        seen.append(self.validation[0].graph)
+    def noted(self: SecondAlone, *given: Any, **options: Any) -> SampleSets:
+        samples = enter(self, *given, **options)
+        seen.append(samples.validation[0].graph)
+        return samples
 
-    monkeypatch.setattr(Trainer, "_keep_first_stage", noted)
+    monkeypatch.setattr(SecondAlone, "enter", noted)
     Fit(config, silent, log.append).run()
     predictor = load_model(tmp_path / "model")
     structure = layer(4) if kind == "crystal" else water_record(4).structure
@@ -213,19 +217,7 @@ def test_spread_is_the_mean_deviation_of_the_members_over_all_elements(molecule_
 @pytest.mark.parametrize("before", [20, 45])
 def test_training_in_two_parts_equals_training_at_once_bit_for_bit(crystals: Path, tmp_path: Path, before: int) -> None:
     def trainer() -> Trainer:
-        made: list[Trainer] = []
-        fit = Fit(staged_crystals(crystals, tmp_path / "m"), silent, lambda entry: None)
-        plain = Fit._train
-        try:
-            Fit._train = lambda self, trainer, identity: made.append(trainer) or stop()  # type: ignore[method-assign]
-            with pytest.raises(StopIteration):
-                fit.run()
-        finally:
-            Fit._train = plain  # type: ignore[method-assign]
-        return made[0]
-
-    def stop() -> None:
-        raise StopIteration
+        return Fit(staged_crystals(crystals, tmp_path / "m"), silent, lambda entry: None).assemble().trainer
 
     whole, first, second = trainer(), trainer(), trainer()
     for _ in range(60):
@@ -238,7 +230,7 @@ def test_training_in_two_parts_equals_training_at_once_bit_for_bit(crystals: Pat
         second.update()
     ours, theirs = second.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert torch.equal(second.flat.average, whole.flat.average)
+    assert torch.equal(second.course.flat.average, whole.course.flat.average)
 
 
 def test_a_model_with_a_density_is_trained_further_in_its_second_stage(

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reference_molecules import hartree_fock, structure_of
-from tiny_models import BASIS, silent, tiny_config, water_record, write_waters
+from tiny_models import BASIS, tiny_config, water_record, write_waters
 
 from harmose_dft.core.errors import CheckpointError, SolverError
 from harmose_dft.core.matrix import BlockMatrix
+from harmose_dft.core.progress import silent
 from harmose_dft.core.rotations import orbital_rotation, random_rotations
 from harmose_dft.model.checkpoint import ModelFile
 from harmose_dft.model.inputs import InputMatrix, Integrals, lowdin_density
@@ -74,7 +75,7 @@ def test_one_class_adds_an_input_matrix_that_models_are_trained_with(tmp_path: P
     predictor = load_model(tmp_path / "model")
     assert predictor.model.inputs == ("overlap", "square of S")
     structure, basis = water_record(4).structure, predictor.model.basis
-    s, h0 = predictor.matrices.overlap(structure), predictor.matrices.baseline(structure)
+    s, h0 = predictor.physics.overlap(structure), predictor.physics.h0(structure)
     raw = predictor.featurizer.raw(structure, s, h0, 10)
     square = unpad(raw.inputs, raw.integrals.pairs, structure.numbers, basis, predictor.network.layout)[1]
     np.testing.assert_allclose(square.to_dense(), s.to_dense() @ s.to_dense(), atol=1e-13)
@@ -82,7 +83,7 @@ def test_one_class_adds_an_input_matrix_that_models_are_trained_with(tmp_path: P
 
 
 def test_unknown_input_matrix_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"no input matrix 'hessian'; choose among overlap, baseline, density"):
+    with pytest.raises(ValueError, match=r"no input matrix 'hessian'; expected 'overlap', 'baseline' or 'density'"):
         tiny_config(inputs=("overlap", "hessian"))
 
 

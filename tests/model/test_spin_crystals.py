@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 from synthetic_crystals import BASIS, calculation, configuration, layer, with_collinear_spin, with_spin_orbit
-from tiny_models import silent
 
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import main
 from harmose_dft.core.errors import ConfigError, DataError
+from harmose_dft.core.progress import silent
 from harmose_dft.core.record import Record
 from harmose_dft.core.rotations import random_rotations, rotated_matrix
 from harmose_dft.core.spin import decomposed
@@ -103,9 +103,9 @@ def test_predictions_with_spin_are_hermitian_covariant_and_symmetric_under_time_
     assert cov_err(predictor.hamiltonians, structure, BASIS) < 20 * SINGLE
     if trained.spin == "spin-orbit":
         k = np.array([0.21, 0.4, 0.0])
-        levels = bands(matrices, predictor.matrices.overlap(structure), np.array([k, -k]))[0]
+        levels = bands(matrices, predictor.physics.overlap(structure), np.array([k, -k]))[0]
         assert np.abs(levels[0] - levels[1]).max() < 1e-12
-        gamma = bands(matrices, predictor.matrices.overlap(structure), np.zeros((1, 3)))[0, 0]
+        gamma = bands(matrices, predictor.physics.overlap(structure), np.zeros((1, 3)))[0, 0]
         assert np.abs(gamma[::2] - gamma[1::2]).max() < 1e-12
 
 
@@ -224,7 +224,7 @@ def test_real_calculations_with_spin_are_learned(path: str, shared_dir: Path, tm
     assert all(h.hermiticity_error() == 0.0 for h in found)
     difference, _ = aligned_difference(matrix_difference(found, record.hamiltonian), record.overlap)
     errors, (first, *spin) = decomposed(difference), decomposed(record.hamiltonian)
-    target = first - predictor.matrices.baseline(record.structure)
+    target = first - predictor.physics.h0(record.structure)
     assert np.abs(errors[0].values).mean() < 0.3 * np.abs(target.values).mean()
     sizes_of_spin = [np.mean([np.abs(m.values).mean() for m in matrices]) for matrices in (errors[1:], spin)]
     assert sizes_of_spin[0] < 0.5 * sizes_of_spin[1]

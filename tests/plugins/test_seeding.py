@@ -17,24 +17,20 @@ from known_predictor import KnownPredictor
 from reference_molecules import WATER, structure_of
 
 from harmose_dft.adapters.pyscf import kohn_sham, to_mole
+from harmose_dft.adapters.pyscf.start import (
+    LARGEST_COMMUTATOR,
+    LARGEST_PROJECTED_COMMUTATOR,
+    require_near_self_consistent,
+    write_checkpoint,
+)
 from harmose_dft.cli import main
 from harmose_dft.core.basis import NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.core.errors import BasisMismatchError, DomainError, HarmoseError
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.predictor import ModelInfo
-from harmose_dft.plugins.pyscf import (
-    LARGEST_COMMUTATOR,
-    LARGEST_PROJECTED_COMMUTATOR,
-    SeedWarning,
-    commutator_norm,
-    density_of,
-    initial_density,
-    require_near_self_consistent,
-    seed,
-    seeded,
-    write_checkpoint,
-)
+from harmose_dft.plugins.pyscf import SeedWarning, density_of, initial_density, seed, seeded
+from harmose_dft.solver.orthogonal import commutator_norm
 
 ENERGY = 1e-8
 """Hartree; PySCF converges to 1e-9."""
@@ -229,7 +225,9 @@ def test_limit_of_the_commutator_grows_with_the_root_of_the_electrons() -> None:
 
 def test_pyscf_reads_the_checkpoint_and_starts_from_it(known: KnownPredictor, plain: Any, tmp_path: Path) -> None:
     prediction = known.predict(structure_of())
-    write_checkpoint(tmp_path / "water.chk", prediction, -75.0)
+    write_checkpoint(
+        tmp_path / "water.chk", prediction.structure, prediction.basis, prediction.spectrum, -75.0
+    )
     mf = rks()
     mf.chkfile, mf.init_guess = str(tmp_path / "water.chk"), "chkfile"
     start = mf.get_init_guess(key="chkfile")
@@ -313,7 +311,7 @@ class CrystalPredictor:
         values = np.array([-0.3, -0.2, 0.1, 0.1, 0.05, 0.05])
         matrix = BlockMatrix(np.array([1, 1]), pairs, shifts, values)
         return SimpleNamespace(
-            structure=structure, basis=self.basis, hamiltonian=matrix, model=self.info
+            structure=structure, basis=self.basis, hamiltonians=(matrix,), model=self.info, spectrum=None, functional=""
         )
 
 

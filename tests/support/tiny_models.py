@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -179,16 +178,3 @@ def write_waters(path: Path, seeds: Iterable[int], **provenance: str) -> Path:
             record = water_record(seed)
             writer.add(replace(record, provenance={**record.provenance, **provenance}))
     return path
-
-
-class Silent:
-    """Counts steps and shows nothing."""
-
-    def advance(self, steps: int = 1) -> None:
-        """Count steps."""
-
-
-@contextmanager
-def silent(description: str, total: int) -> Iterator[Silent]:
-    """Progress that is not shown."""
-    yield Silent()

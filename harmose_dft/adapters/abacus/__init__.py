@@ -4,8 +4,23 @@ Versions: CSR text of 2.x and 3.x (verified on real output of 3.8.1) and of 3.9.
 documentation). See ``interfaces/abacus/README.md``.
 """
 
-from .files import recognise
-from .reader import read
-from .writer import Layout, write_hr, write_sr
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...core.lazy import attach
+
+if TYPE_CHECKING:
+    from .files import recognise
+    from .reader import read
+    from .writer import Layout, write_hr, write_sr
 
 __all__ = ["Layout", "read", "recognise", "write_hr", "write_sr"]
+
+__getattr__, __dir__ = attach(__name__, {
+    "recognise": "files",
+    "read": "reader",
+    "Layout": "writer",
+    "write_hr": "writer",
+    "write_sr": "writer",
+})

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
-from .text import parse_complex, parse_integers, parse_numbers, read_bytes
+from ..text import read_bytes
+from .text import parse_complex, parse_integers, parse_numbers
 
 _STEP = re.compile(rb"^\s*STEP:\s*(-?\d+)\s*$")
 _IONIC_STEP = re.compile(rb"^\s*-+\s*Ionic Step\s+(\d+)\s*-+\s*$")
@@ -81,7 +82,7 @@ def read_csr(path: Path) -> list[CsrSection]:
     Raises:
         FileFormatError: The file is binary, truncated, or does not follow one of the known layouts.
     """
-    data = read_bytes(path)
+    data = read_bytes(path).tobytes()
     if b"\0" in data[:4096]:
         raise FileFormatError(
             "This is a binary file; only CSR text is read. Run ABACUS with 'out_mat_hs2 1' (text).", path=path

@@ -17,7 +17,8 @@ from ...core.conventions import ABACUS
 from ...core.errors import FileFormatError, StructureError
 from ...core.matrix import BlockMatrix
 from ...core.structure import Structure
-from .text import parse_complex, parse_numbers, read_bytes
+from ..text import read_bytes
+from .text import parse_complex, parse_numbers
 
 
 def read_dense(path: Path) -> NDArray[Any]:
@@ -26,7 +27,7 @@ def read_dense(path: Path) -> NDArray[Any]:
     Raises:
         FileFormatError: The file does not hold N(N+1)/2 numbers.
     """
-    words = read_bytes(path).split(maxsplit=1)
+    words = read_bytes(path).tobytes().split(maxsplit=1)
     if len(words) != 2 or not words[0].isdigit():
         raise FileFormatError("Expected the matrix dimension and the upper triangle.", path=path, line=1)
     size, body = int(words[0]), words[1]

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
 from ...core.record import Eigenvalues
+from ..text import plain_name, read_lines
 from .constants import EV_IN_HARTREE
-from .text import floats, plain_name, read_lines
+from .text import floats
 
 Floats = NDArray[np.float64]
 

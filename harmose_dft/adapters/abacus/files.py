@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import FileFormatError
+from ..text import COMPRESSED, existing, plain_name, read_lines
 from .log import find_log
-from .text import COMPRESSED, existing, plain_name, read_lines, without_comment
+from .text import without_comment
 
 _NAMES = (
     re.compile(r"^(?:(?P<before>\d+)_)?data-(?P<kind>[HS])R-sparse_SPIN(?P<spin0>[01])\.csr$"),

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
+from ..text import existing, read_lines
 from .constants import EV_IN_HARTREE
-from .text import existing, floats, read_lines
+from .text import floats
 
 LOGS = ("scf", "md", "relax", "cell-relax", "get_S", "get_s", "nscf")
 """Kinds of ``running_<kind>.log``, in the order in which they are looked for."""

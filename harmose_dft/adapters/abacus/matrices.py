@@ -9,9 +9,9 @@ import numpy as np
 
 from ...core.errors import FileFormatError
 from ...core.matrix import BlockMatrix
+from ..text import plain_name
 from .csr import CsrSection, read_csr
 from .files import Calculation, MatrixFile, matrix_files
-from .text import plain_name
 
 HERMITIAN_WITHIN = 1e-6
 """H(R) and H(-R)^+ (Hartree), S(R) and S(-R)^T may differ by this much; files have 8 decimals."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...core.basis import NumericalRadial, Shell
 from ...core.errors import FileFormatError
-from .text import floats, parse_numbers, read_bytes, read_lines
+from ..text import read_bytes, read_lines
+from .text import floats, parse_numbers
 
 _NAME = re.compile(r"_((?:\d+[spdfghi])+)\.orb", re.IGNORECASE)
 _COUNT = re.compile(r"^Number of ([SPDFGHI])orbital-->\s*(\d+)", re.IGNORECASE)
@@ -101,7 +102,7 @@ def read_z_valence(path: Path) -> float:
     Raises:
         FileFormatError: The file states none.
     """
-    data = read_bytes(path)
+    data = read_bytes(path).tobytes()
     match = _Z_VALENCE.search(data) or _Z_VALENCE_OLD.search(data)
     if match is None:
         raise FileFormatError("The pseudopotential does not state z_valence; is this a UPF file?", path=path)

@@ -12,13 +12,13 @@ from ...core.basis import OrbitalBasis, Shell
 from ...core.errors import FileFormatError
 from ...core.record import Eigenvalues
 from ...core.structure import SYMBOLS, Structure
+from ..text import existing
 from . import structure as structures
 from .eigenvalues import read_bands, read_eig, read_istate, read_kpoints
 from .files import Calculation, find_library_file, find_stru, read_input
 from .log import RunLog, find_log, read_log
 from .orbitals import read_orb, read_z_valence, shells_in_name
 from .structure import Stru, atomic_number
-from .text import existing
 
 
 @dataclass(frozen=True, eq=False)

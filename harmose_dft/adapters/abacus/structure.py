@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
 from ...core.structure import SYMBOLS
+from ..text import read_lines
 from .constants import ANGSTROM_IN_BOHR
 from .log import RunLog
-from .text import floats, read_lines, without_comment
+from .text import floats, without_comment
 
 Floats = NDArray[np.float64]
 

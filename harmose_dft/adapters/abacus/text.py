@@ -1,8 +1,7 @@
-"""Reading the text files of ABACUS, compressed or not, with errors that name file and line."""
+"""Numbers in the text files of ABACUS, with errors that name file and line."""
 
 from __future__ import annotations
 
-import lzma
 import re
 import warnings
 from collections.abc import Sequence
@@ -14,40 +13,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
 
-COMPRESSED = ".xz"
-"""Suffix of files that are read through :mod:`lzma`."""
-
 _PARENTHESES = bytes.maketrans(b"(),", b"   ")
-
-
-def read_bytes(path: Path) -> bytes:
-    """Content of a file, decompressed if its name ends in ``.xz``.
-
-    Raises:
-        FileFormatError: The file is missing, cannot be read, or is damaged.
-    """
-    try:
-        data = path.read_bytes()
-        return lzma.decompress(data) if path.suffix == COMPRESSED else data
-    except FileNotFoundError as error:
-        raise FileFormatError("The file does not exist. Check the path.", path=path) from error
-    except (OSError, lzma.LZMAError) as error:
-        raise FileFormatError(f"The file cannot be read ({error}). Copy it again.", path=path) from error
-
-
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file without their line ends."""
-    return read_bytes(path).decode("utf-8", errors="replace").splitlines()
-
-
-def existing(folder: Path, name: str) -> Path | None:
-    """The file of this name in the folder, or its compressed form; None if there is neither."""
-    return next((p for p in (folder / name, folder / (name + COMPRESSED)) if p.is_file()), None)
-
-
-def plain_name(path: Path) -> str:
-    """File name without the suffix of a compressed file."""
-    return path.name.removesuffix(COMPRESSED)
 
 
 def without_comment(line: str) -> str:

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
+from ...core.hdf5 import open_hdf5 as open_own
 from ...core.structure import Structure
+from ..pyscf.known_names import require_known_basis
 from .base import Entry, GaussianDataset, from_triangle
 
 UNITS = "hartree,angstrom"
@@ -39,7 +41,7 @@ def open_hdf5(path: Path) -> GaussianDataset | None:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        with open_own(path) as file:
             names = set(file)
             first = file[next(iter(names))] if names else None
             grouped = isinstance(first, h5py.Group) and set(GROUP) <= set(first)
@@ -56,10 +58,9 @@ class _PyscfFile(GaussianDataset):
     """An open HDF5 file with the attributes that the three layouts share."""
 
     def __init__(self, path: Path) -> None:
-        import h5py
         import pyscf.lib.parameters
 
-        self._file = h5py.File(path, "r")
+        self._file = open_own(path)
         self._bohr = pyscf.lib.parameters.BOHR
         attrs = self._file.attrs
         missing = [name for name in ("basis", "xc", "units") if name not in attrs]
@@ -69,7 +70,7 @@ class _PyscfFile(GaussianDataset):
                 + (f"{', '.join(missing)} is missing." if missing else f"got units = {attrs['units']!r}."),
                 path=path,
             )
-        super().__init__(path, str(attrs["basis"]))
+        super().__init__(path, require_known_basis(str(attrs["basis"]), path))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}

@@ -12,11 +12,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.conventions import ORCA, OURS, PYSCF, OrbitalConvention
-from ...core.errors import FileFormatError
+from ...core.errors import FileFormatError, shortened
 from ...core.structure import Structure
 from ...core.units import BOHR_IN_ANGSTROM
 from .base import Entry, GaussianDataset
@@ -37,6 +39,12 @@ INTEGERS = {1: "<u1", 2: "<i2", 4: "<i4", 8: "<i8"}
 FLOATS = {4: "<f4", 8: "<f8"}
 """Type of a raw number by its width in bytes."""
 
+NUMBERS = ("float32", "float64", "<f4", "<f8")
+"""Types that base64 text may have."""
+
+STEPS_A_CALL, MOST_STEPS = 1_000_000, 20_000_000_000
+"""Instructions of SQLite's machine between two looks at their sum, and most of one connection: hours of reading."""
+
 
 def open_sqlite(path: Path) -> GaussianDataset:
     """The data set in an SQLite database.
@@ -45,10 +53,9 @@ def open_sqlite(path: Path) -> GaussianDataset:
         FileFormatError: The database is damaged or of none of the three kinds.
     """
     try:
-        connection = sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True)
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        columns = {row[1] for row in connection.execute("PRAGMA table_info(data)")}
-        connection.close()
+        with closing(connect_read_only(path)) as connection:
+            tables = _plain_tables(connection, path)
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(data)")}
     except sqlite3.DatabaseError as error:
         raise FileFormatError(f"The database cannot be read ({error}).", path=path) from error
     if columns >= QH9_COLUMNS:
@@ -61,6 +68,35 @@ def open_sqlite(path: Path) -> GaussianDataset:
         f"The tables {', '.join(sorted(tables)) or '(none)'} are not those of a QH9, SchNOrb or PhiSNet database.",
         path=path,
     )
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing, loads no extension, and gives up a query that does not end."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    calls = itertools.count(1)
+    connection.set_progress_handler(lambda: next(calls) * STEPS_A_CALL > MOST_STEPS, STEPS_A_CALL)
+    return connection
+
+
+def _plain_tables(connection: sqlite3.Connection, path: Path) -> set[str]:
+    """Names of the tables of a database that has nothing but tables and indices.
+
+    Raises:
+        FileFormatError: It has views, triggers, virtual tables or computed columns, which run when they are read.
+    """
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    computed = "SELECT 1 FROM pragma_table_xinfo(?) WHERE hidden > 0"
+    for kind, name, sql in rows:
+        virtual = str(sql).lstrip().upper().startswith("CREATE VIRTUAL")
+        if kind not in ("table", "index") or virtual or connection.execute(computed, (name,)).fetchone():
+            raise FileFormatError(
+                f"The database has {shortened(str(name))!r}, a view, trigger, virtual table or computed column; it may "
+                "hold tables and indices only. Copy the tables into a new database.",
+                path=path,
+            )
+    return {str(name) for kind, name, _ in rows if kind == "table"}
 
 
 class _Database(GaussianDataset):
@@ -84,7 +120,7 @@ class _Database(GaussianDataset):
 
     def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if self._connection is None or self._process != os.getpid():
-            self._connection = sqlite3.connect(f"file:{self.path.absolute()}?mode=ro", uri=True)
+            self._connection = connect_read_only(self.path)
             self._process = os.getpid()
         try:
             return self._connection.execute(sql, values).fetchall()
@@ -193,7 +229,9 @@ class SchNOrbDatabase(_Database):
     def _database(self) -> Any:
         from ase.db import connect
 
-        return connect(str(self.path), type="db")
+        database = connect(str(self.path), type="db")
+        database._connect = lambda: connect_read_only(self.path)  # ASE's own may write
+        return database
 
     def _row(self, index: int) -> Any:
         return self._database.get(id=self._rows[self._checked(index)])
@@ -227,8 +265,10 @@ class SchNOrbDatabase(_Database):
         if not isinstance(value, str | bytes):
             return None if value is None else np.asarray(value)
         try:
-            raw = b64decode(value, validate=True)
-            return np.frombuffer(raw, np.dtype(data[f"_dtype_{name}"])).reshape(data[f"_shape_{name}"])
+            raw, kind = b64decode(value, validate=True), data[f"_dtype_{name}"]
+            if kind not in NUMBERS:
+                raise ValueError(f"its type is none of {', '.join(NUMBERS)}")
+            return np.frombuffer(raw, np.dtype(kind)).reshape(data[f"_shape_{name}"])
         except (Base64Error, KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"'{name}' of a record cannot be decoded ({error}).", path=self.path) from error
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ...core.basis import OrbitalBasis
 from ...core.conventions import OURS
-from ...core.errors import FileFormatError, HarmoseError
+from ...core.errors import FileFormatError, HarmoseError, printable
+from ...core.hdf5 import open_hdf5
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
 from ...core.spin import spin_block
@@ -113,11 +114,9 @@ def read_chunks(path: Path, orbitals: NDArray[np.int64]) -> BlockMatrix:
     Raises:
         FileFormatError: The file is damaged or does not fit the basis.
     """
-    import h5py
-
     names = ("atom_pairs", "chunk_shapes", "chunk_boundaries", "entries")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             missing = [n for n in names if n not in file]
             if missing:
                 raise FileFormatError(f"The file has no {', '.join(missing)}.", path=path)
@@ -216,5 +215,6 @@ def _poscar(structure: Structure) -> str:
         return [" ".join(f"{x:.16f}" for x in row * DEEPH_BOHR_IN_ANGSTROM) for row in array]
 
     counts = " ".join(str(structure.symbols.count(s)) for s in elements)
-    head = [structure.name or structure.formula, "1.0", *rows(structure.cell), " ".join(elements), counts, "Cartesian"]
+    title = printable(" ".join(structure.name.split())) or structure.formula
+    head = [title, "1.0", *rows(structure.cell), " ".join(elements), counts, "Cartesian"]
     return "\n".join([*head, *rows(structure.positions)]) + "\n"

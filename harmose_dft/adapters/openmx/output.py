@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
 from ...core.record import Eigenvalues
-from ..compressed import read_text
+from ..text import read_text
 
 Floats = NDArray[np.float64]
 

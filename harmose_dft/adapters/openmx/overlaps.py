@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...core.errors import FileFormatError
 from ...core.record import Record
-from ..compressed import plain_name, read_text
 from ..keyed_blocks import keyed_matrix, read_keyed_blocks
+from ..text import plain_name, read_text
 from .input import Input, parse_input
 from .output import read_output
 from .pao import in_our_order, read_basis

@@ -14,7 +14,7 @@ from ...core.conventions import OPENMX
 from ...core.errors import FileFormatError
 from ...core.matrix import BlockMatrix
 from ...core.structure import SYMBOLS
-from ..compressed import existing, read_text
+from ..text import existing, read_text
 from .input import DEFAULT_DATA_PATH, Input
 from .interpolation import interpolated
 

@@ -13,7 +13,7 @@ from ...core.matrix import BlockMatrix
 from ...core.record import Record
 from ...core.spin import spinor_matrix
 from ...core.structure import Structure
-from ..compressed import existing, plain_name, read_text
+from ..text import existing, plain_name, read_text
 from .input import Input, Species, parse_input
 from .output import Output, read_bands, read_output
 from .pao import in_our_order, read_basis

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
-from ..compressed import read_bytes
+from ..text import read_bytes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

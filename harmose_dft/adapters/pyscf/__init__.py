@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from .calculations import RECIPES, FockResidual, fock_residual, kohn_sham, reference, require_closed_shell
-from .molecule import (
-    basis_from_mole,
-    core_hamiltonian,
-    dipole_integrals,
-    from_ours,
-    orbital_basis,
-    overlap,
-    to_blocks,
-    to_mole,
-    to_ours,
-)
+from typing import TYPE_CHECKING
+
+from ...core.lazy import attach
+
+if TYPE_CHECKING:
+    from .calculations import RECIPES, FockResidual, fock_residual, kohn_sham, reference, require_closed_shell
+    from .molecule import (
+        basis_from_mole,
+        core_hamiltonian,
+        dipole_integrals,
+        from_ours,
+        orbital_basis,
+        overlap,
+        to_blocks,
+        to_mole,
+        to_ours,
+    )
 
 __all__ = [
     "RECIPES",
@@ -32,3 +37,21 @@ __all__ = [
     "to_mole",
     "to_ours",
 ]
+
+__getattr__, __dir__ = attach(__name__, {
+    "FockResidual": "calculations",
+    "RECIPES": "calculations",
+    "fock_residual": "calculations",
+    "kohn_sham": "calculations",
+    "reference": "calculations",
+    "require_closed_shell": "calculations",
+    "basis_from_mole": "molecule",
+    "core_hamiltonian": "molecule",
+    "dipole_integrals": "molecule",
+    "from_ours": "molecule",
+    "orbital_basis": "molecule",
+    "overlap": "molecule",
+    "to_blocks": "molecule",
+    "to_mole": "molecule",
+    "to_ours": "molecule",
+})

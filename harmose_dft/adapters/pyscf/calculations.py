@@ -13,7 +13,9 @@ from ...core.errors import HarmoseError, SolverError, StructureError
 from ...core.matrix import BlockMatrix
 from ...core.record import Eigenvalues, Record
 from ...core.structure import Structure
-from .molecule import basis_from_mole, from_ours, to_blocks, to_mole
+from ...solver.orthogonal import commutator_norm
+from .known_names import parsed_functional
+from .molecule import basis_from_mole, basis_label, from_ours, to_blocks, to_mole
 
 if TYPE_CHECKING:
     from pyscf.dft.rks import RKS
@@ -75,12 +77,7 @@ def kohn_sham(mol: Mole, xc: str, grid_level: int = 3) -> RKS:
 
     if not 0 <= grid_level <= 9:
         raise HarmoseError(f"PySCF's integration grids have levels 0 to 9; got {grid_level}. 3 is the usual choice.")
-    try:
-        dft.libxc.parse_xc(xc)
-    except (KeyError, ValueError, IndexError, AttributeError) as error:
-        raise HarmoseError(
-            f"PySCF knows no functional {xc!r}. Check the name (b3lyp, pbe, pbe0, wb97x, ...)."
-        ) from error
+    parsed_functional(xc)
     mf = dft.RKS(mol, xc=xc)
     mf.grids.level = grid_level
     return mf
@@ -122,7 +119,7 @@ def reference(
         raise HarmoseError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
     require_closed_shell(structure)
     mol = to_mole(structure, basis)
-    ours = basis_from_mole(mol, basis if isinstance(basis, str) else basis.name)
+    ours = basis_from_mole(mol, basis_label(basis) if isinstance(basis, str) else basis.name)
     final = kohn_sham(mol, xc, grid_level)
     density = None if guess is None else _density(final, from_ours(guess.to_dense(), ours, structure.numbers))
     if recipe == "corrected":
@@ -190,14 +187,11 @@ def fock_residual(
     density = mf.make_rdm1(orbitals, occupations)
     veff = mf.get_veff(dm=density)
     fock = np.asarray(mf.get_hcore() + veff)
-    product = fock @ density @ overlap
-    values, vectors = np.linalg.eigh(overlap)
-    root = (vectors / np.sqrt(values)) @ vectors.T
     return FockResidual(
         fock=to_blocks(fock, basis, structure.numbers),
         energy=float(mf.energy_tot(dm=density, vhf=veff)),
         mean_change=float(np.abs(fock - given).mean()),
-        commutator=float(np.linalg.norm(root @ (product - product.T) @ root)),
+        commutator=commutator_norm(fock, density, overlap),
         gradient=float(np.linalg.norm(mf.get_grad(orbitals, occupations, fock))),
     )
 

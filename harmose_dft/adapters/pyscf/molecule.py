@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...core.basis import GaussianRadial, OrbitalBasis, Shell
+from ...core.basis import GaussianRadial, OrbitalBasis, Shell, is_label
 from ...core.conventions import PYSCF
-from ...core.errors import BasisMismatchError, HarmoseError, StructureError
+from ...core.errors import BasisMismatchError, StructureError
 from ...core.matrix import BlockMatrix
 from ...core.structure import SYMBOLS, Structure
+from .known_names import library_basis, library_ecp, refuse_own_ecp
 
 if TYPE_CHECKING:
     from pyscf.gto import Mole
@@ -34,14 +35,15 @@ def to_mole(structure: Structure, basis: str | OrbitalBasis) -> Mole:
 
     Args:
         structure: A molecule.
-        basis: A basis that PySCF knows by name, or one made of contracted Gaussians.
+        basis: A basis that PySCF knows by name (or its text, or a file of it: numbers only), or one made of contracted
+            Gaussians, whose name gives the pseudopotentials where PySCF's library has it.
 
     Returns:
         The built ``pyscf.gto.Mole``, spherical, in Bohr, without point-group symmetry.
 
     Raises:
         StructureError: The structure is periodic.
-        HarmoseError: PySCF does not know the basis for an element.
+        HarmoseError: PySCF does not know the basis for an element, or a basis given as text has pseudopotentials.
         BasisMismatchError: An ``OrbitalBasis`` is not made of Gaussians or misses an element.
     """
     from pyscf import gto
@@ -51,9 +53,10 @@ def to_mole(structure: Structure, basis: str | OrbitalBasis) -> Mole:
     elements = tuple(sorted(set(structure.numbers.tolist())))
     if isinstance(basis, str):
         shells: dict[str, Any] = {SYMBOLS[z]: _library_basis(basis, z) for z in elements}
-        name = basis
+        refuse_own_ecp(basis, [SYMBOLS[z] for z in elements if z >= MIN_ECP_ELEMENT])
     else:
-        shells, name = {SYMBOLS[z]: _as_pyscf_basis(basis, z) for z in elements}, basis.name
+        shells = {SYMBOLS[z]: _as_pyscf_basis(basis, z) for z in elements}
+    name = basis if isinstance(basis, str) else basis.name
     mol = gto.Mole()
     mol.atom = list(zip(structure.symbols, structure.positions.tolist(), strict=True))
     mol.basis = shells
@@ -102,7 +105,12 @@ def orbital_basis(name: str, elements: Iterable[int]) -> OrbitalBasis:
     Raises:
         HarmoseError: PySCF does not know the basis for an element.
     """
-    return OrbitalBasis(name, {z: _library_shells(name, z) for z in sorted({int(z) for z in elements})})
+    return OrbitalBasis(basis_label(name), {z: _library_shells(name, z) for z in sorted({int(z) for z in elements})})
+
+
+def basis_label(name: str) -> str:
+    """What a basis is called in files: its name, or "custom" where the user gives its text."""
+    return name if is_label(name) else "custom"
 
 
 def overlap(structure: Structure, basis: OrbitalBasis) -> BlockMatrix:
@@ -191,16 +199,7 @@ def _as_pyscf_basis(basis: OrbitalBasis, z: int) -> list[list[Any]]:
 @lru_cache(maxsize=512)
 def _library_basis(name: str, z: int) -> list[list[Any]]:
     """A basis of PySCF's library in its nested-list format."""
-    from pyscf import gto
-
-    try:
-        found = gto.format_basis({SYMBOLS[z]: name})[SYMBOLS[z]]
-    except (KeyError, RuntimeError, ValueError, AssertionError, OSError) as error:
-        raise HarmoseError(
-            f"PySCF has no basis {name!r} for {SYMBOLS[z]}. Check the name (def2-svp, cc-pvdz, 6-31g**, ...) and that "
-            "the basis covers the element."
-        ) from error
-    return list(found)
+    return library_basis(name, SYMBOLS[z])
 
 
 @lru_cache(maxsize=512)
@@ -212,11 +211,4 @@ def _library_shells(name: str, z: int) -> tuple[Shell, ...]:
 @lru_cache(maxsize=512)
 def _library_ecp(name: str, z: int) -> list[Any] | None:
     """The pseudopotential that belongs to a basis of the library, None for an all-electron basis."""
-    if z < MIN_ECP_ELEMENT:
-        return None
-    from pyscf import gto
-
-    try:
-        return gto.basis.load_ecp(name, SYMBOLS[z]) or None
-    except (KeyError, RuntimeError, ValueError, AssertionError, OSError):
-        return None
+    return None if z < MIN_ECP_ELEMENT else library_ecp(name, SYMBOLS[z])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ...core.spin import Spin
@@ -23,15 +23,26 @@ from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
 from ...nn.spin import spin_components
 from ..stage1 import FirstStageConfig, StageOneOutput, tapered
+from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
 
 POINTS_PER_FREQUENCY = 3
 """Angles of the circle in training, in units of the highest frequency."""
 
+CIRCLE_POINTS = 48
+"""Angles of the circle at prediction; more than in training, which makes aliasing errors negligible."""
 
-class CircleTransformerConfig(BaseModel):
+PHASES = 2
+"""Stream of random numbers: angles of the first point of the circle, and seeds of what dropout leaves out."""
+
+WITH_MEMBERS = 6
+"""Format version of models since which this stage has several members."""
+
+
+class CircleTransformerConfig(SecondStageConfig):
     """Size of the covariant second stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    spins: ClassVar[tuple[Spin, ...]] = ("none", "collinear", "spin-orbit")
+    takes_dropout: ClassVar[bool] = True
 
     kind: Literal["circle"] = "circle"
     layers: int = Field(2, ge=1, description="number of Transformer layers")
@@ -47,6 +58,11 @@ class CircleTransformerConfig(BaseModel):
     density: bool = Field(
         False, description="whether it sees the density matrix of stage 1's Hamiltonian; needs stages.mode staged"
     )
+
+    @property
+    def sees_density(self) -> bool:
+        """Whether graphs must hold the density matrix of stage 1's Hamiltonian."""
+        return self.density
 
 
 class CircleLayer(nn.Module):
@@ -150,32 +166,20 @@ class CircleNetwork(nn.Module):
     """Correction to the baseline Hamiltonian from stage 1's features and its baseline Hamiltonian.
 
     Args:
-        layout: Orbital slots.
-        frames: Defines the layout of a density's components.
-        first: Configuration of the first stage.
         config: Sizes.
-        potential: Whether stage 1 has a potential, which is then corrected too.
-        spin: Which matrices depend on spin.
+        setting: What it is built into.
     """
 
-    def __init__(
-        self,
-        layout: OrbitalLayout,
-        frames: FrameBuilder,
-        first: FirstStageConfig,
-        config: CircleTransformerConfig,
-        *,
-        potential: bool,
-        spin: Spin,
-    ) -> None:
+    def __init__(self, config: CircleTransformerConfig, setting: StageSetting) -> None:
         super().__init__()
+        layout, first, potential = setting.layout, setting.first, setting.potential
         m_max = max(2 * layout.l_max, first.l_max)
         pair = tapered(first.pair_channels, m_max, odd=first.pair_channels // 4)
         if first.channels % config.heads:
             raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
         self.components = BlockComponents(layout)
         self.embed_blocks = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
-        self.embed_density = DensityEmbedding(frames, first.channels, pair) if config.density else None
+        self.embed_density = DensityEmbedding(setting.frames, first.channels, pair) if config.density else None
         last = config.layers - 1
         self.layers = nn.ModuleList(
             CircleLayer(first, config, pair, attends=k < last or potential) for k in range(config.layers)
@@ -184,7 +188,9 @@ class CircleNetwork(nn.Module):
         species = len(layout.elements)
         self.embed_potential = PotentialEmbedding(first.channels) if potential else None
         self.potential = PotentialHead(first.l_max, first.channels, pair.even, species) if potential else None
-        self.spin = None if spin == "none" else SpinCorrection(layout, spin, pair, first.neighbours)
+        self.spin = None
+        if setting.spin != "none":
+            self.spin = SpinCorrection(layout, setting.spin, pair, first.neighbours)
 
     def forward(
         self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
@@ -210,21 +216,31 @@ class CircleNetwork(nn.Module):
         return blocks, potential
 
 
-class CircleTransformer(nn.Module):
+class CircleTransformer(SecondStage):
     """The covariant second stage: one network, or several that learn apart and are averaged.
 
     Args:
-        members: The networks, of equal sizes.
+        config: Sizes.
+        setting: What it is built into.
+
+    Raises:
+        ValueError: The sizes contradict each other, or a density is wanted of a model with spin.
     """
 
-    def __init__(self, members: Sequence[CircleNetwork]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
+    Config = CircleTransformerConfig
+
+    def __init__(self, config: CircleTransformerConfig, setting: StageSetting) -> None:
+        super().__init__(config, setting)
+        if config.density and setting.spin != "none":
+            raise ValueError(
+                f"A second stage that sees a density has no spin ({setting.spin}); leave density out."
+            )
+        self.members = nn.ModuleList(CircleNetwork(config, setting) for _ in range(config.members))
 
     def forward(
         self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, Potential | None]]:
-        """What each network says: the correction in units of the model's scales, and that of the potential."""
+        """Correction of each network, in units of the model's scales, and that of the potential."""
         return [member(stage1, graph, geometry) for member in self.members]
 
     @property
@@ -237,11 +253,28 @@ class CircleTransformer(nn.Module):
         for layer in self._layers:
             layer.grid.set_points(points, phase)
 
-    def set_dropout(self, share: float) -> None:
-        """Share of the hidden channels of every layer that training leaves out at random."""
+    def prepare_training(self, dropout: float) -> None:
+        """Set the share of the hidden channels of every layer that training leaves out at random."""
         for layer in self._layers:
-            layer.mlp.dropout = share
+            layer.mlp.dropout = dropout
+
+    def training_view(self, graph: PairGraph, frames: FrameBuilder, moment: TrainingMoment) -> PairGraph:
+        """The graph itself; the circle starts at a random angle, and dropout leaves out other channels."""
+        rng = moment.generator(PHASES)
+        self.set_points(self.points, float(rng.uniform(0, 2 * math.pi)))
+        torch.manual_seed(int(rng.integers(2**31)) + moment.rank)
+        return graph
+
+    def prepare_prediction(self) -> None:
+        """Raise the number of angles, so that aliasing is negligible."""
+        self.set_points(CIRCLE_POINTS)
+
+    @classmethod
+    def upgraded_name(cls, parameter: str, version: int) -> str:
+        """Today's name of a parameter; the network was once the stage itself."""
+        return f"members.0.{parameter}" if version < WITH_MEMBERS else parameter
 
     @property
     def _layers(self) -> list[CircleLayer]:
-        return [layer for member in self.members for layer in member.layers]  # type: ignore[union-attr]
+        networks = [cast(CircleNetwork, member) for member in self.members]
+        return [cast(CircleLayer, layer) for network in networks for layer in network.layers]

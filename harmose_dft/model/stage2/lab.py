@@ -8,27 +8,30 @@ from rotated copies of the training data, not built in.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
+import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
 from ...core.conventions import E3NN_AXES
 from ...nn.attention import SCORE_LIMIT
 from ...nn.blocks import Blocks
 from ...nn.convolution import node_dims
-from ...nn.geometry import PairGeometry, sum_over
+from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
 from ...nn.graph import PairGraph
-from ...nn.layout import OrbitalLayout
 from ...nn.o2 import O2Linear
-from ..stage1 import FirstStageConfig, StageOneOutput, tapered
+from ..stage1 import StageOneOutput, tapered
+from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
+
+ROTATIONS = 1
+"""Stream of random numbers: rotations of the training data."""
 
 
-class LabTransformerConfig(BaseModel):
+class LabTransformerConfig(SecondStageConfig):
     """Size of the paper's second stage."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["lab"] = "lab"
     layers: int = Field(2, ge=1, description="number of Transformer layers")
@@ -90,19 +93,25 @@ class LabLayer(nn.Module):
         return nodes, self.norms[3](pairs + self.pair_feed(pairs))
 
 
-class LabTransformer(nn.Module):
+class LabTransformer(SecondStage):
     """Correction to the baseline Hamiltonian, covariant only as far as it was learned.
 
     One token for every directed pair; the self-pair of an atom carries its on-site block and starts as its node.
 
     Args:
-        layout: Orbital slots.
-        first: Configuration of the first stage.
         config: Sizes.
+        setting: What it is built into.
+
+    Raises:
+        ValueError: The width cannot be shared by the heads.
     """
 
-    def __init__(self, layout: OrbitalLayout, first: FirstStageConfig, config: LabTransformerConfig) -> None:
-        super().__init__()
+    Config = LabTransformerConfig
+    sees_stored_stage1: ClassVar[bool] = False
+
+    def __init__(self, config: LabTransformerConfig, setting: StageSetting) -> None:
+        super().__init__(config, setting)
+        layout, first = setting.layout, setting.first
         if config.width % config.heads:
             raise ValueError(f"A width of {config.width} cannot be shared by {config.heads} heads.")
         self.config, self.n = config, layout.size
@@ -132,6 +141,13 @@ class LabTransformer(nn.Module):
         node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None, None]
         return [(Blocks(node, edge, stage1.blocks.axis).symmetrize(graph.reverse), None)]
 
+    def training_view(self, graph: PairGraph, frames: FrameBuilder, moment: TrainingMoment) -> PairGraph:
+        """The graph, rotated as a whole once the schedule asks for it: so covariance is learned."""
+        if moment.largest_rotation <= 0.0:
+            return graph
+        rotation = random_rotation(moment.generator(ROTATIONS), moment.largest_rotation)
+        return frames.rotate(graph, torch.from_numpy(rotation).to(graph.vectors))
+
     def _features(self, stage1: StageOneOutput, geometry: PairGeometry, source: Tensor, target: Tensor) -> Tensor:
         flat = stage1.nodes.flatten(1)
         handed = geometry.to_lab(self.hand_over(stage1.pairs), self.config.pair_channels).flatten(1)
@@ -149,3 +165,13 @@ class LabTransformer(nn.Module):
         own[:, 0] = 1.0
         near = stage1.radial.new_zeros(atoms, stage1.radial.shape[1])
         return torch.cat([own, harmonics]), torch.cat([near, stage1.radial])
+
+
+def random_rotation(rng: np.random.Generator, largest: float) -> NDArray[np.float64]:
+    """A rotation matrix about a random axis; uniform over all rotations if the largest angle is pi."""
+    from scipy.spatial.transform import Rotation
+
+    if largest >= math.pi:
+        return np.asarray(Rotation.random(rng=rng).as_matrix())
+    axis = rng.normal(size=3)
+    return np.asarray(Rotation.from_rotvec(axis / np.linalg.norm(axis) * rng.uniform(0, largest)).as_matrix())

@@ -25,9 +25,9 @@ def spherical_bessel(l_max: int, x: Floats) -> Floats:
         out[1] = (out[0] - np.cos(x)) * inverse
     for l in range(1, l_max):
         out[l + 1] = (2 * l + 1) * inverse * out[l] - out[l - 1]
-    where = np.nonzero(low)
+    small = np.nonzero(low)
     for l in range(l_max + 1):
-        out[l][where] = spherical_jn(l, x[where])
+        out[l][small] = spherical_jn(l, x[small])
     return out
 
 

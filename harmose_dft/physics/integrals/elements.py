@@ -47,7 +47,7 @@ class ElementIntegrals(ABC):
         """
         if (first, second) not in self._tables:
             self._tables[first, second] = self._table(first, second)
-        images = self._tables[first, second].blocks(vectors)
+        images = self._tables[first, second].blocks(vectors)  # (edge, orbital of first, image of second)
         coupling = self._couplings[second]
         return images[None] if coupling is None else np.asarray(images @ coupling.transpose(0, 2, 1)[:, None])
 
@@ -112,7 +112,10 @@ def element_integrals(operator: Operator, basis: OrbitalBasis) -> ElementIntegra
 
 
 def _coupling(operator: Operator, degrees: tuple[int, ...]) -> Floats | None:
-    """What an operator makes of each orbital of an element, (q, orbital, orbital of the images); None for itself."""
+    """Coefficients of each orbital's images under an operator, (q, orbital, orbital of the images); None for identity.
+
+    Block diagonal: the images of a shell are the harmonics of its terms, side by side.
+    """
     terms: list[list[Term]] = [operator(l) for l in degrees]
     shells = [np.concatenate([term.coupling for term in of_shell], axis=2) for of_shell in terms]
     matrix = np.stack([block_diag(*components) for components in zip(*shells, strict=True)])

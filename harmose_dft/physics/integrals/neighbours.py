@@ -37,18 +37,31 @@ def neighbour_pairs(structure: Structure, cutoffs: ArrayLike) -> Pairs:
     radii = np.asarray(cutoffs, dtype=np.float64)
     if radii.shape != (len(structure),) or not (radii >= 0).all():
         raise HarmoseError(f"Cutoffs must be {len(structure)} non-negative radii, one per atom; got {cutoffs!r}.")
-    home, cell_of = _folded(structure)
+    home, cell_of = _fold(structure)
     image_atom, image_shift, image = _images(structure, home, 2 * radii.max())
-    found = cKDTree(home).sparse_distance_matrix(cKDTree(image), 2 * radii.max(), output_type="ndarray")
-    i, j = found["i"], image_atom[found["j"]]
-    shift = image_shift[found["j"]] + cell_of[i] - cell_of[j]
-    forward = ((i < j) | ((i == j) & _leads(shift))) & (found["v"] < radii[i] + radii[j])
+    near = cKDTree(home).sparse_distance_matrix(cKDTree(image), 2 * radii.max(), output_type="ndarray")
+    i, j = near["i"], image_atom[near["j"]]
+    # The images belong to folded atoms; shifts count from the cells that the atoms were folded from.
+    shift = image_shift[near["j"]] + cell_of[i] - cell_of[j]
+    # One direction of every pair; the other one is its mirror image, exactly.
+    forward = ((i < j) | ((i == j) & _is_positive(shift))) & (near["v"] < radii[i] + radii[j])
     i, j, shift = i[forward], j[forward], shift[forward]
     atoms = np.arange(len(structure))
     pairs = np.concatenate([np.stack([atoms, atoms], 1), np.stack([i, j], 1), np.stack([j, i], 1)])
     shifts = np.concatenate([np.zeros((len(atoms), 3), dtype=np.int64), shift, -shift])
     order = np.lexsort((*shifts.T[::-1], pairs[:, 1], pairs[:, 0]))
     return pairs[order].astype(np.int64), shifts[order]
+
+
+def overlapping_pairs(structure: Structure, basis: OrbitalBasis) -> Pairs:
+    """Atoms (edge, 2) and lattice shifts (edge, 3) of all pairs within the sum of the orbital cutoffs.
+
+    Raises:
+        BasisMismatchError: The basis lacks an element of the structure.
+        HarmoseError: A shell has no radial function.
+    """
+    cutoffs = orbital_cutoffs(basis.restricted(structure.numbers.tolist()))
+    return neighbour_pairs(structure, [cutoffs[z] for z in structure.numbers.tolist()])
 
 
 def orbital_cutoffs(basis: OrbitalBasis) -> dict[int, float]:
@@ -81,7 +94,7 @@ def shell_cutoff(z: int, shell: Shell) -> float:
             )
 
 
-def _folded(structure: Structure) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _fold(structure: Structure) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Positions inside the cell and the cell each atom was taken from, (atom, 3) each."""
     if structure.cell is None:
         return structure.positions, np.zeros((len(structure), 3), dtype=np.int64)
@@ -97,6 +110,7 @@ def _images(
     if structure.cell is None:
         return atoms, np.zeros((len(home), 3), dtype=np.int64), home
     inverse = np.linalg.inv(structure.cell)
+    # A distance d is at most d |column| of a fractional coordinate: the columns are the reciprocal vectors.
     margin = reach * np.linalg.norm(inverse, axis=0)
     spans = [np.arange(-n, n + 1) for n in np.ceil(margin).astype(int)]
     shifts = np.stack(np.meshgrid(*spans, indexing="ij"), -1).reshape(-1, 3)
@@ -106,11 +120,11 @@ def _images(
         home_axis = fractional[:, axis]
         place = shifts[:, None, axis] + home_axis
         near &= (place >= home_axis.min() - margin[axis]) & (place <= home_axis.max() + margin[axis])
-    which, atom = np.nonzero(near)
-    return atom, shifts[which], home[atom] + shifts[which] @ structure.cell
+    row, atom = np.nonzero(near)
+    return atom, shifts[row], home[atom] + shifts[row] @ structure.cell
 
 
-def _leads(shifts: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _is_positive(shifts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether the first non-zero component of a shift is positive, (edge,)."""
     a, b, c = shifts.T
     return (a > 0) | ((a == 0) & ((b > 0) | ((b == 0) & (c > 0))))

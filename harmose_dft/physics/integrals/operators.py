@@ -1,4 +1,4 @@
-"""One-electron operators as what they make of an orbital: a sum of terms, each again radial function times harmonic.
+"""One-electron operators by their action on an orbital: a sum of terms, each again a radial function times a harmonic.
 
 ``A phi_lm = sum_terms sum_m' c_q,m,m' chi_l'm'``, where chi has degree l' and the transform ``f k^b F_n[r^a R]``
 (:mod:`harmose_dft.physics.integrals.transforms`). Vector operators have a component q for x, y and z.

@@ -71,7 +71,7 @@ class PairTable(ABC):
         rows, columns = (np.concatenate([[0], np.cumsum([2 * l + 1 for l in ls])]) for ls in (l_bra, l_ket))
         radial = np.ascontiguousarray(self.radial(np.linalg.norm(vectors, axis=1)).T)
         harmonics = solid_harmonics(max(l_bra) + max(l_ket), vectors)
-        angular: dict[Column, Floats] = {}
+        angular: dict[Column, Floats] = {}  # sum_M G R^L Y_LM, (m, m', edge), shared by shells of equal degrees
         out = np.zeros((rows[-1], columns[-1], len(vectors)))
         for function, (a, b, degree) in zip(radial, self.columns, strict=True):
             key = (l_bra[a], l_ket[b], degree)

@@ -120,11 +120,11 @@ class ReciprocalGrid:
         """
         transforms = self.transforms([(radial, identity(l)[0]) for l, radial in radials])
         inside = [self.weights @ transform.values**2 for transform in transforms]
-        whole = []
+        norms = []
         for _, radial in radials:
             r, weight = _panels(support(radial)[0][-1], self.k_max)
-            whole.append(weight @ (r * spline_of(radial)(r)) ** 2)
-        return np.array(whole) - np.array(inside)
+            norms.append(weight @ (r * spline_of(radial)(r)) ** 2)
+        return np.array(norms) - np.array(inside)
 
 
 def grid_for(radials: Sequence[tuple[int, NumericalRadial]]) -> ReciprocalGrid:

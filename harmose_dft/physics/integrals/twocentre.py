@@ -11,7 +11,7 @@ from ...core.basis import OrbitalBasis
 from ...core.matrix import BlockMatrix
 from ...core.structure import Structure
 from .elements import ElementIntegrals, element_integrals
-from .neighbours import Pairs, neighbour_pairs, orbital_cutoffs
+from .neighbours import Pairs, overlapping_pairs
 from .operators import Operator, derivative, displacement, identity, kinetic_energy
 
 Floats = NDArray[np.float64]
@@ -52,7 +52,7 @@ def position(
     The origin is that of the structure's coordinates. In a crystal the blocks of opposite pairs differ by a lattice
     vector: ``r_ji(-R) = r_ij(R)^T - R S_ij(R)^T``.
     """
-    frame = _frame(structure, basis, pairs)
+    frame = zero_matrix(structure, basis, pairs)
     local = _evaluate(displacement, structure, basis, frame)
     overlaps = overlap(structure, basis, (frame.pairs, frame.shifts)).values
     centres = structure.positions[frame.pairs[:, 1]] + _translations(structure, frame)
@@ -68,38 +68,38 @@ def gradient(
 
     The momentum is -i times this, and the derivative of S_ij(R) with respect to the position of atom j minus this.
     """
-    frame = _frame(structure, basis, pairs)
+    frame = zero_matrix(structure, basis, pairs)
     x, y, z = (frame.with_values(v) for v in _evaluate(derivative, structure, basis, frame))
     return x, y, z
 
 
+def zero_matrix(structure: Structure, basis: OrbitalBasis, pairs: Pairs | None = None) -> BlockMatrix:
+    """Zero blocks on the given pairs or on all pairs within the sum of the orbital cutoffs; as :func:`overlap`."""
+    orbitals = basis.orbitals_per_atom(structure.numbers)
+    atoms, shifts = overlapping_pairs(structure, basis) if pairs is None else pairs
+    atoms = np.asarray(atoms, dtype=np.int64)
+    return BlockMatrix(orbitals, atoms, shifts, np.zeros(int(np.prod(orbitals[atoms], axis=1).sum())))
+
+
 def _scalar(operator: Operator, structure: Structure, basis: OrbitalBasis, pairs: Pairs | None) -> BlockMatrix:
     """Matrix of a Hermitian scalar operator: one direction of every pair is computed, the other one copied."""
-    frame = _frame(structure, basis, pairs)
+    frame = zero_matrix(structure, basis, pairs)
     z, reverse = structure.numbers[frame.pairs], frame.reverse_edges()
-    later = (z[:, 0] > z[:, 1]) | ((z[:, 0] == z[:, 1]) & (reverse < np.arange(len(frame))))
-    copied = later & (reverse >= 0)
-    own = reverse == np.arange(len(frame))
+    # Of two directions the one that begins at the lighter element is computed (equal elements: the first in order).
+    second = (z[:, 0] > z[:, 1]) | ((z[:, 0] == z[:, 1]) & (reverse < np.arange(len(frame))))
+    copied = second & (reverse >= 0)
+    on_site = reverse == np.arange(len(frame))
     values = _evaluate(operator, structure, basis, frame, ~copied)[0]
     for edges, index in frame.groups(structure.numbers):
         _, rows, columns = index.shape
         todo = np.flatnonzero(copied[edges])
+        # Element (r, c) of a copied block is element (c, r) of its reverse, which has ``rows`` elements in each row.
         source = frame.pointers[reverse[edges[todo]], None, None] + np.arange(rows * columns).reshape(columns, rows).T
         values[index[todo]] = values[source]
-        if own[edges].any():
-            on_site = values[index[own[edges]]]
-            values[index[own[edges]]] = 0.5 * (on_site + on_site.transpose(0, 2, 1))
+        if on_site[edges].any():
+            blocks = values[index[on_site[edges]]]
+            values[index[on_site[edges]]] = 0.5 * (blocks + blocks.transpose(0, 2, 1))
     return frame.with_values(values)
-
-
-def _frame(structure: Structure, basis: OrbitalBasis, pairs: Pairs | None) -> BlockMatrix:
-    """Zero blocks on the given pairs or on all pairs within the sum of the orbital cutoffs."""
-    orbitals = basis.orbitals_per_atom(structure.numbers)
-    if pairs is None:
-        cutoffs = orbital_cutoffs(basis.restricted(structure.numbers.tolist()))
-        pairs = neighbour_pairs(structure, [cutoffs[z] for z in structure.numbers.tolist()])
-    atoms = np.asarray(pairs[0], dtype=np.int64)
-    return BlockMatrix(orbitals, atoms, pairs[1], np.zeros(int(np.prod(orbitals[atoms], axis=1).sum())))
 
 
 def _evaluate(
@@ -107,9 +107,9 @@ def _evaluate(
     structure: Structure,
     basis: OrbitalBasis,
     frame: BlockMatrix,
-    wanted: NDArray[np.bool_] | None = None,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Floats:
-    """Values of every component of an operator on the pairs of a frame, (q, value); zero on pairs not wanted.
+    """Values of every component of an operator on the pairs of a frame, (q, value); zero on pairs that are not chosen.
 
     The operator acts on the orbital of the second atom, relative to that atom.
     """
@@ -119,7 +119,7 @@ def _evaluate(
     values = np.zeros((integrals.components, len(frame.values)))
     for edges, index in frame.groups(structure.numbers):
         first, second = structure.numbers[frame.pairs[edges[0]]].tolist()
-        todo = np.arange(len(edges)) if wanted is None else np.flatnonzero(wanted[edges])
+        todo = np.arange(len(edges)) if chosen is None else np.flatnonzero(chosen[edges])
         for start in range(0, len(todo), CHUNK):
             part = todo[start : start + CHUNK]
             values[:, index[part]] = integrals.blocks(first, second, vectors[edges[part]])

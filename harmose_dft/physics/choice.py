@@ -1,0 +1,13 @@
+"""The physics that a basis belongs to; nothing else chooses between molecules and crystals."""
+
+from __future__ import annotations
+
+from ..core.basis import OrbitalBasis
+from .base import Physics
+from .gaussian import GaussianPhysics
+from .numerical import NumericalPhysics, is_numerical
+
+
+def physics_class(basis: OrbitalBasis) -> type[Physics]:
+    """Numerical orbitals are those of crystals, all others of molecules."""
+    return NumericalPhysics if is_numerical(basis) else GaussianPhysics

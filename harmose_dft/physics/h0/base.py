@@ -1,0 +1,175 @@
+"""What every kind of H0 offers, its values in a training configuration, and the kinds that there are.
+
+A new kind is one class in a file of its own in this folder: a subclass of :class:`GaussianH0` (molecules) or of
+:class:`NumericalH0` (crystals) with a ``kind``. A kind that applies to both is two classes of the same ``kind``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator
+
+from ...core.basis import OrbitalBasis
+from ...core.discovery import discover
+from ...core.errors import ConfigError, DataError
+from ...core.matrix import BlockMatrix
+from ...core.record import Record
+from ...core.structure import Structure
+
+PACKAGE = __name__.rpartition(".")[0]
+"""The package that is scanned."""
+
+
+class H0Settings(BaseModel):
+    """The section ``baseline`` of a training configuration; a kind with further values has a subclass.
+
+    ``fit_structures`` is common to all kinds, so that a configuration keeps it when its kind changes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str = Field("fitted", description="what H0 is")
+    fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
+
+    @field_validator("kind")
+    @classmethod
+    def _is_a_kind(cls, kind: str) -> str:
+        if kind not in h0_kinds():
+            raise ValueError(f"Input should be one of {', '.join(h0_kinds())}")
+        return kind
+
+    def with_kind(self, kind: str) -> H0Settings:
+        """The settings of another kind, with those values of this one that both kinds have."""
+        settings = settings_of(kind)
+        shared = self.model_dump(include=set(settings.model_fields))
+        return settings.model_validate({**shared, "kind": kind})
+
+
+class H0(ABC):
+    """A cheap Hamiltonian, computed without a self-consistent field, that a model corrects.
+
+    It is covariant to machine precision only if its integrals are analytic.
+
+    Args:
+        basis: Basis of the matrices.
+        functional: Exchange-correlation functional of the data, for kinds that need one.
+    """
+
+    kind: ClassVar[str]
+    """Name in ``baseline.kind`` of a configuration and in model.json."""
+
+    orbitals: ClassVar[str]
+    """The orbitals that it applies to, in words."""
+
+    is_zero: ClassVar[bool] = False
+    """Whether it vanishes, so that the model predicts the whole Hamiltonian."""
+
+    Settings: ClassVar[type[H0Settings]] = H0Settings
+    """Its values in a training configuration."""
+
+    def __init__(self, basis: OrbitalBasis, functional: str = "") -> None:
+        self.basis, self.functional = basis, functional
+
+    @abstractmethod
+    def __call__(self, structure: Structure) -> BlockMatrix:
+        """H0 in Hartree on the pairs of S."""
+
+    @classmethod
+    def fit(
+        cls, basis: OrbitalBasis, functional: str, records: Sequence[Record], settings: H0Settings, seed: int
+    ) -> Self:
+        """H0 with its parameters fitted to calculations, where it has any.
+
+        Args:
+            basis: Basis of the matrices.
+            functional: Functional of the calculations.
+            records: The training set, read when asked for.
+            settings: The section ``baseline`` of the configuration.
+            seed: Seed of a random choice of calculations.
+        """
+        return cls(basis, functional)
+
+    def describe(self) -> dict[str, Any]:
+        """What model.json holds of it: the kind and its parameters."""
+        return {"kind": self.kind}
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any], basis: OrbitalBasis, functional: str) -> Self:
+        """Inverse of :meth:`describe`."""
+        return cls(basis, functional)
+
+
+class GaussianH0(H0):
+    """H0 of molecules in a basis of contracted Gaussians."""
+
+    orbitals = "Gaussian orbitals"
+
+    @abstractmethod
+    def dense(self, structure: Structure) -> NDArray[np.float64]:
+        """H0 in Hartree, (ao, ao), in our convention."""
+
+    def __call__(self, structure: Structure) -> BlockMatrix:
+        """H0 in Hartree on all pairs of atoms."""
+        return BlockMatrix.from_dense(self.dense(structure), self.basis.orbitals_per_atom(structure.numbers))
+
+
+class NumericalH0(H0):
+    """H0 of crystals (and molecules) in numerical orbitals."""
+
+    orbitals = "numerical orbitals"
+
+
+AnyH0 = TypeVar("AnyH0", bound=H0)
+
+
+def h0_kinds(base: type[H0] = H0) -> tuple[str, ...]:
+    """Names of the kinds of H0, in alphabetical order.
+
+    Args:
+        base: Only those of this class: :class:`GaussianH0` or :class:`NumericalH0`.
+    """
+    return tuple(sorted({h0.kind for h0 in discover(PACKAGE, base)}))
+
+
+def h0_class(kind: str, base: type[AnyH0]) -> type[AnyH0]:
+    """The class of a kind.
+
+    Args:
+        kind: Its name.
+        base: :class:`GaussianH0` or :class:`NumericalH0`.
+
+    Raises:
+        ConfigError: There is no such kind.
+        DataError: It does not apply to these orbitals.
+    """
+    for h0 in discover(PACKAGE, base):
+        if h0.kind == kind:
+            return h0
+    if kind not in h0_kinds():
+        raise ConfigError(f"There is no H0 {kind!r}; choose one of {', '.join(h0_kinds())}.")
+    raise DataError(
+        f"The H0 {kind!r} is not available for {base.orbitals}; set baseline.kind to {' or '.join(h0_kinds(base))}."
+    )
+
+
+def settings_of(kind: str, base: type[H0] = H0) -> type[H0Settings]:
+    """The settings of a kind; the common ones where there is no such kind."""
+    return next((h0.Settings for h0 in discover(PACKAGE, base) if h0.kind == kind), H0Settings)
+
+
+def _of_its_kind(value: object) -> object:
+    """The section ``baseline`` read by the settings of the kind that it names."""
+    if not isinstance(value, Mapping):
+        return value
+    kind = value.get("kind", H0Settings.model_fields["kind"].default)
+    settings = settings_of(kind) if isinstance(kind, str) else H0Settings
+    return settings.model_validate(value)
+
+
+H0Section = Annotated[SerializeAsAny[H0Settings], BeforeValidator(_of_its_kind)]
+"""Field of a configuration: the settings of any kind."""

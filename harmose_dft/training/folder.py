@@ -1,0 +1,82 @@
+"""The folder of a training run: its state, its log, and the model that it writes."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ConfigError, OutputExistsError
+from ..core.files import require_regular
+from ..model.checkpoint import DESCRIPTION, WEIGHTS, describe_model
+from .log import LogEntry
+from .state import TrainState
+
+STATE = "state.safetensors"
+LOG = "log.jsonl"
+
+
+class RunFolder:
+    """Where a run keeps what it needs to resume.
+
+    Args:
+        path: The folder, which need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def require_own(self, *, force: bool) -> None:
+        """Refuse to replace a model that another run wrote, or one whose state is gone, and a file.
+
+        Args:
+            force: Whether such a model may be replaced.
+
+        Raises:
+            OutputExistsError: It would be replaced, or a file of the folder is a link.
+        """
+        if self.path.is_file():
+            raise OutputExistsError(f"{self.path} is a file and was left as it is. Name a folder as output.")
+        for name in (WEIGHTS, DESCRIPTION, STATE, LOG):
+            require_regular(self.path / name)
+        if (self.path / DESCRIPTION).exists() and not (self.path / STATE).exists() and not force:
+            raise OutputExistsError(
+                f"{self.path} holds a model without the state of its training ({STATE}), so training would replace "
+                "it. Choose another output, go on from it by start_from, or replace it with --force."
+            )
+
+    def earlier(self, identity: str) -> TrainState | None:
+        """The state to resume from, if there is one.
+
+        Args:
+            identity: Identity of the run's data and settings.
+
+        Raises:
+            CheckpointError: The state cannot be read.
+            ConfigError: It belongs to other data or settings.
+        """
+        path = self.path / STATE
+        state = TrainState.load(path) if path.is_file() else None
+        if state is not None and state.run not in ("", identity):
+            raise ConfigError(
+                f"{path} belongs to a run with other data or settings, or of an older version, and cannot be gone on "
+                "with; only the length of a run with stages.mode joint, its device and its output may change. Restore "
+                "them, choose another output, or begin anew with --force."
+            )
+        return state
+
+    def metrics(self) -> dict[str, Any]:
+        """Figures that were recorded in the model's file since it was written; empty where there is none."""
+        return dict(describe_model(self.path)["metrics"]) if (self.path / DESCRIPTION).is_file() else {}
+
+    def save(self, state: TrainState, identity: str) -> None:
+        """Write the state."""
+        replace(state, run=identity).save(self.path / STATE)
+
+    def log(self, entry: LogEntry) -> None:
+        """Append a line to the log; numbers that are not finite become null."""
+        with (self.path / LOG).open("a", encoding="utf-8") as file:
+            finite = {k: v if math.isfinite(v) else None for k, v in entry.to_dict().items()}
+            file.write(json.dumps(finite) + "\n")

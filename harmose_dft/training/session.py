@@ -1,0 +1,56 @@
+"""A trainer at work in the folder of its run: log, checkpoints, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ..core.progress import Progress
+from .folder import RunFolder
+from .log import LogEntry
+from .loop import Trainer
+
+PERMILLE = 1000
+"""Steps of the training's progress bar."""
+
+
+def train(
+    trainer: Trainer, folder: RunFolder, identity: str, progress: Progress, report: Callable[[LogEntry], None]
+) -> None:
+    """Train to the end; the first of several processes writes and reports.
+
+    Args:
+        trainer: The trainer, new or restored.
+        folder: Where state and log go.
+        identity: Identity of the run.
+        progress: Shows progress.
+        report: Receives every line of the log.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    first = trainer.processes.rank == 0
+
+    def note(entry: LogEntry) -> None:
+        if first:
+            folder.log(entry)
+            report(entry)
+
+    def checkpoint() -> None:
+        if first:
+            folder.save(trainer.state(), identity)
+
+    with progress("training", PERMILLE) as bar:
+        shown = 0
+
+        def tick() -> None:
+            nonlocal shown
+            reached = int(trainer.progress * PERMILLE)
+            if reached > shown:
+                bar.advance(reached - shown)
+                shown = reached
+
+        torch.set_flush_denormal(True)
+        try:
+            trainer.run(note, checkpoint, tick)
+        finally:
+            torch.set_flush_denormal(False)

@@ -1,0 +1,90 @@
+"""Start files: a structure in, a file from which a DFT code starts its self-consistent field out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..adapters.code import StartingPoint
+from ..adapters.registry import start_writers
+from ..adapters.structures import read_structures
+from ..core.errors import HarmoseError
+from ..core.files import require_absent
+from ..core.structure import Structure
+from ..model import loading
+
+
+@dataclass(frozen=True)
+class StartFile:
+    """A written start file.
+
+    Args:
+        code: Name of the code on the command line.
+        file: The file.
+        formula: Of the structure.
+        use: What the user has to do, in one line.
+        figures: What was measured: name with its unit -> value.
+    """
+
+    code: str
+    file: Path
+    formula: str
+    use: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+def write_start(
+    structure_file: Path,
+    code: str,
+    model: str | Path = "organic",
+    out: Path | None = None,
+    *,
+    device: str = "cpu",
+    force: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
+) -> StartFile:
+    """Predict a structure and write the start file of a code.
+
+    Args:
+        structure_file: A file with one structure.
+        code: One of :func:`harmose_dft.adapters.registry.start_writers`.
+        model: Name of a bundled model, or a model's folder.
+        out: The file to write; by default the code's own name for it.
+        device: Where the model runs.
+        force: Whether an existing file may be replaced.
+        tell: Receives what takes time before it is done.
+
+    Raises:
+        OutputExistsError: The file exists and ``force`` is false.
+        BasisMismatchError: The code does not have the model's orbitals.
+        DomainError: The structure lies outside the model's domain, or the code does not calculate it.
+        HarmoseError: The code cannot start from a prediction, or this one is no good start.
+    """
+    writer = start_writers()[code]
+    default = writer.default_path(structure_file)
+    target = out or default
+    require_absent(target, force)
+    structure = require_one(read_structures(structure_file), structure_file)
+    predictor = loading.load_model(model, device=device)
+    writer.require_model(predictor.info.name, predictor.model.code, predictor.model.basis)
+    writer.require_structure(structure, structure_file)
+    prediction = predictor.predict(structure, trust=False)
+    start = StartingPoint(
+        prediction.structure, prediction.basis, prediction.hamiltonians, prediction.spectrum, prediction.functional
+    )
+    if writer.test:
+        tell(writer.test)
+    report = writer.write(start, target, force=force)
+    return StartFile(code, target, structure.formula, report.use, report.figures)
+
+
+def require_one(frames: list[Structure], path: Path) -> Structure:
+    """The only structure of a file.
+
+    Raises:
+        HarmoseError: There are several.
+    """
+    if len(frames) != 1:
+        raise HarmoseError(f"{path} holds {len(frames)} structures; a start file belongs to one. Split the file.")
+    return frames[0]

@@ -1,0 +1,155 @@
+"""Interrupted runs resume bit for bit, and only with their own data and settings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import tiny_config, write_waters
+from tiny_training import FIRST, run, trainer, write_config
+
+from harmose_dft.cli import main
+from harmose_dft.core.errors import CheckpointError, DataError
+from harmose_dft.model.checkpoint import ModelFile
+from harmose_dft.training.folder import STATE
+from harmose_dft.training.state import TrainState
+
+
+def test_training_in_two_parts_equals_training_at_once_bit_for_bit(tmp_path: Path) -> None:
+    whole = trainer()
+    run(whole, 8)
+    first = trainer()
+    run(first, 4)
+    first.state().save(tmp_path / STATE)
+    second = trainer()
+    second.restore(TrainState.load(tmp_path / STATE))
+    run(second, 4)
+    assert second.step == whole.step == 8
+    assert torch.equal(second.course.flat.vector, whole.course.flat.vector)
+    assert torch.equal(second.course.flat.average, whole.course.flat.average)
+
+
+@pytest.mark.parametrize("before", [3, 7])
+def test_staged_training_in_two_parts_equals_training_at_once_bit_for_bit(tmp_path: Path, before: int) -> None:
+    config = tiny_config(stages={"mode": "staged", "first_fraction": 0.5})
+    whole = trainer(config)
+    run(whole, 10)
+    first = trainer(config)
+    run(first, before)
+    first.state().save(tmp_path / STATE)
+    second = trainer(config)
+    second.restore(TrainState.load(tmp_path / STATE))
+    run(second, 10 - before)
+    ours, theirs = (t.model.state_dict() for t in (second, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert torch.equal(second.course.flat.average, whole.course.flat.average)
+    joint = trainer(tiny_config())
+    with pytest.raises(DataError, match="of a model of another size"):
+        joint.restore(TrainState.load(tmp_path / STATE))
+
+
+def test_state_has_the_tensors_that_earlier_versions_wrote(tmp_path: Path) -> None:
+    """Names as of version 0.1: stage 1 alone with SOAP; then stage 2 alone, with everything that no longer moves."""
+    subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
+    run(subject, 5)
+    always = {"parameters", "average", "adam_mean", "adam_square", "mean_square"}
+
+    def written() -> dict[str, torch.Tensor]:
+        subject.state().save(tmp_path / STATE)
+        return TrainState.load(tmp_path / STATE).tensors
+
+    def soap(sides: int) -> set[str]:
+        return {"matrices_mean", "matrices_square"} | {
+            f"matrices_{kind}_{n}" for kind in ("covariance", "basis") for n in range(sides)
+        }
+
+    sides = 2 * len(subject.course.flat.groups)
+    assert sides > 0
+    first = written()
+    assert set(first) == always | soap(sides)
+    assert len(first["parameters"]) == sum(p.numel() for p in subject.model.first.parameters())
+    run(subject, 1)
+    second, sides = written(), 2 * len(subject.course.flat.groups)
+    names = {name for name in subject.model.state_dict() if not name.startswith("second.")}
+    assert {"first.embed_node.weight", "node_scale", "edge_unit"} <= names
+    assert set(second) == always | soap(sides) | {f"kept.{name}" for name in names}
+    assert len(second["parameters"]) == sum(p.numel() for p in subject.model.second.parameters())
+    whole = trainer(tiny_config(optimizer={"method": "adamw", "steps": 10}))
+    whole.state().save(tmp_path / STATE)
+    assert set(TrainState.load(tmp_path / STATE).tensors) == always
+
+
+def test_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    trainer().state().save(tmp_path / STATE)
+    other = trainer(tiny_config(model={"first": FIRST, "second": None}))
+    with pytest.raises(DataError, match="start anew"):
+        other.restore(TrainState.load(tmp_path / STATE))
+    (tmp_path / STATE).write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="Delete it"):
+        TrainState.load(tmp_path / STATE)
+
+
+def test_killed_training_goes_on(tmp_path: Path) -> None:
+    """``kill -9`` after the first checkpoint; a second run takes the step count from there."""
+    config = write_config(tmp_path, optimizer={"steps": 10**6, "batch_size": 1}, checkpoint_minutes=1e-6)
+    state = tmp_path / "model" / STATE
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "harmose_dft", "train", str(config), "--quiet"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not state.is_file() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.3)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    reached = TrainState.load(state).step
+    assert reached >= 1
+    write_config(tmp_path, optimizer={"steps": reached + 2, "batch_size": 1})
+    assert main(["train", str(config), "--quiet"]) == 0
+    assert ModelFile.load(tmp_path / "model").training["steps"] == reached + 2
+
+
+def test_state_of_other_data_or_settings_is_refused_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    assert main(["train", str(config), "--quiet"]) == 0
+    kept = (tmp_path / "model" / STATE).read_bytes()
+    write_waters(tmp_path / "more.h5", range(1, 7))
+    for changes in ({"loss": {"mixing": 0.3}}, {"data": {"files": ["more.h5"], "split": "ordered", "sizes": [4, 2]}}):
+        write_config(tmp_path, **changes)
+        assert main(["train", str(config), "--quiet"]) != 0
+        assert "other data or settings" in capsys.readouterr().err
+        assert (tmp_path / "model" / STATE).read_bytes() == kept
+    (tmp_path / "waters.h5").rename(tmp_path / "moved.h5")
+    settings = {"files": ["moved.h5"], "split": "ordered", "sizes": [4, 2]}
+    write_config(tmp_path, data=settings, optimizer={"steps": 6, "batch_size": 2})
+    assert main(["train", str(config), "--quiet"]) == 0
+    assert ModelFile.load(tmp_path / "model").training["steps"] == 6
+
+
+def test_length_of_a_staged_run_is_fixed(tmp_path: Path) -> None:
+    """A longer one would go back to the first stage alone."""
+    config = write_config(tmp_path, stages={"mode": "staged"})
+    assert main(["train", str(config), "--quiet"]) == 0
+    write_config(tmp_path, stages={"mode": "staged"}, optimizer={"steps": 40, "batch_size": 2})
+    assert main(["train", str(config), "--quiet"]) != 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_training_resumes_on_a_gpu(tmp_path: Path) -> None:
+    first = trainer(tiny_config(device="cuda"))
+    run(first, 2)
+    first.state().save(tmp_path / STATE)
+    second = trainer(tiny_config(device="cuda"))
+    second.restore(TrainState.load(tmp_path / STATE))
+    assert np.isfinite(run(second, 2)).all()

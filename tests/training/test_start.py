@@ -1,0 +1,87 @@
+"""Models that a training starts from: new ones and trained ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import tiny_config, water, write_waters
+from tiny_training import FIRST, LAB, trainer, write_config
+
+from harmose_dft.cli import main
+from harmose_dft.core.errors import BasisMismatchError, ConfigError, DataError
+from harmose_dft.core.progress import silent
+from harmose_dft.model.checkpoint import ModelFile
+from harmose_dft.training.config import TrainConfig
+from harmose_dft.training.run import Fit
+
+
+def test_training_goes_on_from_a_model(tmp_path: Path) -> None:
+    """With a vanishing learning rate the further model is the first one; its file says where it comes from."""
+    assert main(["train", str(write_config(tmp_path)), "--quiet"]) == 0
+    first = ModelFile.load(tmp_path / "model")
+    data = {"files": (write_waters(tmp_path / "more.h5", range(3, 9)),), "split": "ordered", "sizes": (4, 2)}
+    settings = {"data": data, "start_from": str(tmp_path / "model"), "output": tmp_path / "further"}
+    common = {"steps": 3, "batch_size": 2, "warmup_steps": 0}
+
+    def further(rate: float) -> ModelFile:
+        config = TrainConfig.model_validate({**settings, "optimizer": {**common, "learning_rate": rate}})
+        return Fit(config, silent, lambda entry: None).run()
+
+    same = further(1e-30)
+    before, after = first.network.state_dict(), same.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    for name, array in first.normalizer.arrays().items():
+        np.testing.assert_array_equal(array, same.normalizer.arrays()[name])
+    assert same.physics.describe() == first.physics.describe()
+    assert same.network.config == first.network.config
+    origin = same.training["started_from"]
+    assert (origin["sha256"], origin["training"]["steps"]) == (first.sha256, 4)
+    loaded = ModelFile.load(tmp_path / "further")
+    assert same.sha256 == loaded.sha256
+    with pytest.raises(ConfigError, match="other data or settings"):
+        further(1e-2)
+    settings["output"] = tmp_path / "model"
+    with pytest.raises(ConfigError, match="choose another folder"):
+        further(1e-2)
+    settings["output"] = tmp_path / "moved"
+    moved = further(1e-2).network.state_dict()
+    assert not all(torch.equal(before[name], moved[name]) for name in before)
+    written = ModelFile.load(tmp_path / "moved").network.state_dict()
+    assert all(torch.equal(written[name], moved[name]) for name in written)
+
+
+def test_model_that_does_not_fit_the_data_is_not_trained_further(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(write_config(tmp_path)), "--quiet"]) == 0
+    start = {"start_from": str(tmp_path / "model"), "output": str(tmp_path / "further")}
+    assert main(["train", str(write_config(tmp_path, **start))]) != 0
+    assert "brings its own baseline, model" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"stages\.mode staged is for new models"):
+        TrainConfig.model_validate({**start, "stages": {"mode": "staged"}})
+    with pytest.raises(ValueError, match="brings its own filling"):
+        TrainConfig.model_validate({**start, "filling": {"spacing": 0.2}})
+    from harmose_dft.adapters.pyscf import reference
+    from harmose_dft.data import DatasetWriter
+
+    write_waters(tmp_path / "pbe.h5", range(6), functional="pbe")
+    with DatasetWriter(tmp_path / "basis.h5") as writer:
+        writer.add(reference(water(0), "lda,vwn", "6-31g", grid_level=0))
+    for name, error, said in (
+        ("pbe.h5", DataError, "trained on lda,vwn calculations; these data sets hold pbe"),
+        ("basis.h5", BasisMismatchError, "orbitals of H differ"),
+    ):
+        data = {"files": (tmp_path / name,), "split": "ordered", "sizes": (4, 2) if name == "pbe.h5" else (1, 0)}
+        with pytest.raises(error, match=said):
+            Fit(TrainConfig.model_validate({**start, "data": data}), silent, print).run()
+    assert not (tmp_path / "further").exists()
+
+
+def test_sizes_that_do_not_fit_are_errors_of_the_configuration() -> None:
+    for second in ({"kind": "circle", "points": 5, "layers": 1}, {**LAB, "heads": 3}):
+        config = tiny_config(model={"first": {**FIRST, "l_max": 4}, "second": second})
+        with pytest.raises(ConfigError, match="section model"):
+            trainer(config)
