@@ -38,7 +38,7 @@ class FirstStageConfig(BaseModel):
     neighbours: float = Field(6.0, gt=0, description="typical sum of cutoff factors over the pairs of an atom")
 
 
-def tapered(channels: int, m_max: int, odd: int) -> O2Dims:
+def taper(channels: int, m_max: int, odd: int) -> O2Dims:
     """Channel counts that fall with m: c, 3c/4, c/2, c/4, c/4, ..."""
     fractions = (0.75, 0.5, 0.25)
     pairs = tuple(max(2, 2 * round(channels * fractions[min(m, 2)] / 2)) for m in range(m_max))
@@ -108,8 +108,8 @@ class FirstStage(nn.Module):
         self.config, self.layout = config, layout
         species, c = len(layout.elements), config.channels
         m_max = max(2 * layout.l_max, config.l_max)
-        self.pair_dims = tapered(config.pair_channels, m_max, odd=config.pair_channels // 4)
-        hidden = tapered(config.hidden_channels, m_max, odd=config.hidden_channels // 4)
+        self.pair_dims = taper(config.pair_channels, m_max, odd=config.pair_channels // 4)
+        hidden = taper(config.hidden_channels, m_max, odd=config.hidden_channels // 4)
         block = frames.components.dims
         self.inputs = O2Dims(block.even * matrices, block.odd * matrices, tuple(p * matrices for p in block.pairs))
         self.radial = RadialBasis(config.radial, config.cutoff)

@@ -148,12 +148,12 @@ class BlockEmbedding(nn.Module):
 
 def _paths(layout: OrbitalLayout, l: int) -> list[tuple[int, int]]:
     """Slot pairs (a <= b) that couple to l with natural parity."""
-    found = []
+    pairs = []
     for a, l1 in enumerate(layout.slots):
         for b, l2 in enumerate(layout.slots[a:], start=a):
             if abs(l1 - l2) <= l <= l1 + l2 and (l1 + l2 + l) % 2 == 0:
-                found.append((a, b))
-    return found
+                pairs.append((a, b))
+    return pairs
 
 
 class ScalarBlocks(nn.Module):

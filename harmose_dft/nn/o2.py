@@ -186,8 +186,8 @@ def _gathers(matrix: np.ndarray) -> Gathers:
     n = len(matrix)
     index, weight = np.zeros((2, n), dtype=np.int64), np.zeros((2, n))
     for k in range(n):
-        found = np.flatnonzero(matrix[k])
-        index[: len(found), k], weight[: len(found), k] = found, matrix[k, found]
+        nonzero = np.flatnonzero(matrix[k])
+        index[: len(nonzero), k], weight[: len(nonzero), k] = nonzero, matrix[k, nonzero]
     return (
         torch.from_numpy(index[0]),
         torch.from_numpy(index[1]),

@@ -22,7 +22,7 @@ from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
 from ...nn.spin import spin_components
-from ..stage1 import FirstStageConfig, StageOneOutput, tapered
+from ..stage1 import FirstStageConfig, StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
 
 POINTS_PER_FREQUENCY = 3
@@ -107,10 +107,10 @@ class CircleLayer(nn.Module):
         updated = pairs + self.pair_update(x)
         updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
         if self.attends:
-            nodes = self.node_update(nodes, self._received(x, geometry, stage1.cutoff, len(nodes)))
+            nodes = self.node_update(nodes, self._receive(x, geometry, stage1.cutoff, len(nodes)))
         return nodes, updated
 
-    def _received(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
+    def _receive(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
         """What attention over its pairs brings to each atom, (atom, (L+1)^2, channel)."""
         weights = attention_weights(self.scores(x.even), geometry.source, atoms, cutoff)
         sent = geometry.to_lab(self.values(x), self.channels)
@@ -134,7 +134,7 @@ class SpinCorrection(nn.Module):
         self.embed = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
         self.head = BlockHead(self.components, pair, neighbours, start_at_zero=True)
 
-    def embedded(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
+    def embed_stage1(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
         """Pair features of stage 1's blocks."""
         spin = stage1.blocks[1:]
         blocks = geometry.blocks_to_frame(spin.edge.detach(), spin.axis)
@@ -174,7 +174,7 @@ class CircleNetwork(nn.Module):
         super().__init__()
         layout, first, potential = setting.layout, setting.first, setting.potential
         m_max = max(2 * layout.l_max, first.l_max)
-        pair = tapered(first.pair_channels, m_max, odd=first.pair_channels // 4)
+        pair = taper(first.pair_channels, m_max, odd=first.pair_channels // 4)
         if first.channels % config.heads:
             raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
         self.components = BlockComponents(layout)
@@ -200,7 +200,7 @@ class CircleNetwork(nn.Module):
         baseline = geometry.blocks_to_frame(scalar.edge.detach(), scalar.axis)
         pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
         if self.spin is not None:
-            pairs = pairs + self.spin.embedded(stage1, geometry)
+            pairs = pairs + self.spin.embed_stage1(stage1, geometry)
         nodes = stage1.nodes
         if self.embed_potential is not None and stage1.potential is not None:
             nodes = self.embed_potential(nodes, stage1.potential)

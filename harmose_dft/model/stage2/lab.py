@@ -23,7 +23,7 @@ from ...nn.convolution import node_dims
 from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
 from ...nn.graph import PairGraph
 from ...nn.o2 import O2Linear
-from ..stage1 import StageOneOutput, tapered
+from ..stage1 import StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
 
 ROTATIONS = 1
@@ -116,7 +116,7 @@ class LabTransformer(SecondStage):
             raise ValueError(f"A width of {config.width} cannot be shared by {config.heads} heads.")
         self.config, self.n = config, layout.size
         lab = (first.l_max + 1) ** 2
-        pair = tapered(first.pair_channels, max(2 * layout.l_max, first.l_max), odd=first.pair_channels // 4)
+        pair = taper(first.pair_channels, max(2 * layout.l_max, first.l_max), odd=first.pair_channels // 4)
         self.hand_over = O2Linear(pair, node_dims(first.l_max, config.pair_channels))
         harmonics = (config.l_max + 1) ** 2
         features = 2 * lab * first.channels + lab * config.pair_channels + layout.size**2
