@@ -30,7 +30,7 @@ from common import ROOT, environment, save
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.cli import console
-from harmose_dft.cli.report import number
+from harmose_dft.cli.render import format_number as number
 from harmose_dft.core.memory import keep_freed_memory
 from harmose_dft.core.progress import silent
 from harmose_dft.core.structure import Structure
@@ -67,7 +67,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Settings of each variant: "two-stage" trains both stages together; the two members of the second stage of "density"
 also see the density matrix of a stage 1 that has learned alone; "paper" has the lab-frame Transformer and rotated
 copies. Learning rates are from the validation part of abacus-graphene after 3 minutes, the settings of "density" from
-that of openmx-graphene (docs/results-materials.md); "paper" was not tuned."""
+that of openmx-graphene (journal/results-materials.md); "paper" was not tuned."""
 
 ROWS = (
     "mae_all", "mae_all_raw", "mae_cha_s", "mae_cha_s_5", "mae_cha_b", "band_mae", "eps_mae", "gap_mae", "cov_err",

@@ -17,7 +17,7 @@ from common import CACHE, held_out
 from harmose_dft.workflows.label import LabelSettings, label
 
 SETTINGS = LabelSettings(xc="b3lyp", basis="def2-svp", grid_level=3, recipe="corrected")
-"""Closer to full convergence than the recipe of the training data (docs/data.md)."""
+"""Closer to full convergence than the recipe of the training data (docs/howto/label.md)."""
 
 
 @click.command()

@@ -23,7 +23,7 @@ import torch
 
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.cli import console
-from harmose_dft.cli.report import number
+from harmose_dft.cli.render import format_number as number
 from harmose_dft.core.memory import keep_freed_memory
 from harmose_dft.model.loading import load_model
 from harmose_dft.training.config import TrainConfig

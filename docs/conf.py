@@ -1,16 +1,22 @@
-"""Sphinx configuration; build with: sphinx-build docs docs/_build."""
+"""Sphinx configuration; build with: sphinx-build -W docs docs/_build."""
 
 from __future__ import annotations
 
-from importlib.metadata import version as installed
+import sys
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from harmose_dft import __version__
 
 project = "harmose_dft"
 author = "The harmose_dft developers"
-version = release = installed("harmose-dft")
+version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_mock_imports = ["sisl", "seekpath", "dask"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from harmose_dft.adapters.pyscf import reference
 from harmose_dft.core.structure import Structure
 from harmose_dft.output import write_molden
-from harmose_dft.plots import LevelColumn, orbital_picture, plot_levels
+from harmose_dft.plots import LevelColumn, draw_orbital, plot_levels
 from harmose_dft.solver import solve
 
 # Formaldehyde, positions in Bohr.
@@ -24,7 +24,7 @@ print(spectrum)
 
 homo = int(spectrum.occupied.sum()) - 1
 pictures = [
-    (name, orbital_picture(formaldehyde, record.basis, spectrum.coefficients[:, n]))
+    (name, draw_orbital(formaldehyde, record.basis, spectrum.coefficients[:, n]))
     for name, n in (("LUMO", homo + 1), ("HOMO", homo))
 ]
 plot_levels([LevelColumn("B3LYP/def2-SVP", spectrum)], "levels.png", pictures=pictures, force=True)

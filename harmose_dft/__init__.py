@@ -1,45 +1,107 @@
-"""Predict Kohn-Sham Hamiltonians with HarmoSE, and everything that follows from one diagonalisation."""
+"""Predict Kohn-Sham Hamiltonians with HarmoSE, and everything that follows from one diagonalisation.
+
+    import harmose_dft
+
+    prediction = harmose_dft.predict("water.xyz")  # orbital energies, gap, dipole, trust
+    harmose_dft.compare(prediction)                # beside PySCF's calculation
+    mf = harmose_dft.seed(mf)                      # a PySCF calculation that starts from the prediction
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from .core.memory import keep_freed_memory
-    from .model.loading import load_model
-    from .model.predictor import Prediction, Predictor
+    from .core.basis import OrbitalBasis
+    from .core.errors import HarmoseError
+    from .core.matrix import BlockMatrix
+    from .core.memory import keep_freed_memory as keep_freed_memory
+    from .core.record import Record
+    from .core.spectrum import Spectrum
+    from .core.structure import Structure
+    from .model.loading import load
+    from .model.loading import load_model as load_model
+    from .model.prediction import Prediction
+    from .model.predictor import Predictor
+    from .model.trust import TrustReport
     from .plugins.ase import HarmoseCalculator
-    from .plugins.pyscf import initial_density, seed
+    from .plugins.pyscf import initial_density as initial_density
+    from .plugins.pyscf import seed
+    from .workflows.bands import bands
+    from .workflows.compare import compare, verify
+    from .workflows.convert import convert
+    from .workflows.evaluate import evaluate
+    from .workflows.label import label
+    from .workflows.predict import predict
+    from .workflows.solve import solve
+    from .workflows.train import train
 
 __all__ = [
+    "BlockMatrix",
     "HarmoseCalculator",
+    "HarmoseError",
+    "OrbitalBasis",
     "Prediction",
     "Predictor",
-    "__version__",
-    "initial_density",
-    "keep_freed_memory",
-    "load_model",
+    "Record",
+    "Spectrum",
+    "Structure",
+    "TrustReport",
+    "bands",
+    "compare",
+    "convert",
+    "evaluate",
+    "label",
+    "load",
+    "predict",
     "seed",
+    "solve",
+    "train",
+    "verify",
 ]
 
-ENTRY_POINTS = {
+_MODULES = {
+    "BlockMatrix": "core.matrix",
     "HarmoseCalculator": "plugins.ase",
-    "Prediction": "model.predictor",
+    "HarmoseError": "core.errors",
+    "OrbitalBasis": "core.basis",
+    "Prediction": "model.prediction",
     "Predictor": "model.predictor",
+    "Record": "core.record",
+    "Spectrum": "core.spectrum",
+    "Structure": "core.structure",
+    "TrustReport": "model.trust",
+    "bands": "workflows.bands",
+    "compare": "workflows.compare",
+    "convert": "workflows.convert",
+    "evaluate": "workflows.evaluate",
     "initial_density": "plugins.pyscf",
     "keep_freed_memory": "core.memory",
+    "label": "workflows.label",
+    "load": "model.loading",
     "load_model": "model.loading",
+    "predict": "workflows.predict",
     "seed": "plugins.pyscf",
+    "solve": "workflows.solve",
+    "train": "workflows.train",
+    "verify": "workflows.compare",
 }
-"""Public name -> the module that defines it."""
+"""Public name -> the module that defines it. Those that are not in ``__all__`` are kept for scripts of version 0.1."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import the public entry points when they are first used, so that ``import harmose_dft`` stays cheap."""
-    if name in ENTRY_POINTS:
-        from importlib import import_module
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that ``import harmose_dft`` stays cheap."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(import_module(f"{__name__}.{ENTRY_POINTS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, and nothing else."""
+    return list(__all__)

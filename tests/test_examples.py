@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def test_example_runs(script: Path, tmp_path: Path) -> None:
 
 
 def run(script: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONPATH": str(ABACUS.parents[1])}
     return subprocess.run(
         [sys.executable, str(script), *arguments], cwd=folder, env=environment, capture_output=True, text=True,
         timeout=300, check=False,
@@ -48,6 +49,20 @@ def test_road_from_abacus_output_to_a_band_plot(tmp_path: Path) -> None:
     assert (tmp_path / "bands.png").read_bytes().startswith(b"\x89PNG")
     assert "covariance error" in done.stdout
     assert {p.name for p in (tmp_path / "model").iterdir()} >= {"model.json", "model.safetensors"}
+
+
+def test_made_up_calculations_agree_with_their_own_eigenvalues_and_orbitals(tmp_path: Path) -> None:
+    """The tutorial's calculations go through the reader, and through its check, as those of ABACUS do."""
+    script = ABACUS.parent / "made_up_layer.py"
+    done = run(script, tmp_path, "runs", "2")
+    assert done.returncode == 0, done.stderr[-2000:]
+    done = run(Path("-m"), tmp_path, "harmose_dft", "convert", "runs", "-o", "layer.h5", "--check", "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    calculations = json.loads(done.stdout)
+    assert [c["passed"] for c in calculations] == [True, True]
+    assert all(c["n_kpoints"] == 41 and c["max_deviation_mev"] < 1e-3 for c in calculations)
+    assert all(c["overlap_deviation"] < 1e-8 for c in calculations)
+    assert (tmp_path / "runs" / "flat.cif").is_file()
 
 
 def test_road_from_openmx_output_to_a_band_plot(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ from harmose_dft.adapters import pyscf as adapter
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.adapters.keyed_blocks import read_keyed_blocks
 from harmose_dft.cli import console, main
-from harmose_dft.cli.train import read_config
 from harmose_dft.core.basis import OrbitalBasis
 from harmose_dft.core.errors import CheckpointError, ConfigError, FileFormatError, HarmoseError, OutputExistsError
 from harmose_dft.core.files import atomic_path
@@ -41,6 +40,7 @@ from harmose_dft.model.checkpoint import DESCRIPTION, WEIGHTS, ModelFile, descri
 from harmose_dft.model.loading import BUNDLED, load_model
 from harmose_dft.output import write_cube
 from harmose_dft.plots import LevelColumn, plot_levels
+from harmose_dft.workflows.configuration import read_config
 from harmose_dft.workflows.label import LabelSettings, label
 
 WATER_FOCK = np.eye(24)
@@ -540,8 +540,9 @@ def test_folder_of_an_unfinished_run_is_no_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [WEIGHTS, DESCRIPTION, "log.jsonl"])
 def test_training_does_not_write_through_links_in_its_folder(name: str, tmp_path: Path) -> None:
-    from tiny_models import silent, tiny_config, write_waters
+    from tiny_models import tiny_config, write_waters
 
+    from harmose_dft.core.progress import silent
     from harmose_dft.training.run import LOG, STATE, Fit
 
     assert {name, STATE} <= {WEIGHTS, DESCRIPTION, STATE, LOG}
@@ -604,7 +605,7 @@ def test_edited_description_of_the_bundled_model_is_refused(
 
 
 def test_bundled_model_is_sealed_and_its_weights_are_those_of_the_card() -> None:
-    """README, docs/results.md and the card quote the beginning of the hash."""
+    """README, docs/benchmarks.md and the card quote the beginning of the hash."""
     from harmose_dft.model.checkpoint import SEAL, seal_of
 
     found = describe_model(BUNDLED / "organic")

@@ -6,10 +6,10 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 from ..core.errors import UNPRINTABLE, printable
 
@@ -40,9 +40,9 @@ class Settings:
 settings = Settings()
 
 
-def _terminal(stream: Any) -> bool:
+def _terminal(stream: TextIO | None) -> bool:
     """Whether a stream is a terminal; Python has none where the shell closed it."""
-    return stream is not None and bool(stream.isatty())
+    return stream is not None and stream.isatty()
 
 
 def stdout() -> Console:
@@ -86,8 +86,8 @@ def say(text: str = "") -> None:
     print(printable(text))
 
 
-def print_json(value: Any) -> None:
-    """A result as JSON; numpy values become numbers and lists, numbers that are not finite become null.
+def print_json(value: object) -> None:
+    """Print a result as JSON; numpy values become numbers and lists, numbers that are not finite become null.
 
     What a terminal would obey stands in the strings as JSON's own escapes.
     """
@@ -95,11 +95,15 @@ def print_json(value: Any) -> None:
     print(UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
-def plain(value: Any) -> Any:
-    """A value made of JSON's own types."""
+Plain = dict[str, "Plain"] | list["Plain"] | str | int | float | bool | None
+"""What JSON can hold."""
+
+
+def plain(value: object) -> Plain:
+    """Convert a value to JSON's own types; what JSON does not know becomes text."""
     if hasattr(value, "tolist"):
         value = value.tolist()
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
@@ -109,7 +113,7 @@ def plain(value: Any) -> Any:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> None:
-    """A table of results on stdout.
+    """Print a table of results on stdout.
 
     Args:
         title: Line above the table.

@@ -17,7 +17,7 @@ SHOWN_FAILURES = 10
 """Failures listed on stderr; all of them are in the data set."""
 
 
-def available_cores() -> int:
+def count_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -31,7 +31,7 @@ def available_cores() -> int:
 @click.option("--grid-level", type=click.IntRange(0, 9), default=3, show_default=True, help="Integration grid.")
 @click.option(
     "--recipe", type=click.Choice(["full", "staged", "corrected"]), default="full", show_default=True,
-    help="Converge on the final grid, or faster with one Fock build on it; see docs/data.md.",
+    help="Converge on the final grid, or faster with one Fock build on it; see docs/howto/label.md.",
 )
 @click.option("--retry-failed", is_flag=True, help="Calculate again what failed before.")
 @click.option("--force", is_flag=True, help="Discard what the data set holds and begin anew.")
@@ -44,25 +44,23 @@ def label(
     An interrupted or killed run is resumed by the same command; what is in the data set already is not calculated
     again. Structures that fail are listed and kept apart.
     """
-    from ..adapters.structures import read_structures
     from ..workflows.label import LabelSettings
     from ..workflows.label import label as run
 
-    structures = [s for path in files for s in read_structures(path)]
     summary = run(
-        structures,
+        files,
         out,
         LabelSettings(xc, basis, grid_level, recipe),
-        jobs=jobs or available_cores(),
+        jobs=jobs or count_cores(),
         force=force,
         retry_failed=retry_failed,
-        progress=lambda total: console.progress("labelling", total),
+        progress=console.progress,
     )
-    report(summary, out)
+    print_summary(summary, out)
 
 
-def report(summary: LabelSummary, out: Path) -> None:
-    """Say what was done."""
+def print_summary(summary: LabelSummary, out: Path) -> None:
+    """Print what was done."""
     for failure in summary.failures[:SHOWN_FAILURES]:
         console.note(f"failed: {failure.name}: {failure.reason}")
     if len(summary.failures) > SHOWN_FAILURES:

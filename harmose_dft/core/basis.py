@@ -109,6 +109,10 @@ class OrbitalBasis:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shells", MappingProxyType({int(z): tuple(s) for z, s in sorted(self.shells.items())}))
 
+    def __reduce__(self) -> tuple[type[OrbitalBasis], tuple[str, dict[int, tuple[Shell, ...]]]]:
+        """Copy and pickle by name and shells: a read-only mapping can do neither."""
+        return OrbitalBasis, (self.name, dict(self.shells))
+
     def __repr__(self) -> str:
         text = ", ".join(f"{SYMBOLS[z]}:{self.label(z)}" for z in self.shells)
         return f"OrbitalBasis({self.name!r}, {text})"

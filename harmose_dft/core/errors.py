@@ -30,6 +30,12 @@ class HarmoseError(Exception):
     exit_code = 1
 
 
+class ArgumentError(HarmoseError):
+    """Arguments contradict each other, such as two outputs of one name."""
+
+    exit_code = 2
+
+
 class StructureError(HarmoseError):
     """A structure is malformed: overlapping or non-finite atoms, an impossible cell, an unreadable file."""
 

@@ -28,6 +28,26 @@ RIDGE = 1e-3
 QUANTILE = 0.99
 """Training environments up to this quantile have a distance of at most one."""
 
+UNUSUAL = 1.5
+"""Atoms at a larger distance count as unusual."""
+
+
+@dataclass(frozen=True)
+class DomainReport:
+    """How far a structure is from the training set.
+
+    Args:
+        environment_distance: Largest over atoms; 1 is the 99 % quantile of training atoms.
+        unusual_atoms: Atoms far from the training set, by symbol and 1-based index ("C3").
+        unseen_pairs: Neighbouring elements that no training structure had near each other ("C-Cl").
+        atoms_relative_to_training: Number of atoms divided by that of the largest training structure.
+    """
+
+    environment_distance: float
+    unusual_atoms: tuple[str, ...]
+    unseen_pairs: tuple[str, ...]
+    atoms_relative_to_training: float
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingDomain:
@@ -93,25 +113,20 @@ class TrainingDomain:
                     "Angstrom. Are the coordinates in Angstrom? Otherwise this bond is new to the model."
                 )
 
-    def report(self, structure: Structure) -> dict[str, Any]:
-        """How far a structure is from the training set.
-
-        Returns:
-            ``environment_distance`` (largest over atoms; 1 is the 99 % quantile of training atoms),
-            ``unusual_atoms`` (1-based, with their distance), ``unseen_pairs`` and ``atoms_relative_to_training``.
-        """
+    def report(self, structure: Structure) -> DomainReport:
+        """Measure how far a structure is from the training set."""
         rows = environments(structure, self.elements)
         distances = np.array([
             float(np.sqrt((row - self.mean[z]) @ self.precision[z] @ (row - self.mean[z])))
             for z, row in zip(structure.numbers.tolist(), rows, strict=True)
         ])
         unseen = sorted(f"{SYMBOLS[a]}-{SYMBOLS[b]}" for a, b in _closest(structure) if (a, b) not in self.closest)
-        return {
-            "environment_distance": float(distances.max()),
-            "unusual_atoms": [f"{structure.symbols[i]}{i + 1}" for i in np.flatnonzero(distances > 1.5)],
-            "unseen_pairs": unseen,
-            "atoms_relative_to_training": len(structure) / self.largest,
-        }
+        return DomainReport(
+            environment_distance=float(distances.max()),
+            unusual_atoms=tuple(f"{structure.symbols[i]}{i + 1}" for i in np.flatnonzero(distances > UNUSUAL)),
+            unseen_pairs=tuple(unseen),
+            atoms_relative_to_training=len(structure) / self.largest,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description."""

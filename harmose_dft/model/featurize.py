@@ -26,7 +26,7 @@ from .padding import pad, unpad
 from .pairs import PairList
 
 OVERLAP_FLOOR = 3e-3
-"""s0 of :func:`damping`; chosen on validation molecules (docs/results.md)."""
+"""s0 of :func:`damping`; chosen on validation molecules (journal/results.md)."""
 
 
 SPIN_OF_PARTS: dict[int, Spin] = {0: "none", 1: "collinear", 3: "spin-orbit"}

@@ -36,12 +36,15 @@ def model_folder(name_or_path: str | Path) -> Path:
     return path
 
 
-def load_model(name_or_path: str | Path = "organic", *, device: str = "cpu") -> Predictor:
-    """A predictor, ready to use.
+def load(name_or_path: str | Path = "organic", *, device: str = "cpu") -> Predictor:
+    """Load a model together with the integrals it needs.
 
     Args:
         name_or_path: Name of a bundled model, or the folder of a trained one.
         device: Where the network runs: "cpu", "cuda", ...
+
+    Returns:
+        A predictor, ready to use.
 
     Raises:
         CheckpointError: The model cannot be found or read.
@@ -49,3 +52,12 @@ def load_model(name_or_path: str | Path = "organic", *, device: str = "cpu") -> 
     """
     require_device(device)
     return Predictor(ModelFile.load(model_folder(name_or_path)), device=device, adapt=from_ase)
+
+
+load_model = load
+"""The name that :func:`load` had in version 0.1."""
+
+
+def as_predictor(model: str | Path | Predictor, *, device: str = "cpu") -> Predictor:
+    """A predictor as it is, or the one that a name or path stands for, see :func:`load`."""
+    return load(model, device=device) if isinstance(model, str | Path) else model

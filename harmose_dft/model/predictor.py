@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeGuard, overload
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from ..core.basis import OrbitalBasis
-from ..core.errors import DataError
 from ..core.matrix import BlockMatrix
 from ..core.rotations import random_rotations, rotated_matrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
-from ..core.units import MICRO
 from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph, batch_graphs
-from ..solver import count_electrons, smallest_overlap_eigenvalue, solved
+from ..solver import solved
 from .checkpoint import ModelFile
 from .density import DensityInput
 from .featurize import Featurizer
 from .inputs import Integrals
+from .prediction import ModelInfo, Prediction, single_matrix
+from .trust import TrustReport, assess
 from .two_stage import TwoStageOutput
 
 PAIRS_PER_BATCH = 6000
@@ -35,50 +34,11 @@ PAIRS_PER_BATCH = 6000
 
 
 
-@dataclass(frozen=True)
-class ModelInfo:
-    """Which model made a prediction."""
+class AtomsLike(Protocol):
+    """Atoms of another program: ASE's ``Atoms``."""
 
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Everything predicted for one structure.
-
-    Args:
-        structure: The atoms.
-        basis: Shells per element, of the elements present.
-        hamiltonians: H, Hartree: one matrix, or two of a collinear crystal (up, down).
-        overlap: S.
-        spectrum: Orbital energies, coefficients, occupations.
-        functional: Functional that H approximates.
-        model: Name and hash of the model.
-        seconds: Time for this structure (its share of a batch).
-        trust: What a careful user wants to know first.
-        stage1: The first stage's baseline Hamiltonian, likewise; empty where the model has one stage.
-    """
-
-    structure: Structure
-    basis: OrbitalBasis
-    hamiltonians: tuple[BlockMatrix, ...]
-    overlap: BlockMatrix
-    spectrum: Spectrum
-    functional: str
-    model: ModelInfo
-    seconds: float
-    trust: dict[str, Any] = field(default_factory=dict)
-    stage1: tuple[BlockMatrix, ...] = ()
-
-    @property
-    def hamiltonian(self) -> BlockMatrix:
-        """H of a closed shell, or of spinors.
-
-        Raises:
-            DataError: There are two, of a collinear crystal.
-        """
-        return _single(self.hamiltonians)
+    def get_chemical_symbols(self) -> list[str]:
+        """Symbols of the elements, (atom,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +70,7 @@ class Predictor:
         model: ModelFile,
         *,
         device: str = "cpu",
-        adapt: Callable[[Any], Structure] | None = None,
+        adapt: Callable[[AtomsLike], Structure] | None = None,
     ) -> None:
         self.model, self.physics, self.device = model, model.physics, device
         self.network = model.network.to(device)
@@ -129,7 +89,15 @@ class Predictor:
     def __repr__(self) -> str:
         return f"Predictor({self.model!r}, device={self.device!r})"
 
-    def predict(self, structures: Any, *, trust: bool = True) -> Any:
+    @overload
+    def predict(self, structures: Structure | AtomsLike, *, trust: bool = True) -> Prediction: ...
+
+    @overload
+    def predict(self, structures: Iterable[Structure | AtomsLike], *, trust: bool = True) -> list[Prediction]: ...
+
+    def predict(
+        self, structures: Structure | AtomsLike | Iterable[Structure | AtomsLike], *, trust: bool = True
+    ) -> Prediction | list[Prediction]:
         """Predict one structure or several.
 
         Args:
@@ -142,13 +110,13 @@ class Predictor:
         Raises:
             DomainError: A structure lies outside the model's domain.
         """
-        if isinstance(structures, Structure) or hasattr(structures, "get_chemical_symbols"):
+        if is_structure(structures):
             return self._predict([self._structure(structures)], trust)[0]
         if not isinstance(structures, Iterable):
             raise TypeError(f"Expected a Structure, ASE Atoms or several of them, got {type(structures).__name__}.")
         return self._predict([self._structure(s) for s in structures], trust)
 
-    def check(self, structure: Any) -> None:
+    def check(self, structure: Structure | AtomsLike) -> None:
         """Refuse a structure that :meth:`predict` would refuse, without computing anything.
 
         Args:
@@ -168,13 +136,13 @@ class Predictor:
 
     def hamiltonian(self, structure: Structure) -> BlockMatrix:
         """H of one structure alone, without solving for its orbitals; see :meth:`hamiltonians` for collinear spin."""
-        return _single(self.hamiltonians(structure))
+        return single_matrix(self.hamiltonians(structure))
 
     def hamiltonians(self, structure: Structure) -> tuple[BlockMatrix, ...]:
         """H of one structure alone: one matrix, or two of a collinear crystal (up, down)."""
         return self._found_all([structure])[0].hamiltonians
 
-    def _structure(self, value: Any) -> Structure:
+    def _structure(self, value: Structure | AtomsLike) -> Structure:
         if isinstance(value, Structure):
             return value
         if self._adapt is None or not hasattr(value, "get_chemical_symbols"):
@@ -210,11 +178,17 @@ class Predictor:
                 functional=self.model.functional,
                 model=self.info,
                 seconds=share,
-                trust={} if error is None else self._trust(structure, f, spectrum, error),
+                trust=None if error is None else self._assess(structure, f, spectrum, error),
                 stage1=f.stage1,
             )
             for structure, f, spectrum, error in zip(batch, found, spectra, turned, strict=True)
         ]
+
+    def _assess(self, structure: Structure, found: Found, spectrum: Spectrum, covariance_error: float) -> TrustReport:
+        return assess(
+            found.overlap, spectrum, self.model.domain.report(structure), covariance_error=covariance_error,
+            member_spread=found.spread, doubts=self.physics.doubts(spectrum),
+        )
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
         """Structures in batches of limited size, at least one for each worker where there are enough structures."""
@@ -295,24 +269,10 @@ class Predictor:
             for s, f, g in zip(structures, found, again, strict=True)
         ]
 
-    def _trust(
-        self, structure: Structure, found: Found, spectrum: Spectrum, covariance: float
-    ) -> dict[str, Any]:
-        return {
-            "smallest_overlap_eigenvalue": smallest_overlap_eigenvalue(found.overlap),
-            "electron_count": count_electrons(spectrum, found.overlap),
-            "covariance_error_uha": covariance / MICRO,
-            **({} if found.spread is None else {"member_spread_uha": found.spread / MICRO}),
-            **(domain := self.model.domain.report(structure)),
-            "warnings": [*_unusual(domain), *self.physics.doubts(spectrum)],
-        }
 
-
-def _unusual(domain: Mapping[str, Any]) -> list[str]:
-    """Atoms that the training set says little about, in a sentence."""
-    if unusual := domain["unusual_atoms"]:
-        return [f"atoms with surroundings unlike those of the training set: {', '.join(unusual)}"]
-    return []
+def is_structure(value: object) -> TypeGuard[Structure | AtomsLike]:
+    """Whether a value is one structure, of this package or of ASE, rather than several."""
+    return isinstance(value, Structure) or hasattr(value, "get_chemical_symbols")
 
 
 def _keep_to_one_core() -> None:
@@ -340,12 +300,3 @@ def _split(blocks: Blocks, integrals: Sequence[Integrals]) -> list[Blocks]:
 def _mean_element(blocks: Blocks, overlap: BlockMatrix) -> float:
     """Mean of the spin-independent blocks over the elements of H; padding is zero."""
     return sum(float(x[:, 0].double().sum()) for x in blocks) / len(overlap.values)
-
-
-def _single(hamiltonians: Sequence[BlockMatrix]) -> BlockMatrix:
-    if len(hamiltonians) > 1:
-        raise DataError(
-            "A collinear crystal has two Hamiltonians, spin up and spin down, and one is wanted here. In Python, "
-            "`hamiltonians` holds both."
-        )
-    return hamiltonians[0]

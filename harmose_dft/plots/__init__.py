@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .bands import BandCurves, plot_bands
+from .bands import plot_bands
 from .levels import LevelColumn, plot_levels
-from .picture import orbital_picture
+from .picture import draw_orbital
 
-__all__ = ["BandCurves", "LevelColumn", "orbital_picture", "plot_bands", "plot_levels"]
+__all__ = ["LevelColumn", "draw_orbital", "plot_bands", "plot_levels"]

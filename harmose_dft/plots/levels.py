@@ -84,7 +84,7 @@ def plot_levels(
     save(figure, path, force=force)
 
 
-def degenerate_groups(energies: NDArray[np.float64], tolerance: float = DEGENERATE) -> list[NDArray[np.int64]]:
+def group_degenerate(energies: NDArray[np.float64], tolerance: float = DEGENERATE) -> list[NDArray[np.int64]]:
     """Indices of ascending levels, grouped where neighbours are closer than the tolerance."""
     breaks = np.flatnonzero(np.diff(energies) > tolerance) + 1
     return [group.astype(np.int64) for group in np.split(np.arange(len(energies)), breaks)]
@@ -92,7 +92,7 @@ def degenerate_groups(energies: NDArray[np.float64], tolerance: float = DEGENERA
 
 def _draw_column(axes: Axes, x: int, spectrum: Spectrum) -> None:
     energies = spectrum.energies * HARTREE_IN_EV
-    for group in degenerate_groups(energies):
+    for group in group_degenerate(energies):
         width = 2 * HALF_WIDTH / len(group)
         for position, level in enumerate(group):
             left = x - HALF_WIDTH + position * width

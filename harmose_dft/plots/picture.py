@@ -34,7 +34,7 @@ LIGHT = np.array([-0.35, 0.45, 0.82])
 """Direction of the light (the viewer looks along -z)."""
 
 
-def orbital_picture(
+def draw_orbital(
     structure: Structure,
     basis: OrbitalBasis,
     coefficients: Array,
@@ -43,12 +43,12 @@ def orbital_picture(
     tilt: tuple[float, float] = (-55.0, 20.0),
     pixels_per_bohr: int = 30,
 ) -> Array:
-    """Picture of one orbital of a molecule.
+    """Draw one orbital of a molecule.
 
     Args:
         structure: The molecule.
         basis: Its basis, with radial functions.
-        coefficients: Of the orbital, (ao,).
+        coefficients: The orbital's coefficients, (ao,).
         isovalue: |psi| on the surface, Bohr^(-3/2).
         tilt: Rotation in degrees about the horizontal and the vertical axis, away from the view onto the plane in
             which the molecule is largest.
@@ -64,19 +64,19 @@ def orbital_picture(
     points = np.stack(np.meshgrid(*coarse, indexing="ij"), axis=-1).reshape(-1, 3)
     values = orbital_values(structure, basis, coefficients, points @ view + middle)
     fine = [np.linspace(-h, h, int(2 * h * n)) for h, n in zip(half, (2 * pixels_per_bohr,) * 2 + (10,), strict=True)]
-    volume = _interpolated(values.reshape([len(c) for c in coarse]), coarse, fine)
+    volume = _interpolate(values.reshape([len(c) for c in coarse]), coarse, fine)
     image, depth = _molecule(structure, centers, fine[0], fine[1])
     _blend_surface(image, depth, volume, fine, isovalue)
-    return _cropped(_halved(image)).transpose(1, 0, 2)[::-1]
+    return _crop(_halve(image)).transpose(1, 0, 2)[::-1]
 
 
-def _interpolated(values: Array, coarse: list[Array], fine: list[Array]) -> NDArray[np.float32]:
-    """Cubic splines along each axis in turn, from the coarse to the fine points."""
+def _interpolate(values: Array, coarse: list[Array], fine: list[Array]) -> NDArray[np.float32]:
+    """Interpolate by cubic splines along each axis in turn, from the coarse to the fine points."""
     from scipy.interpolate import CubicSpline
 
     out = values.astype(np.float32)
-    for old, new in zip(coarse, fine, strict=True):
-        weights = CubicSpline(old, np.eye(len(old)))(new).astype(np.float32)
+    for nodes, points in zip(coarse, fine, strict=True):
+        weights = CubicSpline(nodes, np.eye(len(nodes)))(points).astype(np.float32)
         out = np.tensordot(out, weights, axes=(0, 1))
     return out
 
@@ -133,17 +133,17 @@ def _blend_surface(
     steps = [axis[1] - axis[0] for axis in axes]
     last = np.array(volume.shape)[:, None] - 1
     index = np.stack([columns, rows, level])
-    here = volume[tuple(index)]
-    normal = np.empty((len(here), 3))
+    value = volume[tuple(index)]
+    normal = np.empty((len(value), 3))
     for d in range(3):
         step = np.eye(3, dtype=int)[:, d : d + 1]
         ahead, behind = (volume[tuple(np.clip(index + s * step, 0, last))] for s in (1, -1))
-        normal[:, d] = -np.sign(here) * (ahead - behind) / steps[d]
+        normal[:, d] = -np.sign(value) * (ahead - behind) / steps[d]
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     above = np.abs(volume[columns, rows, np.minimum(level + 1, last[2])])
-    fraction = np.clip((np.abs(here) - isovalue) / np.maximum(np.abs(here) - above, 1e-12), 0.0, 1.0)
+    fraction = np.clip((np.abs(value) - isovalue) / np.maximum(np.abs(value) - above, 1e-12), 0.0, 1.0)
     height = axes[2][level] + fraction * steps[2]
-    color = np.where(here[:, None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
+    color = np.where(value[:, None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
     front = height > depth[columns, rows]
     columns, rows = columns[front], rows[front]
     shaded, opacity = _shade(color[front], normal[front]), 0.78
@@ -164,7 +164,7 @@ def _shade(color: Array, normal: Array) -> Array:
     return np.concatenate([lit, np.ones_like(diffuse)], axis=-1)
 
 
-def _halved(image: Array) -> Array:
+def _halve(image: Array) -> Array:
     """Half the resolution, by averaging with premultiplied opacity: smooth edges."""
     even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2].copy()
     even[..., :3] *= even[..., 3:]
@@ -173,7 +173,7 @@ def _halved(image: Array) -> Array:
     return np.asarray(np.clip(small, 0.0, 1.0))
 
 
-def _cropped(image: Array, border: int = 4) -> Array:
+def _crop(image: Array, border: int = 4) -> Array:
     """The image without its transparent margins."""
     rows, columns = (np.flatnonzero(image[..., 3].any(axis=1 - d)) for d in range(2))
     return image[max(rows[0] - border, 0) : rows[-1] + border, max(columns[0] - border, 0) : columns[-1] + border]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -15,13 +15,16 @@ from ..adapters.structures import from_ase
 from ..core.errors import ConfigError, SolverError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
-from ..model.loading import load_model
+from ..model.loading import as_predictor
 from .pyscf import density_of, seeded
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from pyscf.gto import Mole
+    from pyscf.scf.hf import SCF
 
-    from ..model.predictor import Prediction, Predictor
+    from ..model.prediction import Prediction
+    from ..model.predictor import Predictor
 
 Mode = Literal["oneshot", "scf"]
 
@@ -48,6 +51,9 @@ class HarmoseCalculator(Calculator):
     correction, H(x) + F(x') - H(x'): the part of the model's error that both geometries share cancels. Every start is
     tested, see :mod:`harmose_dft.plugins.pyscf`.
 
+    A calculator can be copied and pickled, model and results included; PySCF's object of the last geometry stays behind
+    and is made again when forces are asked for.
+
     ``results`` holds, besides ASE's ``energy``, ``forces`` and ``dipole``: ``orbital_energies`` (mo,), ``homo``,
     ``lumo``, ``gap`` in eV and ``fock_builds``. ``prediction`` is the model's prediction for the last geometry.
 
@@ -73,14 +79,18 @@ class HarmoseCalculator(Calculator):
         density_fit: bool = False,
     ) -> None:
         _require_mode(mode)
-        self.predictor = load_model(model) if isinstance(model, str | Path) else model
+        self.predictor = as_predictor(model)
         self.prediction: Prediction | None = None
-        self._mean_field: Any = None
+        self._mean_field: SCF | None = None
         self._correction: tuple[Structure, NDArray[np.float64]] | None = None
         super().__init__(model=self.predictor.info.name, mode=mode, grid_level=grid_level, density_fit=density_fit)
 
+    def __getstate__(self) -> dict[str, object]:
+        """The state without PySCF's mean-field object, whose class is made when it is seeded."""
+        return {**self.__dict__, "_mean_field": None}
+
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What changed since the last calculation; ASE itself does not look at charge and spin in ``atoms.info``."""
+        """List what changed since the last calculation; ASE itself ignores charge and spin in ``atoms.info``."""
         changes: list[str] = super().check_state(atoms, tol)
         if not changes and self.prediction is not None:
             now, then = from_ase(atoms), self.prediction.structure
@@ -88,18 +98,18 @@ class HarmoseCalculator(Calculator):
                 changes.append("info")
         return changes
 
-    def set(self, **parameters: Any) -> dict[str, Any]:
-        """ASE's ``set``, for ``mode``, ``grid_level`` and ``density_fit``: what was calculated before is forgotten.
+    def set(self, **parameters: object) -> dict[str, object]:
+        """Change ``mode``, ``grid_level`` or ``density_fit``; earlier results are discarded.
 
         Raises:
             ConfigError: There is no such mode or parameter, or it is the model.
         """
-        known = {"mode", "grid_level", "density_fit", *(() if self.parameters else ("model",))}
-        if unknown := sorted(parameters.keys() - known):
-            raise ConfigError(f"{', '.join(unknown)} cannot be set; of a calculator {', '.join(sorted(known))} can.")
+        names = {"mode", "grid_level", "density_fit", *(() if self.parameters else ("model",))}
+        if unknown := sorted(parameters.keys() - names):
+            raise ConfigError(f"{', '.join(unknown)} cannot be set; of a calculator {', '.join(sorted(names))} can.")
         if "mode" in parameters:
-            _require_mode(parameters["mode"])
-        changed: dict[str, Any] = super().set(**parameters)
+            _require_mode(str(parameters["mode"]))
+        changed: dict[str, object] = super().set(**parameters)
         self.implemented_properties = _properties(self.parameters["mode"])  # type: ignore[misc]
         if changed:
             self.reset()
@@ -124,6 +134,7 @@ class HarmoseCalculator(Calculator):
             self.prediction = self.predictor.predict(structure, trust=False)
             self._run(self.prediction)
         if "forces" in properties:
+            assert self._mean_field is not None
             gradient = self._mean_field.nuc_grad_method().kernel()
             self.results["forces"] = -gradient * (HARTREE_IN_EV / BOHR_IN_ANGSTROM)
 
@@ -138,19 +149,19 @@ class HarmoseCalculator(Calculator):
             energy, levels = mf.energy_tot(dm=density), prediction.spectrum.energies
             builds = 1
         else:
-            mf = self._converged(mf, prediction)
+            mf = self._converge(mf, prediction)
             energy, levels, density = mf.e_tot, mf.mo_energy, mf.make_rdm1()
             builds = mf.cycles + 1
         self._mean_field = mf
         self._set_results(float(energy), levels, mf.dip_moment(dm=density, unit="AU", verbose=0), builds)
 
-    def _converged(self, mf: Any, prediction: Prediction) -> Any:
-        """The SCF of the present geometry; remembers how far the prediction was from its result."""
+    def _converge(self, mf: SCF, prediction: Prediction) -> SCF:
+        """Converge the SCF of the present geometry and remember how far the prediction was from its result."""
         structure = prediction.structure
         predicted = from_ours(prediction.hamiltonian.to_dense(), prediction.basis, structure.numbers)
-        guess = predicted + self._carried_over(structure)
+        guess = predicted + self._carry_over(structure)
 
-        def start(_: Any) -> NDArray[np.float64]:
+        def start(_: Mole) -> NDArray[np.float64]:
             energies, orbitals = mf.eig(guess, mf.get_ovlp())
             return np.asarray(mf.make_rdm1(orbitals, mf.get_occ(energies, orbitals)))
 
@@ -164,7 +175,7 @@ class HarmoseCalculator(Calculator):
         self._correction = structure, np.asarray(mf.get_fock()) - predicted
         return mf
 
-    def _carried_over(self, structure: Structure) -> NDArray[np.float64] | float:
+    def _carry_over(self, structure: Structure) -> NDArray[np.float64] | float:
         """Correction of the previous geometry, if it is near, in Hartree; zero otherwise."""
         if self._correction is None:
             return 0.0

@@ -29,7 +29,8 @@ from ..solver.orthogonal import commutator_norm, inverse_root
 if TYPE_CHECKING:
     from pyscf.gto import Mole
 
-    from ..model.predictor import Prediction, Predictor
+    from ..model.prediction import Prediction
+    from ..model.predictor import Predictor
 
 COUNT_WITHIN = 1e-6
 """Largest deviation of Tr(PS) from the number of electrons."""

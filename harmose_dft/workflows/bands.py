@@ -1,25 +1,28 @@
-"""Bands along a path for the commands: where a Hamiltonian comes from, its bands, and their comparison."""
+"""Bands of a crystal along a path: from a prediction, a structure and a model, a result file, or a calculation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..adapters.registry import read_calculations, recognise
+from ..adapters.structures import is_structure_file, read_structures
 from ..core.errors import DataError, HarmoseError
-
-if TYPE_CHECKING:
-    from ..core.matrix import BlockMatrix
-    from ..core.record import Record
-    from ..core.structure import Structure
-    from ..model.predictor import Prediction
-    from ..solver.kpaths import KPath
-
-Floats = NDArray[np.float64]
+from ..core.matrix import BlockMatrix
+from ..core.record import Record
+from ..core.structure import Structure
+from ..core.units import HARTREE_IN_EV
+from ..metrics import band_errors
+from ..model.loading import as_predictor
+from ..model.prediction import Prediction
+from ..model.predictor import Predictor
+from ..output.result import is_result, read_results
+from ..solver import band_gap, bands_near, solved
+from ..solver import bands as solve_bands
+from ..solver.band_structure import BandStructure
+from ..solver.kpaths import KPath, path_across
 
 MANY_ORBITALS = 1000
 """In larger cells only the states around the Fermi level are computed."""
@@ -57,63 +60,151 @@ class Crystal:
     gaps: tuple[float, float]
 
     @classmethod
-    def of_prediction(cls, prediction: Prediction) -> Crystal:
-        """A predicted crystal."""
-        from ..solver import band_gap
+    def from_prediction(cls, prediction: Prediction) -> Crystal:
+        """A predicted crystal.
 
+        Raises:
+            DataError: The prediction is of a molecule.
+        """
         spectrum = prediction.spectrum
-        assert spectrum.fermi is not None
+        if spectrum.fermi is None:
+            raise DataError(f"{prediction.structure.formula} is a molecule and has no bands; its levels are discrete.")
         return cls(
             prediction.model.name, prediction.structure, prediction.hamiltonians, prediction.overlap, spectrum.fermi,
             spectrum.n_electrons, band_gap(spectrum),
         )
 
     @classmethod
-    def of_record(cls, record: Record, label: str) -> Crystal:
-        """A calculation of a crystal with its Hamiltonian; its Fermi level is the code's own where that is known."""
-        from ..solver import band_gap, solved
+    def from_record(cls, record: Record, label: str = "") -> Crystal:
+        """A calculation of a crystal with its Hamiltonian; its Fermi level is the code's own where that is known.
 
+        Args:
+            record: The calculation.
+            label: Name in legends where the provenance names neither a model nor a code.
+
+        Raises:
+            DataError: The calculation is of a molecule, or has no Hamiltonian.
+        """
+        about = record.provenance
+        if not record.structure.periodic or not record.hamiltonian:
+            source = about.get("source") or record.structure.formula
+            raise DataError(f"{source} has no bands: it is of a molecule, or an overlap-only calculation.")
         spectrum = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
         assert spectrum.fermi is not None
         return cls(
-            label, record.structure, record.hamiltonian, record.overlap,
+            about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about) or label,
+            record.structure, record.hamiltonian, record.overlap,
             spectrum.fermi if record.fermi is None else record.fermi, record.n_electrons, band_gap(spectrum),
         )
 
-    def path(self, names: str | None, points: int) -> KPath:
-        """k-points through named special points; of the layer's lattice where no bond crosses a lattice vector."""
-        from ..solver.kpaths import path_across
 
-        return path_across(self.structure, self.overlap.shifts, names, points=points)
+CrystalSource = Crystal | Prediction | Record | Structure | str | Path
+"""A crystal with its Hamiltonian or, with a model, without; or the path of a file with one."""
 
-    def bands(self, path: KPath, states: int | None = None, *, every: bool = False) -> Floats:
-        """Energies on a path, (spin, k, band), Hartree.
 
-        Args:
-            path: The k-points.
-            states: How many around the Fermi level; by default all up to :data:`MANY_ORBITALS`.
-            every: All of them, however many.
-        """
-        from ..solver import bands, bands_near
+@dataclass(frozen=True)
+class BandComparison:
+    """Errors of bands around the reference's Fermi level after the best shift.
 
-        size = self.hamiltonian[0].size
-        if every or (states is None and size <= MANY_ORBITALS):
-            return bands(self.hamiltonian, self.overlap, path.kpoints)
+    Args:
+        reference: What the bands are compared with.
+        window: Half width of the energies that count, eV.
+        mean_error: Mean absolute error, Hartree.
+        largest_error: Largest error, Hartree.
+        shift: What was subtracted from the bands, Hartree.
+    """
+
+    reference: str
+    window: float
+    mean_error: float
+    largest_error: float
+    shift: float
+
+    def to_dict(self) -> dict[str, object]:
+        """A JSON-serialisable description; the unit is the last part of a key."""
+        milli = 1e3 * HARTREE_IN_EV
+        return {
+            "reference": self.reference,
+            "window_ev": self.window,
+            "band_mae_mev": self.mean_error * milli,
+            "band_max_mev": self.largest_error * milli,
+            "shift_ev": self.shift * HARTREE_IN_EV,
+        }
+
+
+def bands(
+    source: CrystalSource,
+    model: str | Path | Predictor | None = None,
+    *,
+    kpath: str | KPath | None = None,
+    points: int = 100,
+    states: int | None = None,
+    every: bool = False,
+    device: str = "cpu",
+) -> BandStructure:
+    """Compute the bands of a crystal along a path.
+
+    Args:
+        source: A prediction, a calculation, or the path of a result file or of a DFT code's calculation; with a model,
+            a structure or the path of a file with one.
+        model: The model that predicts the structure's Hamiltonian: a name, a folder, or a loaded model.
+        kpath: Special points such as "GMKG", "seekpath" for its path, or the k-points; by default ASE's path. A layer
+            has the points of its two-dimensional lattice.
+        points: k-points along the path.
+        states: How many states around the Fermi level; by default all up to :data:`MANY_ORBITALS` orbitals,
+            :data:`STATES` beyond.
+        every: Whether all states are computed, however many.
+        device: Where a model that is loaded runs.
+
+    Raises:
+        HarmoseError: The source is not of one crystal, or has no Hamiltonian and there is no model.
+        StructureError: The lattice lacks a named point.
+    """
+    crystal = open_crystal(source, model, device=device)
+    path = kpath
+    if not isinstance(path, KPath):
+        path = path_across(crystal.structure, crystal.overlap.shifts, path, points=points)
+    size = crystal.hamiltonian[0].size
+    if every or (states is None and size <= MANY_ORBITALS):
+        energies = solve_bands(crystal.hamiltonian, crystal.overlap, path.kpoints)
+    else:
         count = min(states or STATES, size)
-        return bands_near(self.hamiltonian, self.overlap, path.kpoints, self.fermi, count)
+        energies = bands_near(crystal.hamiltonian, crystal.overlap, path.kpoints, crystal.fermi, count)
+    return BandStructure(
+        crystal.structure, path, energies, crystal.fermi, crystal.gaps, crystal.n_electrons, size, crystal.label
+    )
 
 
-def read_crystal(path: Path) -> Crystal:
+def open_crystal(
+    source: CrystalSource, model: str | Path | Predictor | None = None, *, device: str = "cpu"
+) -> Crystal:
+    """A crystal with its matrices, predicted where a model is given; arguments as for :func:`bands`.
+
+    Raises:
+        HarmoseError: The source is not of one crystal, or has no Hamiltonian and there is no model.
+    """
+    if model is not None:
+        structure = source if isinstance(source, Structure) else _structure_of(source)
+        return Crystal.from_prediction(as_predictor(model, device=device).predict(structure, trust=False))
+    match source:
+        case Crystal():
+            return source
+        case Prediction():
+            return Crystal.from_prediction(source)
+        case Record():
+            return Crystal.from_record(source)
+        case Structure():
+            raise HarmoseError(f"{source.formula} is a structure without a Hamiltonian. Name a model to predict it.")
+    return _read_crystal(Path(source))
+
+
+def _read_crystal(path: Path) -> Crystal:
     """The crystal of a result file or of a DFT code's calculation.
 
     Raises:
         HarmoseError: The path holds several calculations, or none, or a structure only.
         DataError: The calculation is of a molecule, or has no Hamiltonian.
     """
-    from ..adapters.registry import read_calculations, recognise
-    from ..adapters.structures import is_structure_file
-    from ..output.result import is_result, read_results
-
     if recognise(path) is None and is_structure_file(path):
         raise HarmoseError(f"{path} is a structure without a Hamiltonian. Name the model that predicts it: --model.")
     records = [result.record for result in read_results(path)] if is_result(path) else read_calculations(path)
@@ -121,60 +212,49 @@ def read_crystal(path: Path) -> Crystal:
         raise HarmoseError(f"{path} holds {len(records)} calculations; bands are drawn of one. Give the path of one.")
     if not records[0].structure.periodic or not records[0].hamiltonian:
         raise DataError(f"{path} has no bands: it is of a molecule, or an overlap-only calculation.")
-    about = records[0].provenance
-    label = about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about) or path.name
-    return Crystal.of_record(records[0], label)
+    return Crystal.from_record(records[0], path.name)
 
 
-def read_one_structure(path: Path) -> Structure:
+def _structure_of(source: Crystal | Prediction | Record | str | Path) -> Structure:
     """The crystal structure in a structure file or a DFT code's calculation.
 
     Raises:
         HarmoseError: There are several, or it has no cell.
     """
-    from ..adapters.registry import read_calculations, recognise
-    from ..adapters.structures import read_structures
-
+    if not isinstance(source, str | Path):
+        return source.structure
+    path = Path(source)
     calculation = path.exists() and recognise(path) is not None
-    found = [r.structure for r in read_calculations(path)] if calculation else read_structures(path)
-    if len(found) != 1:
-        raise HarmoseError(f"{path} holds {len(found)} structures; bands are drawn of one. Give a file with one.")
-    if not found[0].periodic:
+    structures = [r.structure for r in read_calculations(path)] if calculation else read_structures(path)
+    if len(structures) != 1:
+        raise HarmoseError(f"{path} holds {len(structures)} structures; bands are drawn of one. Give a file with one.")
+    if not structures[0].periodic:
         raise HarmoseError(f"{path} has no cell; bands are of crystals. Use harmose-dft predict for molecules.")
-    return found[0]
+    return structures[0]
 
 
-def compared(bands: Floats, crystal: Crystal, bands_ref: Floats, reference: Crystal, window: float) -> dict[str, Any]:
-    """Mean and largest error of the bands around the reference's Fermi level after the best shift, in meV.
+def compare_bands(bands: BandStructure, reference: BandStructure, window: float = WINDOW) -> BandComparison:
+    """Mean and largest error of bands around the reference's Fermi level after the best shift.
 
     Args:
-        bands: (spin, k, band), Hartree.
-        crystal: Where they come from.
-        bands_ref: The reference's on the same k-points.
-        reference: The reference.
+        bands: All bands on a path.
+        reference: All bands of the reference on the same path.
         window: Half width in eV.
 
     Raises:
         HarmoseError: The two have different orbitals or spins.
     """
-    from ..core.units import HARTREE_IN_EV
-    from ..metrics import band_errors
-
-    if crystal.hamiltonian[0].size != reference.hamiltonian[0].size or len(bands) != len(bands_ref):
+    shape, shape_ref = ((len(b.energies), b.n_orbitals) for b in (bands, reference))
+    if shape != shape_ref:
         raise HarmoseError(
-            f"{reference.label} has {reference.hamiltonian[0].size} orbitals and {len(bands_ref)} spin directions, "
-            f"{crystal.label} {crystal.hamiltonian[0].size} and {len(bands)}: bands can be compared one by one only in "
+            f"{reference.label} has {shape_ref[1]} orbitals and {shape_ref[0]} spin directions, "
+            f"{bands.label} {shape[1]} and {shape[0]}: bands can be compared one by one only in "
             "the same basis. Leave --compare out, or give the calculation of this structure in the model's basis."
         )
-    errors, shift = band_errors(bands_ref, bands, fermi=reference.fermi, window=window / HARTREE_IN_EV)
-    milli = 1e3 * HARTREE_IN_EV
-    return {
-        "reference": reference.label,
-        "window_ev": window,
-        "band_mae_mev": float(errors.mean()) * milli,
-        "band_max_mev": float(errors.max()) * milli,
-        "shift_ev": shift * HARTREE_IN_EV,
-    }
+    errors, shift = band_errors(
+        reference.energies, bands.energies, fermi=reference.fermi, window=window / HARTREE_IN_EV
+    )
+    return BandComparison(reference.label, window, float(errors.mean()), float(errors.max()), shift)
 
 
 def require_same_cell(structure: Structure, reference: Structure) -> None:
@@ -190,16 +270,3 @@ def require_same_cell(structure: Structure, reference: Structure) -> None:
             f"The reference {reference.formula} ({len(reference)} atoms) has another cell than {structure.formula} "
             f"({len(structure)} atoms); their bands lie on different paths. Compare with a calculation of this cell."
         )
-
-
-def draw(
-    path: KPath, curves: Sequence[tuple[Crystal, Floats]], picture: Path, window: float, force: bool
-) -> None:
-    """Plot bands; a second entry is drawn below the first one as its reference."""
-    from ..plots import BandCurves, plot_bands
-
-    drawn = [BandCurves(crystal.label, energies, crystal.fermi) for crystal, energies in curves]
-    plot_bands(
-        path.distances, path.ticks, drawn[0], picture, reference=drawn[1] if len(drawn) > 1 else None,
-        window=(-window, window), title=curves[0][0].structure.formula, force=force,
-    )

@@ -1,17 +1,26 @@
-"""A model measured against reference calculations."""
+"""Measure a model against reference calculations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from ..adapters.datasets import open_dataset
 from ..core.errors import DataError
+from ..core.files import sha256
+from ..core.progress import Progress, silent
 from ..core.record import Record
+from ..data import Dataset, split_dataset
 from ..metrics import EvaluationResult, MetricAccumulator
 from ..metrics.covariance import cov_err
-from ..model.predictor import Predictor
+from ..model.loading import as_predictor
 from ..physics.numerical import band_points
 from ..solver import solved
+
+if TYPE_CHECKING:
+    from ..model.predictor import Predictor
 
 COVARIANCE_SAMPLES = 3
 """Samples on which the covariance error is measured."""
@@ -22,56 +31,121 @@ BAND_POINTS = 60
 CHUNK = 16
 """Records that are predicted together."""
 
+Part = Literal["train", "validation", "test"]
+"""Part of a data set that was split for training."""
+
 
 def evaluate(
-    predictor: Predictor,
-    records: Iterable[Record],
+    model: str | Path | Predictor,
+    data: str | Path | Dataset | Iterable[Record],
     *,
-    done: Callable[[int], None] = lambda count: None,
+    part: Part | None = None,
+    limit: int | None = None,
+    device: str = "cpu",
     covariance_samples: int = COVARIANCE_SAMPLES,
+    progress: Progress = silent,
+    done: Callable[[int], None] = lambda count: None,
 ) -> EvaluationResult:
-    """All metrics of a model over records, stage 1 alone and the full model side by side; of crystals on a k-path.
+    """Compute all metrics of a model, stage 1 alone and the full model side by side; of crystals on a k-path.
 
     Args:
-        predictor: The model.
-        records: Reference calculations in the model's basis.
-        done: Told how many records were added.
+        model: A bundled model's name, a model's folder, or a loaded model.
+        data: Reference calculations in the model's basis: a data set, its path, or records.
+        part: Only this part of a data set, see :func:`select_records`.
+        limit: At most this many records.
+        device: Where a model that is loaded runs.
         covariance_samples: Number of records on which rotations are tried.
+        progress: Shows progress over the records of a data set.
+        done: Told how many records were added.
 
     Raises:
         BasisMismatchError: A record is in another basis.
-        DataError: A record was computed with another functional, or there is none.
+        DataError: A record was computed with another functional, there is none, or the split does not fit the data.
     """
+    predictor = as_predictor(model, device=device)
+    if isinstance(data, str | Path):
+        data = open_dataset(data)
+    if not isinstance(data, Dataset):
+        if part is not None:
+            raise DataError(f"Records have no part {part!r}; only a data set is split. Give its path.")
+        return _measure(predictor, _take(data, limit), covariance_samples, done)
+    dataset = data
+    chosen = select_records(dataset, part, predictor.model.training)[:limit]
+    with progress(f"evaluating {dataset.path.name}", len(chosen)) as steps:
+
+        def advance(count: int) -> None:
+            steps.advance(count)
+            done(count)
+
+        return _measure(predictor, (dataset[i] for i in chosen), covariance_samples, advance)
+
+
+def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, object]) -> list[int]:
+    """Indices of a part of a data set: of the split that the model was trained with, otherwise by SMILES.
+
+    Args:
+        dataset: The data set.
+        part: None for all.
+        training: What the model's file says of its training.
+
+    Raises:
+        DataError: The split does not fit the data set.
+    """
+    if part is None:
+        return list(range(len(dataset)))
+    split = training.get("split") if was_trained_on(training, dataset) else None
+    options = split if isinstance(split, Mapping) else {"kind": "smiles"}
+    indices: list[int] = split_dataset(dataset, **options)[part].tolist()
+    return indices
+
+
+def was_trained_on(training: Mapping[str, object], dataset: Dataset) -> bool:
+    """Whether a model's training had this data set, by the hash of its file."""
+    hashes = training.get("data_sha256", {})
+    return isinstance(hashes, Mapping) and sha256(dataset.path) in hashes.values()
+
+
+def _take(records: Iterable[Record], limit: int | None) -> Iterator[Record]:
+    for count, record in enumerate(records):
+        if count == limit:
+            return
+        yield record
+
+
+def _measure(
+    predictor: Predictor, records: Iterable[Record], covariance_samples: int, done: Callable[[int], None]
+) -> EvaluationResult:
+    """Predict in chunks and accumulate the metrics."""
     basis = predictor.model.basis
     accumulator = MetricAccumulator(
         basis, kpoints=lambda structure: band_points(structure, basis, BAND_POINTS), device=predictor.device
     )
     count = 0
-    chunk: list[Record] = []
-
-    def flush() -> None:
-        nonlocal count
+    for chunk in _chunks(predictor, records):
         predictions = predictor.predict([r.structure for r in chunk], trust=False)
-        for record, prediction in zip(map(_with_fermi, chunk), predictions, strict=True):
+        for record, prediction in zip(map(_add_fermi, chunk), predictions, strict=True):
             accumulator.add(record, prediction.hamiltonians, prediction.stage1 or None)
             if count < covariance_samples:
-                error = cov_err(predictor.hamiltonians, record.structure, basis)
-                accumulator.add_cov_err(error)
+                accumulator.add_cov_err(cov_err(predictor.hamiltonians, record.structure, basis))
             count += 1
         done(len(chunk))
-        chunk.clear()
+    return accumulator.result()
 
+
+def _chunks(predictor: Predictor, records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+    """Records in chunks of :data:`CHUNK`, each checked when it is read."""
+    chunk: list[Record] = []
     for record in records:
         _require_comparable(predictor, record)
         chunk.append(record)
         if len(chunk) == CHUNK:
-            flush()
+            yield chunk
+            chunk = []
     if chunk:
-        flush()
-    return accumulator.result()
+        yield chunk
 
 
-def _with_fermi(record: Record) -> Record:
+def _add_fermi(record: Record) -> Record:
     """The record with its Fermi level, which the window of ``band_mae`` is centred on; from a k mesh if not known."""
     if not record.structure.periodic or record.fermi is not None:
         return record

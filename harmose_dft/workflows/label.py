@@ -14,18 +14,19 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ..core.errors import DataError, HarmoseError
 from ..core.files import atomic_path, require_absent
+from ..core.progress import Progress, silent
 from ..core.structure import Structure
 from ..data import DatasetWriter, Failure, HDF5Dataset, structure_id
+from .sources import Source, collect_structures
 
 PARTS_SUFFIX = ".parts"
 SETTINGS_FILE = "settings.json"
@@ -76,66 +77,56 @@ class LabelSummary:
     failures: tuple[Failure, ...]
 
 
-class Steps(Protocol):
-    """A counter of finished structures."""
-
-    def advance(self, steps: int = 1) -> None:
-        """Count finished structures."""
-
-
-Progress = Callable[[int], AbstractContextManager[Steps]]
-"""Makes a counter for a number of structures to be calculated."""
-
-
 def label(
-    structures: Sequence[Structure],
-    output: str | Path,
+    structures: Iterable[Source],
+    out: str | Path,
     settings: LabelSettings | None = None,
     *,
     jobs: int = 1,
     force: bool = False,
     retry_failed: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> LabelSummary:
     """Calculate structures with PySCF and add them to a data set, in the order in which they are given.
 
     Args:
-        structures: Closed-shell molecules.
-        output: The data set; if it exists it is extended.
+        structures: Closed-shell molecules, or paths of files with them.
+        out: The data set; if it exists it is extended.
         settings: Functional, basis, grid and recipe.
         jobs: Number of processes, of one thread each.
-        force: Discard what the output (and an unfinished run) holds and begin anew.
+        force: Discard what the data set (and an unfinished run) holds and begin anew.
         retry_failed: Calculate again those of the structures that failed before.
-        progress: Makes the counter of finished structures.
+        progress: Shows progress over the structures to be calculated.
 
     Returns:
         Counts and failures.
 
     Raises:
-        DataError: The output was made with other settings or is being written by another run, or a process died.
-        FileFormatError: The output exists and is not a data set.
+        DataError: The data set was made with other settings or is being written by another run, or a process died.
+        FileFormatError: ``out`` exists and is not a data set.
+        StructureError: A structure file cannot be read.
         HarmoseError: PySCF does not know the functional or the basis.
-        OutputExistsError: The output is a folder.
+        OutputExistsError: ``out`` is a folder.
     """
-    require_absent(output, force=True)  # an existing data set is extended, a folder is refused
-    run = _Run(Path(output), settings or LabelSettings())
-    _require_known(run.settings, structures)
-    given = {structure_id(s): s for s in structures}
+    molecules = collect_structures(structures)
+    require_absent(out, force=True)  # an existing data set is extended, a folder is refused
+    run = _Run(Path(out), settings or LabelSettings())
+    _require_known(run.settings, molecules)
+    queue = {structure_id(s): s for s in molecules}
     with run.opened(force):
         finished, failed = run.known()
-        retried = failed & set(given) if retry_failed else set()
+        retried = failed & set(queue) if retry_failed else set()
         run.forget(retried)
-        todo = {key: s for key, s in given.items() if key not in finished | (failed - retried)}
+        pending = {key: s for key, s in queue.items() if key not in finished | (failed - retried)}
         done = 0
         try:
-            with nullcontext() if progress is None else progress(len(todo)) as steps:
-                for _ in _calculated(todo, run, jobs):
+            with progress("labelling", len(pending)) as steps:
+                for _ in _calculate_all(pending, run, jobs):
                     done += 1
-                    if steps is not None:
-                        steps.advance()
+                    steps.advance()
         finally:
-            records, failures = run.join(list(given), retried)
-    return LabelSummary(records, done, len(structures) - len(todo), tuple(failures))
+            records, failures = run.join(list(queue), retried)
+    return LabelSummary(records, done, len(molecules) - len(pending), tuple(failures))
 
 
 @dataclass(frozen=True)
@@ -274,7 +265,7 @@ def _require_known(settings: LabelSettings, structures: Sequence[Structure]) -> 
         kohn_sham(to_mole(molecule, settings.basis), settings.xc, settings.grid_level)
 
 
-def _calculated(todo: dict[str, Structure], run: _Run, jobs: int) -> Iterator[str]:
+def _calculate_all(todo: dict[str, Structure], run: _Run, jobs: int) -> Iterator[str]:
     """Calculate structures, yielding the identity of each when its part is on disk."""
     if jobs == 1 or len(todo) <= 1:
         for key, structure in todo.items():

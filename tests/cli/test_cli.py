@@ -71,7 +71,7 @@ def test_help_of_every_command_works_and_imports_no_network_or_code(name: str) -
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_is_documented(name: str) -> None:
-    text = (Path(__file__).parents[2] / "docs/command_line.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs/reference/command_line.md").read_text(encoding="utf-8")
     _, _, section = text.partition(f"\n## {name}\n")
     section = section.partition("\n## ")[0]
     command = cli.get_command(click.Context(cli), name)

@@ -7,13 +7,9 @@ Hamiltonian is the self-consistent one, so differences from the reference must v
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +21,8 @@ from harmose_dft.core.errors import DomainError
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.spectrum import Spectrum
 from harmose_dft.core.structure import Structure
+from harmose_dft.model.prediction import ModelInfo, Prediction
+from harmose_dft.model.trust import TrustReport
 from harmose_dft.output import read_result, read_results
 
 CALCULATIONS: dict[bytes, tuple[OrbitalBasis, BlockMatrix, BlockMatrix, Spectrum, float]] = {}
@@ -34,26 +32,7 @@ WATER_XYZ = "3\nwater\n" + "\n".join(WATER) + "\n"
 HYDROGEN_XYZ = "2\nhydrogen\nH 0 0 0\nH 0 0 0.74\n"
 
 
-@dataclass(frozen=True)
-class StandInPrediction:
-    """The fields of ``harmose_dft.model.predictor.Prediction``."""
-
-    structure: Structure
-    basis: OrbitalBasis
-    hamiltonians: tuple[BlockMatrix, ...]
-    overlap: BlockMatrix
-    spectrum: Spectrum
-    stage1: tuple[BlockMatrix, ...]
-    functional: str = "hf"
-    model: Any = field(default_factory=lambda: SimpleNamespace(name="stand-in", sha256="0123456789abcdef" * 4))
-    seconds: float = 0.01
-    trust: dict[str, Any] = field(
-        default_factory=lambda: {"smallest_overlap_eigenvalue": 0.02, "in_domain": True, "warnings": ["odd atoms: H2"]}
-    )
-
-    @property
-    def hamiltonian(self) -> BlockMatrix:
-        return self.hamiltonians[0]
+TRUST = TrustReport(0.02, 10.0, 1e-9, 0.5, (), (), 1.0, ("odd atoms: H2",))
 
 
 class StandIn:
@@ -69,7 +48,7 @@ class StandIn:
     def orbital_counts(self, structure: Structure) -> tuple[int, int]:
         return int(structure.numbers.sum()) // 2, sum({1: 5, 8: 14}[z] for z in structure.numbers.tolist())
 
-    def predict(self, structures: Sequence[Structure]) -> list[StandInPrediction]:
+    def predict(self, structures: Sequence[Structure]) -> list[Prediction]:
         self.batches.append(len(structures))
         out = []
         for structure in structures:
@@ -77,16 +56,15 @@ class StandIn:
             if key not in CALCULATIONS:
                 CALCULATIONS[key] = hartree_fock(structure)
             basis, fock, overlap, spectrum, _ = CALCULATIONS[key]
-            out.append(StandInPrediction(structure, basis, (fock,), overlap, spectrum, (fock,)))
+            info = ModelInfo("stand-in", "0123456789abcdef" * 4)
+            out.append(Prediction(structure, basis, (fock,), overlap, spectrum, "hf", info, 0.01, TRUST, (fock,)))
         return out
 
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn()
-    module = ModuleType("harmose_dft.model.loading")
-    module.load_model = lambda name, device: stand_in  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "harmose_dft.model.loading", module)
+    monkeypatch.setattr("harmose_dft.workflows.predict.as_predictor", lambda name, device: stand_in)
     return stand_in
 
 
@@ -106,7 +84,7 @@ def test_table_shows_orbitals_and_result_lies_beside_the_structure(
     homo = result.spectrum.homo * 27.2114  # eV per Hartree
     assert f"{homo:.2f}" in out
     for text in ("water.xyz: H2O, 10 electrons, hf/def2-svp by stand-in (01234567)", "5 HOMO ", "6 LUMO ", "gap",
-                 "dipole", "smallest overlap eigenvalue: 0.02", "in domain: yes", "water.harmose.h5"):
+                 "dipole", "smallest overlap eigenvalue: 0.02", "unusual atoms: none", "water.harmose.h5"):
         assert text in out
     assert result.record.provenance["model"] == "stand-in"
     assert result.record.provenance["functional"] == "hf"
@@ -129,7 +107,7 @@ def test_json_of_one_structure_is_one_object_with_the_promised_fields(
     assert value["lumo_ev"] == energies[5]
     assert value["gap_ev"] == pytest.approx(energies[5] - energies[4])
     assert value["dipole_debye"] == pytest.approx(np.linalg.norm(value["dipole_vector_debye"]))
-    assert value["trust"]["in_domain"] is True
+    assert value["trust"]["smallest_overlap_eigenvalue"] == 0.02
     assert value["files"] == [str(water.with_name("water.harmose.h5"))]
 
 

@@ -1,4 +1,4 @@
-"""docs/conventions.md, line by line: each convention against an independent statement of it."""
+"""docs/explanation/conventions.md, line by line: each convention against an independent statement of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harmose_dft.core.errors import HarmoseError
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.rotations import real_harmonics
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "conventions.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "conventions.md"
 
 NAMES = {
     0: ["s"],
@@ -126,7 +126,7 @@ def test_page_shows_the_table_of_conventions() -> None:
     begin, end = ("<!-- orbital table: " + word + " -->" for word in ("begin", "end"))
     found = re.search(rf"{begin}\n(.*?)\n{end}", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert found is not None
-    assert found[1] == orbital_table(), f"Replace the table in docs/conventions.md by:\n{orbital_table()}"
+    assert found[1] == orbital_table(), f"Replace the table in docs/explanation/conventions.md by:\n{orbital_table()}"
 
 
 @pytest.mark.parametrize(

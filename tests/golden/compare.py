@@ -91,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     a, b = Golden.load(arguments.a), Golden.load(arguments.b)
     lines = compare(a, b, close=arguments.close, everything=arguments.all)
-    print("\n".join(lines + [f"{len(lines)} of {len(a.arrays) + len(a.values)} items differ"]))
+    print("\n".join([*lines, f"{len(lines)} of {len(a.arrays) + len(a.values)} items differ"]))
     sys.exit(bool(lines))
 
 

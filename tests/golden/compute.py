@@ -52,7 +52,9 @@ VOLATILE = {
 }  # fmt: skip
 """Keys of JSON and attributes of files that hold times, dates, versions and machines."""
 
-VOLATILE_LINES = re.compile(r"^\s*time \(s\)|structures/s|^\s*installed|harmose-dft, version")
+VOLATILE_LINES = re.compile(
+    r"^\s*time \(s\)|structures/s|^\s*(created|version|code version)\s|^\s*installed|harmose-dft, version"
+)
 """Lines of text that hold them."""
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eED][-+]?\d+)?(?![\w.]*[A-Za-z_])")
@@ -121,7 +123,6 @@ class Golden:
 
     def save(self, stem: Path) -> None:
         """Write both files."""
-        # One after the other, in a zip, with the names that the items have.
         np.savez_compressed(f"{stem}.npz", **{name.replace("/", "|"): a for name, a in sorted(self.arrays.items())})
         text = json.dumps(dict(sorted(self.values.items())), indent=0, ensure_ascii=False)
         Path(f"{stem}.json").write_text(text, encoding="utf-8")
@@ -145,7 +146,7 @@ class Done:
 
 def forked(action: Callable[[], Any], folder: Path) -> Done:
     """Run an action in a fork of this process, in a folder."""
-    streams = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]
+    streams = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -360,7 +361,8 @@ def public(golden: Golden) -> None:
     golden.put("python/homo", found.spectrum.homo)
     golden.put("python/gap", found.spectrum.gap)
     golden.put("python/energies", found.spectrum.energies)
-    golden.put("python/trust", {k: v for k, v in found.trust.items()})
+    trust = found.trust if isinstance(found.trust, dict) else found.trust.to_dict()
+    golden.put("python/trust", trust)
     golden.put("python/many", [p.spectrum.homo for p in model.predict([molecule("CH4"), molecule("H2O")])])
     calculators = (harmose_dft.HarmoseCalculator("organic", grid_level=1),)
     calculators += (harmose_dft.HarmoseCalculator("organic", "scf", grid_level=1),)
@@ -459,6 +461,8 @@ def molecules(work: Work) -> None:
     work.text("train/joint/table", "predict", "H2O.xyz", "--model", "members", "-o", "table.h5")
     work.text("train/joint/again", "train", "joint.yaml", "-o", "joint")
     work.text("train/joint/forced", "train", "joint.yaml", "-o", "joint", "--force")
+    long = {"optimizer": {"steps": 120, "learning_rate": 0.004}, "validate_every": 40}
+    train(work, "train/long", configuration("small.h5", (5, 2, 2), long), "long")  # averages of many steps count
     resumed(work, "joint", {})
     resumed(work, "density", TRAININGS["density"])
     for recipe in ("staged", "corrected"):

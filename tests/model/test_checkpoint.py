@@ -274,4 +274,4 @@ def test_batches_in_threads_give_what_one_thread_gives(predictor: Predictor) -> 
     assert [p.structure for p in shared] == structures
     for one, other in zip(shared, alone, strict=True):
         np.testing.assert_allclose(one.hamiltonian.values, other.hamiltonian.values, atol=0.1 * MICRO)
-        assert set(one.trust) == set(other.trust)
+        assert set(one.trust.to_dict()) == set(other.trust.to_dict())

@@ -211,7 +211,7 @@ def test_spread_is_the_mean_deviation_of_the_members_over_all_elements(molecule_
     np.testing.assert_allclose(found.hamiltonian.values, 0.5 * (alone[0] + alone[1]), atol=1e-7)
     apart = np.abs(0.5 * (alone[0] - alone[1])).mean() / MICRO
     assert apart > 1.0
-    assert found.trust["member_spread_uha"] == pytest.approx(apart, rel=2e-2)  # before the filter along small S
+    assert found.trust.member_spread / MICRO == pytest.approx(apart, rel=2e-2)  # before the filter along small S
 
 
 @pytest.mark.parametrize("before", [20, 45])

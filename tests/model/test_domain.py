@@ -94,12 +94,12 @@ def test_command_warns_of_unusual_atoms_and_vanishing_gaps(
 
 def test_training_like_structures_are_near_and_weird_ones_far(domain: TrainingDomain) -> None:
     """Distance one is the 99 % quantile of the training atoms."""
-    inside = [domain.report(water(k))["environment_distance"] for k in range(30)]
+    inside = [domain.report(water(k)).environment_distance for k in range(30)]
     assert np.mean(np.array(inside) <= 1.0 + 1e-9) > 0.9
     base = structure_of()
     linear = Structure(base.numbers, np.array([[0, 0, 0], [0, 0, 2.6], [0, 0, -2.6]]))
-    assert domain.report(linear)["environment_distance"] > 3 * max(inside)
-    assert domain.report(linear)["unusual_atoms"]
+    assert domain.report(linear).environment_distance > 3 * max(inside)
+    assert domain.report(linear).unusual_atoms
 
 
 def test_environments_do_not_depend_on_orientation_or_order() -> None:
@@ -113,7 +113,7 @@ def test_environments_do_not_depend_on_orientation_or_order() -> None:
 
 def test_pairs_never_seen_are_reported(domain: TrainingDomain) -> None:
     two = Structure(np.array([8, 8]), np.array([[0, 0, 0], [0, 0, 2.3]]))
-    assert domain.report(two)["unseen_pairs"] == ["O-O"]
+    assert domain.report(two).unseen_pairs == ("O-O",)
 
 
 def test_atoms_at_one_place_are_refused(domain: TrainingDomain) -> None:

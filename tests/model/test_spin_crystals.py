@@ -113,14 +113,14 @@ def test_prediction_with_spin_counts_its_electrons_and_survives_the_result_file(
     trained: Trained, tmp_path: Path
 ) -> None:
     from harmose_dft.output import write_results
-    from harmose_dft.workflows.prediction_files import as_result
+    from harmose_dft.workflows.prediction_files import to_result
 
     prediction = trained.predictor.predict(layer(15))
     assert prediction.spectrum.n_electrons == pytest.approx(8.0)
-    assert prediction.trust["electron_count"] == pytest.approx(8.0, abs=1e-6)
-    assert prediction.trust["covariance_error_uha"] < 20 * SINGLE * 1e6
+    assert prediction.trust.electron_count == pytest.approx(8.0, abs=1e-6)
+    assert prediction.trust.covariance_error < 20 * SINGLE
     assert prediction.spectrum.occupations.max() <= 1.0
-    write_results(tmp_path / "one.h5", [as_result(prediction)])
+    write_results(tmp_path / "one.h5", [to_result(prediction)])
     stored = read_result(tmp_path / "one.h5")
     assert len(stored.stage1) == len(prediction.stage1) == len(prediction.hamiltonians)
     for pair in ((stored.record.hamiltonian, prediction.hamiltonians), (stored.stage1, prediction.stage1)):

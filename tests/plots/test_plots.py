@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from reference_molecules import hartree_fock, structure_of
 
-from harmose_dft.core.errors import HarmoseError, OutputExistsError
+from harmose_dft.core.errors import HarmoseError, OutputExistsError, SolverError
 from harmose_dft.core.spectrum import Spectrum
-from harmose_dft.plots import BandCurves, LevelColumn, orbital_picture, plot_bands, plot_levels
-from harmose_dft.plots.levels import degenerate_groups
+from harmose_dft.core.structure import Structure
+from harmose_dft.plots import LevelColumn, draw_orbital, plot_bands, plot_levels
+from harmose_dft.plots.levels import group_degenerate
+from harmose_dft.solver.band_structure import BandStructure
+from harmose_dft.solver.kpaths import KPath
 
 PNG = b"\x89PNG"
 
@@ -25,7 +28,7 @@ def levels(*energies: float) -> Spectrum:
 
 
 def test_levels_within_the_tolerance_share_a_group() -> None:
-    groups = degenerate_groups(np.array([-9.0, -5.0, -4.99, -4.98, 1.0]))
+    groups = group_degenerate(np.array([-9.0, -5.0, -4.99, -4.98, 1.0]))
     assert [g.tolist() for g in groups] == [[0], [1, 2, 3], [4]]
 
 
@@ -53,26 +56,48 @@ def test_atom_without_empty_orbitals_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "one.png").exists()
 
 
+def band_structure(energies: np.ndarray, label: str, *, points: int = 20) -> BandStructure:
+    """Bands of a made-up crystal from Gamma to M."""
+    path = KPath(np.zeros((points, 3)), np.linspace(0, 1, points), ((0.0, "G"), (1.0, "M")))
+    crystal = Structure(np.array([1]), np.zeros((1, 3)), np.eye(3))
+    return BandStructure(crystal, path, energies, 0.0, (0.0, 0.0), 1.0, 2, label)
+
+
 def test_bands_are_drawn_over_their_reference(tmp_path: Path) -> None:
     x = np.linspace(0, 1, 20)
-    energies = np.stack([-np.cos(x), np.cos(x)], axis=1) * 0.1
+    energies = np.stack([-np.cos(x), np.cos(x)], axis=1)[None] * 0.1
     path = tmp_path / "bands.png"
-    ticks = [(0.0, "G"), (1.0, "M")]
-    plot_bands(x, ticks, BandCurves("model", energies, 0.0), path, reference=BandCurves("DFT", energies, 0.0))
+    model = band_structure(energies, "model")
+    plot_bands(model, path, reference=band_structure(energies, "DFT"))
     assert path.read_bytes().startswith(PNG)
-    spins = BandCurves("model", np.stack([energies, energies + 0.01]), 0.0)
-    plot_bands(x, ticks, spins, path, force=True)
-    with pytest.raises(HarmoseError, match="20 k-points; the path has 19"):
-        plot_bands(x[:-1], ticks, BandCurves("model", energies, 0.0), tmp_path / "b.png")
-    with pytest.raises(HarmoseError, match="shape"):
-        BandCurves("model", np.zeros(3), 0.0)
+    plot_bands(band_structure(np.concatenate([energies, energies + 0.01]), "model"), path, force=True)
+    with pytest.raises(HarmoseError, match="DFT have 19 k-points; the path has 20"):
+        plot_bands(model, tmp_path / "b.png", reference=band_structure(energies[:, 1:], "DFT", points=19))
+
+
+def test_bands_are_labelled_by_spin(tmp_path: Path) -> None:
+    """The legend has one entry for each spin."""
+    import matplotlib as mpl
+
+    path = tmp_path / "bands.svg"
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plot_bands(band_structure(np.zeros((2, 20, 1)), "model"), path, title="H")
+    text = path.read_text()
+    for label in ("model up", "model down", "Γ", "M", "energy relative to the Fermi level (eV)"):
+        assert label in text
+
+
+@pytest.mark.parametrize("shape", [(20, 2), (1, 19, 2)])
+def test_bands_that_are_not_of_their_path_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(SolverError, match="20 k-points; got"):
+        band_structure(np.zeros(shape), "model")
 
 
 def test_picture_of_a_pi_orbital_shows_both_signs_and_the_atoms() -> None:
     """Water's HOMO is oxygen's out-of-plane p orbital: two lobes of equal area, blue and red, seen edge-on."""
     water = structure_of()
     basis, _, _, spectrum, _ = hartree_fock(water)
-    image = orbital_picture(water, basis, spectrum.coefficients[:, 4], tilt=(-90.0, 0.0), pixels_per_bohr=8)
+    image = draw_orbital(water, basis, spectrum.coefficients[:, 4], tilt=(-90.0, 0.0), pixels_per_bohr=8)
     assert image.shape[2] == 4
     assert image.min() >= 0.0
     assert image.max() <= 1.0

@@ -5,6 +5,8 @@ The predictor returns PySCF's own converged Hamiltonians (PBE/STO-3G, level-0 gr
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -153,8 +155,34 @@ def test_error_of_the_previous_step_corrects_the_next_start() -> None:
     second = atoms.calc.results["fock_builds"]
     assert second <= first - 2
     atoms.positions[1, 1] += 0.4
-    assert np.all(atoms.calc._carried_over(from_ase(atoms)) == 0.0)
-    assert np.all(atoms.calc._carried_over(from_ase(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]))) == 0.0)
+    assert np.all(atoms.calc._carry_over(from_ase(atoms)) == 0.0)
+    assert np.all(atoms.calc._carry_over(from_ase(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]))) == 0.0)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))], ids=["copy", "pickle"])
+def test_calculators_can_be_copied_and_sent_with_their_results(again) -> None:  # type: ignore[no-untyped-def]
+    """The copy asked for forces makes PySCF's object again; the original keeps its own."""
+    atoms = water()
+    atoms.calc = calculator(spoilt=1e-4)
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    other = atoms.copy()
+    other.calc = again(atoms.calc)
+    other.calc.results.pop("forces")
+    assert other.get_potential_energy() == energy
+    np.testing.assert_allclose(other.get_forces(), forces, atol=1e-4)
+    assert atoms.calc._mean_field is not None
+    assert other.calc.parameters == atoms.calc.parameters
+
+
+def test_calculator_of_a_loaded_model_can_be_sent(fixtures_dir: Path) -> None:
+    first = HarmoseCalculator(fixtures_dir / "model_v1", grid_level=0)
+    other = pickle.loads(pickle.dumps(first))
+    energies = []
+    for one in (first, other):
+        atoms = water()
+        atoms.calc = one
+        energies.append(atoms.get_potential_energy())
+    assert energies[1] == energies[0]
 
 
 def test_relaxation_lowers_the_forces_and_can_be_written(tmp_path: Path) -> None:

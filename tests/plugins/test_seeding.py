@@ -28,7 +28,7 @@ from harmose_dft.core.basis import NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.core.errors import BasisMismatchError, DomainError, HarmoseError
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.structure import Structure
-from harmose_dft.model.predictor import ModelInfo
+from harmose_dft.model.prediction import ModelInfo
 from harmose_dft.plugins.pyscf import SeedWarning, density_of, initial_density, seed, seeded
 from harmose_dft.solver.orthogonal import commutator_norm
 

@@ -11,7 +11,7 @@ from harmose_dft.adapters.pyscf import orbital_basis, reference
 from harmose_dft.adapters.structures import from_ase
 from harmose_dft.core.errors import DomainError
 from harmose_dft.core.structure import Structure
-from harmose_dft.model.predictor import ModelInfo, Prediction
+from harmose_dft.model.prediction import ModelInfo, Prediction
 from harmose_dft.solver import solve
 
 

@@ -8,11 +8,12 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from harmose_dft.cli.train import read_config, start_processes
 from harmose_dft.core.errors import ConfigError
 from harmose_dft.model.stage2.circle import CircleTransformerConfig
 from harmose_dft.model.stage2.lab import LabTransformerConfig
 from harmose_dft.training.config import TrainConfig
+from harmose_dft.workflows.configuration import read_config
+from harmose_dft.workflows.train import start_processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,7 +112,7 @@ def rows() -> list[str]:
 
 
 def test_documentation_lists_every_key_with_its_default_and_meaning() -> None:
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
     missing = [row for row in rows() if row not in text]
     assert missing == []
 

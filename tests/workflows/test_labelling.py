@@ -163,8 +163,9 @@ def test_error_of_the_caller_ends_the_processes_and_keeps_what_is_finished(tmp_p
             raise RuntimeError("enough")
 
     before = set(multiprocessing.active_children())
+    structures = [hydrogen(x) for x in (1.2, 1.3, 1.4)]
     with pytest.raises(RuntimeError, match="enough"):
-        label([hydrogen(x) for x in (1.2, 1.3, 1.4)], tmp_path / "a.h5", FAST, jobs=2, progress=lambda total: Stop())
+        label(structures, tmp_path / "a.h5", FAST, jobs=2, progress=lambda description, total: Stop())
     assert len(open_dataset(tmp_path / "a.h5")) >= 1
     assert set(multiprocessing.active_children()) <= before
 

@@ -1,8 +1,9 @@
 """Makes the files beside this one, with the package and the test helpers of commit 272d323 only.
 
 ``git worktree add ../old 272d323; PYTHONPATH=../old:../old/tests python tests/golden/inputs/make.py``. Later
-releases read what lies here; it is never made anew, or nothing would be frozen. ``models.tar.xz`` comes from the commits
-that introduced each format version (``make.py models N`` within a tree of that commit).
+releases read what lies here; it is never made anew, or nothing would be frozen. ``models.tar.xz`` comes from the
+commits that introduced each format version (fd21fba 2, 7fea3c6 3, 8d19780 4, 017a711 5: ``make.py models N`` with the
+tree of that commit on PYTHONPATH, then ``packed``).
 """
 
 from __future__ import annotations

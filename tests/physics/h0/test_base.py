@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from tiny_models import silent, tiny_config, water, water_record, write_waters
+from tiny_models import tiny_config, water, water_record, write_waters
 
 import harmose_dft.physics.h0 as package
 from harmose_dft.adapters.pyscf import core_hamiltonian
-from harmose_dft.cli.train import read_config
 from harmose_dft.core.errors import ConfigError, DataError
+from harmose_dft.core.progress import silent
 from harmose_dft.model.loading import load_model
 from harmose_dft.physics.h0 import GaussianH0, H0Settings, NumericalH0, h0_class, h0_kinds
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.run import Fit
+from harmose_dft.workflows.configuration import read_config
 
 SCALED = '''
 """H0 = a (T + V), a fitted to the traces of Hamiltonians."""

@@ -1,0 +1,211 @@
+"""Write the tables of the documentation that follow from the program and from ``benchmarks/results/*.json``.
+
+    python docs/generate.py            # write
+    python docs/generate.py --check    # compare, and end with exit code 1 if a page is not up to date
+
+A generated part lies between ``<!-- generated: NAME -->`` and ``<!-- end -->``; all else on a page is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from harmose_dft.adapters.registry import codes, read_options, start_writers
+from harmose_dft.training.config import TrainConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+TABLES = ("organic", "water", "crystals", "speed")
+"""Result files, in the order of the page."""
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+# The training configuration
+
+
+def models_in(annotation: object) -> list[type[BaseModel]]:
+    """The pydantic models in an annotation, such as those of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in models_in(part)]
+
+
+def format_default(value: object) -> str:
+    """A default as YAML would have it."""
+    if value is None:
+        return "null"
+    if isinstance(value, tuple):
+        return f"[{', '.join(str(v) for v in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def configuration_rows(section: type[BaseModel], prefix: str = "", kind: str = "") -> Iterator[tuple[str, str, str]]:
+    """Key, default and meaning of every key of a section and of those below it.
+
+    Args:
+        section: The section.
+        prefix: Its dotted name with a dot at the end.
+        kind: Which of several sections of that name it is.
+    """
+    for name, entry in section.model_fields.items():
+        below = models_in(entry.annotation)
+        if not below:
+            key = f"`{prefix}{name}`" + (f" ({kind})" if kind else "")
+            meaning = entry.description or "which second stage"
+            yield key, f"`{format_default(entry.default)}`", meaning.replace("|", r"\|")
+        for model in below:
+            choice = str(model.model_fields["kind"].default) if len(below) > 1 else kind
+            yield from configuration_rows(model, f"{prefix}{name}.", choice)
+
+
+def configuration() -> str:
+    """Every key of the training configuration."""
+    rows = list(configuration_rows(TrainConfig))
+    rows.sort(key=lambda row: "." in row[0])  # keys without a section first, otherwise as in the program
+    return table(("key", "default", "meaning"), rows)
+
+
+# Codes
+
+
+def code_table() -> str:
+    """What is read and written of every code."""
+    rows = [(c.name, c.about.reads, c.about.writes, c.about.tested) for c in codes()]
+    return table(("code or format", "reads", "writes", "tested versions"), rows)
+
+
+def unit_table() -> str:
+    """Units and orbital order of the files of every code."""
+    rows = [(c.name, c.about.units, c.about.orbitals) for c in codes()]
+    return table(("code or format", "units of its files", "order and sign of its orbitals"), rows)
+
+
+def recognition_table() -> str:
+    """How calculations are recognised."""
+    rows = [(c.name, c.recognises.replace("<", r"\<")) for c in codes() if c.recognises]
+    return table(("code or format", "recognised by"), rows)
+
+
+def option_table() -> str:
+    """What readers can be told."""
+    return table(("option of `harmose-dft convert`", "meaning"), [(f"`{o.flag}`", o.help) for o in read_options()])
+
+
+def start_table() -> str:
+    """Files from which codes start."""
+    rows = [(f"`{key}`", w.help.partition(": ")[2]) for key, w in start_writers().items() if w.help]
+    return table(("`--code`", "file"), rows)
+
+
+# Benchmarks
+
+
+def read_result(name: str) -> dict[str, typing.Any]:
+    """A result file."""
+    result: dict[str, typing.Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def format_cell(value: object) -> str:
+    """A value in a table."""
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def benchmark(name: str) -> str:
+    """One result file as a section: title, description, table, and how each row was measured."""
+    result = read_result(name)
+    columns = result["columns"]
+    letters = dict(zip(result["measurements"], "abcdefgh", strict=False))
+    titles = [c["title"] + (f" ({c['unit']})" if "unit" in c else "") for c in columns] + ["measured by"]
+    rows = [[format_cell(row[c["key"]]) for c in columns] + [letters[row["measurement"]]] for row in result["rows"]]
+    lines = [f"## {result['title']}", "", result["about"], "", table(titles, rows), ""]
+    for key, letter in letters.items():
+        m = result["measurements"][key]
+        command = f"`{m['command']}`" if m["date"] else m["command"]
+        facts = ", ".join(fact for fact in (m["date"], m["version"], m["machine"]) if fact)
+        lines.append(f"* {letter}: {command} ({facts})")
+    return "\n".join(lines)
+
+
+def benchmarks() -> str:
+    """All four tables."""
+    return "\n\n".join(benchmark(name) for name in TABLES)
+
+
+def row_of(name: str, **values: object) -> dict[str, typing.Any]:
+    """The first row of a result file with these values."""
+    return next(row for row in read_result(name)["rows"] if all(row[k] == v for k, v in values.items()))
+
+
+def four_numbers() -> str:
+    """The table of the README."""
+    organic = row_of("organic", system="62 test molecules")
+    ratio = row_of("speed", quantity="mean ratio of Fock builds, the three molecules")["value"]
+    seconds = row_of("speed", quantity="one molecule of a batch, paracetamol (20 atoms), with trust report")["value"]
+    scf = row_of("speed", quantity="SCF of paracetamol")["reference"]
+    rows = [
+        ("error of H, 62 molecules that `organic` has never seen", f"{organic['mae_all']:.0f} µHa"),
+        ("error of HOMO and LUMO, the same molecules",
+         f"{organic['homo_mae'] / 1000:.1f} and {organic['lumo_mae'] / 1000:.1f} mHa"),
+        ("paracetamol, H with trust report (PySCF's SCF)", f"{seconds:.3g} s ({scf:.0f} s)"),
+        ("Fock builds of an SCF, relative to PySCF's own start", f"{ratio:.2f}"),
+    ]
+    return table(("measured", "value"), rows)
+
+
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "docs/reference/configuration.md": {"configuration": configuration},
+    "docs/reference/codes.md": {
+        "codes": code_table, "units": unit_table, "recognition": recognition_table, "options": option_table,
+        "starts": start_table,
+    },
+    "docs/benchmarks.md": {"benchmarks": benchmarks},
+    "README.md": {"numbers": four_numbers},
+}
+"""Page -> name of a generated part -> what writes it."""
+
+
+def fill(text: str, parts: dict[str, Callable[[], str]]) -> str:
+    """A page with its generated parts.
+
+    Args:
+        text: The page as it is.
+        parts: What writes each part.
+    """
+    for name, write in parts.items():
+        begin, end = f"<!-- generated: {name} -->\n", "\n<!-- end -->"
+        before, marker, rest = text.partition(begin)
+        assert marker, f"no part {name!r}"
+        text = before + begin + write() + end + rest.partition(end)[2]
+    return text
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check all pages."""
+    stale = []
+    for page, parts in PAGES.items():
+        path = ROOT / page
+        before = path.read_text(encoding="utf-8")
+        after = fill(before, parts)
+        if after != before:
+            stale.append(page)
+            if "--check" not in arguments:
+                path.write_text(after, encoding="utf-8")
+    if stale:
+        print("not up to date:" if "--check" in arguments else "written:", ", ".join(stale))
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

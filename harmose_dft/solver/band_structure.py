@@ -1,0 +1,79 @@
+"""Bands of a crystal along a path, with what a plot or a table of them needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import SolverError
+from ..core.structure import Structure
+from ..core.units import HARTREE_IN_EV
+from .kpaths import KPath
+
+
+@dataclass(frozen=True, eq=False)
+class BandStructure:
+    """Bands along a path through the Brillouin zone.
+
+    Args:
+        structure: The crystal.
+        path: The k-points.
+        energies: Hartree, (spin, k, band), ascending; one spin direction for a closed shell or spinors.
+        fermi: Fermi level in Hartree; plots call it zero.
+        gaps: Indirect and direct gap, Hartree, on the mesh of k-points that the Fermi level comes from; zero for a
+            metal.
+        n_electrons: Electrons per cell that the basis describes.
+        n_orbitals: Orbitals per cell; there may be fewer bands.
+        label: What the bands are of, for legends: a model or a code.
+
+    Raises:
+        SolverError: The energies are not of the path's k-points.
+    """
+
+    structure: Structure
+    path: KPath
+    energies: NDArray[np.float64]
+    fermi: float
+    gaps: tuple[float, float]
+    n_electrons: float
+    n_orbitals: int
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if self.energies.ndim != 3 or self.energies.shape[1] != len(self.path.kpoints):
+            raise SolverError(
+                f"Bands must have shape (spin, k, band) with one k for each of the path's {len(self.path.kpoints)} "
+                f"k-points; got {self.energies.shape}."
+            )
+
+    def __repr__(self) -> str:
+        spins, kpoints, count = self.energies.shape
+        return (
+            f"BandStructure({self.structure.formula}, {self.label!r}, {self.path_name}, {kpoints} k-points, "
+            f"{count} bands, {spins} spin{'s' if spins > 1 else ''})"
+        )
+
+    @property
+    def path_name(self) -> str:
+        """Names of the special points, such as "G-M-K-G"."""
+        return "-".join(name for _, name in self.path.ticks)
+
+    def to_dict(self) -> dict[str, object]:
+        """A JSON-serialisable description; the unit is the last part of a key."""
+        indirect, direct = self.gaps
+        return {
+            "label": self.label,
+            "formula": self.structure.formula,
+            "n_atoms": len(self.structure),
+            "n_orbitals": self.n_orbitals,
+            "n_electrons": self.n_electrons,
+            "fermi_ev": self.fermi * HARTREE_IN_EV,
+            "gap_ev": indirect * HARTREE_IN_EV,
+            "direct_gap_ev": direct * HARTREE_IN_EV,
+            "path": self.path_name,
+            "kpoints": self.path.kpoints,
+            "distances": self.path.distances,
+            "energies_ev": self.energies * HARTREE_IN_EV,
+        }

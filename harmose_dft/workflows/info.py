@@ -1,0 +1,158 @@
+"""Describe the installation, a model, a result file or a data set."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..adapters.datasets import open_dataset
+from ..core.errors import FileFormatError
+from ..core.hdf5 import open_hdf5
+from ..core.structure import SYMBOLS
+from ..core.units import HARTREE_IN_EV
+from ..data import HDF5Dataset
+from ..model import checkpoint
+from ..model.loading import bundled_models, model_folder
+from ..output import Result, read_results
+from ..output.result import FORMAT
+
+DEPENDENCIES = ("torch", "e3nn", "torch-geometric", "numpy", "scipy", "h5py", "pyscf", "ase", "sisl", "matplotlib")
+"""Packages whose versions are worth knowing when something differs between two machines."""
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def describe_installation() -> dict[str, Any]:
+    """Versions of the packages, and the devices that torch can use."""
+    description: dict[str, Any] = {"harmose-dft": __version__, "python": platform.python_version()}
+    for package in DEPENDENCIES:
+        try:
+            description[package] = version(package)
+        except PackageNotFoundError:
+            description[package] = "not installed"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    description["devices"] = ["cpu", *(f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(count))]
+    description["threads"] = torch.get_num_threads()
+    description["bundled_models"] = bundled_models()
+    return description
+
+
+def describe(path: str | Path | None = None) -> dict[str, Any]:
+    """Describe the installation, a model, a result file or a data set by a JSON-serialisable object.
+
+    Args:
+        path: A bundled model's name, a model's folder, or a file; None for the installation.
+
+    Raises:
+        FileFormatError: The file is missing, damaged, or nothing we know.
+    """
+    if path is None:
+        return describe_installation()
+    path = Path(path)
+    if path.is_dir() or str(path) in bundled_models():
+        return describe_model(str(path))
+    if not path.is_file():
+        raise FileFormatError("There is no such file, and no bundled model of this name.", path=path)
+    with path.open("rb") as file:
+        start = file.read(len(HDF5_SIGNATURE))
+    result = start == HDF5_SIGNATURE and read_format(path) == FORMAT
+    return describe_results(path) if result else describe_dataset(path)
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """A model: what it predicts, what it was trained on, and how well it does.
+
+    Raises:
+        CheckpointError: The folder holds no readable model.
+    """
+    description = checkpoint.describe_model(model_folder(name))
+    return {
+        "kind": "model",
+        "name": description["name"],
+        "sha256": description["weights_sha256"],
+        "functional": description["functional"],
+        "basis": description["basis"]["name"],
+        "elements": [SYMBOLS[z] for z in description["elements"]],
+        "baseline": description["baseline"]["kind"],
+        **({"filling": filling} if (filling := description.get("filling")) else {}),
+        "code": description["code"],
+        "training": description["training"],
+        "metrics": {name: _summarize(figures) for name, figures in description["metrics"].items()},
+        "licence": description["licence"],
+        "citation": description["citation"],
+    }
+
+
+def _summarize(figures: object) -> object:
+    """Recorded metrics of the full model without those of single blocks."""
+    if not isinstance(figures, Mapping) or "model" not in figures:
+        return figures
+    numbers = {k: v for k, v in figures["model"].items() if isinstance(v, int | float)}
+    return {"unit": figures.get("unit"), "samples": figures.get("samples"), **numbers}
+
+
+def read_format(path: Path) -> str:
+    """The ``format`` attribute of an HDF5 file; empty without one."""
+    try:
+        with open_hdf5(path) as file:
+            return str(file.attrs.get("format", ""))
+    except OSError as error:
+        raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
+
+
+def describe_results(path: Path) -> dict[str, Any]:
+    """A result file: common provenance, and a row for each structure."""
+    results = read_results(path)
+    first = results[0].record
+    return {
+        "kind": "result of harmose-dft predict",
+        "structures": len(results),
+        "basis": str(first.basis),
+        **first.provenance,
+        "results": [_row(result) for result in results],
+    }
+
+
+def _row(result: Result) -> dict[str, object]:
+    spectrum = result.spectrum
+    energies = dict(zip(("homo_ev", "lumo_ev", "gap_ev"), (spectrum.homo, spectrum.lumo, spectrum.gap), strict=True))
+    structure = result.record.structure
+    return {"formula": structure.formula, "n_atoms": len(structure)} | {
+        name: value * HARTREE_IN_EV for name, value in energies.items()
+    }
+
+
+def describe_dataset(path: Path) -> dict[str, Any]:
+    """A data set of any format that is read: size, elements, basis and level of theory.
+
+    Raises:
+        FileFormatError: The file is no data set, or damaged.
+        DataError: It holds no records.
+    """
+    dataset = open_dataset(path)
+    structures = [dataset.structure(n) for n in range(len(dataset))]
+    atoms = [len(s) for s in structures]
+    methods = Counter(
+        " ".join(m[k] for k in ("code", "functional", "basis") if k in m)
+        for m in (dataset.metadata(n) for n in range(len(dataset)))
+    )
+    elements = Counter(symbol for s in structures for symbol in s.symbols)
+    failures, bases = (dataset.failures, dataset.bases) if isinstance(dataset, HDF5Dataset) else ([], (dataset.basis,))
+    return {
+        "kind": "data set",
+        "records": len(dataset),
+        "failures": len(failures),
+        "smallest_n_atoms": min(atoms),
+        "largest_n_atoms": max(atoms),
+        "crystals": sum(s.periodic for s in structures),
+        "atoms_of_elements": dict(sorted(elements.items())),
+        "levels_of_theory": dict(methods),
+        "basis": [str(b) for b in bases],
+    }

@@ -1,0 +1,22 @@
+"""A basis can be copied, pickled, and changed by nobody."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from harmose_dft.adapters.pyscf import orbital_basis
+from harmose_dft.core.basis import OrbitalBasis
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))])
+def test_copied_basis_is_equal_and_still_read_only(again) -> None:  # type: ignore[no-untyped-def]
+    basis = orbital_basis("def2-svp", [1, 8])
+    other: OrbitalBasis = again(basis)
+    assert other == basis
+    assert other.name == "def2-svp"
+    assert [other.label(z) for z in other.elements] == ["2s1p", "3s2p1d"]
+    with pytest.raises(TypeError):
+        other.shells[1] = ()  # type: ignore[index]

@@ -1,0 +1,51 @@
+"""Tables of the documentation are those of the program and of the result files today."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docs"))
+
+import draw_stages  # noqa: E402
+import generate  # noqa: E402
+
+
+@pytest.mark.parametrize("page", generate.PAGES)
+def test_page_is_up_to_date(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert generate.fill(text, generate.PAGES[page]) == text, "run: python docs/generate.py"
+
+
+def test_figure_of_the_stages_is_up_to_date() -> None:
+    assert draw_stages.TARGET.read_text(encoding="utf-8") == draw_stages.figure(), "run: python docs/draw_stages.py"
+
+
+@pytest.mark.parametrize("name", generate.TABLES)
+def test_every_figure_has_a_command_and_a_date(name: str) -> None:
+    result = generate.read_result(name)
+    for row in result["rows"]:
+        measurement = result["measurements"][row["measurement"]]
+        assert measurement["command"]
+        assert measurement["machine"]
+        assert measurement["date"] or "not part of this repository" in measurement["command"]
+    keys = {column["key"] for column in result["columns"]} | {"measurement"}
+    assert [row for row in result["rows"] if set(row) != keys] == []
+
+
+@pytest.mark.parametrize("name", generate.TABLES)
+def test_commands_run_scripts_that_exist(name: str) -> None:
+    for measurement in generate.read_result(name)["measurements"].values():
+        words = measurement["command"].split()
+        if words[0] == "python":
+            assert (ROOT / words[1]).is_file()
+
+
+def test_result_files_are_all_shown() -> None:
+    assert {path.stem for path in generate.RESULTS.glob("*.json")} == set(generate.TABLES)
+    for name in generate.TABLES:
+        json.loads((generate.RESULTS / f"{name}.json").read_text(encoding="utf-8"))

@@ -1,0 +1,122 @@
+"""``bands`` of calculations and predictions, and their comparison, on a made-up boron nitride layer."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import replace
+
+import click
+import numpy as np
+import pytest
+from known_predictor import KnownPredictor
+from reference_molecules import structure_of
+from synthetic_crystals import calculation, layer
+
+import harmose_dft
+from harmose_dft.cli import cli
+from harmose_dft.core.errors import DataError, HarmoseError
+from harmose_dft.core.record import Record
+from harmose_dft.model.prediction import ModelInfo, Prediction
+from harmose_dft.solver import bands as solve_bands
+from harmose_dft.solver.band_structure import BandStructure
+from harmose_dft.workflows.bands import WINDOW, bands, compare_bands, require_same_cell
+
+EV = 27.211386
+"""One Hartree."""
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return replace(calculation(layer()), provenance={"code": "Made-up", "version": "1.0"})
+
+
+def as_prediction(record: Record) -> Prediction:
+    spectrum = harmose_dft.solve(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+    info = ModelInfo("a model", "0" * 64)
+    return Prediction(
+        record.structure, record.basis, record.hamiltonian, record.overlap, spectrum, "lda", info, 0.0
+    )
+
+
+def test_bands_of_a_calculation_are_its_eigenvalues_on_the_path(record: Record) -> None:
+    found = bands(record, kpath="GMKG", points=12)
+    assert found.label == "Made-up 1.0"
+    assert found.path_name == "G-M-K-G"
+    assert found.energies.shape == (1, len(found.path.kpoints), 8)
+    np.testing.assert_array_equal(found.energies, solve_bands(record.hamiltonian, record.overlap, found.path.kpoints))
+    assert found.n_electrons == 8.0
+    assert repr(found).startswith("BandStructure(BN, 'Made-up 1.0', G-M-K-G")
+
+
+def test_prediction_and_calculation_with_one_hamiltonian_have_the_same_bands(record: Record) -> None:
+    reference = bands(record, kpath="GMKG", points=12)
+    found = bands(as_prediction(record), kpath=reference.path)
+    assert found.label == "a model"
+    np.testing.assert_array_equal(found.energies, reference.energies)
+    comparison = compare_bands(found, reference)
+    assert comparison.mean_error == comparison.largest_error == 0.0
+    assert comparison.reference == "Made-up 1.0"
+
+
+def test_shift_of_all_bands_is_no_error(record: Record) -> None:
+    """All energies 0.01 Hartree (272 meV) higher: a shift; one band 0.02 Hartree higher at one k-point: an error."""
+    reference = bands(record, kpath="GMKG", points=12)
+    energies = reference.energies + 0.01
+    energies[0, 0, 3] += 0.02
+    comparison = compare_bands(replace(reference, energies=energies), reference, window=1000.0)
+    assert comparison.shift == pytest.approx(0.01)
+    assert comparison.largest_error == pytest.approx(0.02)
+    assert comparison.mean_error == pytest.approx(0.02 / energies.size)
+    figures = comparison.to_dict()
+    assert list(figures) == ["reference", "window_ev", "band_mae_mev", "band_max_mev", "shift_ev"]
+    assert figures["window_ev"] == 1000.0
+    assert figures["band_max_mev"] == pytest.approx(20 * EV)
+    assert figures["shift_ev"] == pytest.approx(0.01 * EV)
+
+
+def test_band_structure_in_json_is_in_ev(record: Record) -> None:
+    found = bands(record, kpath="GMKG", points=12)
+    figures = found.to_dict()
+    assert figures["fermi_ev"] == pytest.approx(found.fermi * EV)
+    assert figures["gap_ev"] == pytest.approx(found.gaps[0] * EV)
+    assert np.asarray(figures["energies_ev"]) == pytest.approx(found.energies * EV)
+    assert (figures["path"], figures["n_orbitals"], figures["n_atoms"]) == ("G-M-K-G", 8, 2)
+
+
+def test_only_states_near_the_fermi_level_are_computed_when_asked(record: Record) -> None:
+    found = bands(record, kpath="GM", points=4, states=2)
+    assert found.energies.shape == (1, len(found.path.kpoints), 2)
+    assert found.n_orbitals == 8
+
+
+def test_comparisons_that_mean_nothing_are_refused(record: Record) -> None:
+    one = bands(record, kpath="GM", points=4)
+    with pytest.raises(HarmoseError, match="same basis"):
+        compare_bands(replace(one, n_orbitals=9), one)
+    with pytest.raises(HarmoseError, match="another cell"):
+        require_same_cell(layer(), layer(stretch=1.1))
+
+
+def test_sources_without_bands_are_refused() -> None:
+    molecule = KnownPredictor().predict(structure_of())
+    with pytest.raises(DataError, match="molecule"):
+        bands(molecule)
+    with pytest.raises(HarmoseError, match=r"without a Hamiltonian\. Name a model"):
+        bands(layer())
+    with pytest.raises(DataError, match="overlap-only"):
+        bands(replace(calculation(layer()), hamiltonian=()))
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["copy", "pickle"])
+def test_band_structures_can_be_copied_and_sent(again, record: Record) -> None:  # type: ignore[no-untyped-def]
+    one = bands(record, kpath="GM", points=4)
+    other: BandStructure = again(one)
+    np.testing.assert_array_equal(other.energies, one.energies)
+    assert other.path.ticks == one.path.ticks
+
+
+def test_window_of_the_command_is_that_of_the_function() -> None:
+    command = cli.get_command(click.Context(cli), "bands")
+    assert command is not None
+    assert {p.name: p.default for p in command.params}["window"] == WINDOW
