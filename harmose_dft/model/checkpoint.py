@@ -22,7 +22,8 @@ from ..physics.base import Physics
 from ..physics.choice import physics_class
 from ..solver import Filling
 from .domain import TrainingDomain
-from .inputs import InputName, Normalizer
+from .inputs import input_matrices
+from .normalizer import Normalizer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
 FORMAT_VERSION = 7
@@ -87,7 +88,7 @@ class ModelFile:
     network: TwoStageModel
     normalizer: Normalizer
     basis: OrbitalBasis
-    inputs: tuple[InputName, ...]
+    inputs: tuple[str, ...]
     physics: Physics
     functional: str
     code: str
@@ -209,7 +210,7 @@ class ModelFile:
             network=network,
             normalizer=Normalizer.from_arrays(arrays),
             basis=basis,
-            inputs=tuple(d["inputs"]),
+            inputs=tuple(matrix.name for matrix in input_matrices(d["inputs"])),
             physics=physics_class(basis).from_description(d, basis, str(d["functional"])),
             functional=_line(d, "functional"),
             code=_line(d, "code"),

@@ -17,13 +17,14 @@ from ..core.matrix import BlockMatrix
 from ..core.rotations import random_rotations, rotated_matrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
+from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
-from ..nn.graph import PreparedGraph, batch_graphs
-from ..nn.heads import Blocks
+from ..nn.graph import PairGraph, batch_graphs
 from ..solver import solved
 from .checkpoint import ModelFile
-from .density import DensityInput, as_blocks
-from .featurize import Featurizer, Integrals
+from .density import DensityInput
+from .featurize import Featurizer
+from .inputs import Integrals
 from .prediction import ModelInfo, Prediction, single_matrix
 from .trust import TrustReport, assess
 from .two_stage import TwoStageOutput
@@ -228,20 +229,21 @@ class Predictor:
         found = []
         for known, blocks in zip(integrals, parts, strict=True):
             hamiltonians, *first = self.featurizer.hamiltonians(known, blocks, self.model.normalizer)
-            found.append(Found(known.overlap, known.baseline, hamiltonians, first[0] if first else ()))
+            found.append(Found(known.overlap, known.h0, hamiltonians, first[0] if first else ()))
         if len(output.members) == 1:
             return found
         spreads = _split(output.spread, integrals)
         return [replace(f, spread=_mean_element(s, f.overlap)) for f, s in zip(found, spreads, strict=True)]
 
-    def _output(self, graph: PreparedGraph, integrals: Sequence[Integrals]) -> TwoStageOutput:
+    def _output(self, graph: PairGraph, integrals: Sequence[Integrals]) -> TwoStageOutput:
         """The network's output for a batch, with the density of stage 1's Hamiltonians where stage 2 sees it."""
         if self.density is None:
             return self.network(graph)
         first = self.network.first_stage(graph)
         blocks = self.network(graph, first_only=True, first=first).baseline
         densities = [self.density(known, own) for known, own in zip(integrals, _split(blocks, integrals), strict=True)]
-        return self.network(self.network.with_density(graph, *as_blocks(densities, graph.vectors)), first=first)
+        density = Blocks.cat(densities).to(graph.vectors)
+        return self.network(self.network.with_density(graph, density), first=first)
 
     def _turned(self, structures: Sequence[Structure], found: Sequence[Found]) -> list[float]:
         """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
@@ -291,12 +293,10 @@ def _one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 def _split(blocks: Blocks, integrals: Sequence[Integrals]) -> list[Blocks]:
     """The blocks of a batch, structure by structure, on the CPU."""
-    nodes = blocks.node.cpu().split([len(known.species) for known in integrals])
-    edges = blocks.edge.cpu().split([len(known.pairs.pairs) for known in integrals])
-    spins = [None] * len(integrals) if blocks.spin is None else _split(blocks.spin, integrals)
-    return [Blocks(n, e, s) for n, e, s in zip(nodes, edges, spins, strict=True)]
+    atoms, pairs = ([len(x) for x in column] for column in zip(*((i.species, i.pairs) for i in integrals), strict=True))
+    return blocks.to("cpu").split(atoms, pairs)
 
 
 def _mean_element(blocks: Blocks, overlap: BlockMatrix) -> float:
     """Mean of the spin-independent blocks over the elements of H; padding is zero."""
-    return float(blocks.node.double().sum() + blocks.edge.double().sum()) / len(overlap.values)
+    return sum(float(x[:, 0].double().sum()) for x in blocks) / len(overlap.values)

@@ -58,7 +58,7 @@ class NodeNorm(nn.Module):
 
 
 class NodeUpdate(nn.Module):
-    """Gated residual update of node features by what their pairs sent."""
+    """Gated residual update of node features by the messages of their pairs."""
 
     def __init__(self, l_max: int, channels: int) -> None:
         super().__init__()
@@ -117,8 +117,8 @@ class BlockHarmonics(nn.Module):
             c.reshape(len(c), 2 * l + 1, -1) for l, c in enumerate(components.split(sizes, dim=1))
         ]
 
-    def rotated(self, components: Tensor, wigner: list[Tensor]) -> Tensor:
-        """Components of rotated blocks; Wigner matrices (2 l + 1, 2 l + 1) for each l."""
+    def rotate(self, components: Tensor, wigner: list[Tensor]) -> Tensor:
+        """Rotate components; Wigner matrices (2 l + 1, 2 l + 1) for each l."""
         return torch.cat(
             [(w @ c).flatten(1) for w, c in zip(wigner, self.split(components), strict=False)], dim=1
         )
@@ -148,12 +148,12 @@ class BlockEmbedding(nn.Module):
 
 def _paths(layout: OrbitalLayout, l: int) -> list[tuple[int, int]]:
     """Slot pairs (a <= b) that couple to l with natural parity."""
-    found = []
+    pairs = []
     for a, l1 in enumerate(layout.slots):
         for b, l2 in enumerate(layout.slots[a:], start=a):
             if abs(l1 - l2) <= l <= l1 + l2 and (l1 + l2 + l) % 2 == 0:
-                found.append((a, b))
-    return found
+                pairs.append((a, b))
+    return pairs
 
 
 class ScalarBlocks(nn.Module):
@@ -183,6 +183,7 @@ class ScalarBlocks(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, scalars: Tensor) -> Tensor:
-        """(atom, channel) -> (atom, n, n)."""
+        """(atom, channel) -> (atom, 1, n, n)."""
         flat = scalars.new_zeros(len(scalars), self.width**2)
-        return flat.index_copy(1, self.index, self.linear(scalars)[:, self.group]).reshape(-1, self.width, self.width)
+        flat = flat.index_copy(1, self.index, self.linear(scalars)[:, self.group])
+        return flat.reshape(-1, 1, self.width, self.width)

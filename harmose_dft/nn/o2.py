@@ -9,16 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .axis import SCALAR, MatrixAxis
 from .layout import OrbitalLayout
-
-if TYPE_CHECKING:
-    from .geometry import PairGeometry
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ class BlockComponents:
         layout: Orbital slots.
     """
 
-    sign = 1.0
+    axis = MatrixAxis((SCALAR,))
 
     def __init__(self, layout: OrbitalLayout) -> None:
         rows, even, odd, pairs = _component_rows(layout)
@@ -144,18 +141,14 @@ class BlockComponents:
         self.width = layout.size
 
     def split(self, blocks: Tensor) -> O2Features:
-        """O(2) components of blocks (edge, n, n) given in the bond frame."""
+        """O(2) components of blocks (edge, 1, n, n) given in the bond frame."""
         flat = TwoGathers.apply(blocks.flatten(1), self.analysis, self.synthesis)
         return O2Features.split(flat, self.dims)
 
     def assemble(self, features: O2Features) -> Tensor:
-        """Blocks (edge, n, n) in the bond frame from their components."""
+        """Blocks (edge, 1, n, n) in the bond frame from their components."""
         flat = features.flat()
-        return TwoGathers.apply(flat, self.synthesis, self.analysis).reshape(len(flat), self.width, self.width)
-
-    def to_lab(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
-        """Blocks (edge, n, n) from the bond frame to the lab frame."""
-        return geometry.blocks_to_lab(blocks)
+        return TwoGathers.apply(flat, self.synthesis, self.analysis).reshape(len(flat), 1, self.width, self.width)
 
 
 Gathers = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -193,8 +186,8 @@ def _gathers(matrix: np.ndarray) -> Gathers:
     n = len(matrix)
     index, weight = np.zeros((2, n), dtype=np.int64), np.zeros((2, n))
     for k in range(n):
-        found = np.flatnonzero(matrix[k])
-        index[: len(found), k], weight[: len(found), k] = found, matrix[k, found]
+        nonzero = np.flatnonzero(matrix[k])
+        index[: len(nonzero), k], weight[: len(nonzero), k] = nonzero, matrix[k, nonzero]
     return (
         torch.from_numpy(index[0]),
         torch.from_numpy(index[1]),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.linalg import eigh
 
 from ..core.errors import DataError
 from ..core.record import Record
 from ..core.spin import Spin
-from ..model.featurize import Featurizer, Integrals, RawFeatures
-from ..model.inputs import Normalizer, NormalizerFit, PaddedMatrix
+from ..model.featurize import Featurizer, RawFeatures
+from ..model.inputs import Integrals
+from ..model.normalizer import Normalizer, NormalizerFit
 from ..nn.geometry import FrameBuilder
 from ..physics.base import Physics
 from .samples import OrbitalTargets, Sample, orbital_targets
@@ -77,15 +77,11 @@ class SampleBuilder:
 
     def normalizer(self, samples: Iterable[RawSample]) -> Normalizer:
         """Means and scales of a training set."""
-        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.names), self.spin)
+        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.inputs), self.spin)
         for sample in samples:
             raw = sample.features
             assert raw.target is not None
-            both = PaddedMatrix(
-                np.concatenate([raw.inputs.node, raw.target.node], axis=1),
-                np.concatenate([raw.inputs.edge, raw.target.edge], axis=1),
-            )
-            fit.add(raw.integrals.species, raw.integrals.pairs, both)
+            fit.add(raw.integrals.species, raw.integrals.pairs, raw.inputs, raw.target)
         return fit.result()
 
     def samples(self, raws: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:

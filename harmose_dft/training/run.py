@@ -105,7 +105,7 @@ class Fit:
         builder, parts = self._prepare(data, start)
         normalizer = builder.normalizer(parts["train"])
         if start is not None:
-            normalizer = start.normalizer.extended(normalizer)
+            normalizer = start.normalizer.extend(normalizer)
         training = builder.samples(parts["train"], normalizer)
         validation = builder.samples(parts["validation"], normalizer)
         domain = TrainingDomain.of(r.features.integrals.structure for r in parts["train"])

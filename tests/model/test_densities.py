@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
 from harmose_dft.metrics import cov_err
 from harmose_dft.model.density import orthogonal_density
-from harmose_dft.model.featurize import Featurizer, Integrals
-from harmose_dft.model.inputs import NormalizerFit, PairList
+from harmose_dft.model.featurize import Featurizer
+from harmose_dft.model.inputs import Integrals
 from harmose_dft.model.loading import load_model
+from harmose_dft.model.normalizer import NormalizerFit
+from harmose_dft.model.pairs import PairList
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solved, spacing_of
@@ -165,8 +168,8 @@ def test_prediction_sees_the_density_that_training_saw(
     forward = predictor.network.forward
     monkeypatch.setattr(predictor.network, "forward", lambda graph, **o: graphs.append(graph) or forward(graph, **o))
     predictor.hamiltonian(structure)
-    torch.testing.assert_close(graphs[-1].node_density, seen[0].node_density, atol=2e-4, rtol=1e-3)
-    torch.testing.assert_close(graphs[-1].edge_density, seen[0].edge_density, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(graphs[-1].density.node, seen[0].density.node, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(graphs[-1].density.edge, seen[0].density.edge, atol=2e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["crystal_model", "molecule_model"])
@@ -180,7 +183,11 @@ def test_predictions_hang_on_the_density_and_stay_covariant_and_hermitian(
     assert before.hermiticity_error() == 0.0
     assert cov_err(predictor.hamiltonian, structure, basis) < 2e-4 * float(np.abs(before.values).max())
     plain = predictor.network.with_density
-    monkeypatch.setattr(predictor.network, "with_density", lambda graph, node, edge: plain(graph, 0.5 * node, edge))
+    monkeypatch.setattr(
+        predictor.network,
+        "with_density",
+        lambda graph, density: plain(graph, replace(density, node=0.5 * density.node)),
+    )
     assert np.abs((predictor.hamiltonian(structure) - before).values).max() > 1e-6
 
 
@@ -251,6 +258,6 @@ def test_densities_need_a_finished_first_stage_and_no_spin(crystals: Path, tmp_p
     )
     assert raw.target is not None
     fit = NormalizerFit(OrbitalLayout.of(BASIS), 0)
-    fit.add(raw.integrals.species, raw.integrals.pairs, raw.target)
+    fit.add(raw.integrals.species, raw.integrals.pairs, raw.inputs, raw.target)
     with pytest.raises(ConfigError, match="has no spin"):
         build_network(BASIS, fit.result(), config)

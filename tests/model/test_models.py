@@ -15,8 +15,8 @@ from tiny_models import tiny_model as build
 from harmose_dft.core.rotations import random_rotations
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.two_stage import TwoStageModel
+from harmose_dft.nn.blocks import Blocks
 from harmose_dft.nn.graph import PairGraph, batch_graphs
-from harmose_dft.nn.heads import Blocks
 
 EXACT = 1e-11
 """Rounding in float64 through a network whose outputs are of order one."""
@@ -40,7 +40,7 @@ def run(model: TwoStageModel, graph: PairGraph, *, first_only: bool = False) -> 
 def covariance_error(model: TwoStageModel, graph: PairGraph, rotation: np.ndarray, *, first_only: bool) -> float:
     straight = run(model, graph, first_only=first_only)
     d = slot_rotation(model, rotation)
-    expected = Blocks(d @ straight.node @ d.T, d @ straight.edge @ d.T)
+    expected = straight.map(lambda x: d @ x @ d.T)
     return largest(run(model, rotated_graph(graph, model, rotation), first_only=first_only), expected)
 
 
@@ -93,8 +93,8 @@ def test_blocks_are_exactly_hermitian(second: str | None, dtype: torch.dtype) ->
     model = perturbed(build(second))
     graph = random_graph(random_structure(), model)
     blocks = run(model, graph)
-    assert torch.equal(blocks.node, blocks.node.transpose(1, 2))
-    assert torch.equal(blocks.edge, blocks.edge[graph.reverse].transpose(1, 2))
+    assert torch.equal(blocks.node, blocks.node.transpose(2, 3))
+    assert torch.equal(blocks.edge, blocks.edge[graph.reverse].transpose(2, 3))
     assert float(blocks.edge.abs().max()) > 1e-3
 
 
@@ -104,8 +104,8 @@ def test_orbitals_that_an_element_lacks_stay_empty(second: str) -> None:
     graph = random_graph(random_structure(), model)
     mask = torch.from_numpy(model.layout.masks())[graph.species]
     blocks = run(model, graph)
-    assert (blocks.node[~mask] == 0).all()
-    assert (blocks.edge[~mask[graph.edges[0]]] == 0).all()
+    assert (blocks.node[:, 0][~mask] == 0).all()
+    assert (blocks.edge[:, 0][~mask[graph.edges[0]]] == 0).all()
 
 
 @pytest.mark.parametrize("second", ["circle", "lab"])
@@ -114,7 +114,7 @@ def test_permuted_atoms_give_permuted_blocks(second: str) -> None:
     graph = random_graph(random_structure(), model)
     order = torch.tensor([3, 0, 4, 2, 1])
     straight, again = run(model, graph), run(model, permuted_graph(graph, order))
-    assert largest(Blocks(straight.node[order], straight.edge), again) < EXACT
+    assert largest(replace(straight, node=straight.node[order]), again) < EXACT
 
 
 @pytest.mark.parametrize("second", ["circle", "lab"])
@@ -122,16 +122,15 @@ def test_shuffled_pairs_give_the_same_blocks(second: str) -> None:
     model = perturbed(build(second))
     graph = random_graph(random_structure(), model)
     order = torch.randperm(graph.edges.shape[1], generator=torch.Generator().manual_seed(0))
-    shuffled = replace(
-        graph,
+    shuffled = graph.replace(
         edges=graph.edges[:, order],
         reverse=torch.argsort(order)[graph.reverse[order]],
         vectors=graph.vectors[order],
-        edge_inputs=graph.edge_inputs[order],
-        edge_overlap=graph.edge_overlap[order],
+        inputs=replace(graph.inputs, edge=graph.inputs.edge[order]),
+        overlap=replace(graph.overlap, edge=graph.overlap.edge[order]),
     )
     straight, again = run(model, graph), run(model, shuffled)
-    assert largest(Blocks(straight.node, straight.edge[order]), again) < EXACT
+    assert largest(replace(straight, edge=straight.edge[order]), again) < EXACT
 
 
 @pytest.mark.parametrize("second", ["circle", "lab"])
@@ -148,8 +147,7 @@ def test_batch_gives_what_single_structures_give(second: str) -> None:
     with torch.no_grad():
         singles = [model(g).total for g in graphs]
         together = model(batch_graphs(graphs)).total
-    expected = Blocks(torch.cat([s.node for s in singles]), torch.cat([s.edge for s in singles]))
-    assert largest(together, expected) < EXACT
+    assert largest(together, Blocks.cat(singles)) < EXACT
 
 
 @pytest.mark.parametrize("second", ["circle", "lab"])
@@ -161,14 +159,8 @@ def test_separated_fragments_do_not_see_each_other(second: str) -> None:
     far = Structure(np.concatenate([one.numbers, other.numbers]), np.concatenate([one.positions, other.positions + 50]))
     joint = random_graph(far, model, cutoff=9.0)
     assert joint.edges.shape[1] == 3 * 2 + 2
-    joint = replace(
-        joint,
-        node_inputs=torch.cat([g.node_inputs for g in graphs]),
-        edge_inputs=torch.cat([g.edge_inputs for g in graphs]),
-    )
-    alone = [run(model, g) for g in graphs]
-    expected = Blocks(torch.cat([b.node for b in alone]), torch.cat([b.edge for b in alone]))
-    assert largest(run(model, joint), expected) < EXACT
+    joint = joint.replace(inputs=Blocks.cat([g.inputs for g in graphs]))
+    assert largest(run(model, joint), Blocks.cat([run(model, g) for g in graphs])) < EXACT
 
 
 @pytest.mark.parametrize("second", ["circle", "lab"])
@@ -216,14 +208,14 @@ def test_untrained_second_stage_corrects_nothing(second: str) -> None:
 def test_rotating_a_prepared_graph_is_preparing_the_rotated_one() -> None:
     model, rotation = perturbed(build("lab")), ROTATIONS[0]
     graph = random_graph(random_structure(), model)
-    graph = replace(graph, node_target=graph.node_inputs[:, 0], edge_target=graph.edge_inputs[:, 0])
-    turned = model.frames.rotated(model.prepare(graph), torch.from_numpy(rotation))
+    graph = graph.replace(target=graph.inputs[:1])
+    turned = model.frames.rotate(model.prepare(graph), torch.from_numpy(rotation))
     other = rotated_graph(graph, model, rotation)
-    other = replace(other, node_target=other.node_inputs[:, 0], edge_target=other.edge_inputs[:, 0])
+    other = other.replace(target=other.inputs[:1])
     with torch.no_grad():
         assert largest(model(turned).total, model(model.prepare(other)).total) < EXACT
-    torch.testing.assert_close(turned.node_target, other.node_target, atol=1e-12, rtol=0)
-    torch.testing.assert_close(turned.edge_target, other.edge_target, atol=1e-12, rtol=0)
+    torch.testing.assert_close(turned.target.node, other.target.node, atol=1e-12, rtol=0)
+    torch.testing.assert_close(turned.target.edge, other.target.edge, atol=1e-12, rtol=0)
 
 
 def test_sizes_that_contradict_each_other_are_refused() -> None:

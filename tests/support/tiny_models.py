@@ -22,8 +22,8 @@ from harmose_dft.model.stage1 import FirstStageConfig
 from harmose_dft.model.stage2.circle import CircleTransformerConfig
 from harmose_dft.model.stage2.lab import LabTransformerConfig
 from harmose_dft.model.two_stage import ModelConfig, TwoStageModel
+from harmose_dft.nn.blocks import Blocks
 from harmose_dft.nn.graph import PairGraph
-from harmose_dft.nn.heads import Blocks
 from harmose_dft.training.config import TrainConfig
 
 SHELLS = {1: (0, 1), 8: (0, 0, 1, 2), 26: (0, 1, 2, 3)}
@@ -85,15 +85,17 @@ def random_blocks(structure: Structure, seed: int = 0, basis: OrbitalBasis = BAS
 
 def random_graph(structure: Structure, model: TwoStageModel, seed: int = 0, cutoff: float = 1e3) -> PairGraph:
     """A graph with random input matrices, in the current default precision."""
-    from harmose_dft.model.inputs import PaddedMatrix, PairList, padded, pair_graph
+    from harmose_dft.model.featurize import build_graph
+    from harmose_dft.model.padding import pad
+    from harmose_dft.model.pairs import PairList
 
     matrices = [random_blocks(structure, seed + k) for k in range(MATRICES + 1)]
     pairs = PairList.within(structure, matrices[0], cutoff)
     species = model.layout.species(structure.numbers)
-    blocks = padded(matrices, pairs, species, model.layout)
-    inputs = PaddedMatrix(blocks.node[:, :-1], blocks.edge[:, :-1])
-    metric = PaddedMatrix(blocks.node[:, -1:], blocks.edge[:, -1:])
-    return pair_graph(structure, pairs, inputs, species, metric=metric, dtype=torch.get_default_dtype())
+    blocks = pad(matrices, pairs, species, model.layout)
+    return build_graph(
+        structure, pairs, species, blocks[:-1], overlap=blocks[-1:], dtype=torch.get_default_dtype()
+    )
 
 
 def slot_rotation(model: TwoStageModel, rotation: np.ndarray) -> Tensor:
@@ -104,30 +106,27 @@ def slot_rotation(model: TwoStageModel, rotation: np.ndarray) -> Tensor:
 def rotated_graph(graph: PairGraph, model: TwoStageModel, rotation: np.ndarray) -> PairGraph:
     """The graph of the rotated or inverted structure, from the package's own tested rotations."""
     d, q = slot_rotation(model, rotation), torch.from_numpy(rotation).to(graph.vectors)
-    assert graph.node_overlap is not None
-    assert graph.edge_overlap is not None
+    assert graph.inputs is not None
+    assert graph.overlap is not None
     assert graph.far_vectors is not None
-    return replace(
-        graph,
+    return graph.replace(
         vectors=graph.vectors @ q.T,
-        node_inputs=d @ graph.node_inputs @ d.T,
-        edge_inputs=d @ graph.edge_inputs @ d.T,
-        node_overlap=d @ graph.node_overlap @ d.T,
-        edge_overlap=d @ graph.edge_overlap @ d.T,
+        inputs=graph.inputs.map(lambda x: d @ x @ d.T),
+        overlap=graph.overlap.map(lambda x: d @ x @ d.T),
         far_vectors=graph.far_vectors @ q.T,
     )
 
 
 def permuted_graph(graph: PairGraph, order: Tensor) -> PairGraph:
     """The graph with its atoms in another order; pairs keep theirs."""
-    assert graph.node_overlap is not None
+    assert graph.inputs is not None
+    assert graph.overlap is not None
     assert graph.far_edges is not None
     place = torch.argsort(order)
-    return replace(
-        graph,
+    return graph.replace(
         species=graph.species[order],
-        node_inputs=graph.node_inputs[order],
-        node_overlap=graph.node_overlap[order],
+        inputs=replace(graph.inputs, node=graph.inputs.node[order]),
+        overlap=replace(graph.overlap, node=graph.overlap.node[order]),
         edges=place[graph.edges],
         far_edges=place[graph.far_edges],
     )

@@ -17,7 +17,7 @@ def test_corrections_are_in_units_of_what_stage_one_leaves() -> None:
     model, batch = subject.model, collate(waters()[:4])
     with torch.no_grad():
         baseline = model(batch.graph, first_only=True).baseline
-    left = (baseline.edge - batch.graph.edge_target)[:, 0, 0]  # of 1s orbitals
+    left = (baseline - batch.graph.target).edge[:, 0, 0, 0]  # of 1s orbitals
     source, target = batch.graph.species[batch.graph.edges]
     unit = model.edge_unit * model.edge_scale
     for i, j in ((0, 0), (0, 1), (1, 0)):

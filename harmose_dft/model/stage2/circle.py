@@ -11,17 +11,18 @@ from torch import Tensor, nn
 
 from ...core.spin import Spin
 from ...nn.attention import attention_weights
+from ...nn.blocks import Blocks
 from ...nn.circle import CircleGrid, CircleMLP
 from ...nn.convolution import O2Products, node_dims
 from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
-from ...nn.graph import PreparedGraph
-from ...nn.heads import BlockHead, Blocks
+from ...nn.graph import PairGraph
+from ...nn.heads import BlockHead
 from ...nn.layout import OrbitalLayout
 from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
 from ...nn.spin import spin_components
-from ..stage1 import FirstStageConfig, StageOneOutput, tapered
+from ..stage1 import FirstStageConfig, StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
 
 POINTS_PER_FREQUENCY = 3
@@ -106,10 +107,10 @@ class CircleLayer(nn.Module):
         updated = pairs + self.pair_update(x)
         updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
         if self.attends:
-            nodes = self.node_update(nodes, self._received(x, geometry, stage1.cutoff, len(nodes)))
+            nodes = self.node_update(nodes, self._receive(x, geometry, stage1.cutoff, len(nodes)))
         return nodes, updated
 
-    def _received(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
+    def _receive(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
         """What attention over its pairs brings to each atom, (atom, (L+1)^2, channel)."""
         weights = attention_weights(self.scores(x.even), geometry.source, atoms, cutoff)
         sent = geometry.to_lab(self.values(x), self.channels)
@@ -133,10 +134,10 @@ class SpinCorrection(nn.Module):
         self.embed = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
         self.head = BlockHead(self.components, pair, neighbours, start_at_zero=True)
 
-    def embedded(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
+    def embed_stage1(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
         """Pair features of stage 1's blocks."""
-        assert stage1.blocks.spin is not None
-        blocks = self.components.to_frame(stage1.blocks.spin.edge.detach(), geometry)
+        spin = stage1.blocks[1:]
+        blocks = geometry.blocks_to_frame(spin.edge.detach(), spin.axis)
         return self.embed(self.components.split(blocks))
 
 
@@ -155,11 +156,10 @@ class DensityEmbedding(nn.Module):
         self.node = BlockEmbedding(frames.harmonics, 1, channels)
         self.pair = O2Linear(self.dims, pair)
 
-    def forward(self, graph: PreparedGraph) -> tuple[Tensor, O2Features]:
+    def forward(self, graph: PairGraph) -> tuple[Tensor, O2Features]:
         """Node features (atom, (L+1)^2, channel) and pair features."""
-        assert graph.node_density is not None
-        assert graph.edge_density is not None
-        return self.node(graph.node_density), self.pair(O2Features.split(graph.edge_density, self.dims))
+        assert graph.density is not None
+        return self.node(graph.density.node), self.pair(O2Features.split(graph.density.edge, self.dims))
 
 
 class CircleNetwork(nn.Module):
@@ -174,7 +174,7 @@ class CircleNetwork(nn.Module):
         super().__init__()
         layout, first, potential = setting.layout, setting.first, setting.potential
         m_max = max(2 * layout.l_max, first.l_max)
-        pair = tapered(first.pair_channels, m_max, odd=first.pair_channels // 4)
+        pair = taper(first.pair_channels, m_max, odd=first.pair_channels // 4)
         if first.channels % config.heads:
             raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
         self.components = BlockComponents(layout)
@@ -193,13 +193,14 @@ class CircleNetwork(nn.Module):
             self.spin = SpinCorrection(layout, setting.spin, pair, first.neighbours)
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> tuple[Blocks, Potential | None]:
         """The correction, in units of the model's scales, and that of the potential."""
-        baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach())
+        scalar = stage1.blocks[:1]
+        baseline = geometry.blocks_to_frame(scalar.edge.detach(), scalar.axis)
         pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
         if self.spin is not None:
-            pairs = pairs + self.spin.embedded(stage1, geometry)
+            pairs = pairs + self.spin.embed_stage1(stage1, geometry)
         nodes = stage1.nodes
         if self.embed_potential is not None and stage1.potential is not None:
             nodes = self.embed_potential(nodes, stage1.potential)
@@ -210,8 +211,9 @@ class CircleNetwork(nn.Module):
             nodes, pairs = layer(nodes, pairs, geometry, stage1)
         potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1.cutoff, graph)
         blocks = self.head(pairs, graph, geometry, stage1.cutoff)
-        spin = None if self.spin is None else self.spin.head(pairs, graph, geometry, stage1.cutoff)
-        return Blocks(blocks.node, blocks.edge, spin), potential
+        if self.spin is not None:
+            blocks = Blocks.join([blocks, self.spin.head(pairs, graph, geometry, stage1.cutoff)])
+        return blocks, potential
 
 
 class CircleTransformer(SecondStage):
@@ -236,7 +238,7 @@ class CircleTransformer(SecondStage):
         self.members = nn.ModuleList(CircleNetwork(config, setting) for _ in range(config.members))
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, Potential | None]]:
         """Correction of each network, in units of the model's scales, and that of the potential."""
         return [member(stage1, graph, geometry) for member in self.members]
@@ -256,7 +258,7 @@ class CircleTransformer(SecondStage):
         for layer in self._layers:
             layer.mlp.dropout = dropout
 
-    def training_view(self, graph: PreparedGraph, frames: FrameBuilder, moment: TrainingMoment) -> PreparedGraph:
+    def training_view(self, graph: PairGraph, frames: FrameBuilder, moment: TrainingMoment) -> PairGraph:
         """The graph itself; the circle starts at a random angle, and dropout leaves out other channels."""
         rng = moment.generator(PHASES)
         self.set_points(self.points, float(rng.uniform(0, 2 * math.pi)))

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from ...core.conventions import E3NN_AXES
 from ...nn.attention import SCORE_LIMIT
+from ...nn.blocks import Blocks
 from ...nn.convolution import node_dims
 from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
-from ...nn.graph import PreparedGraph
-from ...nn.heads import Blocks
+from ...nn.graph import PairGraph
 from ...nn.o2 import O2Linear
-from ..stage1 import StageOneOutput, tapered
+from ..stage1 import StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
 
 ROTATIONS = 1
@@ -116,7 +116,7 @@ class LabTransformer(SecondStage):
             raise ValueError(f"A width of {config.width} cannot be shared by {config.heads} heads.")
         self.config, self.n = config, layout.size
         lab = (first.l_max + 1) ** 2
-        pair = tapered(first.pair_channels, max(2 * layout.l_max, first.l_max), odd=first.pair_channels // 4)
+        pair = taper(first.pair_channels, max(2 * layout.l_max, first.l_max), odd=first.pair_channels // 4)
         self.hand_over = O2Linear(pair, node_dims(first.l_max, config.pair_channels))
         harmonics = (config.l_max + 1) ** 2
         features = 2 * lab * first.channels + lab * config.pair_channels + layout.size**2
@@ -127,7 +127,7 @@ class LabTransformer(SecondStage):
         nn.init.zeros_(self.head.bias)
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, None]]:
         """One correction, in units of the model's scales, exactly Hermitian; none of the potential."""
         atoms = torch.arange(len(graph.species), device=graph.species.device)
@@ -137,17 +137,16 @@ class LabTransformer(SecondStage):
         nodes = pairs[: len(atoms)]
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, source, target, harmonics, radial)
-        blocks = self.head(pairs).reshape(-1, self.n, self.n)
-        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None]
-        edge = 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
-        return [(Blocks(0.5 * (node + node.transpose(1, 2)), edge), None)]
+        blocks = self.head(pairs).reshape(-1, 1, self.n, self.n)
+        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None, None]
+        return [(Blocks(node, edge, stage1.blocks.axis).symmetrize(graph.reverse), None)]
 
-    def training_view(self, graph: PreparedGraph, frames: FrameBuilder, moment: TrainingMoment) -> PreparedGraph:
+    def training_view(self, graph: PairGraph, frames: FrameBuilder, moment: TrainingMoment) -> PairGraph:
         """The graph, rotated as a whole once the schedule asks for it: so covariance is learned."""
         if moment.largest_rotation <= 0.0:
             return graph
         rotation = random_rotation(moment.generator(ROTATIONS), moment.largest_rotation)
-        return frames.rotated(graph, torch.from_numpy(rotation).to(graph.vectors))
+        return frames.rotate(graph, torch.from_numpy(rotation).to(graph.vectors))
 
     def _features(self, stage1: StageOneOutput, geometry: PairGeometry, source: Tensor, target: Tensor) -> Tensor:
         flat = stage1.nodes.flatten(1)
@@ -156,7 +155,7 @@ class LabTransformer(SecondStage):
         baseline = torch.cat([stage1.blocks.node, stage1.blocks.edge]).detach().flatten(1)
         return torch.cat([flat[source], flat[target], torch.cat([own, handed]), baseline], dim=-1)
 
-    def _geometry(self, stage1: StageOneOutput, graph: PreparedGraph, atoms: int) -> tuple[Tensor, Tensor]:
+    def _geometry(self, stage1: StageOneOutput, graph: PairGraph, atoms: int) -> tuple[Tensor, Tensor]:
         from e3nn import o3
 
         degrees = list(range(self.config.l_max + 1))
