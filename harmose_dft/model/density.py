@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 
 from ..core.matrix import BlockMatrix
 from ..nn.blocks import Blocks
-from ..solver import Filling, density_blocks, solved
+from ..solver import Filling, density_blocks, solve_structure
 from .featurize import Featurizer
 from .inputs import Integrals, lowdin_density
 from .normalizer import Normalizer
@@ -34,17 +34,17 @@ class DensityInput:
     def __init__(self, featurizer: Featurizer, normalizer: Normalizer, filling: Filling) -> None:
         self.featurizer, self.normalizer, self.filling = featurizer, normalizer, filling
 
-    def __call__(self, integrals: Integrals, baseline: Blocks) -> Blocks:
+    def __call__(self, integrals: Integrals, stage1: Blocks) -> Blocks:
         """The density matrix on the pairs of a structure, one matrix, in the symmetrically orthogonalised basis.
 
         Args:
             integrals: Of the structure.
-            baseline: Stage 1's output for it, Hartree, on the CPU.
+            stage1: Stage 1's output for it, Hartree, on the CPU.
 
         Raises:
             SolverError: The eigenproblem cannot be solved.
         """
-        ((hamiltonian,),) = self.featurizer.hamiltonians(integrals, [baseline], self.normalizer)
+        ((hamiltonian,),) = self.featurizer.assemble_hamiltonians(integrals, [stage1], self.normalizer)
         density = orthogonal_density(integrals, hamiltonian, self.filling)
         return pad([density], integrals.pairs, integrals.species, self.featurizer.layout)
 
@@ -64,10 +64,10 @@ def orthogonal_density(integrals: Integrals, hamiltonian: BlockMatrix, filling: 
     if not integrals.structure.periodic:
         dense = lowdin_density(hamiltonian.to_dense(), overlap.to_dense(), round(electrons))
         return BlockMatrix.from_dense(dense, overlap.orbitals)
-    spectrum = solved(integrals.structure, [hamiltonian], overlap, electrons, filling, multiple=1)
+    spectrum = solve_structure(integrals.structure, [hamiltonian], overlap, electrons, filling, multiple=1)
     assert spectrum.kpoints is not None
-    turned = [_root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
-    return density_blocks(replace(spectrum, coefficients=np.stack(turned)), overlap)[0]
+    orthogonal = [_root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
+    return density_blocks(replace(spectrum, coefficients=np.stack(orthogonal)), overlap)[0]
 
 
 def _root(overlap: NDArray[Any]) -> NDArray[Any]:

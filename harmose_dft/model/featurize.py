@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.basis import OrbitalBasis
 from ..core.matrix import BlockMatrix
-from ..core.spin import Spin, decomposed, recombined
+from ..core.spin import Spin, decompose, recombine
 from ..core.structure import Structure
 from ..nn.axis import MatrixAxis
 from ..nn.blocks import Blocks, symmetrize
@@ -34,7 +34,7 @@ SPIN_OF_PARTS: dict[int, Spin] = {0: "none", 1: "collinear", 3: "spin-orbit"}
 
 
 @dataclass(frozen=True, eq=False)
-class RawFeatures:
+class Features:
     """Padded matrices of a structure before normalisation, float64.
 
     Args:
@@ -66,14 +66,14 @@ class Featurizer:
         self.basis, self.inputs, self.cutoff, self.damped = basis, input_matrices(names), cutoff, damped
         self.layout = OrbitalLayout.of(basis)
 
-    def raw(
+    def featurize(
         self,
         structure: Structure,
         overlap: BlockMatrix,
         h0: BlockMatrix,
         n_electrons: float,
         hamiltonian: Sequence[BlockMatrix] = (),
-    ) -> RawFeatures:
+    ) -> Features:
         """Padded matrices of one structure.
 
         Args:
@@ -92,14 +92,14 @@ class Featurizer:
         matrices = [*(matrix.compute(integrals) for matrix in self.inputs), overlap]
         count, axis = len(self.inputs), MatrixAxis.scalars(len(matrices))
         if hamiltonian:
-            first, *spin = decomposed(hamiltonian)
-            matrices += [first - h0, *spin]
+            spinless, *spin = decompose(hamiltonian)
+            matrices += [spinless - h0, *spin]
             axis += MatrixAxis.hamiltonian(SPIN_OF_PARTS[len(spin)])
         blocks = pad(matrices, pairs, species, self.layout, axis)
         target = blocks[count + 1 :] if hamiltonian else None
-        return RawFeatures(integrals, blocks[:count], target, blocks[count : count + 1])
+        return Features(integrals, blocks[:count], target, blocks[count : count + 1])
 
-    def graph(self, raw: RawFeatures, normalizer: Normalizer, frames: FrameBuilder) -> PairGraph:
+    def make_graph(self, raw: Features, normalizer: Normalizer, frames: FrameBuilder) -> PairGraph:
         """The prepared graph of one structure, targets included where they are known."""
         integrals, target = raw.integrals, raw.target
         if target is not None:
@@ -111,7 +111,7 @@ class Featurizer:
             )
         )
 
-    def hamiltonians(
+    def assemble_hamiltonians(
         self, integrals: Integrals, outputs: Sequence[Blocks], normalizer: Normalizer
     ) -> list[tuple[BlockMatrix, ...]]:
         """H = H0 + mean + predicted blocks, float64, exactly Hermitian: one matrix, or one per spin direction.
@@ -135,7 +135,7 @@ class Featurizer:
             dense = damp @ correction.to_dense() @ damp
             correction = BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
         h0 = integrals.h0
-        return recombined([h0 + correction.on_pairs_of(h0), *(part.on_pairs_of(h0) for part in spin)])
+        return recombine([h0 + correction.on_pairs_of(h0), *(part.on_pairs_of(h0) for part in spin)])
 
     def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each orbital among the padded slots of a structure, (ao,)."""

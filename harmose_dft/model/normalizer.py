@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..core.arrays import running_sum
 from ..core.errors import DataError
 from ..core.spin import Spin
 from ..nn.axis import MatrixAxis
@@ -132,7 +133,7 @@ class BlockStatistics:
     @property
     def unseen(self) -> NDArray[np.bool_]:
         """Pairs of elements that never occurred, (species, species)."""
-        return self._edge_count == 0
+        return np.asarray(self._edge_count == 0)
 
     def mean(self) -> Floats:
         """Mean of the on-site blocks, only the part that no rotation changes, (species, K, n, n).
@@ -233,7 +234,7 @@ def symmetrize_scales(node: Floats, edge: Floats) -> tuple[Floats, Floats]:
 
 def _isotropic(blocks: Floats, layout: OrbitalLayout) -> Floats:
     """The part proportional to delta_mm' of pairs of slots of equal l."""
-    starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in layout.slots])])
+    starts = running_sum([2 * l + 1 for l in layout.slots])
     out = np.zeros_like(blocks)
     for a, la in enumerate(layout.slots):
         for b, lb in enumerate(layout.slots):

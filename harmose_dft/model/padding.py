@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..core.arrays import running_sum
 from ..core.basis import OrbitalBasis
 from ..core.matrix import BlockMatrix
 from ..nn.axis import MatrixAxis
@@ -67,7 +68,7 @@ def unpad(
     ends, shifts = pairs.with_atoms(len(numbers))
     padded = np.concatenate([x.numpy() for x in blocks])
     orbitals = basis.orbitals_per_atom(numbers)
-    starts = np.concatenate([[0], np.cumsum(orbitals[ends[:, 0]] * orbitals[ends[:, 1]])])
+    starts = running_sum(orbitals[ends[:, 0]] * orbitals[ends[:, 1]])
     values = np.empty((blocks.axis.size, starts[-1]))
     for members, rows, columns in _groups(layout.species(numbers), ends, layout):
         inside = starts[members][:, None] + np.arange(len(rows) * len(columns))

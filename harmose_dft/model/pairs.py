@@ -36,13 +36,13 @@ class PairList:
             DataError: The matrix stores a pair in one direction only.
         """
         itself = (matrix.pairs[:, 0] == matrix.pairs[:, 1]) & (matrix.shifts == 0).all(axis=1)
-        near = np.linalg.norm(_vectors(structure, matrix.pairs, matrix.shifts), axis=1) < cutoff
-        chosen = ~itself & near
-        pairs, shifts = matrix.pairs[chosen], matrix.shifts[chosen]
+        within_cutoff = np.linalg.norm(_vectors(structure, matrix.pairs, matrix.shifts), axis=1) < cutoff
+        selected = ~itself & within_cutoff
+        pairs, shifts = matrix.pairs[selected], matrix.shifts[selected]
         reverse = matrix.find(pairs[:, ::-1], -shifts)
         if (reverse < 0).any():
             raise DataError("A matrix stores a pair of atoms in one direction only; both are needed.")
-        position = np.cumsum(chosen) - 1
+        position = np.cumsum(selected) - 1
         return cls(pairs, shifts, position[reverse])
 
     def __len__(self) -> int:

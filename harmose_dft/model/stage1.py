@@ -66,15 +66,15 @@ class StageOneOutput:
     potential: Potential | None
 
     @staticmethod
-    def cat(parts: Sequence[StageOneOutput]) -> StageOneOutput:
+    def cat(outputs: Sequence[StageOneOutput]) -> StageOneOutput:
         """Put the outputs for several graphs side by side."""
-        potentials = [p.potential for p in parts if p.potential is not None]
+        potentials = [p.potential for p in outputs if p.potential is not None]
         return StageOneOutput(
-            torch.cat([p.nodes for p in parts]),
-            O2Features.stack([p.pairs for p in parts]),
-            Blocks.cat([p.blocks for p in parts]),
-            torch.cat([p.radial for p in parts]),
-            torch.cat([p.cutoff for p in parts]),
+            torch.cat([p.nodes for p in outputs]),
+            O2Features.stack([p.pairs for p in outputs]),
+            Blocks.cat([p.blocks for p in outputs]),
+            torch.cat([p.radial for p in outputs]),
+            torch.cat([p.cutoff for p in outputs]),
             Potential.cat(potentials) if potentials else None,
         )
 
@@ -146,8 +146,8 @@ class FirstStage(nn.Module):
         return StageOneOutput(nodes, pairs, blocks, radial, cutoff, potential)
 
     def _embed_pairs(self, graph: PairGraph, geometry: PairGeometry, radial: Tensor) -> O2Features:
-        pairs = self.embed_pair(O2Features.split(graph.components.edge, self.inputs))
-        both = graph.species[geometry.source] * len(self.layout.elements) + graph.species[geometry.target]
-        species = self.embed_species(both)
+        pairs: O2Features = self.embed_pair(O2Features.split(graph.components.edge, self.inputs))
+        species_pair = graph.species[geometry.source] * len(self.layout.elements) + graph.species[geometry.target]
+        species = self.embed_species(species_pair)
         pairs.even = pairs.even + species * self.embed_scale(radial) + self.embed_distance(radial)
         return pairs

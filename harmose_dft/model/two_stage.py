@@ -55,25 +55,25 @@ class TwoStageOutput:
     """Blocks of H minus the physics baseline, in Hartree.
 
     Args:
-        baseline: Stage 1's.
+        stage1: Stage 1's.
         members: Stage 1's plus the correction of stage 2, as each of its networks has it.
     """
 
-    baseline: Blocks
+    stage1: Blocks
     members: tuple[Blocks, ...]
 
     @property
     def total(self) -> Blocks:
         """The mean of the members."""
-        whole, count = sum(self.members[1:], start=self.members[0]), len(self.members)
-        return whole if count == 1 else whole.map(lambda x: x / count)
+        summed, count = sum(self.members[1:], start=self.members[0]), len(self.members)
+        return summed if count == 1 else summed.map(lambda x: x / count)
 
     @property
     def spread(self) -> Blocks:
         """Mean absolute deviation of the members from their mean."""
         total, count = self.total, len(self.members)
-        apart = [(m - total).map(torch.abs) for m in self.members]
-        return sum(apart[1:], start=apart[0]).map(lambda x: x / count)
+        deviations = [(m - total).map(torch.abs) for m in self.members]
+        return sum(deviations[1:], start=deviations[0]).map(lambda x: x / count)
 
 
 class TwoStageModel(nn.Module):
@@ -159,7 +159,8 @@ class TwoStageModel(nn.Module):
 
     def first_stage(self, graph: PairGraph) -> StageOneOutput:
         """Run stage 1 on a graph."""
-        return self.first(graph, self.frames(graph))
+        output: StageOneOutput = self.first(graph, self.frames(graph))
+        return output
 
     def set_scales(self, scales: Blocks) -> None:
         """Set the typical sizes of target elements by elements; the matrices that depend on spin share theirs."""
@@ -182,31 +183,31 @@ class TwoStageModel(nn.Module):
         return (table, table.replace("{}", "{}_spin")) if self.axis.size > 1 else (table,)
 
     def forward(
-        self, graph: PairGraph, *, first_only: bool = False, first: StageOneOutput | None = None
+        self, graph: PairGraph, *, stage1_only: bool = False, stage1_output: StageOneOutput | None = None
     ) -> TwoStageOutput:
         """Predict the blocks of a graph.
 
         Args:
             graph: Prepared graph.
-            first_only: Leave the correction out.
-            first: Stage 1's output for the graph, where it is known: :meth:`first_stage`.
+            stage1_only: Leave the correction out.
+            stage1_output: Stage 1's output for the graph, where it is known: :meth:`first_stage`.
         """
         geometry = self.frames(graph)
-        if first is None:
-            first = self.first(graph, geometry)
+        if stage1_output is None:
+            stage1_output = self.first(graph, geometry)
         table, rows = self._scales(), self._rows(graph)
-        baseline = first.blocks * table.take(*rows)
-        if first.potential is not None:
-            baseline = baseline + first.potential.blocks(graph).extend(self.axis)
-        if self.second is None or first_only:
-            return TwoStageOutput(baseline, (baseline,))
+        stage1 = stage1_output.blocks * table.take(*rows)
+        if stage1_output.potential is not None:
+            stage1 = stage1 + stage1_output.potential.blocks(graph).extend(self.axis)
+        if self.second is None or stage1_only:
+            return TwoStageOutput(stage1, (stage1,))
         units, members = (table * self._target_table("{}_unit")).take(*rows), []
-        for blocks, potential in self.second(first, graph, geometry):
+        for blocks, potential in self.second(stage1_output, graph, geometry):
             correction = blocks * units
             if potential is not None:
                 correction = correction + potential.blocks(graph).extend(self.axis) * CORRECTION_UNIT
-            members.append(baseline + correction)
-        return TwoStageOutput(baseline, tuple(members))
+            members.append(stage1 + correction)
+        return TwoStageOutput(stage1, tuple(members))
 
     def scales(self, graph: PairGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital."""

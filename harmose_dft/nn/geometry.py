@@ -48,15 +48,15 @@ class PairGeometry:
         rotated = self.features @ ends
         edges, size, channels = len(rotated), self.l_max + 1, rotated.shape[-1]
         even, *pairs = rotated.split([size, *(2 * (size - m) for m in range(1, size))], dim=1)
-        shaped = [p.reshape(edges, 2, p.shape[1] // 2 * channels) for p in pairs]
-        return O2Features(even.flatten(1), rotated.new_zeros(edges, 0), shaped)
+        shaped_pairs = [p.reshape(edges, 2, p.shape[1] // 2 * channels) for p in pairs]
+        return O2Features(even.flatten(1), rotated.new_zeros(edges, 0), shaped_pairs)
 
     def to_lab(self, features: O2Features, channels: int) -> Tensor:
         """Features with (L + 1 - m) channels-fold pairs back in the lab frame, (edge, (L+1)^2, channel)."""
         edges, size = len(features.even), self.l_max + 1
-        parts = [features.even.reshape(edges, size, channels)]
-        parts += [features.pairs[m - 1].reshape(edges, 2 * (size - m), channels) for m in range(1, size)]
-        return self.features.transpose(1, 2) @ torch.cat(parts, dim=1)
+        components = [features.even.reshape(edges, size, channels)]
+        components += [features.pairs[m - 1].reshape(edges, 2 * (size - m), channels) for m in range(1, size)]
+        return self.features.transpose(1, 2) @ torch.cat(components, dim=1)
 
     def blocks_to_lab(self, blocks: Tensor, axis: MatrixAxis) -> Tensor:
         """Rotate blocks (edge, K, n, n) from the bond frames to the lab frame."""
@@ -108,12 +108,12 @@ class FrameBuilder(nn.Module):
 
     def forward(self, graph: PairGraph) -> PairGeometry:
         """Geometry of a prepared graph."""
-        side = (self.l_max + 1) ** 2
+        n_components = (self.l_max + 1) ** 2
         return PairGeometry(
             source=graph.edges[0],
             target=graph.edges[1],
             distance=graph.vectors.norm(dim=-1),
-            features=self._gather(graph.wigner, self.feature_index).reshape(-1, side, side),
+            features=self._gather(graph.wigner, self.feature_index).reshape(-1, n_components, n_components),
             orbitals=self._gather(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width),
             axes=graph.wigner[:, 1:10].reshape(-1, 3, 3),
             l_max=self.l_max,
@@ -175,8 +175,8 @@ def _offsets(l_max: int) -> list[int]:
 
 def _feature_index(l_max: int, highest: int) -> Tensor:
     """Block-diagonal Wigner matrix with rows ordered m = 0; cosine, sine of m = 1; ...; columns ordered by l."""
-    starts, side = _offsets(highest), (l_max + 1) ** 2
-    table = torch.full((side, side), starts[-1])
+    starts, n_components = _offsets(highest), (l_max + 1) ** 2
+    table = torch.full((n_components, n_components), starts[-1])
     row = 0
     for m in range(l_max + 1):
         for sign in (1, -1) if m else (1,):

@@ -25,7 +25,7 @@ class Role(Enum):
     VECTORS = "Cartesian vectors"
 
 
-class PairGraph(Data):
+class PairGraph(Data):  # type: ignore[misc]  # torch-geometric has no annotations
     """One or several structures as atoms and directed pairs, both directions stored.
 
     A field is declared once, here, with its role; batching, moving to a device and rotating follow from it. Fields that
@@ -104,7 +104,8 @@ class PairGraph(Data):
 
     def to(self, device: torch.device | str, **kwargs: Any) -> Self:
         """Copy the graph to another device."""
-        return super(PairGraph, copy.copy(self)).to(device, **kwargs)
+        moved: Self = super(PairGraph, copy.copy(self)).to(device, **kwargs)
+        return moved
 
     def __repr__(self) -> str:
         counts = f"{self.n_structures} structures, {self.num_nodes} atoms, {len(self.reverse)} pairs"
@@ -124,7 +125,7 @@ def batch_graphs(graphs: Sequence[PairGraph]) -> PairGraph:
     The result is torch-geometric's ``Batch``, with its rules for increments and dimensions. ``Batch.from_data_list``
     also keeps how to take a batch apart again, which is never done here and takes as long as the batch itself.
     """
-    batch = Batch(_base_cls=PairGraph)
+    batch: PairGraph = Batch(_base_cls=PairGraph)
     for name in FIELDS:
         values = [getattr(graph, name) for graph in graphs]
         if isinstance(values[0], Paired):

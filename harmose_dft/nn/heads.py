@@ -53,8 +53,8 @@ class BlockHead(nn.Module):
 
     def forward(self, features: O2Features, graph: PairGraph, geometry: PairGeometry, cutoff: Tensor) -> Blocks:
         """Blocks in units of the model's scales."""
-        both = torch.cat([self.pair(features).flat(), self.share(features).flat()])
-        frames = self.components.assemble(O2Features.split(both, self.components.dims))
+        outputs = torch.cat([self.pair(features).flat(), self.share(features).flat()])
+        frames = self.components.assemble(O2Features.split(outputs, self.components.dims))
         pair, share = frames.chunk(2)
         weight, axis = cutoff[..., None, None], self.components.axis
         edge = geometry.blocks_to_lab(pair * weight, axis)

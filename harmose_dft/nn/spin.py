@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.arrays import running_sum
 from ..core.spin import Spin
 from .axis import AXIAL, MatrixAxis
 from .blocks import Blocks, symmetrize
@@ -21,7 +21,7 @@ from .graph import PairGraph
 from .heads import BlockHead, Components
 from .layout import OrbitalLayout
 from .node import ScalarBlocks
-from .o2 import BlockComponents, Entries, O2Dims, O2Features, TwoGathers, two_gathers
+from .o2 import BlockComponents, Entries, O2Dims, O2Features, apply_gathers, two_gathers
 
 
 class SpinOrbitComponents:
@@ -46,12 +46,13 @@ class SpinOrbitComponents:
     def split(self, blocks: Tensor) -> O2Features:
         """O(2) components of blocks (edge, 3, n, n) given in the bond frame."""
         raw = self.blocks.split(blocks.flatten(0, 1)).flat().reshape(len(blocks), self.dims.size)
-        return O2Features.split(TwoGathers.apply(raw, self.analysis, self.synthesis), self.dims)
+        return O2Features.split(apply_gathers(raw, self.analysis, self.synthesis), self.dims)
 
     def assemble(self, features: O2Features) -> Tensor:
         """Blocks (edge, 3, n, n) in the bond frame from their components."""
-        raw = TwoGathers.apply(features.flat(), self.synthesis, self.analysis).reshape(-1, self.blocks.dims.size)
-        return self.blocks.assemble(O2Features.split(raw, self.blocks.dims)).unflatten(0, (-1, 3)).squeeze(2)
+        raw = apply_gathers(features.flat(), self.synthesis, self.analysis).reshape(-1, self.blocks.dims.size)
+        blocks: Tensor = self.blocks.assemble(O2Features.split(raw, self.blocks.dims)).unflatten(0, (-1, 3)).squeeze(2)
+        return blocks
 
 
 def spin_components(layout: OrbitalLayout, spin: Spin) -> Components:
@@ -88,8 +89,8 @@ def _axial_rows(block: O2Dims) -> tuple[list[Entries], O2Dims]:
                 rows.append(entries)
         start += 2 * channels
     dims = O2Dims(len(even), len(odd), tuple(len(rows) for rows in cosine[1:]))
-    paired = [row for c, s in zip(cosine[1:], sine[1:], strict=True) for row in (*c, *s)]
-    return [*even, *odd, *paired], dims
+    pair_rows = [row for c, s in zip(cosine[1:], sine[1:], strict=True) for row in (*c, *s)]
+    return [*even, *odd, *pair_rows], dims
 
 
 def angular_momentum(layout: OrbitalLayout) -> Tensor:
@@ -100,15 +101,15 @@ def angular_momentum(layout: OrbitalLayout) -> Tensor:
     Returns:
         (pair of slots, 3, n, n), order y, z, x, normalised to a mean square of one over the 3 (2 l + 1)^2 components.
     """
-    starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in layout.slots])])
+    starts = running_sum([2 * l + 1 for l in layout.slots])
     pairs = [
         (a, b) for a, la in enumerate(layout.slots) for b, lb in enumerate(layout.slots) if la == lb and la > 0
     ]
     out = torch.zeros(len(pairs), 3, layout.size, layout.size, dtype=torch.float64)
     for k, (a, b) in enumerate(pairs):
         l = layout.slots[a]
-        one = coupling(l, 1, l, torch.float64).transpose(0, 1) * math.sqrt(3) * (2 * l + 1)
-        out[k, :, starts[a] : starts[a + 1], starts[b] : starts[b + 1]] = one
+        generator = coupling(l, 1, l, torch.float64).transpose(0, 1) * math.sqrt(3) * (2 * l + 1)
+        out[k, :, starts[a] : starts[a + 1], starts[b] : starts[b + 1]] = generator
     return out
 
 
@@ -128,7 +129,8 @@ class SpinOrbitScalars(nn.Module):
 
     def forward(self, scalars: Tensor) -> Tensor:
         """(atom, channel) -> (atom, 3, n, n)."""
-        return (self.linear(scalars) @ self.table).unflatten(1, self.shape)
+        blocks: Tensor = (self.linear(scalars) @ self.table).unflatten(1, self.shape)
+        return blocks
 
 
 class SpinHead(nn.Module):

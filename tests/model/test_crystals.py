@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import BASIS, CUTOFF, calculation, configuration, layer, repeated
 
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import main
@@ -27,9 +26,10 @@ from harmose_dft.metrics import cov_err, gauge_shift
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
-from harmose_dft.solver import bands, mesh, solved
+from harmose_dft.solver import bands, mesh, solve_structure
+from harmose_dft.testing.crystals import BASIS, CUTOFF, calculation, configuration, layer, repeated
 from harmose_dft.training.loop import Trainer
-from harmose_dft.training.losses.errors import Errors, without_shift
+from harmose_dft.training.losses.errors import Errors, subtract_shift
 from harmose_dft.training.run import Fit
 from harmose_dft.training.samples import Sample, collate
 from harmose_dft.workflows.evaluate import evaluate
@@ -146,7 +146,7 @@ def test_shift_of_the_loss_is_that_of_the_metrics(data: Path, tmp_path: Path) ->
     assert graph.target is not None
     assert graph.overlap is not None
     node, edge = ((a - b)[:, 0] for a, b in zip(output, graph.target, strict=True))
-    aligned = without_shift(node, edge, graph)[0]
+    aligned = subtract_shift(node, edge, graph)[0]
     error, overlap = (torch.cat([a.flatten(), b.flatten()]).double().numpy() for a, b in (
         (node, edge), graph.overlap
     ))
@@ -257,7 +257,9 @@ def test_bands_are_compared_with_a_reference_of_the_same_cell(
     trained[0].model.save("model")
     for name, one in (("same.h5", structure), ("other.h5", repeated(structure, (2, 1, 1)))):
         record = calculation(one)
-        write_results(name, [Result(record, solved(one, record.hamiltonian, record.overlap, record.n_electrons))])
+        write_results(
+            name, [Result(record, solve_structure(one, record.hamiltonian, record.overlap, record.n_electrons))]
+        )
     command = ["bands", "bn.cif", "--model", "model", "--kpath", "GMKG", "--points", "20", "--plot", "bn.png", "--json"]
     assert main([*command, "--compare", "same.h5"]) == 0
     compared = json.loads(capsys.readouterr().out)["compare"]

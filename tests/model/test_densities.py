@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import BASIS, calculation, configuration, layer, repeated
-from tiny_models import tiny_config, water_record, write_waters
 
 from harmose_dft.core.errors import ConfigError
 from harmose_dft.core.progress import silent
@@ -26,7 +24,9 @@ from harmose_dft.model.normalizer import NormalizerFit
 from harmose_dft.model.pairs import PairList
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.layout import OrbitalLayout
-from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solved, spacing_of
+from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solve_structure, spacing_of
+from harmose_dft.testing.crystals import BASIS, calculation, configuration, layer, repeated
+from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.phases import SampleSets, SecondAlone
@@ -94,7 +94,9 @@ def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in range(6):
             record = calculation(layer(seed))
             filling = Filling(spacing=0.6)
-            energies = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons, filling)
+            energies = solve_structure(
+                record.structure, record.hamiltonian, record.overlap, record.n_electrons, filling
+            )
             own = Eigenvalues(kpoints, np.tile(energies.energies[None, :1], (1, len(kpoints), 1)), "made up")
             writer.add(Record(
                 record.structure, record.basis, record.hamiltonian, record.overlap, record.n_electrons,
@@ -253,7 +255,7 @@ def test_densities_need_a_finished_first_stage_and_no_spin(crystals: Path, tmp_p
     first = tiny_config().model.first.model_dump()
     config = staged_crystals(crystals, tmp_path, model={"first": first, "second": SECOND, "spin": "collinear"})
     record = calculation(layer(0))
-    raw = Featurizer(BASIS, (), 100.0).raw(
+    raw = Featurizer(BASIS, (), 100.0).featurize(
         record.structure, record.overlap, record.overlap, record.n_electrons, record.hamiltonian
     )
     assert raw.target is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from tiny_models import BASIS, random_blocks, random_structure
 
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.model.featurize import Featurizer, build_graph
@@ -12,6 +11,7 @@ from harmose_dft.model.normalizer import NormalizerFit
 from harmose_dft.model.padding import pad
 from harmose_dft.model.pairs import PairList
 from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.testing.models import BASIS, random_blocks, random_structure
 
 LAYOUT = OrbitalLayout.of(BASIS)
 NUMBERS = ((8, 1, 26, 1, 8), (26, 26, 1), (1, 8))
@@ -31,7 +31,7 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     structure = random_structure((8, 1, 26, 1))
     overlap, h0, h = (random_blocks(structure, seed=k) for k in range(3))
     featurizer = Featurizer(BASIS, ("overlap", "baseline"), 100.0, damped=False)
-    raw = featurizer.raw(structure, overlap, h0, 36, (h,))
+    raw = featurizer.featurize(structure, overlap, h0, 36, (h,))
     layout = featurizer.layout
     fit = NormalizerFit(layout, 2)
     assert raw.target is not None
@@ -39,7 +39,7 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     fit.add(known.species, known.pairs, raw.inputs, raw.target)
     normalizer = fit.result()
     blocks = normalizer.shift_target(raw.target, known.species)
-    ((found,),) = featurizer.hamiltonians(known, [blocks], normalizer)
+    ((found,),) = featurizer.assemble_hamiltonians(known, [blocks], normalizer)
     np.testing.assert_allclose(found.to_dense(), h.to_dense(), atol=1e-13)
     rows = np.zeros(4 * layout.size, dtype=bool)
     rows[featurizer.slots(known.species)] = True

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_molecules import hartree_fock, structure_of
-from tiny_models import BASIS, tiny_config, water_record, write_waters
 
 from harmose_dft.core.errors import CheckpointError, SolverError
 from harmose_dft.core.matrix import BlockMatrix
@@ -22,6 +20,8 @@ from harmose_dft.model.inputs import InputMatrix, Integrals, lowdin_density
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.padding import unpad
 from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.testing.models import BASIS, tiny_config, water_record, write_waters
+from harmose_dft.testing.molecules import hartree_fock, structure_of
 from harmose_dft.training.run import Fit
 
 LAYOUT = OrbitalLayout.of(BASIS)
@@ -76,7 +76,7 @@ def test_one_class_adds_an_input_matrix_that_models_are_trained_with(tmp_path: P
     assert predictor.model.inputs == ("overlap", "square of S")
     structure, basis = water_record(4).structure, predictor.model.basis
     s, h0 = predictor.physics.overlap(structure), predictor.physics.h0(structure)
-    raw = predictor.featurizer.raw(structure, s, h0, 10)
+    raw = predictor.featurizer.featurize(structure, s, h0, 10)
     square = unpad(raw.inputs, raw.integrals.pairs, structure.numbers, basis, predictor.network.layout)[1]
     np.testing.assert_allclose(square.to_dense(), s.to_dense() @ s.to_dense(), atol=1e-13)
     assert predictor.hamiltonian(structure).hermiticity_error() == 0

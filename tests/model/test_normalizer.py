@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_models import BASIS, random_blocks, random_structure
 
 from harmose_dft.core.errors import DataError
 from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.rotations import random_rotations, rotated_matrix
+from harmose_dft.core.rotations import random_rotations, rotate_matrix
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.normalizer import Normalizer, NormalizerFit
 from harmose_dft.model.padding import pad
 from harmose_dft.model.pairs import PairList
 from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.testing.models import BASIS, random_blocks, random_structure
 
 LAYOUT = OrbitalLayout.of(BASIS)
 NUMBERS = ((8, 1, 26, 1, 8), (26, 26, 1), (1, 8))
@@ -40,10 +40,10 @@ def data() -> tuple[list[Structure], list[list[BlockMatrix]]]:
 def test_statistics_do_not_depend_on_orientation(data: tuple[list[Structure], list[list[BlockMatrix]]]) -> None:
     """Scales are constant within shell pairs and means isotropic, so a rotated training set gives the same."""
     structures, matrices = data
-    rotations = random_rotations(len(structures), seed=2)
-    turned = [s.rotated(q) for s, q in zip(structures, rotations, strict=True)]
+    rotations = random_rotations(len(structures), random_seed=2)
+    turned = [s.rotate(q) for s, q in zip(structures, rotations, strict=True)]
     moved = [
-        [rotated_matrix(m, s.numbers, BASIS, q) for m in own]
+        [rotate_matrix(m, s.numbers, BASIS, q) for m in own]
         for s, q, own in zip(structures, rotations, matrices, strict=True)
     ]
     straight, again = statistics(structures, matrices).arrays(), statistics(turned, moved).arrays()

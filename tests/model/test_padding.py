@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_models import BASIS, random_blocks, random_structure
 
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.padding import pad, unpad
 from harmose_dft.model.pairs import PairList
 from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.testing.models import BASIS, random_blocks, random_structure
 
 LAYOUT = OrbitalLayout.of(BASIS)
 NUMBERS = ((8, 1, 26, 1, 8), (26, 26, 1), (1, 8))

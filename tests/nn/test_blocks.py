@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from tiny_models import BASIS
 
 from harmose_dft.core.rotations import orbital_rotation
 from harmose_dft.nn.axis import AXIAL, SCALAR, MatrixAxis
 from harmose_dft.nn.blocks import Blocks
 from harmose_dft.nn.frames import wigner_matrices
 from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.testing.models import BASIS
 
 LAYOUT = OrbitalLayout.of(BASIS)
 MIXED = MatrixAxis((SCALAR, AXIAL, SCALAR))

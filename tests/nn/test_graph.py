@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_models import random_graph, random_structure, tiny_model
 from torch_geometric.data import Batch
 
 from harmose_dft.nn.blocks import Paired
 from harmose_dft.nn.graph import FIELDS, PairGraph, batch_graphs
+from harmose_dft.testing.models import random_graph, random_structure, tiny_model
 
 
 def graphs() -> list[PairGraph]:

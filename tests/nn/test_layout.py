@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tiny_models import BASIS, SHELLS
-
 from harmose_dft.core.basis import OrbitalBasis, Shell
 from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.testing.models import BASIS, SHELLS
 
 LAYOUT = OrbitalLayout.of(BASIS)
 NUMBERS = ((8, 1, 26, 1, 8), (26, 26, 1), (1, 8))

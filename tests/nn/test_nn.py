@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from tiny_models import BASIS
 
 from harmose_dft.core.rotations import orbital_rotation, random_rotations, wigner_d
 from harmose_dft.nn.attention import SCORE_LIMIT, attention_weights
@@ -20,6 +19,7 @@ from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.nn.node import BlockHarmonics
 from harmose_dft.nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear, TwoGathers
 from harmose_dft.nn.radial import RadialBasis, envelope
+from harmose_dft.testing.models import BASIS
 
 DIMS = O2Dims(3, 2, (4, 2, 2))
 LAYOUT = OrbitalLayout.of(BASIS)

@@ -8,11 +8,11 @@ from operator import attrgetter
 
 import numpy as np
 import torch
-from tiny_models import tiny_config, water_record
 from tiny_training import FIRST, LAB, builder, raw_waters, trainer, waters
 
-from harmose_dft.core.rotations import rotated_matrix
+from harmose_dft.core.rotations import rotate_matrix
 from harmose_dft.model.stage2.lab import random_rotation
+from harmose_dft.testing.models import tiny_config, water_record
 from harmose_dft.training.samples import collate
 
 
@@ -41,15 +41,15 @@ def test_rotated_copies_are_samples_of_the_rotated_calculation() -> None:
     q = random_rotation(np.random.default_rng([subject.config.optimizer.seed, subject.step, 1]), np.pi)
 
     def turned(matrix):  # type: ignore[no-untyped-def]
-        return rotated_matrix(matrix, record.structure.numbers, record.basis, q)
+        return rotate_matrix(matrix, record.structure.numbers, record.basis, q)
 
     other = replace(
         record,
-        structure=record.structure.rotated(q),
+        structure=record.structure.rotate(q),
         overlap=turned(record.overlap),
         hamiltonian=(turned(record.hamiltonian[0]),),
     )
-    (expected,) = builder().samples([builder().raw(other)], builder().normalizer(raw_waters()[:4]))
+    (expected,) = builder().make_samples([builder().make_raw(other)], builder().fit_normalizer(raw_waters()[:4]))
     found = subject.view(collate(waters()[:1])).graph
     for name in ("vectors", "components.node", "target.node", "target.edge"):
         ours, theirs = (attrgetter(name)(graph) for graph in (found, expected.graph))

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from extensions import run_extended
-from tiny_models import tiny_config, water_record
 from tiny_training import builder, raw_waters, run, trainer, waters
 
 from harmose_dft.model.padding import unpad
 from harmose_dft.nn.axis import MatrixAxis
 from harmose_dft.nn.blocks import Blocks
+from harmose_dft.testing.models import tiny_config, water_record
 from harmose_dft.training.losses.errors import Errors
 from harmose_dft.training.objective import LOSSES, LossConfig, collect_needs
 from harmose_dft.training.samples import Need, collate
@@ -69,7 +69,7 @@ class Largest(Loss):
 """
 
 SCRIPT = """
-from tiny_models import tiny_config
+from harmose_dft.testing.models import tiny_config
 from tiny_training import run, trainer
 
 from harmose_dft.training.config import TrainConfig
@@ -121,7 +121,7 @@ def test_terms_count_with_their_weights_for_batches_that_have_what_they_need() -
     subject = trainer(tiny_config(loss={"occupied": 0.3, "gauge": 7.0, "stage1": 0.5}))
     batch = collate(waters()[:2])
     output, mask = subject.predict(batch), subject.objective.mask(batch.graph)
-    whole, first = Errors(output.total, batch, mask), Errors(output.baseline, batch, mask)
+    whole, first = Errors(output.total, batch, mask), Errors(output.stage1, batch, mask)
     orbitals = 0.1 * whole.orbitals.energies + 0.3 * whole.orbitals.occupied + 0.1 * whole.orbitals.mixing
     for joint, extra in ((False, 0.0), (True, 0.5 * float(first.elements))):
         loss, error = subject.objective(output, batch, joint=joint)

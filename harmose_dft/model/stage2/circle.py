@@ -82,32 +82,32 @@ class CircleLayer(nn.Module):
         super().__init__()
         c, w = first.channels, config.width
         m_max = pair.m_max
-        inside = O2Dims(w, 0, (w,) * m_max)
+        hidden = O2Dims(w, 0, (w,) * m_max)
         self.channels, self.heads, self.width = c, config.heads, w
         self.norm = NodeNorm(first.l_max, c)
-        self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, inside)
+        self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, hidden)
         self.grid = CircleGrid(m_max, config.points or POINTS_PER_FREQUENCY * m_max)
         self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
-        self.products = O2Products(inside)
+        self.products = O2Products(hidden)
         self.odd = nn.Linear(self.products.size, pair.odd, bias=False)
-        self.pair_update = O2Linear(inside, pair, gain=0.5)
+        self.pair_update = O2Linear(hidden, pair, gain=0.5)
         self.attends = attends
         if attends:
             self.scores = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, config.heads))
-            self.values = O2Linear(inside, node_dims(first.l_max, c))
+            self.values = O2Linear(hidden, node_dims(first.l_max, c))
             self.node_update = NodeUpdate(first.l_max, c)
 
     def forward(
-        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1: StageOneOutput
+        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1_output: StageOneOutput
     ) -> tuple[Tensor, O2Features]:
         """Updated nodes and pairs."""
         x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
-        even, turned = self.grid.project(self.mlp(self.grid.sample(x), stage1.radial))
-        x = O2Features(even, even.new_zeros(len(even), 0), turned)
+        even, rest = self.grid.project(self.mlp(self.grid.sample(x), stage1_output.radial))
+        x = O2Features(even, even.new_zeros(len(even), 0), rest)
         updated = pairs + self.pair_update(x)
         updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
         if self.attends:
-            nodes = self.node_update(nodes, self._receive(x, geometry, stage1.cutoff, len(nodes)))
+            nodes = self.node_update(nodes, self._receive(x, geometry, stage1_output.cutoff, len(nodes)))
         return nodes, updated
 
     def _receive(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
@@ -138,7 +138,8 @@ class SpinCorrection(nn.Module):
         """Pair features of stage 1's blocks."""
         spin = stage1.blocks[1:]
         blocks = geometry.blocks_to_frame(spin.edge.detach(), spin.axis)
-        return self.embed(self.components.split(blocks))
+        features: O2Features = self.embed(self.components.split(blocks))
+        return features
 
 
 class DensityEmbedding(nn.Module):
@@ -193,26 +194,26 @@ class CircleNetwork(nn.Module):
             self.spin = SpinCorrection(layout, setting.spin, pair, first.neighbours)
 
     def forward(
-        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
+        self, stage1_output: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> tuple[Blocks, Potential | None]:
         """The correction, in units of the model's scales, and that of the potential."""
-        scalar = stage1.blocks[:1]
-        baseline = geometry.blocks_to_frame(scalar.edge.detach(), scalar.axis)
-        pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
+        scalar = stage1_output.blocks[:1]
+        stage1_blocks = geometry.blocks_to_frame(scalar.edge.detach(), scalar.axis)
+        pairs = stage1_output.pairs + self.embed_blocks(self.components.split(stage1_blocks))
         if self.spin is not None:
-            pairs = pairs + self.spin.embed_stage1(stage1, geometry)
-        nodes = stage1.nodes
-        if self.embed_potential is not None and stage1.potential is not None:
-            nodes = self.embed_potential(nodes, stage1.potential)
+            pairs = pairs + self.spin.embed_stage1(stage1_output, geometry)
+        nodes = stage1_output.nodes
+        if self.embed_potential is not None and stage1_output.potential is not None:
+            nodes = self.embed_potential(nodes, stage1_output.potential)
         if self.embed_density is not None:
             more_nodes, more_pairs = self.embed_density(graph)
             nodes, pairs = nodes + more_nodes, pairs + more_pairs
         for layer in self.layers:
-            nodes, pairs = layer(nodes, pairs, geometry, stage1)
-        potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1.cutoff, graph)
-        blocks = self.head(pairs, graph, geometry, stage1.cutoff)
+            nodes, pairs = layer(nodes, pairs, geometry, stage1_output)
+        potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1_output.cutoff, graph)
+        blocks = self.head(pairs, graph, geometry, stage1_output.cutoff)
         if self.spin is not None:
-            blocks = Blocks.join([blocks, self.spin.head(pairs, graph, geometry, stage1.cutoff)])
+            blocks = Blocks.join([blocks, self.spin.head(pairs, graph, geometry, stage1_output.cutoff)])
         return blocks, potential
 
 
@@ -238,10 +239,10 @@ class CircleTransformer(SecondStage):
         self.members = nn.ModuleList(CircleNetwork(config, setting) for _ in range(config.members))
 
     def forward(
-        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
+        self, stage1_output: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, Potential | None]]:
         """Correction of each network, in units of the model's scales, and that of the potential."""
-        return [member(stage1, graph, geometry) for member in self.members]
+        return [member(stage1_output, graph, geometry) for member in self.members]
 
     @property
     def points(self) -> int:

@@ -70,7 +70,7 @@ def _element_error(error: Blocks, batch: Batch) -> Tensor:
     """
     node, edge = _split_spins(error)
     if batch.gauge:
-        node, edge = without_shift(node, edge, batch.graph)
+        node, edge = subtract_shift(node, edge, batch.graph)
     total = node.abs().sum() + edge.abs().sum()
     if error.axis.has_vectors:
         total = 2.0 * (total + error.node[:, 1:].abs().sum() + error.edge[:, 1:].abs().sum())
@@ -109,11 +109,11 @@ def remainder(predicted: Blocks, batch: Batch) -> Blocks:
     error = _errors(predicted, batch.graph)
     if not batch.gauge:
         return error
-    node, edge = without_shift(error.node[:, 0], error.edge[:, 0], batch.graph)
+    node, edge = subtract_shift(error.node[:, 0], error.edge[:, 0], batch.graph)
     return Blocks.join([Blocks(node[:, None], edge[:, None], error.axis[:1]), error[1:]])
 
 
-def without_shift(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tensor, Tensor]:
+def subtract_shift(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tensor, Tensor]:
     """Errors of a crystal's matrix less the shift mu S, for each structure, that makes them smallest in the 1-norm.
 
     mu is the median of error / S weighted by |S|. No gradient flows through it: at the minimum there is none.
@@ -128,9 +128,9 @@ def without_shift(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tensor,
     shifts = []
     with torch.no_grad():
         for k in range(graph.n_structures):
-            atoms, pairs = graph.structure == k, edge_structure == k
-            error = torch.cat([node[atoms].flatten(), edge[pairs].flatten()])
-            overlap = torch.cat([node_overlap[atoms].flatten(), edge_overlap[pairs].flatten()])
+            atoms, is_pair = graph.structure == k, edge_structure == k
+            error = torch.cat([node[atoms].flatten(), edge[is_pair].flatten()])
+            overlap = torch.cat([node_overlap[atoms].flatten(), edge_overlap[is_pair].flatten()])
             shifts.append(_weighted_median(error, overlap))
     mu = torch.stack(shifts).reshape(-1, *(1,) * (node.ndim - 1))
     return node - mu[graph.structure] * node_overlap, edge - mu[edge_structure] * edge_overlap
@@ -144,9 +144,9 @@ def _expand_overlap(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tenso
 
 
 def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
-    chosen = overlap != 0
-    ratio, order = (error[chosen] / overlap[chosen]).sort()
-    weight = overlap[chosen][order].abs().double().cumsum(0)
+    nonzero = overlap != 0
+    ratio, order = (error[nonzero] / overlap[nonzero]).sort()
+    weight = overlap[nonzero][order].abs().double().cumsum(0)
     return ratio[torch.searchsorted(weight, 0.5 * weight[-1])]
 
 

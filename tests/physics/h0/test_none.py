@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import synthetic_crystals
-from reference_molecules import structure_of
 
 from harmose_dft.adapters import pyscf as adapter
 from harmose_dft.physics.h0.none import NoGaussianH0, NoNumericalH0
 from harmose_dft.physics.integrals import overlap
+from harmose_dft.testing.molecules import structure_of
 
 
 def test_no_h0_of_a_molecule_is_zero_on_the_pairs_of_the_overlap() -> None:
