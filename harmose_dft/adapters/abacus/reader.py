@@ -7,7 +7,7 @@ from pathlib import Path
 from ...core.basis import OrbitalBasis
 from ...core.errors import FileFormatError
 from ...core.matrix import BlockMatrix
-from ...core.record import Record
+from ...core.record import CONVERGED, Record
 from ...core.structure import SYMBOLS, Structure
 from ...core.units import RYDBERG_IN_HARTREE
 from .blocks import OrbitalMap, spatial_part, to_blocks
@@ -117,6 +117,8 @@ def _assemble_record(
         "source": ", ".join(str(path) for path in files), "structure": str(run.stru.path), "found": summary,
         "atoms": "in ABACUS's order (species by species), folded into the cell",
     }  # fmt: skip
+    if hamiltonian and (converged := run.converged(step)) is not None:
+        log_facts[CONVERGED] = "yes" if converged else "no"
     return Record(
         structure, basis, tuple(hamiltonian), overlap, run.electrons(), run.fermi(step), run.energy(step), eigenvalues,
         log_facts | provenance,

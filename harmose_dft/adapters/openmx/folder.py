@@ -18,12 +18,12 @@ def recognise(path: Path) -> bool:
     if path.is_dir():
         if _overlaps(path) or _scfout_files(path):
             return True
-        return any(_is_text_of_openmx(f) for f in sorted(path.iterdir()) if plain_name(f).endswith((".dat", ".out")))
+        return any(is_text_of_openmx(f) for f in sorted(path.iterdir()) if plain_name(f).endswith((".dat", ".out")))
     name = plain_name(path)
     if name.endswith(".scfout"):
         return True
     return (name.startswith("overlaps_") and name.endswith(".h5")) or (
-        name.endswith((".dat", ".out")) and path.is_file() and _is_text_of_openmx(path)
+        name.endswith((".dat", ".out")) and path.is_file() and is_text_of_openmx(path)
     )
 
 
@@ -75,7 +75,7 @@ def _overlaps(folder: Path) -> bool:
     return any((folder / "output").glob("overlaps_*.h5"))
 
 
-def _is_text_of_openmx(path: Path) -> bool:
+def is_text_of_openmx(path: Path) -> bool:
     """Whether a text file is an input or an output of OpenMX."""
     try:
         head = read_bytes(path)[:HEAD_BYTES].tobytes().lower()

@@ -9,6 +9,7 @@ from ...core.errors import FileFormatError
 from ...core.record import Record
 from ..keyed_blocks import assemble_matrix, read_keyed_blocks
 from ..text import plain_name, read_text
+from .folder import is_text_of_openmx
 from .input import Input, parse_input
 from .output import read_output
 from .pao import read_basis, to_our_order
@@ -60,8 +61,9 @@ def read_overlap_only(folder: Path, pao_dir: Path | None = None) -> Record:
 
 
 def _only_input(folder: Path) -> Input:
-    """The input in a folder that has exactly one."""
-    files = [f for f in sorted(folder.iterdir()) if plain_name(f).endswith(".dat")]
+    """The input in a folder that has exactly one; other ``.dat`` files, such as DeepH's, are none by their content."""
+    named = [f for f in sorted(folder.iterdir()) if plain_name(f).endswith(".dat") and f.is_file()]
+    files = [f for f in named if is_text_of_openmx(f)] or named
     if len(files) != 1:
         raise FileFormatError(
             f"Expected the one input file (.dat) of the overlap calculation beside output/; found "
