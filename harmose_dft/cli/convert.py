@@ -39,7 +39,7 @@ def add_read_options(command: Callable[..., None]) -> Callable[..., None]:
               help="What to write.")
 @add_read_options
 @click.option("--allow-unconverged", is_flag=True, help="Read calculations whose SCF has not converged, too.")
-@click.option("--keep-going", is_flag=True, help="Leave out calculations that cannot be read, and list them at the end.")
+@click.option("--keep-going", is_flag=True, help="Leave out what cannot be read, and list it at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects instead of a table.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def convert(

@@ -95,9 +95,8 @@ class PartlyConvertedError(HarmoseError):
     def __init__(self, calculations: Sequence[Converted], failed: Mapping[Path, HarmoseError]) -> None:
         self.calculations, self.failed = tuple(calculations), dict(failed)
         reasons = "; ".join(dict.fromkeys(str(error) for error in failed.values()))
-        super().__init__(
-            f"{len(failed)} of {len(failed) + len({c.path for c in calculations})} calculations were left out: {reasons}"
-        )
+        total = len(failed) + len({c.path for c in calculations})
+        super().__init__(f"{len(failed)} of {total} calculations were left out: {reasons}")
 
 
 def formats() -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def test_blank_lines_around_frames_lose_no_frame(blank: str, place: str, tmp_pat
     WATER.format(comment="x").replace("3\n", "-3\n"),
 ])
 def test_frames_that_do_not_fit_their_counts_are_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(HarmoseError, match="a.xyz"):
+    with pytest.raises(HarmoseError, match=r"a\.xyz"):
         read(tmp_path, "a.xyz", text)
 
 
@@ -109,7 +109,7 @@ def test_charges_of_atoms_add_up_or_are_refused(column: str, tmp_path: Path) -> 
     rows = "O 0 0 0.1 {} \nH 0 0.75 -0.45 -0.6\nH 0 -0.75 -0.45 -0.6\n"
     assert read(tmp_path, "a.xyz", head + rows.format(-0.8))[0].charge == -2
     for value in ("nan", "inf", "-0.3"):
-        with pytest.raises(StructureError, match="finite|whole number"):
+        with pytest.raises(StructureError, match=r"finite|whole number"):
             read(tmp_path, "a.xyz", head + rows.format(value))
 
 

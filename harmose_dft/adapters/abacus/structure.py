@@ -149,7 +149,7 @@ def _vectors(sections: dict[str, _Lines], latname: str, path: Path) -> Floats:
             f"The section LATTICE_VECTORS needs three lines, unless INPUT names the lattice: latname is {latname!r}, "
             f"expected one of {', '.join(N_PARAMETERS)}.", path=path,
         )  # fmt: skip
-    line, words = sections.get("LATTICE_PARAMETERS", [(1, [])])[0] if N_PARAMETERS[latname] else (1, [])
+    line, words = (sections.get("LATTICE_PARAMETERS") or [(1, [])])[0] if N_PARAMETERS[latname] else (1, [])
     parameters = parse_floats(words, path, line, f"LATTICE_PARAMETERS of {latname}", N_PARAMETERS[latname])
     try:
         return lattice_vectors(latname, parameters.tolist())

@@ -94,7 +94,7 @@ def _output(f: ScfOut, settings: Input, folder: Path, stem: str) -> Output:
     if not text:
         return Output("", None, None)
     words = settings.keyword("scf.Kgrid", "1 1 1").split()
-    whole = len(words) == 3 and all(w.isdigit() and 0 < int(w[:9]) for w in words)
+    whole = len(words) == 3 and all(w.isdigit() and int(w[:9]) > 0 for w in words)
     mesh = (int(words[0]), int(words[1]), int(words[2])) if whole else (1, 1, 1)
     source = file if file is not None else folder / f"{stem}.scfout"
     criterion = settings.number("scf.criterion", DEFAULT_CRITERION)
