@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...core.basis import OrbitalBasis
 from ...core.errors import FileFormatError
+from ...core.guard import damage_named
 from ...core.matrix import BlockMatrix
 from ...core.record import CONVERGED, Record
 from ...core.structure import SYMBOLS, Structure
@@ -32,12 +33,13 @@ def read(path: Path) -> list[Record]:
     Raises:
         FileFormatError: A file is missing, damaged, of an unknown version, or does not belong to the others.
     """
-    run = Run.at(locate(Path(path)))
-    basis = run.basis()
-    steps = collect(run.calculation, run.nspin)
-    if not steps:
-        return [_gamma_record(run, basis)]
-    return [_record(run, basis, matrices, len(steps), matrices is steps[-1]) for matrices in steps]
+    with damage_named(path, "The calculation"):
+        run = Run.at(locate(Path(path)))
+        basis = run.basis()
+        steps = collect(run.calculation, run.nspin)
+        if not steps:
+            return [_gamma_record(run, basis)]
+        return [_record(run, basis, matrices, len(steps), matrices is steps[-1]) for matrices in steps]
 
 
 def _record(run: Run, basis: OrbitalBasis, matrices: StepMatrices, steps: int, last: bool) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import DataError, FileFormatError
+from ...core.guard import damage_named
 from ...data import Dataset
 from ...data import open_dataset as open_own
 from .hdf5 import open_hdf5
@@ -64,7 +65,9 @@ def open_dataset(path: str | Path) -> Dataset:
             "from calculations.",
             path=path,
         )
-    if len(dataset) == 0:
+    with damage_named(path):
+        count = len(dataset)
+    if count == 0:
         raise DataError(f"{path} holds no records.")
     return dataset
 

@@ -14,6 +14,7 @@ from ...core.conventions import OrbitalConvention
 from ...core.errors import FileFormatError, shortened
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
+from ...core.soundness import require_sound
 from ...core.spin import spin_block, spinor_matrix
 from ...core.structure import SYMBOLS, Structure
 
@@ -116,7 +117,7 @@ def make_record(
     spinor = matrices[0].spinor if matrices else bool(info.get(keys[1], False))
     nspin = "4" if spinor else str(max(len(matrices), 1))
     electron_note = "" if np.isfinite(electrons) else "; the number of electrons is not known"
-    return Record(
+    return require_sound(Record(
         structure,
         basis,
         matrices,
@@ -133,7 +134,7 @@ def make_record(
             f"{overlap.size} orbitals, nspin {nspin}; {pairs}; no radial functions{electron_note}",
             "pair_support": pairs,
         },
-    )
+    ), str(folder))
 
 
 def spin_directions(hamiltonian: BlockMatrix) -> tuple[BlockMatrix, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import FileFormatError
+from ...core.guard import damage_named
 from ...core.record import Record
 from ..text import plain_name, read_bytes
 from .input import MARK
@@ -38,6 +39,11 @@ def read(path: Path, *, pao_dir: Path | None = None) -> list[Record]:
     Raises:
         FileFormatError: A file is damaged, or there are no matrices.
     """
+    with damage_named(path, "The calculation"):
+        return _read(path, pao_dir)
+
+
+def _read(path: Path, pao_dir: Path | None) -> list[Record]:
     from .overlaps import read_overlap_only
     from .reader import read_calculation
 

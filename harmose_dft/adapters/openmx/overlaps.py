@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...core.errors import FileFormatError
 from ...core.record import Record
+from ...core.soundness import require_sound
 from ..keyed_blocks import assemble_matrix, read_keyed_blocks
 from ..text import plain_name, read_text
 from .folder import is_text_of_openmx
@@ -41,7 +42,7 @@ def read_overlap_only(folder: Path, pao_dir: Path | None = None) -> Record:
         structure = replace(structure, cell=None)
     log = next((f for f in sorted(folder.glob("*.out*")) if plain_name(f).endswith(".out")), None)
     version = (read_output(read_text(log), log, 1, (1, 1, 1)).version if log else "") or "unknown"
-    return Record(
+    record = Record(
         structure,
         basis,
         (),
@@ -58,6 +59,7 @@ def read_overlap_only(folder: Path, pao_dir: Path | None = None) -> Record:
             "pair_support": f"S on {len(overlap)} pairs, no H",
         },
     )
+    return require_sound(record, str(folder))
 
 
 def _only_input(folder: Path) -> Input:

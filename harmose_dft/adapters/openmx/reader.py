@@ -11,6 +11,7 @@ from ...core.basis import OrbitalBasis
 from ...core.errors import FileFormatError
 from ...core.matrix import BlockMatrix
 from ...core.record import CONVERGED, Record
+from ...core.soundness import require_sound
 from ...core.spin import spinor_matrix
 from ...core.structure import Structure
 from ..text import find_existing, plain_name, read_text
@@ -54,7 +55,7 @@ def read_calculation(path: Path, pao_dir: Path | None = None) -> Record:
         f"{'molecule' if structure.cell is None else 'crystal'}, {overlap.size} orbitals, nspin {SPIN_NAMES[f.spin]}; "
         f"eigenvalues: {sources}; {basis_note}"
     )
-    return Record(
+    record = Record(
         structure,
         basis,
         hamiltonian,
@@ -74,6 +75,7 @@ def read_calculation(path: Path, pao_dir: Path | None = None) -> Record:
             **({} if output.converged is None else {CONVERGED: "yes" if output.converged else "no"}),
         },
     )
+    return require_sound(record, str(path))
 
 
 def _require_fit(f: ScfOut, atoms: list[Species], path: Path) -> None:
