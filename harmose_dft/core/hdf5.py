@@ -36,7 +36,7 @@ def open_hdf5(path: str | Path, **options: Any) -> h5py.File:
     file = h5py.File(path, "r", **options)
     try:
         found = _leading_out(file)
-    except (RuntimeError, KeyError, ValueError, TypeError, OSError, OverflowError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError, OSError, OverflowError, SystemError) as error:
         file.close()
         raise OSError(f"its table of contents is damaged: {error}") from error
     if found is not None:

@@ -47,7 +47,7 @@ def molecule(seed: int = 0, *, smiles: str = "O") -> Record:
     orbitals = MOLECULAR.orbitals_per_atom(numbers)
     noise_h, noise_s = rng.normal(size=(2, 6, 6))
     h = BlockMatrix.from_dense(noise_h + noise_h.T, orbitals)
-    s = BlockMatrix.from_dense(np.eye(6) + 0.01 * (noise_s + noise_s.T), orbitals)
+    s = BlockMatrix.from_dense(np.eye(6) + 0.003 * (noise_s + noise_s.T), orbitals)
     spectrum = Eigenvalues(np.zeros((1, 3)), rng.normal(size=(1, 1, 6)), "made up")
     provenance = {"code": "none", "smiles": smiles}
     return Record(structure, MOLECULAR, (h,), s, 10.0, energy=-76.0, eigenvalues=(spectrum,), provenance=provenance)
@@ -112,7 +112,7 @@ def written(path: Path, *records: Record, **options: object) -> Path:
         crystal(nspin=2),
         crystal(spinor=True),
         crystal(spinor=True, hermitian=False),
-        Record(molecule().structure, MOLECULAR, (), molecule().overlap, 8.0),
+        Record(molecule().structure, MOLECULAR, (), molecule().overlap, 10.0),
     ],
     ids=["molecule", "crystal", "not Hermitian", "spin", "spinor", "spinor, not Hermitian", "overlap only"],
 )

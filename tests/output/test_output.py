@@ -55,8 +55,8 @@ def crystal_result() -> Result:
         },
     ).symmetrize()
     spectrum = Spectrum(
-        np.sort(rng.normal(size=(3, 10)), axis=-1), rng.normal(size=(3, 10, 10)) * 1j, np.ones((3, 10)), np.ones(3) / 3, 0.1,
-        rng.normal(size=(3, 3)),
+        np.sort(rng.normal(size=(3, 10)), axis=-1), rng.normal(size=(3, 10, 10)) * 1j, np.ones((3, 10)),
+        np.ones(3) / 3, 0.1, rng.normal(size=(3, 3)),
     )
     return Result(Record(structure, basis, (h,), s, 5.0, fermi=0.2, provenance={"code": "none"}), spectrum)
 
