@@ -154,6 +154,8 @@ def _frames(text: str, kind: str, path: Path) -> Iterator[Atoms]:
         raise FileFormatError(
             f"This cannot be read as {_called(path, kind)}: {error}. Is the file complete?", path=path, line=error.line
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:  # ASE's readers raise errors of any type on malformed files
         raise FileFormatError(
             f"This cannot be read as {_called(path, kind)} ({_reason(error)}). Is the file complete?", path=path

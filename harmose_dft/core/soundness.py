@@ -16,6 +16,9 @@ from .spectrum import Spectrum
 LARGEST_ELEMENT = 1e6
 """Hartree; elements of H beyond this do not exist (1.5 times the exponent of a Gaussian, at most)."""
 
+FARTHEST_CELL = 10_000
+"""Cells that the atoms of a pair may be apart, along each lattice vector."""
+
 LARGEST_ENERGY = 1e7
 """Hartree; energies of all atoms together stay far below."""
 
@@ -23,10 +26,10 @@ HERMITIAN_WITHIN = 1e-4
 """H and its adjoint (Hartree), S and its transpose, may differ by this much: files of single precision are read."""
 
 NORMALISED_WITHIN = 0.05
-"""Diagonal elements of S may differ from one by this much."""
+"""Diagonal elements of S may differ from one by this much; no element is larger than one by more."""
 
-LARGEST_OVERLAP = 1.05
-"""Elements of S are no larger, as orbitals are normalised."""
+LATTICE_SUMS = 10
+"""Factor of that bound where a calculation at Gamma has summed S over the lattice."""
 
 NEGATIVE_WITHIN = 1e-3
 """Eigenvalues of S above minus this count as rounding (of a crystal: as blocks left out)."""
@@ -88,6 +91,8 @@ def _problem(record: Record) -> str:
 def _hermitian_problem(label: str, matrix: BlockMatrix, largest: float) -> str:
     if not len(matrix.values):
         return f"{label} has no elements"
+    if np.abs(matrix.shifts).max(initial=0) > FARTHEST_CELL:
+        return f"{label} has a block {np.abs(matrix.shifts).max()} cells away"
     if not np.isfinite(matrix.values).all():
         return f"{label} holds a number that is not finite"
     peak = float(np.abs(matrix.values).max())
@@ -104,7 +109,9 @@ def _rows_with_elements(matrix: BlockMatrix) -> NDArray[np.bool_]:
 
 def _overlap_problem(record: Record) -> str:
     overlap = record.overlap
-    if problem := _hermitian_problem("S", overlap, LARGEST_OVERLAP):
+    is_summed = record.structure.periodic and len(overlap) <= len(record.structure) ** 2
+    slack = LATTICE_SUMS if is_summed else 1
+    if problem := _hermitian_problem("S", overlap, 1 + slack * NORMALISED_WITHIN):
         return problem
     rows, columns = overlap.coordinates()
     home = np.repeat(~overlap.shifts.any(axis=1), np.diff(overlap.pointers))
@@ -112,7 +119,7 @@ def _overlap_problem(record: Record) -> str:
     own = home & (rows == columns)
     diagonal[rows[own]] = overlap.values[own].real
     worst = float(np.abs(diagonal - 1).max())
-    if worst > NORMALISED_WITHIN:
+    if worst > slack * NORMALISED_WITHIN:
         return f"a diagonal element of S differs from one by {worst:.2g}"
     if overlap.size <= LARGEST_FACTORISED:
         try:

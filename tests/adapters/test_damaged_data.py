@@ -235,3 +235,19 @@ def test_shells_beyond_any_basis_are_refused(tmp_path: Path, water: Result) -> N
         file["bases"] = np.frombuffer(json.dumps(bases).encode(), dtype=np.uint8)
     with pytest.raises(HarmoseError, match="angular momentum"):
         open_dataset(path)[0]
+
+
+@pytest.mark.parametrize("name", ["basis", "xc", "units"])
+@pytest.mark.parametrize("value", [[], 3, [[1.0]], b"\xff", "x" * 5000])
+def test_foreign_attributes_of_another_type_are_refused(
+    name: str, value: object, tmp_path: Path, water: Result
+) -> None:
+    path = tmp_path / "data.h5"
+    frames(path, water.record.hamiltonian[0].to_dense())
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = value
+    if name == "xc":
+        assert open_dataset(path)[0].provenance["functional"]
+        return
+    with pytest.raises(HarmoseError):
+        open_dataset(path)[0]

@@ -35,6 +35,10 @@ MOST_MEMORY = 1 << 30
 """Bytes by which the process may grow."""
 
 
+MOST_ADDRESSES = 1 << 33
+"""Bytes of address space of a long run."""
+
+
 class TooSlowError(BaseException):
     """A reader has taken too long; no Exception, so that no reader catches it."""
 
@@ -111,6 +115,8 @@ def main(arguments: list[str]) -> int:
     seed, _, first = (arguments[1] if len(arguments) > 1 else "1").partition(":")
     begin = int(first or 0)
     start = time.time()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_ADDRESSES, hard))  # a blow-up is a MemoryError and no dead machine
     with tempfile.TemporaryDirectory() as folder:
         tally = run(range(begin, begin + count), int(seed), Path(folder) / "files")
     print("\n".join(tally.faults))

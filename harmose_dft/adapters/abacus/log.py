@@ -22,7 +22,7 @@ KNOWN_MAJOR_VERSIONS = (2, 3)
 
 _VERSION = re.compile(r"(?:ABACUS\s+v|[Vv]ersion\D*?v?)(\d+\.\d+[\w.+-]*)")
 _LABEL = re.compile(r"^\s*atom label\s*=\s*(\S+)")
-_ZETA = re.compile(r"^\s*L=(\d+), number of zeta\s*=\s*(\d+)")
+_ZETA = re.compile(r"^\s*L=(\d{1,2}), number of zeta\s*=\s*(\d{1,2})(?!\d)")
 _ATOMS = re.compile(r"^\s*number of atoms? for this type\s*=\s*(\d+)")
 _NSPIN = re.compile(r"^\s*nspin\s*=\s*([124])\s*$")
 _COORDINATES = re.compile(r"^\s*(DIRECT|CARTESIAN) COORDINATES")

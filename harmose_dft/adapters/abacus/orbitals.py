@@ -12,10 +12,13 @@ from ...core.errors import FileFormatError
 from ..text import read_bytes, read_lines
 from .text import parse_floats, parse_numbers
 
-_NAME = re.compile(r"_((?:\d+[spdfghi])+)\.orb", re.IGNORECASE)
+_NAME = re.compile(r"_((?:\d{1,2}[spdfghi])+)\.orb", re.IGNORECASE)
 _COUNT = re.compile(r"^Number of ([SPDFGHI])orbital-->\s*(\d+)", re.IGNORECASE)
 _Z_VALENCE = re.compile(rb"z_valence\s*=\s*\"\s*([0-9.eEdD+-]+)\s*\"", re.IGNORECASE)
 _Z_VALENCE_OLD = re.compile(rb"^\s*([0-9.eEdD+-]+)\s+Z valence", re.IGNORECASE | re.MULTILINE)
+
+MESH_DIGITS = 8
+"""A mesh has fewer digits than this."""
 
 LETTERS = "spdfghi"
 """Letters of the angular momenta, by l."""
@@ -77,7 +80,7 @@ def _orb_header(lines: list[str], path: Path) -> tuple[str, int, float, dict[int
         words = line.split()
         if len(words) == 2 and words[0] == "Element":
             element = words[1]
-        elif len(words) == 2 and words[0] == "Mesh" and words[1].isdigit():
+        elif len(words) == 2 and words[0] == "Mesh" and words[1].isdigit() and len(words[1]) < MESH_DIGITS:
             mesh = int(words[1])
         elif len(words) == 2 and words[0] == "dr":
             step = float(parse_floats(words[1:], path, number, "mesh spacing")[0])

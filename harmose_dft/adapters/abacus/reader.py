@@ -9,6 +9,7 @@ from ...core.errors import FileFormatError
 from ...core.guard import damage_named
 from ...core.matrix import BlockMatrix
 from ...core.record import CONVERGED, Record
+from ...core.soundness import require_sound
 from ...core.structure import SYMBOLS, Structure
 from ...core.units import RYDBERG_IN_HARTREE
 from .blocks import OrbitalMap, spatial_part, to_blocks
@@ -121,7 +122,8 @@ def _assemble_record(
     }  # fmt: skip
     if hamiltonian and (converged := run.converged(step)) is not None:
         log_facts[CONVERGED] = "yes" if converged else "no"
-    return Record(
+    record = Record(
         structure, basis, tuple(hamiltonian), overlap, run.electrons(), run.fermi(step), run.energy(step), eigenvalues,
         log_facts | provenance,
     )  # fmt: skip
+    return require_sound(record, str(files[0]))

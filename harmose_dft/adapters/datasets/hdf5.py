@@ -57,9 +57,9 @@ def open_hdf5(path: Path) -> GaussianDataset | None:
     import h5py
 
     try:
-        with open_own(path) as file:
+        with open_own(path) as file, damage_named(path):
             names = set(file)
-            first_item = file[next(iter(names))] if names else None
+            first_item = file[min(names)] if names else None
             is_grouped = isinstance(first_item, h5py.Group) and set(GROUP) <= set(first_item)
     except OSError as error:
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error

@@ -52,10 +52,9 @@ def open_dataset(path: str | Path) -> Dataset:
     with path.open("rb") as file:
         start = file.read(16)
     dataset: Dataset | None = None
-    if start == SQLITE_MAGIC:
-        dataset = open_sqlite(path)
-    elif start.startswith(HDF5_MAGIC):
-        dataset = open_hdf5(path) or open_own(path)
+    if start == SQLITE_MAGIC or start.startswith(HDF5_MAGIC):
+        with damage_named(path):
+            dataset = open_sqlite(path) if start == SQLITE_MAGIC else open_hdf5(path) or open_own(path)
     elif start.startswith(ZIP_MAGIC) or start.startswith(PICKLE_MAGICS):
         raise FileFormatError(_about_archive(path), path=path)
     if dataset is None:

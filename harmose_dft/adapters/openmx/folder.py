@@ -7,11 +7,8 @@ from pathlib import Path
 from ...core.errors import FileFormatError
 from ...core.guard import damage_named
 from ...core.record import Record
-from ..text import plain_name, read_bytes
-from .input import MARK
-
-HEAD_BYTES = 65536
-"""How much of a text file is looked at to recognise an OpenMX input or output."""
+from ..text import plain_name
+from .input import is_text_of_openmx
 
 
 def recognise(path: Path) -> bool:
@@ -79,12 +76,3 @@ def _scfout_files(folder: Path) -> list[Path]:
 def _overlaps(folder: Path) -> bool:
     """Whether the folder is that of an overlap-only run."""
     return any((folder / "output").glob("overlaps_*.h5"))
-
-
-def is_text_of_openmx(path: Path) -> bool:
-    """Whether a text file is an input or an output of OpenMX."""
-    try:
-        head = read_bytes(path)[:HEAD_BYTES].tobytes().lower()
-    except FileFormatError:
-        return False
-    return MARK.encode() in head or b"openmx ver" in head

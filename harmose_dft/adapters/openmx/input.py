@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...core.errors import FileFormatError
 from ...core.structure import SYMBOLS, Structure
 from ..plain_atoms import require_plain_atom
+from ..text import read_bytes
 from .constants import OPENMX_BOHR_IN_ANGSTROM
 
 LETTERS = "spdf"
@@ -23,6 +24,9 @@ MARK = "definition.of.atomic.species"
 
 DEFAULT_DATA_PATH = "../DFT_DATA19"
 """Where OpenMX 3.9 looks for PAO and VPS files unless ``DATA.PATH`` says otherwise."""
+
+HEAD_BYTES = 65536
+"""How much of a text file is looked at to recognise an OpenMX input or output."""
 
 _SHELLS = re.compile(r"([spdf])(\d+)(?:>(\d+))?")
 
@@ -232,3 +236,12 @@ def _species(name: str, definition: str, path: Path, line: int) -> Species:
     counts = sorted((LETTERS.index(letter), int(count)) for letter, count, _ in shells)
     momenta = tuple(l for l, count in counts for _ in range(count))
     return Species(name, SYMBOLS.index(symbol[0]), pao, specification, momenta)
+
+
+def is_text_of_openmx(path: Path) -> bool:
+    """Whether a text file is an input or an output of OpenMX."""
+    try:
+        head = read_bytes(path)[:HEAD_BYTES].tobytes().lower()
+    except FileFormatError:
+        return False
+    return MARK.encode() in head or b"openmx ver" in head

@@ -188,17 +188,28 @@ def read_bands(path: Path) -> tuple[Eigenvalues, float]:
             )  # fmt: skip
         return values
 
-    bands, spin, fermi = numbers(0, 3, "bands, spin, chemical potential")
-    n_bands, spins = int(bands), 2 if spin == 1 else 1
-    paths = int(numbers(2, 1, "number of paths")[0])
-    points = sum(int(numbers(3 + i, 1, "points of a path")[0]) for i in range(paths))
+    def count(index: int, most: int, quantity: str) -> int:
+        number = numbers(index, 1, quantity)[0]
+        if not (number.is_integer() and 0 < number <= most):
+            raise FileFormatError(
+                f"Expected a {quantity} of at most {most}, as long as the file is; got {number:g}.", path=path,
+                line=index + 1,
+            )  # fmt: skip
+        return int(number)
+
+    _, spin, fermi = numbers(0, 3, "bands, spin, chemical potential")
+    n_bands, spins = count(0, max(map(len, lines)), "number of bands"), 2 if spin == 1 else 1
+    paths = count(2, len(lines), "number of paths")
+    points = sum(count(3 + i, len(lines), "number of points of a path") for i in range(paths))
+    if points > len(lines):
+        raise FileFormatError(f"Expected {points} k-points; the file has {len(lines)} lines.", path=path)
     kpoints, energies = np.zeros((points, 3)), np.zeros((spins, points, n_bands))
     line = 3 + paths
     for k in range(points):
         for s in range(spins):
-            count, *kpoints[k] = numbers(line, 4, "bands and k-point")
-            if count != n_bands:
-                raise FileFormatError(f"Expected {n_bands} bands, got {count:g}.", path=path, line=line + 1)
+            given, *kpoints[k] = numbers(line, 4, "bands and k-point")
+            if given != n_bands:
+                raise FileFormatError(f"Expected {n_bands} bands, got {given:g}.", path=path, line=line + 1)
             energies[s, k] = numbers(line + 1, n_bands, "energies")
             line += 2
     return Eigenvalues(kpoints, energies, path.name, BAND_PRECISION), fermi

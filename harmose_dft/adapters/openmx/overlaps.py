@@ -10,8 +10,7 @@ from ...core.record import Record
 from ...core.soundness import require_sound
 from ..keyed_blocks import assemble_matrix, read_keyed_blocks
 from ..text import plain_name, read_text
-from .folder import is_text_of_openmx
-from .input import Input, parse_input
+from .input import Input, is_text_of_openmx, parse_input
 from .output import read_output
 from .pao import read_basis, to_our_order
 

@@ -25,7 +25,10 @@ def read_with_ase(text: str, kind: str) -> list[Atoms]:
     """
     from ase.io import read
 
-    before = {"gen": _require_all_atoms_of_gen, "cif": _require_no_disorder, "xsf": _require_all_atoms_of_xsf}
+    before = {
+        "vasp": _require_all_atoms_of_poscar, "gen": _require_all_atoms_of_gen, "cif": _require_no_disorder,
+        "xsf": _require_all_atoms_of_xsf,
+    }  # fmt: skip
     if kind in before:
         before[kind](text)
     if kind in ("gen", "vasp"):
@@ -61,6 +64,19 @@ def _require_no_disorder(text: str) -> None:
             if number is not None and float(number[0]) < 1:
                 raise LineError(f"the site with occupancy {share} is occupied by parts; choose one of the alternatives "
                                 "and remove the others")
+
+
+def _require_all_atoms_of_poscar(text: str) -> None:
+    """Refuse numbers of atoms for which the file has not enough lines, before ASE makes lists of them."""
+    lines = text.splitlines()
+    for number in (6, 7):
+        words = lines[number - 1].split("!")[0].split() if number <= len(lines) else []
+        counts = [int(w) for w in words if w.isdigit() and len(w) <= 12]
+        if words and all(w.isdigit() for w in words):
+            if len(counts) < len(words) or sum(counts) > len(lines):
+                announced = " ".join(words)[:60]
+                raise LineError(f"{announced!r} atoms are announced; the file has {len(lines)} lines", number)
+            return
 
 
 def _require_all_atoms_of_gen(text: str) -> None:
