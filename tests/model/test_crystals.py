@@ -1,6 +1,7 @@
 """Crystals from data set to bands: training, covariance, periodicity, gauge, commands, refusals.
 
-The calculations are made up (``harmose_dft.testing.crystals``); exact properties hold to the network's single precision.
+The calculations are made up (``harmose_dft.testing.crystals``); exact properties hold to the network's single
+precision.
 """
 
 from __future__ import annotations
