@@ -38,8 +38,8 @@ def open_hdf5(path: str | Path, **options: Any) -> h5py.File:
     if outside is not None:
         file.close()
         raise FileFormatError(
-            f"{shorten(outside[0])!r} is {outside[1]}; expected a file that holds everything itself. Copy what it refers "
-            "to into the file.",
+            f"{shorten(outside[0])!r} is {outside[1]}; expected a file that holds everything itself. Copy what it "
+            "refers to into the file.",
             path=path,
         )
     return file
