@@ -58,19 +58,19 @@ def read_charge_and_spin(atoms: Atoms) -> tuple[int, int]:
     for key, value in _in_comment(str(atoms.info.get("comment", "")), int(atoms.numbers.sum())):
         if not any(key in keys and given.keys() & set(keys) for keys in _KINDS):
             given.setdefault(key, value)
-    charge = _agreed(given, CHARGE_KEYS, "charge")
+    charge = _agree(given, CHARGE_KEYS, "charge")
     if charge is None:
         charge = _sum_of_charges(atoms)
     electrons = int(atoms.numbers.sum()) - charge
-    spin = _agreed(given, UNPAIRED_KEYS, "number of unpaired electrons")
-    multiplicity = _agreed(given, MULTIPLICITY_KEYS, "multiplicity")
-    either = _agreed(given, SPIN_KEYS, "spin")
+    spin = _agree(given, UNPAIRED_KEYS, "number of unpaired electrons")
+    multiplicity = _agree(given, MULTIPLICITY_KEYS, "multiplicity")
+    either = _agree(given, SPIN_KEYS, "spin")
     values = [] if spin is None else [spin]
     values += [] if multiplicity is None else [multiplicity - 1]
     if either is not None:
         values.append(either - (1 if (electrons - either) % 2 else 0))
     if len(set(values)) > 1:
-        raise StructureError(f"Keys of spin and multiplicity contradict each other: {_quoted(given)}. Keep one.")
+        raise StructureError(f"Keys of spin and multiplicity contradict each other: {_quote(given)}. Keep one.")
     spin = values[0] if values else _sum_of_moments(atoms)
     if spin < 0:
         raise StructureError(f"A structure cannot have {spin} unpaired electrons; check spin or multiplicity.")
@@ -124,21 +124,21 @@ def _in_comment(comment: str, nuclear: int) -> Iterator[tuple[str, str]]:
             yield re.sub(r"[ -]", "_", (prefix + name).lower()), value
 
 
-def _agreed(given: Mapping[str, object], keys: tuple[str, ...], what: str) -> int | None:
+def _agree(given: Mapping[str, object], keys: tuple[str, ...], quantity: str) -> int | None:
     """The one value of several keys."""
-    values = {_whole(given[key], what) for key in keys if key in given}
+    values = {_whole(given[key], quantity) for key in keys if key in given}
     if len(values) > 1:
-        raise StructureError(f"Keys of the {what} contradict each other: {_quoted(given)}. Keep one.")
+        raise StructureError(f"Keys of the {quantity} contradict each other: {_quote(given)}. Keep one.")
     return values.pop() if values else None
 
 
-def _whole(value: object, what: str) -> int:
+def _whole(value: object, quantity: str) -> int:
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = float("nan")
     if isinstance(value, bool) or not number.is_integer() or abs(number) > 1e6:
-        raise StructureError(f"The {what} must be an integer; got {str(value)[:40]}.")
+        raise StructureError(f"The {quantity} must be an integer; got {str(value)[:40]}.")
     return int(number)
 
 
@@ -171,5 +171,5 @@ def _sum_of_moments(atoms: Atoms) -> int:
     return round(abs(total))
 
 
-def _quoted(given: Mapping[str, object]) -> str:
+def _quote(given: Mapping[str, object]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in given.items())

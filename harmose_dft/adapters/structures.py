@@ -152,17 +152,17 @@ def _frames(text: str, kind: str, path: Path) -> Iterator[Atoms]:
         yield from readers[kind](text) if kind in readers else read_with_ase(text, kind)
     except LineError as error:
         raise FileFormatError(
-            f"This cannot be read as {_called(path, kind)}: {error}. Is the file complete?", path=path, line=error.line
+            f"This cannot be read as {_suffix_name(path, kind)}: {error}. Is the file complete?", path=path, line=error.line
         ) from error
     except MemoryError:
         raise
     except Exception as error:  # ASE's readers raise errors of any type on malformed files
         raise FileFormatError(
-            f"This cannot be read as {_called(path, kind)} ({_reason(error)}). Is the file complete?", path=path
+            f"This cannot be read as {_suffix_name(path, kind)} ({_reason(error)}). Is the file complete?", path=path
         ) from error
 
 
-def _called(path: Path, kind: str) -> str:
+def _suffix_name(path: Path, kind: str) -> str:
     return path.suffix.lstrip(".") or kind
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UNPRINTABLE, BasisMismatchError, HarmoseError, shortened
+from .errors import UNPRINTABLE, BasisMismatchError, HarmoseError, shorten
 from .structure import SYMBOLS
 
 FINGERPRINT_DECIMALS = 8
@@ -225,7 +225,7 @@ class OrbitalBasis:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description, radial functions included."""
-        def one(shell: Shell) -> dict[str, Any]:
+        def describe(shell: Shell) -> dict[str, Any]:
             match shell.radial:
                 case GaussianRadial(exponents, coefficients):
                     return {"l": shell.l, "exponents": exponents.tolist(), "coefficients": coefficients.tolist()}
@@ -234,7 +234,8 @@ class OrbitalBasis:
                 case _:
                     return {"l": shell.l}
 
-        return {"name": self.name, "shells": {str(z): [one(s) for s in shells] for z, shells in self.shells.items()}}
+        elements = {str(z): [describe(shell) for shell in shells] for z, shells in self.shells.items()}
+        return {"name": self.name, "shells": elements}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OrbitalBasis:
@@ -246,23 +247,23 @@ class OrbitalBasis:
         """
         name = str(data["name"])
         if not is_label(name):
-            raise HarmoseError(f"The stored basis is called {shortened(name)!r}; expected a name of one line.")
+            raise HarmoseError(f"The stored basis is called {shorten(name)!r}; expected a name of one line.")
 
-        def one(d: Mapping[str, Any]) -> Shell:
+        def read(d: Mapping[str, Any]) -> Shell:
             radial: Radial | None = None
             if "exponents" in d:
                 radial = GaussianRadial(*_read_radial(d["exponents"], d["coefficients"]))
                 if (radial.exponents <= 0).any():
-                    raise HarmoseError(f"The basis {shortened(name)} has a Gaussian whose exponent is not positive.")
+                    raise HarmoseError(f"The basis {shorten(name)} has a Gaussian whose exponent is not positive.")
             elif "r" in d:
                 radial = NumericalRadial(*_read_radial(d["r"], d["values"]))
                 if (np.diff(radial.r) <= 0).any() or radial.r[0] < 0:
-                    raise HarmoseError(f"The basis {shortened(name)} has a radial mesh that does not ascend.")
+                    raise HarmoseError(f"The basis {shorten(name)} has a radial mesh that does not ascend.")
             return Shell(int(d["l"]), radial)
 
-        shells = {int(z): tuple(one(d) for d in of_element) for z, of_element in data["shells"].items()}
+        shells = {int(z): tuple(read(d) for d in of_element) for z, of_element in data["shells"].items()}
         if not all(0 < z < len(SYMBOLS) and of_element for z, of_element in shells.items()):
-            raise HarmoseError(f"The basis {shortened(name)} names an impossible element, or one without shells.")
+            raise HarmoseError(f"The basis {shorten(name)} names an impossible element, or one without shells.")
         return cls(name, shells)
 
 

@@ -38,7 +38,7 @@ LONGEST_REASON = 160
 
 
 @contextmanager
-def damage_named(path: str | Path, what: str = "The file") -> Iterator[None]:
+def name_damage(path: str | Path, part: str = "The file") -> Iterator[None]:
     """Whatever goes wrong in this block means that a file is damaged, unless this package says otherwise.
 
     Libraries raise errors of any type on damaged files (HDF5: OSError, KeyError, RuntimeError; JSON: RecursionError;
@@ -46,7 +46,7 @@ def damage_named(path: str | Path, what: str = "The file") -> Iterator[None]:
 
     Args:
         path: The file.
-        what: The part of it that is read.
+        part: The part of it that is read.
 
     Raises:
         FileFormatError: With the file and the reason.
@@ -59,18 +59,18 @@ def damage_named(path: str | Path, what: str = "The file") -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"
         raise FileFormatError(
-            f"{what} is damaged, or of another layout than its kind has ({reason}). Copy or create it again.", path=path
+            f"{part} is damaged, or of another layout than its kind has ({reason}). Copy or create it again.", path=path
         ) from error
 
 
 def names_damage(
     method: Callable[Concatenate[HasPathT, P], T],
 ) -> Callable[Concatenate[HasPathT, P], T]:
-    """A method of something with a ``path``, whose errors name the file (:func:`damage_named`)."""
+    """A method of something with a ``path``, whose errors name the file (:func:`name_damage`)."""
 
     @wraps(method)
-    def guarded(self: HasPathT, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with damage_named(self.path):
+    def call(self: HasPathT, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with name_damage(self.path):
             return method(self, *args, **kwargs)
 
-    return guarded
+    return call

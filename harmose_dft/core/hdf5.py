@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import FileFormatError, shortened
+from .errors import FileFormatError, shorten
 
 if TYPE_CHECKING:
     import h5py
@@ -35,15 +35,15 @@ def open_hdf5(path: str | Path, **options: Any) -> h5py.File:
         raise FileFormatError("There is no such file." if not Path(path).exists() else "This is not a file.", path=path)
     file = h5py.File(path, "r", **options)
     try:
-        found = _leading_out(file)
+        outside = _leading_out(file)
     except (RuntimeError, KeyError, ValueError, TypeError, OSError, OverflowError, SystemError) as error:
         file.close()
         raise OSError(f"its table of contents is damaged: {error}") from error
-    if found is not None:
+    if outside is not None:
         file.close()
         raise FileFormatError(
-            f"{shortened(found[0])!r} is {found[1]}; expected a file that holds everything itself. Copy what it refers "
-            "to into the file, or create the file again.",
+            f"{shorten(outside[0])!r} is {outside[1]}; expected a file that holds everything itself. Copy what it "
+            "refers to into the file, or create the file again.",
             path=path,
         )
     return file
@@ -58,28 +58,28 @@ def _leading_out(file: h5py.File) -> tuple[str, str] | None:
             return "a link to another name or file"
         if name.count(b"/") > DEEPEST:
             return f"more than {DEEPEST} groups deep"
-        found = h5o.open(file.id, name)
-        if not isinstance(found, h5d.DatasetID):
+        opened = h5o.open(file.id, name)
+        if not isinstance(opened, h5d.DatasetID):
             return None
-        storage = found.get_create_plist()
+        storage = opened.get_create_plist()
         if storage.get_layout() == h5d.VIRTUAL:
             return "a virtual data set"
         if storage.get_external_count():
             return "stored in another file"
-        kind_of_type = found.get_type()
-        if kind_of_type.detect_class(h5t.REFERENCE):
+        stored_type = opened.get_type()
+        if stored_type.detect_class(h5t.REFERENCE):
             return "a table of references"
-        size = found.get_space().get_simple_extent_npoints() * kind_of_type.get_size()
-        if size > MOST_COMPRESSED * found.get_storage_size() + SPARE:
-            return f"an array of {size:.2g} bytes of which {found.get_storage_size()} are in the file"
+        size = opened.get_space().get_simple_extent_npoints() * stored_type.get_size()
+        if size > MOST_COMPRESSED * opened.get_storage_size() + SPARE:
+            return f"an array of {size:.2g} bytes of which {opened.get_storage_size()} are in the file"
         return None
 
     def visit(name: bytes, info: Any) -> tuple[str, str] | None:
-        what = kind(name, info)
-        return None if what is None else (name.decode("utf-8", "replace"), what)
+        described = kind(name, info)
+        return None if described is None else (name.decode("utf-8", "replace"), described)
 
-    found: tuple[str, str] | None = file.id.links.visit(visit, info=True)
-    return found
+    first: tuple[str, str] | None = file.id.links.visit(visit, info=True)
+    return first
 
 
 Shape = tuple[int | None, ...]
@@ -102,16 +102,16 @@ def check_arrays(group: h5py.Group, schema: Mapping[str, tuple[str, Shape]], pat
     for name, (kinds, shape) in schema.items():
         item = group.get(name)
         if not isinstance(item, h5py.Dataset):
-            what = "An array or column is missing" if item is None else "A group is where an array is expected"
-            raise FileFormatError(f"{what}: {group.name.rstrip('/')}/{name}.", path=path)
+            problem = "An array or column is missing" if item is None else "A group is where an array is expected"
+            raise FileFormatError(f"{problem}: {group.name.rstrip('/')}/{name}.", path=path)
         got = item.shape
         fits = got is not None and len(got) == len(shape) and all(
             b is None or a == b for a, b in zip(got, shape, strict=True)
         )
         no_text = item.dtype.kind == "O" and not h5py.check_string_dtype(item.dtype)
         if not fits or item.dtype.kind not in kinds or no_text:
-            wanted = ", ".join("n" if n is None else str(n) for n in shape)
+            expected = ", ".join("n" if n is None else str(n) for n in shape)
             raise FileFormatError(
                 f"The array {group.name.rstrip('/')}/{name} has type {item.dtype} and shape {got}; expected type "
-                f"{' or '.join(kinds)} and shape ({wanted}).", path=path,
+                f"{' or '.join(kinds)} and shape ({expected}).", path=path,
             )  # fmt: skip

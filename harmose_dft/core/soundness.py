@@ -116,8 +116,8 @@ def _overlap_problem(record: Record) -> str:
     rows, columns = overlap.coordinates()
     home = np.repeat(~overlap.shifts.any(axis=1), np.diff(overlap.pointers))
     diagonal = np.zeros(overlap.size)
-    own = home & (rows == columns)
-    diagonal[rows[own]] = overlap.values[own].real
+    on_site = home & (rows == columns)
+    diagonal[rows[on_site]] = overlap.values[on_site].real
     worst = float(np.abs(diagonal - 1).max())
     if worst > slack * NORMALISED_WITHIN:
         return f"a diagonal element of S differs from one by {worst:.2g}"
@@ -155,16 +155,16 @@ def _has_all_electrons(record: Record) -> bool:
 
 
 def _energy_problem(record: Record) -> str:
-    for what, value in (("total energy", record.energy), ("Fermi level", record.fermi)):
+    for quantity, value in (("total energy", record.energy), ("Fermi level", record.fermi)):
         if value is not None and not abs(value) <= LARGEST_ENERGY:
-            return f"its {what} is {value:g}"
+            return f"its {quantity} is {value:g}"
     for listed in record.eigenvalues:
-        if not (_bounded(listed.energies) and _bounded(listed.kpoints)):
+        if not (_is_bounded(listed.energies) and _is_bounded(listed.kpoints)):
             return f"the eigenvalues of {listed.source} hold a number that is not finite"
     return ""
 
 
-def _bounded(array: NDArray[Any]) -> bool:
+def _is_bounded(array: NDArray[Any]) -> bool:
     return bool(np.isfinite(array).all() and (np.abs(array) <= LARGEST_ENERGY).all())
 
 
@@ -172,7 +172,7 @@ def _spectrum_problem(record: Record, spectrum: Spectrum) -> str:
     size = record.overlap.size * (2 if record.spinor else 1)
     n_orbitals = spectrum.energies.shape[-1]
     arrays = (spectrum.energies, spectrum.coefficients, spectrum.occupations)
-    if not all(_bounded(a) for a in arrays):
+    if not all(_is_bounded(a) for a in arrays):
         return "it holds a number that is not finite"
     if spectrum.coefficients.shape[-2] != size or not 0 < n_orbitals <= size:
         return f"it has {n_orbitals} orbitals of {spectrum.coefficients.shape[-2]} components; the matrices have {size}"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..core.basis import OrbitalBasis
 from ..core.errors import BasisMismatchError, DataError, FileFormatError
-from ..core.guard import OutOfRangeError, damage_named
+from ..core.guard import OutOfRangeError, name_damage
 from ..core.hdf5 import check_arrays, open_hdf5
 from ..core.record import Record, read_provenance
 from ..core.soundness import require_sound
@@ -88,10 +88,10 @@ class HDF5Dataset(Dataset):
         self.path = Path(path)
         self._handle: h5py.File | None = None
         self._process = 0
-        with damage_named(self.path):
-            self._open_checked()
+        with name_damage(self.path):
+            self._check_layout()
 
-    def _open_checked(self) -> None:
+    def _check_layout(self) -> None:
         """Open the file and check its layout."""
         attrs = self._file.attrs
         if attrs.get("format") != FORMAT:
@@ -164,7 +164,7 @@ class HDF5Dataset(Dataset):
     @cached_property
     def bases(self) -> tuple[OrbitalBasis, ...]:
         """The bases of the file; a record names one of them."""
-        with damage_named(self.path, "The list of bases"):
+        with name_damage(self.path, "The list of bases"):
             check_arrays(self._file, {"bases": ("u", (None,))}, self.path)
             return tuple(OrbitalBasis.from_dict(d) for d in json.loads(self._file["bases"][()].tobytes()))
 
@@ -194,7 +194,7 @@ class HDF5Dataset(Dataset):
     def failures(self) -> list[Failure]:
         """Structures that could not be calculated."""
         names = ("id", "name", "reason")
-        with damage_named(self.path, "The list of failures"):
+        with name_damage(self.path, "The list of failures"):
             check_arrays(self._file["failed"], dict.fromkeys(names, ("O", (None,))), self.path)
             columns = [self._file[f"failed/{name}"].asstr()[()] for name in names]
             return [Failure(*map(str, row)) for row in zip(*columns, strict=True)]
@@ -204,7 +204,7 @@ class HDF5Dataset(Dataset):
 
     def __getitem__(self, index: int) -> Record:
         i = self._check_index(index)
-        with damage_named(self.path, f"Record {i}"):
+        with name_damage(self.path, f"Record {i}"):
             rows = self.rows(i)
             number = int(rows.columns["records", "basis"][0])
             if not 0 <= number < len(self.bases):
@@ -215,13 +215,13 @@ class HDF5Dataset(Dataset):
     def structure(self, index: int) -> Structure:
         """Structure of a record, without reading its matrices."""
         i = self._check_index(index)
-        with damage_named(self.path, f"Record {i}"):
+        with name_damage(self.path, f"Record {i}"):
             return decode_structure(self.rows(i, LIGHT))
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a record, without reading its matrices."""
         i = self._check_index(index)
-        with damage_named(self.path, f"Record {i}"):
+        with name_damage(self.path, f"Record {i}"):
             return read_provenance(self._record_columns["provenance"][i])
 
     def array(self, level: str, column: str) -> NDArray[Any]:
@@ -256,7 +256,7 @@ class HDF5Dataset(Dataset):
         return Rows(columns, counts)
 
     def _read(self, level: str, column: str, selection: slice) -> NDArray[Any]:
-        with damage_named(self.path, f"The column {level}/{column}"):
+        with name_damage(self.path, f"The column {level}/{column}"):
             data = self._file[f"{level}/{column}"]
             return np.asarray(
                 data.asstr()[selection] if LEVELS[level].columns[column][0] == STRING else data[selection]

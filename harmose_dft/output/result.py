@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from ..core.basis import OrbitalBasis, Shell
 from ..core.errors import FileFormatError, HarmoseError
 from ..core.files import atomic_path
-from ..core.guard import damage_named
+from ..core.guard import name_damage
 from ..core.hdf5 import Shape, check_arrays, open_hdf5
 from ..core.matrix import BlockMatrix
 from ..core.record import Record, read_provenance
@@ -166,7 +166,7 @@ def is_result(path: str | Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    with damage_named(path), open_hdf5(path) as file:
+    with name_damage(path), open_hdf5(path) as file:
         return bool(str(file.attrs.get("format")) == FORMAT)
 
 
@@ -176,7 +176,7 @@ def read_results(path: str | Path) -> list[Result]:
     Raises:
         FileFormatError: The file is missing, damaged, or not a result file.
     """
-    with damage_named(path, "The result file"), open_hdf5(path) as file:
+    with name_damage(path, "The result file"), open_hdf5(path) as file:
         if file.attrs.get("format") != FORMAT:
             raise FileFormatError("This HDF5 file is not a result of harmose-dft predict.", path=path)
         if int(file.attrs["version"]) > VERSION:

@@ -150,9 +150,9 @@ def convert(
         for place in places:
             try:
                 records = _read_place(place, options, check, allow_unconverged, keep_going)
-                for one, record in records:
-                    converted.append(one)
-                    read(one, record)
+                for summary, record in records:
+                    converted.append(summary)
+                    read(summary, record)
                     if writer is not None:
                         writer.add(record)
             except HarmoseError as error:
@@ -170,18 +170,18 @@ def convert(
 
 
 def _read_place(
-    place: Path, options: Options | None, check: bool, allow_unconverged: bool, whole: bool
+    place: Path, options: Options | None, check: bool, allow_unconverged: bool, all_or_none: bool
 ) -> Iterable[tuple[Converted, Record]]:
-    """The records of a calculation with what is reported of them; ``whole``: all or none."""
+    """The records of a calculation with what is reported of them; ``all_or_none``: none if one fails."""
 
     def read() -> Iterator[tuple[Converted, Record]]:
         for record in iterate_calculation(place, options, allow_unconverged=allow_unconverged):
             converted = Converted.of_record(place, record, check=check)
-            if whole and converted.check is not None and converted.check.passed is False:
+            if all_or_none and converted.check is not None and converted.check.passed is False:
                 raise CheckFailedError([converted])
             yield converted, record
 
-    return list(read()) if whole else read()
+    return list(read()) if all_or_none else read()
 
 
 @contextmanager

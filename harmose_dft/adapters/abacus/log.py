@@ -179,9 +179,9 @@ def _convergence(lines: list[str]) -> tuple[bool | None, ...]:
     """What the log says last about the SCF of each ionic step."""
     out: list[bool | None] = []
     for begin, end in _spans(lines):
-        said = [bool(_CONVERGED.search(line)) for line in lines[begin:end]
+        statements = [bool(_CONVERGED.search(line)) for line in lines[begin:end]
                 if _CONVERGED.search(line) or _NOT_CONVERGED.search(line)]
-        out.append(said[-1] if said else None)
+        out.append(statements[-1] if statements else None)
     return tuple(out)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...core.basis import OrbitalBasis
 from ...core.errors import FileFormatError
-from ...core.guard import damage_named
+from ...core.guard import name_damage
 from ...core.matrix import BlockMatrix
 from ...core.record import CONVERGED, Record
 from ...core.soundness import require_sound
@@ -34,7 +34,7 @@ def read(path: Path) -> list[Record]:
     Raises:
         FileFormatError: A file is missing, damaged, of an unknown version, or does not belong to the others.
     """
-    with damage_named(path, "The calculation"):
+    with name_damage(path, "The calculation"):
         run = Run.at(locate(Path(path)))
         basis = run.basis()
         steps = collect(run.calculation, run.nspin)
@@ -120,7 +120,7 @@ def _assemble_record(
         "source": ", ".join(str(path) for path in files), "structure": str(run.stru.path), "found": summary,
         "atoms": "in ABACUS's order (species by species), folded into the cell",
     }  # fmt: skip
-    if hamiltonian and (converged := run.converged(step)) is not None:
+    if hamiltonian and (converged := run.is_converged(step)) is not None:
         log_facts[CONVERGED] = "yes" if converged else "no"
     record = Record(
         structure, basis, tuple(hamiltonian), overlap, run.electrons(), run.fermi(step), run.energy(step), eigenvalues,

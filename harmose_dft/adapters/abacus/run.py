@@ -62,8 +62,8 @@ class Run:
                     f"The run had {_count_text(in_log)}, this file has {_count_text(in_file)}. It is not of this run.",
                     path=stru.path,
                 )
-            for one, valence in zip(log.species, log.valence, strict=False):
-                require_whole_valence(one.label, atomic_number(one.label, log.path), valence, log.path)
+            for species, valence in zip(log.species, log.valence, strict=False):
+                require_whole_valence(species.label, atomic_number(species.label, log.path), valence, log.path)
         return cls(calculation, keywords, log, stru)
 
     @property
@@ -249,7 +249,7 @@ class Run:
         """Total energy of an ionic step in Hartree, where the log states it."""
         return self.log.energy[min(step, len(self.log.energy) - 1)] if self.log else None
 
-    def converged(self, step: int) -> bool | None:
+    def is_converged(self, step: int) -> bool | None:
         """Whether the SCF of an ionic step has converged, where the log says so."""
         return self.log.converged[min(step, len(self.log.converged) - 1)] if self.log else None
 

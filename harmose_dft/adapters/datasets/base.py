@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...core.basis import OrbitalBasis
 from ...core.conventions import PYSCF, OrbitalConvention
 from ...core.errors import FileFormatError
-from ...core.guard import damage_named, names_damage
+from ...core.guard import name_damage, names_damage
 from ...core.matrix import BlockMatrix
 from ...core.record import Eigenvalues, Record
 from ...core.soundness import require_sound
@@ -90,7 +90,7 @@ class GaussianDataset(Dataset):
 
     def __getitem__(self, index: int) -> Record:
         i = self._check_index(index)
-        with damage_named(self.path, f"Record {i}"):
+        with name_damage(self.path, f"Record {i}"):
             return require_sound(self._record(i), f"{self.path}, record {i}")
 
     def _record(self, index: int) -> Record:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
-from ...core.guard import damage_named
+from ...core.guard import name_damage
 from ...core.hdf5 import Shape, check_arrays
 from ...core.hdf5 import open_hdf5 as open_own
 from ...core.structure import Structure
@@ -57,7 +57,7 @@ def open_hdf5(path: Path) -> GaussianDataset | None:
     import h5py
 
     try:
-        with open_own(path) as file, damage_named(path):
+        with open_own(path) as file, name_damage(path):
             names = set(file)
             first_item = file[min(names)] if names else None
             is_grouped = isinstance(first_item, h5py.Group) and set(GROUP) <= set(first_item)
@@ -105,7 +105,7 @@ class _PyscfFile(GaussianDataset):
         return Structure(numbers, positions / self._bohr, name=name)
 
     def _read(self, name: str, begin: int, end: int) -> NDArray[Any]:
-        with damage_named(self.path, f"The array {name}"):
+        with name_damage(self.path, f"The array {name}"):
             return np.asarray(self._file[name][begin:end])
 
 

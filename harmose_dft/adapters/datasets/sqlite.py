@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.conventions import ORCA, OURS, PYSCF, OrbitalConvention
-from ...core.errors import FileFormatError, shortened
+from ...core.errors import FileFormatError, shorten
 from ...core.structure import Structure
 from ...core.units import BOHR_IN_ANGSTROM
 from ..pyscf import overlap
@@ -73,7 +73,7 @@ def open_sqlite(path: Path) -> GaussianDataset:
     if "systems" in tables:
         return SchNOrbDatabase(path)
     raise FileFormatError(
-        f"The tables {shortened(', '.join(sorted(tables))) or '(none)'} are not those of a QH9, SchNOrb, PhiSNet or "
+        f"The tables {shorten(', '.join(sorted(tables))) or '(none)'} are not those of a QH9, SchNOrb, PhiSNet or "
         "nablaDFT database.",
         path=path,
     )
@@ -101,7 +101,7 @@ def _plain_tables(connection: sqlite3.Connection, path: Path) -> set[str]:
         virtual = str(sql).lstrip().upper().startswith("CREATE VIRTUAL")
         if kind not in ("table", "index") or virtual or connection.execute(computed, (name,)).fetchone():
             raise FileFormatError(
-                f"The database has {shortened(str(name))!r}, a view, trigger, virtual table or computed column; it may "
+                f"The database has {shorten(str(name))!r}, a view, trigger, virtual table or computed column; it may "
                 "hold tables and indices only. Copy the tables into a new database.",
                 path=path,
             )
@@ -136,11 +136,11 @@ class _Database(GaussianDataset):
         except (sqlite3.Error, UnicodeError) as error:
             raise FileFormatError(f"The database is damaged ({error}).", path=self.path) from error
 
-    def _count(self, value: object, what: str) -> int:
+    def _count(self, value: object, quantity: str) -> int:
         """A stored number of atoms."""
         if not isinstance(value, int) or not 0 < value <= MOST_ATOMS:
             raise FileFormatError(
-                f"{what} of a record is {shortened(str(value))}; expected a number of atoms.", path=self.path
+                f"{quantity} of a record is {shorten(str(value))}; expected a number of atoms.", path=self.path
             )
         return value
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.basis import OrbitalBasis, Shell
 from ...core.conventions import OrbitalConvention
-from ...core.errors import FileFormatError, shortened
+from ...core.errors import FileFormatError, shorten
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
 from ...core.soundness import require_sound
@@ -62,7 +62,7 @@ def info_number(info: Mapping[str, Any], folder: Path, *keys: str) -> float | No
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise FileFormatError(
-            f"{' or '.join(keys)} must be a number; got {shortened(str(value))}.", path=folder / "info.json"
+            f"{' or '.join(keys)} must be a number; got {shorten(str(value))}.", path=folder / "info.json"
         )
     return float(value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import FileFormatError
-from ...core.guard import damage_named
+from ...core.guard import name_damage
 from ...core.record import Record
 from ..text import plain_name
 from .input import is_text_of_openmx
@@ -36,7 +36,7 @@ def read(path: Path, *, pao_dir: Path | None = None) -> list[Record]:
     Raises:
         FileFormatError: A file is damaged, or there are no matrices.
     """
-    with damage_named(path, "The calculation"):
+    with name_damage(path, "The calculation"):
         return _read(path, pao_dir)
 
 

@@ -96,8 +96,8 @@ def _output(f: ScfOut, settings: Input, folder: Path, stem: str) -> Output:
     if not text:
         return Output("", None, None)
     words = settings.keyword("scf.Kgrid", "1 1 1").split()
-    whole = len(words) == 3 and all(w.isdigit() and int(w[:9]) > 0 for w in words)
-    mesh = (int(words[0]), int(words[1]), int(words[2])) if whole else (1, 1, 1)
+    is_mesh = len(words) == 3 and all(w.isdigit() and int(w[:9]) > 0 for w in words)
+    mesh = (int(words[0]), int(words[1]), int(words[2])) if is_mesh else (1, 1, 1)
     source = file if file is not None else folder / f"{stem}.scfout"
     criterion = settings.number("scf.criterion", DEFAULT_CRITERION)
     steps = int(settings.number("scf.maxIter", DEFAULT_STEPS))

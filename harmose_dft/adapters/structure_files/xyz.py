@@ -72,7 +72,7 @@ def _read_frame(comment: str, rows: list[str], count: int, first: int) -> Atoms:
                 raise LineError(f"expected an atom; got {' '.join(row)!r}", number)
             row[column] = element(row[column], number)
     if _EXTENDED.search(comment) or len(rows) > count:
-        atoms = _read_extended(comment, words, count)
+        atoms = _read_extxyz(comment, words, count)
     else:
         symbols = [row[0] for row in words]
         positions = [coordinates(row[1:], number) for number, row in enumerate(words, start=first)]
@@ -95,7 +95,7 @@ def _species_column(comment: str) -> int | None:
     return None
 
 
-def _read_extended(comment: str, words: list[list[str]], count: int) -> Atoms:
+def _read_extxyz(comment: str, words: list[list[str]], count: int) -> Atoms:
     from ase.io import read
 
     text = "\n".join([str(count), comment, *(" ".join(row) for row in words)]) + "\n"
