@@ -152,7 +152,8 @@ def _frames(text: str, kind: str, path: Path) -> Iterator[Atoms]:
         yield from readers[kind](text) if kind in readers else read_with_ase(text, kind)
     except LineError as error:
         raise FileFormatError(
-            f"This cannot be read as {_suffix_name(path, kind)}: {error}. Is the file complete?", path=path, line=error.line
+            f"This cannot be read as {_suffix_name(path, kind)}: {error}. Is the file complete?", path=path,
+            line=error.line,
         ) from error
     except MemoryError:
         raise

@@ -90,3 +90,11 @@ def test_a_damaged_output_of_openmx_is_refused(tmp_path: Path) -> None:
     out.write_text(out.read_text().replace("Utot.        -12.345678900000", "Utot.   ********"))
     with pytest.raises(FileFormatError, match=r"\*\*\*\*"):
         openmx.read(folder)
+
+
+def test_a_huge_number_among_the_symbols_of_a_poscar_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "POSCAR", bulk("NaCl", "rocksalt", a=5.64), format="vasp")
+    text = (tmp_path / "POSCAR").read_text()
+    (tmp_path / "POSCAR").write_text(text.replace("\n Na", f"\n {HUGE}", 1))
+    with pytest.raises(FileFormatError, match="announced"):
+        read_structures(tmp_path / "POSCAR")

@@ -17,6 +17,10 @@ CELL = ("_cell_length_a", "_cell_length_b", "_cell_length_c", "_cell_angle_alpha
 """What a cif file with fractional coordinates must give."""
 
 
+COUNT_DIGITS = 12
+"""Digits of a number of atoms."""
+
+
 def read_with_ase(text: str, kind: str) -> list[Atoms]:
     """Every structure of a file in one of ASE's formats.
 
@@ -69,14 +73,11 @@ def _require_no_disorder(text: str) -> None:
 def _require_all_atoms_of_poscar(text: str) -> None:
     """Refuse numbers of atoms for which the file has not enough lines, before ASE makes lists of them."""
     lines = text.splitlines()
-    for number in (6, 7):
-        words = lines[number - 1].split("!")[0].split() if number <= len(lines) else []
-        counts = [int(w) for w in words if w.isdigit() and len(w) <= 12]
-        if words and all(w.isdigit() for w in words):
-            if len(counts) < len(words) or sum(counts) > len(lines):
-                announced = " ".join(words)[:60]
-                raise LineError(f"{announced!r} atoms are announced; the file has {len(lines)} lines", number)
-            return
+    for number, line in enumerate(lines[5:7], start=6):
+        counts = [word for word in line.split("!")[0].split() if word.isascii() and word.isdigit()]
+        if any(len(word) > COUNT_DIGITS for word in counts) or sum(map(int, counts)) > len(lines):
+            announced = " ".join(counts)[:60]
+            raise LineError(f"{announced!r} atoms are announced; the file has {len(lines)} lines", number)
 
 
 def _require_all_atoms_of_gen(text: str) -> None:
