@@ -63,7 +63,7 @@ def open_sqlite(path: Path) -> GaussianDataset:
             tables = _plain_tables(connection, path)
             columns = {row[1] for row in connection.execute("PRAGMA table_info(data)")}
     except (sqlite3.Error, UnicodeError) as error:
-        raise FileFormatError(f"The database cannot be read ({error}).", path=path) from error
+        raise FileFormatError(f"The database cannot be read ({' '.join(str(error).split())}).", path=path) from error
     if columns >= QH9_COLUMNS:
         return QH9Database(path)
     if columns >= PHISNET_COLUMNS | {"Z"}:
@@ -134,7 +134,7 @@ class _Database(GaussianDataset):
         try:
             return self._connection.execute(sql, values).fetchall()
         except (sqlite3.Error, UnicodeError) as error:
-            raise FileFormatError(f"The database is damaged ({error}).", path=self.path) from error
+            raise FileFormatError(f"The database is damaged ({' '.join(str(error).split())}).", path=self.path) from error
 
     def _count(self, value: object, quantity: str) -> int:
         """A stored number of atoms."""
