@@ -113,8 +113,8 @@ def measure(mf: Any, variant: str, predictor: Predictor) -> dict[str, Any]:
     cheap = acceleration.cheap_builds if acceleration else 0
     guess = getattr(mf, "guess", None)
     return {
-        "full_builds": counted[0] - cheap, "cheap_builds": cheap, "cpu_seconds": round(seconds, 2), "energy": float(mf.e_tot),
-        "converged": bool(mf.converged), "cycles": int(getattr(mf, "cycles", 0)),
+        "full_builds": counted[0] - cheap, "cheap_builds": cheap, "cpu_seconds": round(seconds, 2),
+        "energy": float(mf.e_tot), "converged": bool(mf.converged),
         "predicted": bool(guess and guess.predicted), "reason": acceleration.reason if acceleration else "",
     }
 

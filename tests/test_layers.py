@@ -60,7 +60,6 @@ def test_no_modules_reach_each_other_in_circles() -> None:
     assert circles(arrows()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the pair graph becomes torch-geometric's Data")
 def test_hard_dependencies_are_imported() -> None:
     assert unused_dependencies() == []
 

@@ -22,7 +22,8 @@ from ..physics.base import Physics
 from ..physics.choice import physics_class
 from ..solver import Filling
 from .domain import TrainingDomain
-from .inputs import InputName, Normalizer
+from .inputs import input_matrices
+from .normalizer import Normalizer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
 FORMAT_VERSION = 7
@@ -87,7 +88,7 @@ class ModelFile:
     network: TwoStageModel
     normalizer: Normalizer
     basis: OrbitalBasis
-    inputs: tuple[InputName, ...]
+    inputs: tuple[str, ...]
     physics: Physics
     functional: str
     code: str
@@ -209,7 +210,7 @@ class ModelFile:
             network=network,
             normalizer=Normalizer.from_arrays(arrays),
             basis=basis,
-            inputs=tuple(d["inputs"]),
+            inputs=tuple(matrix.name for matrix in input_matrices(d["inputs"])),
             physics=physics_class(basis).from_description(d, basis, str(d["functional"])),
             functional=_line(d, "functional"),
             code=_line(d, "code"),
@@ -247,10 +248,10 @@ def record_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: The folder holds no readable description.
     """
-    found = describe_model(folder)
-    found["metrics"] = {**found.get("metrics", {}), **metrics}
+    description = describe_model(folder)
+    description["metrics"] = {**description.get("metrics", {}), **metrics}
     with atomic_path(Path(folder) / DESCRIPTION, force=True) as path:
-        path.write_text(sealed(found), encoding="utf-8")
+        path.write_text(sealed(description), encoding="utf-8")
 
 
 def sealed(description: Mapping[str, Any]) -> str:
@@ -307,15 +308,15 @@ def _read_description(folder: Path) -> dict[str, Any]:
             "`harmose-dft train` wrote, or the name of a bundled model."
         )
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        version = int(found["format_version"])
+        description = json.loads(path.read_text(encoding="utf-8"))
+        version = int(description["format_version"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Copy it again from where the model came from.") from error
-    if not isinstance(found.get("weights_sha256"), str):
+    if not isinstance(description.get("weights_sha256"), str):
         raise CheckpointError(f"{path} is damaged: it has no hash of the weights. Copy it again from its source.")
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."
         )
-    _require_whole(folder, found, version)
-    return dict(found)
+    _require_whole(folder, description, version)
+    return dict(description)

@@ -1,29 +1,29 @@
-"""The density matrix of stage 1's Hamiltonian, which the second stage may see."""
+"""The density matrix of stage 1's Hamiltonian, which the second stage may take as input."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from torch import Tensor
 
 from ..core.matrix import BlockMatrix
-from ..nn.heads import Blocks
-from ..solver import Filling, density_blocks, solved
-from .featurize import Featurizer, Integrals
-from .inputs import Normalizer, PaddedMatrix, lowdin_density, padded
+from ..nn.blocks import Blocks
+from ..solver import Filling, density_blocks, solve_structure
+from .featurize import Featurizer
+from .inputs import Integrals, lowdin_density
+from .normalizer import Normalizer
+from .padding import pad
 
 
 class DensityInput:
-    """Works out the density of stage 1's Hamiltonian of a structure.
+    """Computes the density of stage 1's Hamiltonian of a structure.
 
-    H depends on the density it makes. What a network finds from positions alone misses what hangs on the occupation of
-    a few levels, such as those that a small cell folds to the Fermi level; the density of a first Hamiltonian holds it.
+    H depends on the density of its own orbitals. A network that takes positions alone misses the effect of the
+    occupation of a few levels, such as those that a small cell folds to the Fermi level; the density of a first
+    Hamiltonian contains it.
 
     Args:
         featurizer: The model's.
@@ -34,25 +34,19 @@ class DensityInput:
     def __init__(self, featurizer: Featurizer, normalizer: Normalizer, filling: Filling) -> None:
         self.featurizer, self.normalizer, self.filling = featurizer, normalizer, filling
 
-    def __call__(self, integrals: Integrals, baseline: Blocks) -> PaddedMatrix:
+    def __call__(self, integrals: Integrals, stage1: Blocks) -> Blocks:
         """The density matrix on the pairs of a structure, one matrix, in the symmetrically orthogonalised basis.
 
         Args:
             integrals: Of the structure.
-            baseline: Stage 1's output for it, Hartree, on the CPU.
+            stage1: Stage 1's output for it, Hartree, on the CPU.
 
         Raises:
             SolverError: The eigenproblem cannot be solved.
         """
-        ((hamiltonian,),) = self.featurizer.hamiltonians(integrals, [baseline], self.normalizer)
+        ((hamiltonian,),) = self.featurizer.assemble_hamiltonians(integrals, [stage1], self.normalizer)
         density = orthogonal_density(integrals, hamiltonian, self.filling)
-        return padded([density], integrals.pairs, integrals.species, self.featurizer.layout)
-
-
-def as_blocks(densities: Sequence[PaddedMatrix], like: Tensor) -> tuple[Tensor, Tensor]:
-    """On-site and pair blocks of several structures side by side, in the precision and on the device of a tensor."""
-    node, edge = (np.concatenate([getattr(d, part)[:, 0] for d in densities]) for part in ("node", "edge"))
-    return torch.from_numpy(node).to(like), torch.from_numpy(edge).to(like)
+        return pad([density], integrals.pairs, integrals.species, self.featurizer.layout)
 
 
 def orthogonal_density(integrals: Integrals, hamiltonian: BlockMatrix, filling: Filling) -> BlockMatrix:
@@ -70,10 +64,10 @@ def orthogonal_density(integrals: Integrals, hamiltonian: BlockMatrix, filling: 
     if not integrals.structure.periodic:
         dense = lowdin_density(hamiltonian.to_dense(), overlap.to_dense(), round(electrons))
         return BlockMatrix.from_dense(dense, overlap.orbitals)
-    spectrum = solved(integrals.structure, [hamiltonian], overlap, electrons, filling, multiple=1)
+    spectrum = solve_structure(integrals.structure, [hamiltonian], overlap, electrons, filling, multiple=1)
     assert spectrum.kpoints is not None
-    turned = [_root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
-    return density_blocks(replace(spectrum, coefficients=np.stack(turned)), overlap)[0]
+    orthogonal = [_root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
+    return density_blocks(replace(spectrum, coefficients=np.stack(orthogonal)), overlap)[0]
 
 
 def _root(overlap: NDArray[Any]) -> NDArray[Any]:

@@ -9,16 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.arrays import running_sum
+from .axis import SCALAR, MatrixAxis
 from .layout import OrbitalLayout
-
-if TYPE_CHECKING:
-    from .geometry import PairGeometry
 
 
 @dataclass(frozen=True)
@@ -68,25 +66,25 @@ class O2Features:
     @classmethod
     def split(cls, flat: Tensor, dims: O2Dims) -> O2Features:
         """From components laid out as even, odd, then cosine and sine of each m; (edge, dims.size)."""
-        even, odd, *rest = flat.split([dims.even, dims.odd, *(2 * c for c in dims.pairs)], dim=-1)
-        return cls(even, odd, [x.reshape(len(x), 2, c) for x, c in zip(rest, dims.pairs, strict=True)])
+        even, odd, *pair_parts = flat.split([dims.even, dims.odd, *(2 * c for c in dims.pairs)], dim=-1)
+        return cls(even, odd, [x.reshape(len(x), 2, c) for x, c in zip(pair_parts, dims.pairs, strict=True)])
 
     def flat(self) -> Tensor:
         """Inverse of :meth:`split`."""
         return torch.cat([self.even, self.odd, *(p.flatten(1) for p in self.pairs)], dim=-1)
 
     @staticmethod
-    def cat(parts: Sequence[O2Features]) -> O2Features:
+    def cat(features: Sequence[O2Features]) -> O2Features:
         """Channels of several feature sets side by side."""
-        m_max = max(len(p.pairs) for p in parts)
-        pairs = [torch.cat([p.pairs[m] for p in parts if m < len(p.pairs)], dim=-1) for m in range(m_max)]
-        return O2Features(torch.cat([p.even for p in parts], -1), torch.cat([p.odd for p in parts], -1), pairs)
+        m_max = max(len(p.pairs) for p in features)
+        pairs = [torch.cat([p.pairs[m] for p in features if m < len(p.pairs)], dim=-1) for m in range(m_max)]
+        return O2Features(torch.cat([p.even for p in features], -1), torch.cat([p.odd for p in features], -1), pairs)
 
     @staticmethod
-    def stack(parts: Sequence[O2Features]) -> O2Features:
+    def stack(features: Sequence[O2Features]) -> O2Features:
         """Edges of several feature sets with the same channels, one after the other."""
-        pairs = [torch.cat(same) for same in zip(*(p.pairs for p in parts), strict=True)]
-        return O2Features(torch.cat([p.even for p in parts]), torch.cat([p.odd for p in parts]), pairs)
+        pairs = [torch.cat(of_m) for of_m in zip(*(p.pairs for p in features), strict=True)]
+        return O2Features(torch.cat([p.even for p in features]), torch.cat([p.odd for p in features]), pairs)
 
     def __add__(self, other: O2Features) -> O2Features:
         pairs = [a + b for a, b in zip(self.pairs, other.pairs, strict=True)]
@@ -109,8 +107,8 @@ class O2Linear(nn.Module):
         nn.init.normal_(self.even.weight, std=gain / math.sqrt(max(inputs.even, 1)))
         nn.init.zeros_(self.even.bias)
         self.odd = _matrix(inputs.odd, outputs.odd, gain)
-        shared = min(inputs.m_max, outputs.m_max)
-        self.pairs = nn.ParameterList([_matrix(inputs.pairs[m], outputs.pairs[m], gain) for m in range(shared)])
+        m_shared = min(inputs.m_max, outputs.m_max)
+        self.pairs = nn.ParameterList([_matrix(inputs.pairs[m], outputs.pairs[m], gain) for m in range(m_shared)])
 
     def forward(self, x: O2Features) -> O2Features:
         """Map a feature set."""
@@ -135,7 +133,7 @@ class BlockComponents:
         layout: Orbital slots.
     """
 
-    sign = 1.0
+    axis = MatrixAxis((SCALAR,))
 
     def __init__(self, layout: OrbitalLayout) -> None:
         rows, even, odd, pairs = _component_rows(layout)
@@ -144,18 +142,14 @@ class BlockComponents:
         self.width = layout.size
 
     def split(self, blocks: Tensor) -> O2Features:
-        """O(2) components of blocks (edge, n, n) given in the bond frame."""
-        flat = TwoGathers.apply(blocks.flatten(1), self.analysis, self.synthesis)
+        """O(2) components of blocks (edge, 1, n, n) given in the bond frame."""
+        flat = apply_gathers(blocks.flatten(1), self.analysis, self.synthesis)
         return O2Features.split(flat, self.dims)
 
     def assemble(self, features: O2Features) -> Tensor:
-        """Blocks (edge, n, n) in the bond frame from their components."""
+        """Blocks (edge, 1, n, n) in the bond frame from their components."""
         flat = features.flat()
-        return TwoGathers.apply(flat, self.synthesis, self.analysis).reshape(len(flat), self.width, self.width)
-
-    def to_lab(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
-        """Blocks (edge, n, n) from the bond frame to the lab frame."""
-        return geometry.blocks_to_lab(blocks)
+        return apply_gathers(flat, self.synthesis, self.analysis).reshape(len(flat), 1, self.width, self.width)
 
 
 Gathers = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -165,8 +159,8 @@ class TwoGathers(torch.autograd.Function):
     """x -> a * x[index_a] + b * x[index_b], whose gradient is the same form with the transposed tables."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, table: Gathers, back: Gathers) -> Tensor:
-        ctx.back = back  # type: ignore[attr-defined]
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, table: Gathers, backward_table: Gathers) -> Tensor:
+        ctx.back = backward_table  # type: ignore[attr-defined]
         return _gather(x, table)
 
     @staticmethod
@@ -174,9 +168,15 @@ class TwoGathers(torch.autograd.Function):
         return _gather(gradient, ctx.back), None, None  # type: ignore[attr-defined]
 
 
+def apply_gathers(x: Tensor, table: Gathers, backward_table: Gathers) -> Tensor:
+    """Sums of two scaled columns of x for every column of the result; see :class:`TwoGathers`."""
+    gathered: Tensor = TwoGathers.apply(x, table, backward_table)  # type: ignore[no-untyped-call]
+    return gathered
+
+
 def _gather(x: Tensor, table: Gathers) -> Tensor:
-    first, second, a, b = (t.to(x.device) for t in table)
-    return x.index_select(1, first) * a.to(x.dtype) + x.index_select(1, second) * b.to(x.dtype)
+    index_a, index_b, a, b = (t.to(x.device) for t in table)
+    return x.index_select(1, index_a) * a.to(x.dtype) + x.index_select(1, index_b) * b.to(x.dtype)
 
 
 def two_gathers(rows: Sequence[Entries]) -> tuple[Gathers, Gathers]:
@@ -193,8 +193,8 @@ def _gathers(matrix: np.ndarray) -> Gathers:
     n = len(matrix)
     index, weight = np.zeros((2, n), dtype=np.int64), np.zeros((2, n))
     for k in range(n):
-        found = np.flatnonzero(matrix[k])
-        index[: len(found), k], weight[: len(found), k] = found, matrix[k, found]
+        nonzero = np.flatnonzero(matrix[k])
+        index[: len(nonzero), k], weight[: len(nonzero), k] = nonzero, matrix[k, nonzero]
     return (
         torch.from_numpy(index[0]),
         torch.from_numpy(index[1]),
@@ -209,7 +209,7 @@ Entries = list[tuple[int, float]]
 def _component_rows(layout: OrbitalLayout) -> tuple[list[Entries], int, int, tuple[int, ...]]:
     """Rows of the analysis matrix in the order even, odd, cosine and sine of m = 1, 2, ..."""
     n, half = layout.size, math.sqrt(0.5)
-    starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in layout.slots])])
+    starts = running_sum([2 * l + 1 for l in layout.slots])
     even: list[Entries] = []
     odd: list[Entries] = []
     cosine: dict[int, list[Entries]] = {m: [] for m in range(1, 2 * layout.l_max + 1)}

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.conventions import E3NN_AXES
+from .blocks import Blocks
 from .geometry import sum_over
-from .graph import PreparedGraph
-from .heads import Blocks
+from .graph import PairGraph
 from .node import NodeNorm
 
 POTENTIAL_SCALE = 0.02
@@ -34,7 +34,7 @@ START_RADIUS = 2.0
 
 @dataclass(frozen=True)
 class Potential:
-    """What charges and dipoles make at the atoms, atomic units.
+    """The electrostatic potential at the atoms, and its gradient, atomic units.
 
     Args:
         value: Potential energy of an electron, (atom,).
@@ -45,16 +45,16 @@ class Potential:
     field: Tensor
 
     @staticmethod
-    def cat(parts: Sequence[Potential]) -> Potential:
+    def cat(potentials: Sequence[Potential]) -> Potential:
         """Potentials of several graphs side by side."""
-        return Potential(torch.cat([p.value for p in parts]), torch.cat([p.field for p in parts]))
+        return Potential(torch.cat([p.value for p in potentials]), torch.cat([p.field for p in potentials]))
 
-    def blocks(self, graph: PreparedGraph) -> Blocks:
+    def blocks(self, graph: PairGraph) -> Blocks:
         """Matrix of the potential, S_ij (v_i + v_j) / 2 for every pair of atoms: exactly Hermitian and covariant."""
-        assert graph.node_overlap is not None
-        assert graph.edge_overlap is not None
+        assert graph.overlap is not None
         pair = 0.5 * (self.value[graph.edges[0]] + self.value[graph.edges[1]])
-        return Blocks(graph.node_overlap * self.value[:, None, None], graph.edge_overlap * pair[:, None, None])
+        node, edge = (v[:, None, None, None] for v in (self.value, pair))
+        return Blocks(graph.overlap.node * node, graph.overlap.edge * edge, graph.overlap.axis)
 
 
 class PotentialHead(nn.Module):
@@ -84,7 +84,7 @@ class PotentialHead(nn.Module):
         nn.init.zeros_(self.local.weight)
         nn.init.zeros_(self.local.bias)
 
-    def forward(self, nodes: Tensor, pairs: Tensor, cutoff: Tensor, graph: PreparedGraph) -> Potential:
+    def forward(self, nodes: Tensor, pairs: Tensor, cutoff: Tensor, graph: PairGraph) -> Potential:
         """Potential at the atoms.
 
         Args:
@@ -101,18 +101,18 @@ class PotentialHead(nn.Module):
         charges = CHARGE_UNIT * self._charges(pairs, cutoff, graph, len(value))
         dipoles = CHARGE_UNIT * (x[:, 1:4] * self.gates(hidden)[:, None]) @ self.dipole
         target, source = graph.far_edges
-        away = -graph.far_vectors[:, E3NN_AXES]
-        inverse = (away.square().sum(1) + torch.exp(2.0 * self.log_radius)[graph.species[source]]).rsqrt()
+        directions = -graph.far_vectors[:, E3NN_AXES]
+        inverse = (directions.square().sum(1) + torch.exp(2.0 * self.log_radius)[graph.species[source]]).rsqrt()
         cubed = inverse**3
         p, q = dipoles[source], charges[source]
-        along = (p * away).sum(1)
-        far = q * inverse + along * cubed
-        slope = away * (q * cubed + 3.0 * along * inverse**5)[:, None] - p * cubed[:, None]
-        return Potential(value - sum_over(far, target, len(value)), sum_over(slope, target, len(value)))
+        along = (p * directions).sum(1)
+        far_potential = q * inverse + along * cubed
+        slope = directions * (q * cubed + 3.0 * along * inverse**5)[:, None] - p * cubed[:, None]
+        return Potential(value - sum_over(far_potential, target, len(value)), sum_over(slope, target, len(value)))
 
-    def _charges(self, pairs: Tensor, cutoff: Tensor, graph: PreparedGraph, atoms: int) -> Tensor:
-        passed = (pairs @ self.transfer) * cutoff[:, 0]
-        return sum_over(passed - passed[graph.reverse], graph.edges[0], atoms)
+    def _charges(self, pairs: Tensor, cutoff: Tensor, graph: PairGraph, atoms: int) -> Tensor:
+        transferred = (pairs @ self.transfer) * cutoff[:, 0]
+        return sum_over(transferred - transferred[graph.reverse], graph.edges[0], atoms)
 
 
 class PotentialEmbedding(nn.Module):

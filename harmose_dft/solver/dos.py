@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.arrays import running_sum
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
@@ -37,7 +38,7 @@ class DensityOfStates:
 
     def per_atom(self) -> Floats:
         """(spin, atom, energy)."""
-        return self._summed(self.orbitals)
+        return self._sum(self.orbitals)
 
     def per_shell(self, shells: Sequence[int]) -> Floats:
         """(spin, shell, energy).
@@ -51,10 +52,10 @@ class DensityOfStates:
         sizes = 2 * np.asarray(shells, dtype=np.int64) + 1
         if sizes.sum() != self.projected.shape[1]:
             raise SolverError(f"The shells hold {sizes.sum()} orbitals; the projection has {self.projected.shape[1]}.")
-        return self._summed(sizes)
+        return self._sum(sizes)
 
-    def _summed(self, sizes: NDArray[np.int64]) -> Floats:
-        starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+    def _sum(self, sizes: NDArray[np.int64]) -> Floats:
+        starts = running_sum(sizes)[:-1]
         return np.asarray(np.add.reduceat(self.projected, starts, axis=1))
 
 

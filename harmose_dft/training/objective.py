@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..core.discovery import discover
 from ..model.two_stage import TwoStageModel, TwoStageOutput
-from ..nn.graph import PreparedGraph
-from ..nn.heads import Blocks
+from ..nn.blocks import Blocks
+from ..nn.graph import PairGraph
 from .losses.base import Loss, LossSection, Subject
 from .losses.errors import Errors
 from .samples import Batch, Need
@@ -64,13 +64,13 @@ class Objective:
         """
         mask, members = self.mask(batch.graph), output.members
         if joint and self.separate:
-            still = output.baseline.map(lambda x: x.detach() - x)  # the same values without that gradient
+            still = output.stage1.map(lambda x: x.detach() - x)  # the same values without that gradient
             members = tuple(member + still for member in members)
         errors = [Errors(member, batch, mask) for member in members]
         loss = torch.stack([self._sum(e, Subject.WHOLE) for e in errors]).mean()
         error = torch.stack([e.elements for e in errors]).mean()
         if joint and any(term.subject is Subject.STAGE1 for term, _ in self.terms):
-            loss = loss + self._sum(Errors(output.baseline, batch, mask), Subject.STAGE1)
+            loss = loss + self._sum(Errors(output.stage1, batch, mask), Subject.STAGE1)
         return loss, error.detach()
 
     def _sum(self, errors: Errors, subject: Subject) -> Tensor:
@@ -85,6 +85,6 @@ class Objective:
             total = total + weight * term.value(errors)
         return total
 
-    def mask(self, graph: PreparedGraph) -> Blocks:
+    def mask(self, graph: PairGraph) -> Blocks:
         """One for elements between orbitals of the basis, zero for padding."""
         return self.model.scales(graph).map(lambda scale: (scale != 0).to(scale.dtype))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_abacus import Case, write_case
 
 from harmose_dft.adapters.abacus import Layout, read, write_hr, write_sr
 from harmose_dft.adapters.abacus.csr import read_csr
@@ -16,6 +15,7 @@ from harmose_dft.core.errors import HarmoseError, OutputExistsError, StructureEr
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
+from harmose_dft.testing.abacus import Case, write_case
 
 
 @pytest.mark.parametrize("layout", list(Layout))
@@ -80,7 +80,7 @@ def mixed_crystal() -> tuple[Structure, OrbitalBasis, BlockMatrix]:
     sizes = basis.orbitals_per_atom(structure.numbers)
     keys = [(0, 1, 0, 0, 0), (0, 2, 1, 0, -1), (1, 3, 0, 1, 0), (2, 3, 0, 0, 2), *((i, i, 0, 0, 0) for i in range(4))]
     blocks = {key: rng.normal(size=(sizes[key[0]], sizes[key[1]])) for key in keys}
-    return structure, basis, BlockMatrix.from_blocks(sizes, blocks).symmetrized()
+    return structure, basis, BlockMatrix.from_blocks(sizes, blocks).symmetrize()
 
 
 def test_atoms_are_regrouped_and_folded_without_changing_the_bands(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import perturbed, random_graph, random_structure, tiny_model, water, water_record
 
 from harmose_dft.adapters.pyscf import orbital_basis
 from harmose_dft.core.errors import BasisMismatchError, CheckpointError, ConfigError, DomainError, OutputExistsError
@@ -33,6 +32,7 @@ from harmose_dft.model.checkpoint import (
 from harmose_dft.model.loading import load_model, model_folder
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn import potential
+from harmose_dft.testing.models import perturbed, random_graph, random_structure, tiny_model, water, water_record
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_models_with_potentials_in_coarse_units_predict_what_they_did(monkeypatc
         for name, value in network.state_dict().items()
     })
     found = network(graph)
-    for part in ("baseline", "total"):
+    for part in ("stage1", "total"):
         for blocks in ("node", "edge"):
             before = getattr(getattr(expected, part), blocks)
             torch.testing.assert_close(getattr(getattr(found, part), blocks), before, rtol=1e-4, atol=1e-5)

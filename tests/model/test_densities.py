@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import BASIS, calculation, configuration, layer, repeated
-from tiny_models import tiny_config, water_record, write_waters
 
 from harmose_dft.core.errors import ConfigError
 from harmose_dft.core.progress import silent
@@ -18,12 +17,16 @@ from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
 from harmose_dft.metrics import cov_err
 from harmose_dft.model.density import orthogonal_density
-from harmose_dft.model.featurize import Featurizer, Integrals
-from harmose_dft.model.inputs import NormalizerFit, PairList
+from harmose_dft.model.featurize import Featurizer
+from harmose_dft.model.inputs import Integrals
 from harmose_dft.model.loading import load_model
+from harmose_dft.model.normalizer import NormalizerFit
+from harmose_dft.model.pairs import PairList
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.layout import OrbitalLayout
-from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solved, spacing_of
+from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solve_structure, spacing_of
+from harmose_dft.testing.crystals import BASIS, calculation, configuration, layer, repeated
+from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.phases import SampleSets, SecondAlone
@@ -91,7 +94,9 @@ def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in range(6):
             record = calculation(layer(seed))
             filling = Filling(spacing=0.6)
-            energies = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons, filling)
+            energies = solve_structure(
+                record.structure, record.hamiltonian, record.overlap, record.n_electrons, filling
+            )
             own = Eigenvalues(kpoints, np.tile(energies.energies[None, :1], (1, len(kpoints), 1)), "made up")
             writer.add(Record(
                 record.structure, record.basis, record.hamiltonian, record.overlap, record.n_electrons,
@@ -165,8 +170,8 @@ def test_prediction_sees_the_density_that_training_saw(
     forward = predictor.network.forward
     monkeypatch.setattr(predictor.network, "forward", lambda graph, **o: graphs.append(graph) or forward(graph, **o))
     predictor.hamiltonian(structure)
-    torch.testing.assert_close(graphs[-1].node_density, seen[0].node_density, atol=2e-4, rtol=1e-3)
-    torch.testing.assert_close(graphs[-1].edge_density, seen[0].edge_density, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(graphs[-1].density.node, seen[0].density.node, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(graphs[-1].density.edge, seen[0].density.edge, atol=2e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["crystal_model", "molecule_model"])
@@ -180,7 +185,11 @@ def test_predictions_hang_on_the_density_and_stay_covariant_and_hermitian(
     assert before.hermiticity_error() == 0.0
     assert cov_err(predictor.hamiltonian, structure, basis) < 2e-4 * float(np.abs(before.values).max())
     plain = predictor.network.with_density
-    monkeypatch.setattr(predictor.network, "with_density", lambda graph, node, edge: plain(graph, 0.5 * node, edge))
+    monkeypatch.setattr(
+        predictor.network,
+        "with_density",
+        lambda graph, density: plain(graph, replace(density, node=0.5 * density.node)),
+    )
     assert np.abs((predictor.hamiltonian(structure) - before).values).max() > 1e-6
 
 
@@ -246,11 +255,11 @@ def test_densities_need_a_finished_first_stage_and_no_spin(crystals: Path, tmp_p
     first = tiny_config().model.first.model_dump()
     config = staged_crystals(crystals, tmp_path, model={"first": first, "second": SECOND, "spin": "collinear"})
     record = calculation(layer(0))
-    raw = Featurizer(BASIS, (), 100.0).raw(
+    raw = Featurizer(BASIS, (), 100.0).featurize(
         record.structure, record.overlap, record.overlap, record.n_electrons, record.hamiltonian
     )
     assert raw.target is not None
     fit = NormalizerFit(OrbitalLayout.of(BASIS), 0)
-    fit.add(raw.integrals.species, raw.integrals.pairs, raw.target)
+    fit.add(raw.integrals.species, raw.integrals.pairs, raw.inputs, raw.target)
     with pytest.raises(ConfigError, match="has no spin"):
         build_network(BASIS, fit.result(), config)

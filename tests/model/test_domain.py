@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_molecules import WATER, structure_of
-from tiny_models import water
 
 from harmose_dft.cli import main
 from harmose_dft.core.errors import DomainError
@@ -16,6 +14,8 @@ from harmose_dft.core.rotations import random_rotations
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.domain import TrainingDomain, environments
 from harmose_dft.model.loading import load_model
+from harmose_dft.testing.models import water
+from harmose_dft.testing.molecules import WATER, structure_of
 
 XYZ = "3\nwater\n" + "\n".join(WATER) + "\n"
 OUTSIDE = {
@@ -105,7 +105,7 @@ def test_training_like_structures_are_near_and_weird_ones_far(domain: TrainingDo
 def test_environments_do_not_depend_on_orientation_or_order() -> None:
     structure = water(1)
     expected = environments(structure, [1, 8])
-    turned = structure.rotated(random_rotations(2)[1])
+    turned = structure.rotate(random_rotations(2)[1])
     np.testing.assert_allclose(environments(turned, [1, 8]), expected, atol=1e-12)
     swapped = Structure(structure.numbers[::-1], structure.positions[::-1])
     np.testing.assert_allclose(environments(swapped, [1, 8])[::-1], expected, atol=1e-12)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_crystals import calculation, layer, repeated
 
 from harmose_dft.core.errors import DataError, DomainError
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.electron_count import ElectronCount
+from harmose_dft.testing.crystals import calculation, layer, repeated
 
 
 def test_electrons_follow_from_compositions() -> None:

@@ -95,7 +95,7 @@ class ReciprocalGrid:
         """Weights of int k^2 dk, (k,)."""
         weights = self.k**2 * self.k[1]
         weights[-1] /= 2
-        return weights
+        return np.asarray(weights)
 
     def transforms(self, images: Sequence[tuple[NumericalRadial, Term]]) -> list[NumericalTransform]:
         """f k^b F_n[r^a R] of every (R, term), by composite Gauss-Legendre quadrature over a quintic spline of R."""
@@ -119,12 +119,12 @@ class ReciprocalGrid:
         It bounds the error of overlaps (Cauchy-Schwarz): |dS_ab| <= sqrt(tail_a tail_b).
         """
         transforms = self.transforms([(radial, identity(l)[0]) for l, radial in radials])
-        inside = [self.weights @ transform.values**2 for transform in transforms]
+        norm_on_grid = [self.weights @ transform.values**2 for transform in transforms]
         norms = []
         for _, radial in radials:
             r, weight = _panels(support(radial)[0][-1], self.k_max)
             norms.append(weight @ (r * spline_of(radial)(r)) ** 2)
-        return np.array(norms) - np.array(inside)
+        return np.array(norms) - np.array(norm_on_grid)
 
 
 def grid_for(radials: Sequence[tuple[int, NumericalRadial]]) -> ReciprocalGrid:

@@ -87,7 +87,6 @@ class Accelerator:
         self.h1e, self.overlap = mf.get_hcore(), mf.get_ovlp()
         self.orthogonal = mf.check_linear_dependency(self.overlap) if hasattr(mf, "check_linear_dependency") else None
         self.gradients: list[float] = []
-        self.full_builds = 0
         self._in_cycle = True
         self._history: list[tuple[Array, Array]] = []
         self._known: tuple[Array, Any] | None = None
@@ -107,7 +106,7 @@ class Accelerator:
         density = spin_density(self.mf, density)
         potential = np.asarray(self.potential(density))
         fock = self._solve(density, potential, np.zeros_like(potential), FIRST_TOLERANCE / REDUCTION)
-        return self._diagonalize(fock)[2]
+        return self._occupy(fock)
 
     def next_fock(self, density: Array, potential: Any) -> Any:
         """The Fock matrix to diagonalise after a full build.
@@ -179,7 +178,7 @@ class Accelerator:
             return fock
         first = self._commutator(density, potential)
         for build in range(1, MOST_CHEAP_BUILDS + 1):
-            energies, orbitals, density = self._diagonalize(fock)
+            density = self._occupy(fock)
             cheap = np.asarray(self.potential(density))
             self._remember(density, cheap)
             potential = cheap + correction
@@ -191,12 +190,13 @@ class Accelerator:
                 break
         raise StalledError(f"{build} cheap Fock builds left a gradient of {gradient:.1e} Hartree.")
 
-    def _diagonalize(self, fock: Any) -> tuple[Array, Array, Array]:
-        """Orbital energies, orbitals and their density matrix."""
+    def _occupy(self, fock: Any) -> Array:
+        """Density matrix of the occupied orbitals of a Fock matrix."""
         options = {} if self.orthogonal is None else {"x": self.orthogonal}
         energies, orbitals = self.mf.eig(fock, self.overlap, **options)
         occupations = self.mf.get_occ(energies, orbitals)
-        return energies, orbitals, self.mf.make_rdm1(orbitals, occupations)
+        density: Array = self.mf.make_rdm1(orbitals, occupations)
+        return density
 
     def _commutator(self, density: Array, potential: Any) -> float:
         """Norm of the orbital gradient as PySCF defines it: ``|FPS - SPF|`` over the root of two, Hartree."""

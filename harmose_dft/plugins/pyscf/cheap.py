@@ -6,6 +6,7 @@ coarse, and non-local correlation is left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -19,6 +20,10 @@ LEAST_GRID_RATIO = 3.0
 
 ORDINARY = frozenset({"hf", "uhf", "rohf", "rks", "uks", "roks", "hf_symm", "rks_symm", "uks_symm", "uhf_symm"})
 """Modules of PySCF whose effective potential is that of the molecule alone, and whose SCF is the ordinary loop."""
+
+
+LARGEST_KEPT_MB = 500.0
+"""Memory that the values of the orbitals on the coarse grid may take."""
 
 
 class CheapPotential:
@@ -48,7 +53,7 @@ def _builder(mf: Any) -> Any:
     kohn_sham, spins = is_kohn_sham(mf), is_spin_polarised(mf)
     if kohn_sham:
         new = dft.uks.UKS(mf.mol, xc=mf.xc) if spins else dft.rks.RKS(mf.mol, xc=mf.xc)
-        new._numint, new.nlc = mf._numint, 0
+        new._numint, new.nlc = _keep_orbital_values(mf._numint), 0
         new.grids.level = COARSE_LEVEL
         new.grids.verbose = 0
     else:
@@ -57,6 +62,26 @@ def _builder(mf: Any) -> Any:
     new = new.density_fit(with_df=getattr(mf, "with_df", None))
     if new.with_df._cderi is None:
         new.with_df.build()
+    return new
+
+
+def _keep_orbital_values(numint: Any) -> Any:
+    """A copy of a numerical integrator of PySCF that keeps the values of the orbitals on its one grid."""
+    new, kept = numint.copy(), {}
+
+    def block_loop(mol: Any, grids: Any, nao: int | None = None, deriv: int = 0, **options: Any) -> Iterator[Any]:
+        derivatives = (deriv + 1) * (deriv + 2) * (deriv + 3) // 6
+        if len(grids.weights) * mol.nao * derivatives * 8e-6 > LARGEST_KEPT_MB:
+            yield from numint.block_loop(mol, grids, nao, deriv, **options)
+            return
+        if deriv not in kept:
+            kept[deriv] = [
+                (np.copy(values, order="K"), *others)
+                for values, *others in numint.block_loop(mol, grids, nao, deriv, **options)
+            ]
+        yield from kept[deriv]
+
+    new.block_loop = block_loop
     return new
 
 
@@ -116,7 +141,7 @@ def _special_iteration(mf: Any) -> str:
 
     if mf.max_cycle <= 0:
         return "no SCF cycle is asked for"
-    if not mf.diis or mf.diis is not True and mf.diis != 1:
+    if not mf.diis or (mf.diis is not True and mf.diis != 1):
         return "mf.diis is set"
     if mf.DIIS is not scf.diis.CDIIS:
         return f"{mf.DIIS.__name__} is asked for"

@@ -51,9 +51,9 @@ class Guess:
     commutator: float | None = None
 
     def __repr__(self) -> str:
-        tested = "" if self.commutator is None else f", commutator {self.commutator:.3g} Hartree"
-        which = "predicted" if self.predicted else "own start of PySCF"
-        return f"Guess({which}{tested}, {self.density.shape[-1]} orbitals)"
+        commutator_note = "" if self.commutator is None else f", commutator {self.commutator:.3g} Hartree"
+        origin = "predicted" if self.predicted else "own start of PySCF"
+        return f"Guess({origin}{commutator_note}, {self.density.shape[-1]} orbitals)"
 
 
 @dataclass(frozen=True, eq=False)

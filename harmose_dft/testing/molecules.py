@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harmose_dft.core.basis import GaussianRadial, OrbitalBasis, Shell
-from harmose_dft.core.conventions import PYSCF
-from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.spectrum import Spectrum
-from harmose_dft.core.structure import SYMBOLS, Structure
-from harmose_dft.core.units import BOHR_IN_ANGSTROM
+from ..core.basis import GaussianRadial, OrbitalBasis, Shell
+from ..core.conventions import PYSCF
+from ..core.matrix import BlockMatrix
+from ..core.spectrum import Spectrum
+from ..core.structure import SYMBOLS, Structure
+from ..core.units import BOHR_IN_ANGSTROM
 
 WATER = ("O 0 0 0.1173", "H 0 0.7572 -0.4692", "H 0 -0.7572 -0.4692")
 """Gas-phase water near its experimental geometry, Angstrom."""

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harmose_dft.adapters.openmx.pao import read_pao
-from harmose_dft.core.basis import OrbitalBasis
-from harmose_dft.core.conventions import OPENMX
-from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.spin import spin_block, spinor_matrix
-from harmose_dft.core.structure import Structure
-from harmose_dft.physics.integrals import overlap
-from harmose_dft.solver import bands
+from ..adapters.openmx.pao import read_pao
+from ..core.basis import OrbitalBasis
+from ..core.conventions import OPENMX
+from ..core.matrix import BlockMatrix
+from ..core.spin import spin_block, spinor_matrix
+from ..core.structure import Structure
+from ..physics.integrals import overlap
+from ..solver import bands
 
 NAME = "demo"
 CELL = np.array([[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [0.0, 0.5, 8.0]])
@@ -103,18 +104,18 @@ def make_demo(folder: Path, *, spin: int = 0, version: int = 3, seed: int = 1) -
     files = {6: "C4.0.pao", 1: "H3.0.pao"}
     basis = OrbitalBasis("demo", {z: read_pao(folder / "data/PAO" / files[z], MOMENTA[z]) for z in files})
     structure = Structure(NUMBERS, POSITIONS, CELL)
-    s = overlap(structure, basis).symmetrized()
+    s = overlap(structure, basis).symmetrize()
     rng = np.random.default_rng(seed)
 
     def hermitian(complex_values: bool) -> BlockMatrix:
         noise = rng.normal(size=len(s.values)) + (1j * rng.normal(size=len(s.values)) if complex_values else 0.0)
-        return s.with_values(0.02 * noise - 0.4 * s.values).symmetrized()
+        return s.with_values(0.02 * noise - 0.4 * s.values).symmetrize()
 
     if spin == 3:
         noise = 0.02 * (rng.normal(size=len(s.values)) + 1j * rng.normal(size=len(s.values)))
         ud = s.with_values(noise)
         h: tuple[BlockMatrix, ...] = (
-            spinor_matrix(hermitian(True), ud, ud.adjoint().on_pairs_of(ud), hermitian(True)).symmetrized(),
+            spinor_matrix(hermitian(True), ud, ud.adjoint().on_pairs_of(ud), hermitian(True)).symmetrize(),
         )
     else:
         h = tuple(hermitian(False) for _ in range(spin + 1))
@@ -128,7 +129,7 @@ def make_demo(folder: Path, *, spin: int = 0, version: int = 3, seed: int = 1) -
 def scfout_bytes(demo: Demo, spin: int, version: int, rng: np.random.Generator, text: str = INPUT) -> bytes:
     """The content of a .scfout file."""
     index, sign = OPENMX.from_ours(demo.basis.shell_sequence(demo.structure.numbers.tolist()))
-    s = demo.overlap.reordered(index, sign)
+    s = demo.overlap.reorder(index, sign)
     shifts = np.unique(s.shifts, axis=0)
     shifts = np.concatenate([[[0, 0, 0]], shifts[shifts.any(axis=1)]])
     cell_of = {tuple(r): i for i, r in enumerate(shifts.tolist())}
@@ -139,7 +140,7 @@ def scfout_bytes(demo: Demo, spin: int, version: int, rng: np.random.Generator, 
     def body(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.concatenate([values[s.pointers[e] : s.pointers[e + 1]] for e in order])
 
-    def padded(vectors: NDArray[np.float64], kind: str) -> bytes:
+    def pad(vectors: NDArray[Any], kind: str) -> bytes:
         four = np.full((len(vectors), 4), 7)  # the first place is unused
         out = four.astype(kind)
         out[:, 1:] = vectors
@@ -150,11 +151,11 @@ def scfout_bytes(demo: Demo, spin: int, version: int, rng: np.random.Generator, 
     parts = [np.array([atoms, spin + 4 * version, 0, 0, 0, len(shifts) - 1], "<i4").tobytes()]
     if version == 3:
         parts.append(np.array([1], "<i4").tobytes())
-    parts += [padded(shifts @ CELL, "<f8"), padded(shifts, "<i4")]
+    parts += [pad(shifts @ CELL, "<f8"), pad(shifts, "<i4")]
     parts += [s.orbitals.astype("<i4").tobytes(), (counts - 1).astype("<i4").tobytes()]
     parts.append((s.pairs[order, 1] + 1).astype("<i4").tobytes())
     parts.append(np.array([cell_of[tuple(r)] for r in s.shifts[order].tolist()], "<i4").tobytes())
-    parts += [padded(CELL, "<f8"), padded(2 * np.pi * np.linalg.inv(CELL).T, "<f8"), padded(POSITIONS, "<f8")]
+    parts += [pad(CELL, "<f8"), pad(2 * np.pi * np.linalg.inv(CELL).T, "<f8"), pad(POSITIONS, "<f8")]
     matrices = [*_hamiltonian_parts(demo, spin, rng, index, sign), s.values]
     unread = 3 + (3 if version == 3 else 0) + (spin + 1) + (2 if version == 3 else 0)
     matrices += [rng.normal(size=sizes.sum()) for _ in range(unread)]
@@ -171,7 +172,7 @@ def _hamiltonian_parts(
     demo: Demo, spin: int, rng: np.random.Generator, index: NDArray[np.int64], sign: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     """H[0], H[1], ... and iH[0], iH[1], iH[2] in OpenMX's order."""
-    theirs = [h.reordered(index, sign) for h in demo.hamiltonian]
+    theirs = [h.reorder(index, sign) for h in demo.hamiltonian]
     if spin != 3:
         return [h.values for h in theirs]
     uu, ud, dd = (spin_block(theirs[0], *rc).values for rc in ((0, 0), (0, 1), (1, 1)))

@@ -57,10 +57,10 @@ def seed(mf: Any, model: str | Path | Predictor = "organic", *, accelerate: bool
     """
     _require_mean_field(mf)
     predictor = as_predictor(model)
-    return seeded(mf, PredictedStart(predictor), predictor.model.functional, accelerate=accelerate)
+    return seed_with(mf, PredictedStart(predictor), predictor.model.functional, accelerate=accelerate)
 
 
-def seeded(mf: Any, start: Start, functional: str, *, accelerate: bool = True) -> Any:
+def seed_with(mf: Any, start: Start, functional: str, *, accelerate: bool = True) -> Any:
     """A copy of a mean-field object with another start, tested as described above.
 
     Args:
@@ -80,7 +80,7 @@ def seeded(mf: Any, start: Start, functional: str, *, accelerate: bool = True) -
 
 
 class Seeded:
-    """Mixin that replaces the start and the iterations of a mean-field class of PySCF; made by :func:`seeded`."""
+    """Mixin that replaces the start and the iterations of a mean-field class of PySCF; made by :func:`seed_with`."""
 
     __name_mixin__ = "Seeded"
     _keys = frozenset({"start", "start_functional", "guess", "accelerate", "acceleration"})
@@ -89,9 +89,10 @@ class Seeded:
         self.__dict__.update(mf.__dict__)
         self.start, self.start_functional, self.accelerate = start, functional, accelerate
         self.guess: Guess | None = None
-        self.acceleration = Acceleration("the SCF has not been run")
+        self.acceleration = Acceleration("no accelerated SCF has been run")
         self._first: tuple[NDArray[np.float64], Any] | None = None
         self._accelerator: Accelerator | None = None
+        self._running = False
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickled as the plain object and what seeding added, because the class is made when an object is seeded."""
@@ -108,7 +109,7 @@ class Seeded:
         from pyscf import lib
 
         plain = lib.view(self, lib.drop_class(self.__class__, Seeded))
-        for name in (*Seeded._keys, "_first", "_accelerator"):
+        for name in (*Seeded._keys, "_first", "_accelerator", "_running"):
             plain.__dict__.pop(name, None)
         return plain
 
@@ -116,22 +117,22 @@ class Seeded:
         """The predicted density, or PySCF's own start ``key`` with a warning that says why."""
         molecule: Any = self.mol if mol is None else mol  # type: ignore[attr-defined]
         if not self._is_default(key):
-            own = super().get_init_guess(molecule, key, **options)  # type: ignore[misc]
-            self.guess = Guess(np.asarray(own), False, "Another initial guess was asked for.")
-            return own  # type: ignore[no-any-return]
+            pyscf_guess = super().get_init_guess(molecule, key, **options)  # type: ignore[misc]
+            self.guess = Guess(np.asarray(pyscf_guess), False, "Another initial guess was asked for.")
+            return pyscf_guess  # type: ignore[no-any-return]
         commutator: float | None = None
         try:
             require_restricted(self)
             density = self.start(molecule)
             require_electrons(density, self.get_ovlp(molecule), molecule.nelectron)  # type: ignore[attr-defined]
-            potential, commutator = self._test(molecule, density)
+            potential, commutator = self._test_start(molecule, density)
             projected = getattr(density, "projected", False)
             require_near_self_consistent(commutator, molecule.nelectron, projected=projected)
         except Exception as error:  # whatever keeps the model from predicting, PySCF can start without it
             warnings.warn(f"PySCF's own initial guess is used. {error}", SeedWarning, stacklevel=2)
-            own = super().get_init_guess(molecule, key, **options)  # type: ignore[misc]
-            self.guess = Guess(own, False, str(error), commutator)
-            return np.asarray(own)
+            pyscf_guess = super().get_init_guess(molecule, key, **options)  # type: ignore[misc]
+            self.guess = Guess(pyscf_guess, False, str(error), commutator)
+            return pyscf_guess  # type: ignore[no-any-return]
         self._first = None if self._accelerator else (density, potential)
         self.guess = Guess(density, True, commutator=commutator)
         self._tell_functional()
@@ -139,16 +140,17 @@ class Seeded:
 
     def get_veff(self, mol: Any = None, dm: Any = None, *args: Any, **options: Any) -> Any:
         """The effective potential; that of the tested start is not calculated twice."""
-        accelerator = self._accelerator
-        if accelerator is None:
-            if self._first is not None and dm is self._first[0]:
-                return self._first[1]
-            return super().get_veff(mol, dm, *args, **options)  # type: ignore[misc]
-        if len(args) == 2 and not options and accelerator.is_extra():
-            potential = accelerator.extra_potential(dm, *args)
+        if self._first is not None and dm is self._first[0]:
+            return self._first[1]
+        if self._accelerator is not None and len(args) == 2 and self._accelerator.is_extra():
+            try:
+                potential = self._accelerator.extra_potential(dm, *args)
+            except Exception as error:  # whatever fails here, PySCF can go on without it
+                self._stop_accelerating(str(error))
+                potential = None
             if potential is not None:
                 return potential
-        accelerator.full_builds += 1
+        self.acceleration.full_builds += self._running
         return super().get_veff(mol, dm, *args, **options)  # type: ignore[misc]
 
     def get_fock(
@@ -165,25 +167,32 @@ class Seeded:
 
     def scf(self, dm0: NDArray[np.float64] | None = None, **options: Any) -> float:
         """PySCF's SCF, accelerated where that pays; once more as PySCF does it if that fails from the prediction."""
-        self._first, self.guess, self._accelerator = None, None, None
+        self._first, self.guess, self._accelerator, self._running = None, None, None, True
         try:
             if self._accelerates():
                 dm0 = self._converge_cheaply(dm0, options)
             elif dm0 is not None:
                 self.guess = Guess(np.asarray(dm0), False, "A density matrix was given.")
             energy = super().scf(dm0, **options)  # type: ignore[misc]
+            return float(energy if not self._has_failed() else super().scf(self._start_again(), **options))  # type: ignore[misc]
         finally:
             self._close_accelerator()
-        guess: Guess | None = self.guess
-        if self.converged or self.max_cycle < FEW_CYCLES or guess is None or not guess.predicted:  # type: ignore[attr-defined]
-            return float(energy)
-        reason = "The SCF did not converge from the predicted density."
-        warnings.warn(f"{reason} It is run again from PySCF's own initial guess.", SeedWarning, stacklevel=2)
-        own = super().get_init_guess(self.mol, self.init_guess)  # type: ignore[misc,attr-defined]
-        self.guess = Guess(own, False, reason, guess.commutator)
-        return float(super().scf(own, **options))  # type: ignore[misc]
+            self._running = False
 
-    kernel = scf
+    def _has_failed(self) -> bool:
+        """Whether the SCF did not converge from the prediction although it had the cycles to do so."""
+        guess: Guess | None = self.guess
+        few = self.max_cycle < FEW_CYCLES  # type: ignore[attr-defined]
+        return not (self.converged or few or guess is None or not guess.predicted)  # type: ignore[attr-defined]
+
+    def _start_again(self) -> NDArray[np.float64]:
+        """PySCF's own start, with a warning."""
+        self._close_accelerator()
+        reason = "The SCF did not converge from the predicted density."
+        warnings.warn(f"{reason} It is run again from PySCF's own initial guess.", SeedWarning, stacklevel=3)
+        pyscf_guess = super().get_init_guess(self.mol, self.init_guess)  # type: ignore[misc,attr-defined]
+        self.guess = Guess(pyscf_guess, False, reason, self.guess.commutator if self.guess else None)
+        return np.asarray(pyscf_guess)
 
     def _accelerates(self) -> bool:
         """Decide whether this SCF is accelerated, say why not, and make the accelerator."""
@@ -230,9 +239,8 @@ class Seeded:
         self.acceleration.reason = reason
 
     def _close_accelerator(self) -> None:
-        """Keep the counts of the accelerator and free its integrals."""
+        """Keep the count of the cheap builds and free their integrals."""
         if self._accelerator is not None:
-            self.acceleration.full_builds = self._accelerator.full_builds
             self.acceleration.cheap_builds = self._accelerator.cheap.builds
         self._first, self._accelerator = None, None
 
@@ -241,9 +249,10 @@ class Seeded:
         default = str(getattr(type(self), "init_guess", "minao")).lower()
         return isinstance(key, str) and key.lower() in ("minao", default)
 
-    def _test(self, mol: Mole, density: NDArray[np.float64]) -> tuple[Any, float]:
+    def _test_start(self, mol: Mole, density: NDArray[np.float64]) -> tuple[Any, float]:
         """Effective potential of a start, cheap where the SCF is accelerated, and the commutator norm with it."""
         if self._accelerator is None:
+            self.acceleration.full_builds += self._running
             potential = super().get_veff(mol, density)  # type: ignore[misc]
         else:
             potential = self._accelerator.potential(density)
@@ -254,9 +263,12 @@ class Seeded:
         from pyscf.dft import libxc
         from pyscf.lib import logger
 
-        own, other = getattr(self, "xc", "hf"), self.start_functional
-        if libxc.parse_xc(own) != parsed_functional(other):
-            logger.note(self, "The initial guess is a prediction for %s; this calculation uses %s.", other, own)
+        functional, start_functional = getattr(self, "xc", "hf"), self.start_functional
+        if libxc.parse_xc(functional) != parsed_functional(start_functional):
+            logger.note(
+                self, "The initial guess is a prediction for %s; this calculation uses %s.", start_functional,
+                functional
+            )
 
 
 def _require_mean_field(mf: Any) -> None:
@@ -276,4 +288,4 @@ def _require_mean_field(mf: Any) -> None:
 
 def _rebuild(plain: Any, start: Start, functional: str, accelerate: bool) -> Any:
     """A seeded object out of a pickle."""
-    return seeded(plain, start, functional, accelerate=accelerate)
+    return seed_with(plain, start, functional, accelerate=accelerate)
