@@ -30,6 +30,7 @@ from harmose_dft.adapters.pyscf import to_mole
 from harmose_dft.cli import console
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import smiles_split
+from harmose_dft.metrics import ScfRatio, mean_scf_ratio
 from harmose_dft.plugins.pyscf import SeedWarning, seed
 
 SIZES = (8, 16, 24, 64)
@@ -129,31 +130,31 @@ def molecules(names: tuple[str, ...], split: int) -> Iterator[Structure]:
     yield from held_out(names)
 
 
-def ratios(entry: Mapping[str, Any], variant: str) -> dict[str, float]:
-    """Full builds and CPU time in units of the default's, and the energy beside it."""
+def ratio(entry: Mapping[str, Any], variant: str) -> ScfRatio:
+    """The metric ``scf_ratio`` of one molecule, of full Fock builds and CPU time."""
     default, other = entry["variants"]["default"], entry["variants"][variant]
-    return {
-        "builds": other["full_builds"] / default["full_builds"],
-        "cpu": other["cpu_seconds"] / default["cpu_seconds"],
-        "most_builds": other["full_builds"],
-        "energy": other["energy"] - default["energy"],
-    }
+    return ScfRatio(other["full_builds"], default["full_builds"], other["cpu_seconds"], default["cpu_seconds"])
 
 
-def summary(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarize(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each variant and range of sizes, and one for all sizes."""
     rows = []
     for low, high in [*zip((0, *SIZES[:-1]), SIZES, strict=True), (0, SIZES[-1])]:
         group = [e for e in entries if low < e["atoms"] <= high]
         for variant in group[0]["variants"] if group else ():
-            figures = [ratios(e, variant) for e in group]
+            results = [e["variants"][variant] for e in group]
+            figures = [ratio(e, variant) for e in group]
+            builds_ratio, cpu_ratio = mean_scf_ratio(figures)
             rows.append({
                 "atoms": f"{low + 1}-{high}", "molecules": len(group), "variant": variant,
-                "full_builds": float(np.mean([f["most_builds"] for f in figures])),
-                "most_builds": max(f["most_builds"] for f in figures),
-                "cpu_ratio": float(np.mean([f["cpu"] for f in figures])),
-                "worst_cpu_ratio": max(f["cpu"] for f in figures),
-                "largest_energy_difference": max(abs(f["energy"]) for f in figures),
+                "full_builds": float(np.mean([r["full_builds"] for r in results])),
+                "most_builds": max(r["full_builds"] for r in results),
+                "cheap_builds": float(np.mean([r["cheap_builds"] for r in results])),
+                "builds_ratio": builds_ratio, "cpu_ratio": cpu_ratio,
+                "worst_cpu_ratio": max(f.time_ratio for f in figures),
+                "largest_energy_difference": max(
+                    abs(e["variants"][variant]["energy"] - e["variants"]["default"]["energy"]) for e in group
+                ),
             })
     return rows
 
@@ -205,8 +206,8 @@ def main(
             f"{v} {f['full_builds']}+{f['cheap_builds']} builds {f['cpu_seconds']} s" for v, f in figures.items()
         ))
         if output is not None:
-            save(output, {**head, "summary": summary(entries), "molecules": entries, **environment()})
-    table(summary(entries), f"{xc}/{basis or predictor.model.basis.name} from {predictor.info.name}")
+            save(output, {**head, "summary": summarize(entries), "molecules": entries, **environment()})
+    table(summarize(entries), f"{xc}/{basis or predictor.model.basis.name} from {predictor.info.name}")
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ class Seeded:
             self.guess = Guess(np.asarray(dm0), False, "A density matrix was given.")
         assert self._accelerator is not None
         try:
-            return self._accelerator.start(start)
+            return self._accelerator.start(start, given=dm0 is not None)
         except Exception as error:  # such as a start of another shape, about which PySCF has its own say
             self._stop_accelerating(str(error))
             return start
