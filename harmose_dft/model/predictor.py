@@ -185,11 +185,11 @@ class Predictor:
         ]
 
     def _assess(
-        self, structure: Structure, found: PredictedMatrices, spectrum: Spectrum, covariance_error: float
+        self, structure: Structure, matrices: PredictedMatrices, spectrum: Spectrum, covariance_error: float
     ) -> TrustReport:
         return assess(
-            found.overlap, spectrum, self.model.domain.report(structure), covariance_error=covariance_error,
-            member_spread=found.spread, doubts=self.physics.doubts(spectrum),
+            matrices.overlap, spectrum, self.model.domain.report(structure), covariance_error=covariance_error,
+            member_spread=matrices.spread, doubts=self.physics.doubts(spectrum),
         )
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:

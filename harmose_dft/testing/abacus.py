@@ -17,6 +17,9 @@ import scipy.linalg
 from ..core.basis import NumericalRadial, Shell
 from ..core.record import Record
 
+BOHR_ANGSTROM = 0.5291770
+"""As ABACUS prints it."""
+
 RYDBERG_EV = 13.605698
 """ABACUS's own constant, typed here independently of the package."""
 
@@ -138,7 +141,7 @@ def nao_text(
 ) -> str:  # fmt: skip
     """CSR text of 3.9.0.25 and newer, after the code's migration guide."""
     count, lines = blocks(matrix, size, marked=True, wrap=True, **more)
-    cell = [" user_defined_lattice", f" {CONSTANT * 0.5291770:.6g}"]
+    cell = [" user_defined_lattice", f" {CONSTANT * BOHR_ANGSTROM:.6g}"]
     cell += [" " + " ".join(f"{x:g}" for x in v) for v in VECTORS]
     cell += [" C H", " 2 1", " Direct"] + [" " + " ".join(f"{x:.15g}" for x in p) for p in fractional]
     head = [

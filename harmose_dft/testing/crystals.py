@@ -109,7 +109,7 @@ def levels(structure: Structure) -> NDArray[np.float64]:
     return np.asarray(base - 0.2 * np.bincount(s.pairs[:, 0], near, minlength=len(structure)))
 
 
-def repeated(structure: Structure, times: tuple[int, int, int]) -> Structure:
+def repeat_cell(structure: Structure, times: tuple[int, int, int]) -> Structure:
     """A supercell; the copies of the cell follow one another."""
     assert structure.cell is not None
     shifts = np.stack(np.meshgrid(*(np.arange(n) for n in times), indexing="ij"), -1).reshape(-1, 3)

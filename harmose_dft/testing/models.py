@@ -56,7 +56,7 @@ def tiny_model(
     return TwoStageModel(basis, MATRICES, config)
 
 
-def perturbed(model: TwoStageModel, size: float = 0.3, seed: int = 7) -> TwoStageModel:
+def perturb(model: TwoStageModel, size: float = 0.3, seed: int = 7) -> TwoStageModel:
     """The model with noise on all parameters: heads that start at zero become active."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -54,9 +54,9 @@ def hartree_fock(
     index, sign = PYSCF.to_ours(orbital_basis.shell_sequence(structure.numbers))
     orbitals = orbital_basis.orbitals_per_atom(structure.numbers)
 
-    def ours(matrix: NDArray[np.float64]) -> BlockMatrix:
+    def to_our_order(matrix: NDArray[np.float64]) -> BlockMatrix:
         return BlockMatrix.from_dense(matrix[np.ix_(index, index)] * np.outer(sign, sign), orbitals)
 
     spectrum = Spectrum(mean_field.mo_energy, mean_field.mo_coeff[index] * sign[:, None], mean_field.mo_occ)
-    fock, overlap = ours(mean_field.get_fock()), ours(mean_field.get_ovlp())
+    fock, overlap = to_our_order(mean_field.get_fock()), to_our_order(mean_field.get_ovlp())
     return orbital_basis, fock, overlap, spectrum, float(mean_field.e_tot)

@@ -172,10 +172,10 @@ def _hamiltonian_parts(
     demo: Demo, spin: int, rng: np.random.Generator, index: NDArray[np.int64], sign: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     """H[0], H[1], ... and iH[0], iH[1], iH[2] in OpenMX's order."""
-    theirs = [h.reorder(index, sign) for h in demo.hamiltonian]
+    in_code_order = [h.reorder(index, sign) for h in demo.hamiltonian]
     if spin != 3:
-        return [h.values for h in theirs]
-    uu, ud, dd = (spin_block(theirs[0], *rc).values for rc in ((0, 0), (0, 1), (1, 1)))
+        return [h.values for h in in_code_order]
+    uu, ud, dd = (spin_block(in_code_order[0], *rc).values for rc in ((0, 0), (0, 1), (1, 1)))
     i2 = rng.normal(size=len(ud))
     return [uu.real, dd.real, ud.real, ud.imag - i2, uu.imag, dd.imag, i2]
 

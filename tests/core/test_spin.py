@@ -27,7 +27,7 @@ from harmose_dft.testing.models import (
     BASIS,
     largest,
     permuted_graph,
-    perturbed,
+    perturb,
     random_graph,
     random_structure,
     rotated_graph,
@@ -158,7 +158,7 @@ def turned_blocks(blocks: Blocks, model: TwoStageModel, rotation: np.ndarray) ->
 @pytest.mark.parametrize("second", [None, "circle"])
 def test_models_with_spin_are_covariant_under_rotations_and_inversions(spin: Spin, second: str | None) -> None:
     """Stage 1 exactly; the circle with moderate weights and 48 points to the same figure as without spin."""
-    model = perturbed(tiny_model(second, spin=spin, points=48), size=0.3 if second is None else 0.05)
+    model = perturb(tiny_model(second, spin=spin, points=48), size=0.3 if second is None else 0.05)
     graph = random_graph(random_structure(), model, cutoff=9.0)
     straight = run(model, graph)
     assert float(straight[1:].edge.abs().max()) > 1e-3
@@ -173,7 +173,7 @@ def test_models_with_spin_are_covariant_under_rotations_and_inversions(spin: Spi
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_blocks_with_spin_are_exactly_symmetric_or_antisymmetric(spin: Spin, dtype: torch.dtype) -> None:
     torch.set_default_dtype(dtype)
-    model = perturbed(tiny_model(spin=spin))
+    model = perturb(tiny_model(spin=spin))
     graph = random_graph(random_structure(), model)
     blocks, sign = run(model, graph)[1:], -1 if spin == "spin-orbit" else 1
     assert blocks.node.shape[1] == spin_parts(spin)
@@ -185,7 +185,7 @@ def test_blocks_with_spin_are_exactly_symmetric_or_antisymmetric(spin: Spin, dty
 
 @pytest.mark.parametrize("spin", SPINS)
 def test_permuted_atoms_give_permuted_blocks_with_spin(spin: Spin) -> None:
-    model = perturbed(tiny_model(spin=spin))
+    model = perturb(tiny_model(spin=spin))
     graph = random_graph(random_structure(), model)
     order = torch.tensor([3, 0, 4, 2, 1])
     straight, again = run(model, graph), run(model, permuted_graph(graph, order))
@@ -194,7 +194,7 @@ def test_permuted_atoms_give_permuted_blocks_with_spin(spin: Spin) -> None:
 
 @pytest.mark.parametrize("spin", SPINS)
 def test_batch_gives_what_single_structures_give_with_spin(spin: Spin) -> None:
-    model = perturbed(tiny_model(spin=spin))
+    model = perturb(tiny_model(spin=spin))
     mixes = [(8, 1, 26, 1, 8), (1, 1), (26, 26, 8), (8,)]
     graphs = [model.prepare(random_graph(random_structure(n, seed=k), model)) for k, n in enumerate(mixes)]
     with torch.no_grad():
@@ -204,7 +204,7 @@ def test_batch_gives_what_single_structures_give_with_spin(spin: Spin) -> None:
 
 @pytest.mark.parametrize("spin", SPINS)
 def test_every_parameter_of_the_heads_with_spin_receives_a_gradient(spin: Spin) -> None:
-    model = perturbed(tiny_model(spin=spin))
+    model = perturb(tiny_model(spin=spin))
     found = model(model.prepare(random_graph(random_structure((26, 26, 8, 1)), model))).total[1:]
     weight = torch.Generator().manual_seed(0)
     sum((b * torch.randn(b.shape, generator=weight)).sum() for b in (found.node, found.edge)).backward()

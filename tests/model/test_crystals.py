@@ -1,6 +1,7 @@
 """Crystals from data set to bands: training, covariance, periodicity, gauge, commands, refusals.
 
-The calculations are made up (``harmose_dft.testing.crystals``); exact properties hold to the network's single precision.
+The calculations are made up (``harmose_dft.testing.crystals``); exact properties hold to the network's single
+precision.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
 from harmose_dft.solver import bands, mesh, solve_structure
-from harmose_dft.testing.crystals import BASIS, CUTOFF, calculation, configuration, layer, repeated
+from harmose_dft.testing.crystals import BASIS, CUTOFF, calculation, configuration, layer, repeat_cell
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.losses.errors import Errors, subtract_shift
 from harmose_dft.training.run import Fit
@@ -90,7 +91,7 @@ def test_moving_the_origin_or_an_atom_by_a_lattice_vector_changes_no_band(traine
 
 def test_a_supercell_has_the_folded_bands_of_its_cell(trained: tuple[Predictor, list[Any]]) -> None:
     predictor, structure = trained[0], layer(13)
-    large = repeated(structure, (2, 2, 1))
+    large = repeat_cell(structure, (2, 2, 1))
     k = np.array([0.1, 0.3, 0.0])
     unfolded = np.array([[(k[0] + a) / 2, (k[1] + b) / 2, 0.0] for a in (0, 1) for b in (0, 1)])
     small = bands(predictor.hamiltonian(structure), predictor.physics.overlap(structure), unfolded)
@@ -255,7 +256,7 @@ def test_bands_are_compared_with_a_reference_of_the_same_cell(
     structure = layer(17)
     ase.io.write("bn.cif", to_ase(structure))
     trained[0].model.save("model")
-    for name, one in (("same.h5", structure), ("other.h5", repeated(structure, (2, 1, 1)))):
+    for name, one in (("same.h5", structure), ("other.h5", repeat_cell(structure, (2, 1, 1)))):
         record = calculation(one)
         write_results(
             name, [Result(record, solve_structure(one, record.hamiltonian, record.overlap, record.n_electrons))]

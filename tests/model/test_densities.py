@@ -25,7 +25,7 @@ from harmose_dft.model.pairs import PairList
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solve_structure, spacing_of
-from harmose_dft.testing.crystals import BASIS, calculation, configuration, layer, repeated
+from harmose_dft.testing.crystals import BASIS, calculation, configuration, layer, repeat_cell
 from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
@@ -59,7 +59,7 @@ def test_density_holds_the_electrons_of_each_atom_as_loewdin_counts_them() -> No
 def test_density_of_a_supercell_is_that_of_its_cell_on_the_matching_mesh() -> None:
     """2 x 2 cells on a 3 x 3 mesh, one cell on a 6 x 6 mesh: on-site blocks of all copies are the cell's."""
     cell = layer(5)
-    large = repeated(cell, (2, 2, 1))
+    large = repeat_cell(cell, (2, 2, 1))
     small, big = (calculation(s) for s in (cell, large))
     lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell.cell), axis=0)
     filling = Filling(spacing=float(lengths.max()) / 6, smearing=Smearing.FERMI_DIRAC, width=0.02)

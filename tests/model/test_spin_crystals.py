@@ -1,6 +1,7 @@
 """Crystals with spin from data set to bands: training, symmetries, commands, refusals.
 
-The calculations are made up (``harmose_dft.testing.crystals``); exact properties hold to the network's single precision.
+The calculations are made up (``harmose_dft.testing.crystals``); exact properties hold to the network's single
+precision.
 """
 
 from __future__ import annotations

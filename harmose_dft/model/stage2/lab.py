@@ -81,12 +81,13 @@ class LabLayer(nn.Module):
         self, nodes: Tensor, pairs: Tensor, source: Tensor, target: Tensor, harmonics: Tensor, radial: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Updated nodes (atom, width) and pairs (token, width); tokens include the self-pairs."""
+        from torch_geometric.utils import softmax  # takes longer to import than torch, and only this stage needs it
+
         triple = torch.cat([nodes[source], pairs, nodes[target]], dim=-1)
         shape = (len(pairs), self.heads, -1)
         query, key, value = (f(triple).reshape(shape) for f in (self.query, self.key, self.value))
         scores = ((query * key).sum(-1) / math.sqrt(query.shape[-1])).clamp(-SCORE_LIMIT, SCORE_LIMIT)
-        weights = torch.exp(scores)
-        weights = weights / sum_over(weights, source, len(nodes))[source]
+        weights = softmax(scores, source, num_nodes=len(nodes))
         messages = sum_over((weights[..., None] * value).flatten(1), source, len(nodes))
         nodes = self.norms[0](nodes + self.gather(messages))
         nodes = self.norms[1](nodes + self.node_feed(nodes))

@@ -83,11 +83,11 @@ def _gauge_error(blocks: Blocks, graph: PairGraph) -> Tensor:
     overlap = _expand_overlap(*error, graph)
     edge_structure = graph.structure[graph.edges[0]]
 
-    def summed(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+    def sum_products(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
         node, edge = ((a * b).flatten(1).sum(1) for a, b in zip(first, second, strict=True))
         return node.new_zeros(graph.n_structures).index_add(0, graph.structure, node).index_add(0, edge_structure, edge)
 
-    return (summed(error, overlap) / summed(overlap, overlap)).abs().mean()
+    return (sum_products(error, overlap) / sum_products(overlap, overlap)).abs().mean()
 
 
 def _split_spins(error: Blocks) -> tuple[Tensor, Tensor]:
