@@ -131,8 +131,7 @@ def test_basis_name_of_a_model_never_runs(
     folder = Path(shutil.copytree(BUNDLED / "organic", tmp_path / "model"))
     found = json.loads((folder / DESCRIPTION).read_text())
     found["basis"]["name"] = potential_text(mark)
-    seal = getattr(checkpoint, "sealed", json.dumps)
-    (folder / DESCRIPTION).write_text(seal(found))
+    (folder / DESCRIPTION).write_text(checkpoint.seal(found))
     (tmp_path / "hcl.xyz").write_text("2\n\nCl 0 0 0\nH 0 0 1.27\n")
     assert main(["predict", str(tmp_path / "hcl.xyz"), "--model", str(folder)]) == 1
     assert not mark.exists()
@@ -633,7 +632,7 @@ def test_models_from_before_the_hash_still_load_and_stay_readable_with_new_figur
 @pytest.mark.parametrize("key", ["name", "functional", "code"])
 def test_names_of_a_model_are_one_line_without_control_characters(key: str, model: Path) -> None:
     found = json.loads((model / DESCRIPTION).read_text()) | {key: f"x{RED}"}
-    (model / DESCRIPTION).write_text(getattr(checkpoint, "sealed", json.dumps)(found))
+    (model / DESCRIPTION).write_text(checkpoint.seal(found))
     with pytest.raises(CheckpointError, match="a name of one line"):
         ModelFile.load(model)
 
@@ -649,7 +648,7 @@ def test_paths_in_a_description_lead_nowhere(model: Path, tmp_path: Path) -> Non
     found = json.loads((model / DESCRIPTION).read_text())
     found |= {"name": "../../escaped", "code": "/escaped"}
     found["training"] = {"configuration": {"output": "../escaped"}, "data_sha256": {"../escaped.h5": "0"}}
-    (model / DESCRIPTION).write_text(getattr(checkpoint, "sealed", json.dumps)(found))
+    (model / DESCRIPTION).write_text(checkpoint.seal(found))
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     water_file(inside / "water.xyz")
