@@ -7,7 +7,7 @@ found; no list is edited to add one.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .. import adapters
 from ..core.errors import FileFormatError
+from ..core.record import CONVERGED
 from .code import Code, Options, ReadOption, StartWriter
 
 if TYPE_CHECKING:
@@ -89,12 +90,29 @@ def read_calculations(path: Path, options: Options | None = None) -> list[Record
     return [record for place in find_calculations(path) for record in iterate_calculation(place, options)]
 
 
-def iterate_calculation(path: Path, options: Options | None = None) -> Iterable[Record]:
-    """The records of a path that :func:`find_calculations` gave; those of a data set are read one by one."""
+def iterate_calculation(
+    path: Path, options: Options | None = None, *, allow_unconverged: bool = True
+) -> Iterator[Record]:
+    """The records of a path that :func:`find_calculations` gave; those of a data set are read one by one.
+
+    Args:
+        path: The path.
+        options: What its reader is told.
+        allow_unconverged: Whether a calculation may be read whose SCF has not converged.
+
+    Raises:
+        FileFormatError: No code wrote this, a file is damaged, or the SCF has not converged.
+    """
     code = recognise(path)
     if code is None:
         raise FileFormatError("No known code wrote this. Use find_calculations to search a folder.", path=path)
-    return code.read(path, options or {})
+    for record in code.read(path, options or {}):
+        if record.provenance.get(CONVERGED) == "no" and not allow_unconverged:
+            raise FileFormatError(
+                "The self-consistent field has not converged, so that H belongs to no ground state. Run the "
+                "calculation to convergence, or read it as it is with --allow-unconverged.", path=path,
+            )  # fmt: skip
+        yield record
 
 
 def _walk(path: Path) -> Iterator[Path]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.errors import FileFormatError, StructureError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
+from .charge_spin import read_charge_and_spin
+from .structure_files.by_ase import read_with_ase
+from .structure_files.elements import LineError
+from .structure_files.pdb import read_pdb
+from .structure_files.sdf import read_sdf
+from .structure_files.xyz import read_xyz
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -33,17 +37,13 @@ FORMATS = {
 SMALLEST_DISTANCE = 0.3
 """Atoms closer than this many Angstrom count as overlapping (the shortest bond, H2, has 0.74)."""
 
-SDF_END = "$$$$"
-SDF_CHARGES = {1: 3, 2: 2, 3: 1, 5: -1, 6: -2, 7: -3}
-"""Charge codes of a V2000 atom line, used where there is no ``M  CHG`` line (CTfile formats, BIOVIA 2020)."""
-
-
 def read_structures(path: str | Path) -> list[Structure]:
     """Every structure of a file, in order.
 
     Formats: xyz and extxyz, sdf and mol, pdb, cif, VASP's POSCAR, xsf, gen. A structure is periodic only if the file
-    says so. Charge and spin come from extxyz's ``charge`` and ``spin`` (or ``multiplicity``), and from the charges and
-    radicals of sdf and mol files; SMILES from extxyz's ``smiles``.
+    says so. Charge and spin come from the comments of xyz files (the keys of :mod:`harmose_dft.adapters.charge_spin`),
+    the charges and radicals of sdf and mol files, and the charges of pdb files; SMILES from extxyz's ``smiles``.
+    Deuterium is hydrogen; of alternate locations in a pdb file the one with the highest occupancy is read.
 
     Args:
         path: The file.
@@ -58,27 +58,21 @@ def read_structures(path: str | Path) -> list[Structure]:
     path = Path(path)
     kind = _format_of(path)
     text = _text_of(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            frames = _read_sdf(text) if kind == "sdf" else _read_with_ase(text, kind)
-    except Exception as error:  # ASE's readers raise errors of any type on malformed files
-        raise FileFormatError(
-            f"This cannot be read as {path.suffix.lstrip('.') or kind} ({_reason(error)}). Is the file complete?",
-            path=path,
-        ) from error
-    if not frames:
+    structures = list(_convert(_frames(text, kind, path), path))
+    if not structures:
         raise FileFormatError(f"There is no structure in this {kind} file.", path=path)
-    return list(_convert(frames, path))
+    if len(structures) == 1:
+        return structures
+    return [s if s.name != path.stem else replace(s, name=f"{s.name}-{k}") for k, s in enumerate(structures, start=1)]
 
 
 def from_ase(atoms: Atoms, name: str = "") -> Structure:
     """A structure from ASE's atoms.
 
-    The total charge is ``info["charge"]``, or the sum of the initial charges; the number of unpaired electrons is
-    ``info["spin"]`` or ``info["multiplicity"] - 1``, or the sum of the initial magnetic moments. Programs disagree on
-    whether "spin" counts unpaired electrons or is the multiplicity; the number of electrons decides, as only one of
-    the two can be right.
+    The total charge is ``info["charge"]`` or another of the keys of :mod:`harmose_dft.adapters.charge_spin`, or the sum
+    of the initial charges; the number of unpaired electrons is ``info["spin"]`` or ``info["multiplicity"] - 1``, or the
+    sum of the initial magnetic moments. Programs disagree on whether "spin" counts unpaired electrons or is the
+    multiplicity; the number of electrons decides, as only one of the two can be right.
 
     Args:
         atoms: In Angstrom; the cell counts only if a direction is periodic.
@@ -88,17 +82,7 @@ def from_ase(atoms: Atoms, name: str = "") -> Structure:
         StructureError: A number is not finite, charge or spin is no integer, or the cell is impossible.
     """
     info = atoms.info
-    charge = _integer(info["charge"], "charge") if "charge" in info else round(float(atoms.get_initial_charges().sum()))
-    electrons = int(atoms.numbers.sum()) - charge
-    if "multiplicity" in info:
-        spin = _integer(info["multiplicity"], "multiplicity") - 1
-    elif "spin" in info:
-        spin = _integer(info["spin"], "spin")
-        spin -= 1 if (electrons - spin) % 2 else 0
-    else:
-        spin = round(abs(float(atoms.get_initial_magnetic_moments().sum())))
-    if spin < 0:
-        raise StructureError(f"A structure cannot have {spin} unpaired electrons; check spin or multiplicity.")
+    charge, spin = read_charge_and_spin(atoms)
     return Structure(
         atoms.numbers,
         atoms.positions / BOHR_IN_ANGSTROM,
@@ -161,61 +145,38 @@ def _text_of(path: Path) -> str:
         ) from error
 
 
-def _read_with_ase(text: str, kind: str) -> list[Atoms]:
-    from ase.io import read
-
+def _frames(text: str, kind: str, path: Path) -> Iterator[Atoms]:
+    """Structures as ASE's atoms, one by one."""
+    readers = {"extxyz": read_xyz, "sdf": read_sdf, "proteindatabank": read_pdb}
     try:
-        frames = read(io.StringIO(text), index=":", format=kind)
-    except Exception:
-        if kind != "extxyz" or "lattice" in text.lower():
-            raise
-        frames = read(io.StringIO(text), index=":", format="xyz")
-    for atoms in frames:
-        if kind == "proteindatabank" and atoms.cell.volume <= 1.0 + 1e-6:
-            atoms.pbc = False
-    return list(frames)
+        yield from readers[kind](text) if kind in readers else read_with_ase(text, kind)
+    except LineError as error:
+        raise FileFormatError(
+            f"This cannot be read as {_suffix_name(path, kind)}: {error}. Is the file complete?", path=path,
+            line=error.line,
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # ASE's readers raise errors of any type on malformed files
+        raise FileFormatError(
+            f"This cannot be read as {_suffix_name(path, kind)} ({_reason(error)}). Is the file complete?", path=path
+        ) from error
 
 
-def _read_sdf(text: str) -> list[Atoms]:
-    """Every molecule of an sdf (or mol) file, with the charges and radicals of its properties."""
-    from ase.io import read
-
-    frames = []
-    for block in re.split(rf"^{re.escape(SDF_END)}.*\n?", text, flags=re.MULTILINE):
-        if not block.strip():
-            continue
-        lines = block.split("\n")
-        if "V3000" in lines[3]:
-            raise ValueError("the V3000 variant is not supported, save the file as V2000")
-        if not any(line.startswith("M  END") for line in lines):
-            raise ValueError("the line 'M  END' is missing")
-        atoms = read(io.StringIO(block), format="sdf")
-        assert not isinstance(atoms, list)
-        charges, radicals = (_sdf_property(lines, key) for key in ("CHG", "RAD"))
-        codes = [int(line[36:39] or 0) for line in lines[4 : 4 + len(atoms)]]
-        charge = sum(charges) if charges or radicals else sum(SDF_CHARGES.get(c, 0) for c in codes)
-        atoms.info |= {"charge": charge, "multiplicity": 1 + sum(r - 1 for r in radicals), "name": lines[0].strip()}
-        frames.append(atoms)
-    return frames
+def _suffix_name(path: Path, kind: str) -> str:
+    return path.suffix.lstrip(".") or kind
 
 
-def _sdf_property(lines: Iterable[str], key: str) -> list[int]:
-    """Values of the ``M  CHG`` or ``M  RAD`` lines: after the count, pairs of an atom's number and its value."""
-    fields = [line.split() for line in lines if line.startswith(f"M  {key}")]
-    return [int(value) for field in fields for value in field[4::2]]
-
-
-def _convert(frames: list[Atoms], path: Path) -> Iterator[Structure]:
+def _convert(frames: Iterable[Atoms], path: Path) -> Iterator[Structure]:
     for k, atoms in enumerate(frames):
-        several = len(frames) > 1
-        name = str(atoms.info.get("name") or (f"{path.stem}-{k + 1}" if several else path.stem))
+        name = str(atoms.info.get("name") or path.stem)
         try:
             if len(atoms) == 0:
                 raise StructureError("The structure has no atoms.")
             structure = from_ase(atoms, name)
             _require_separate(structure)
         except StructureError as error:
-            raise StructureError(f"{path}{f', structure {k + 1}' if several else ''}: {error}") from error
+            raise StructureError(f"{path}{f', structure {k + 1}' if k else ''}: {error}") from error
         yield structure
 
 
@@ -227,16 +188,6 @@ def _require_separate(structure: Structure) -> None:
             f"Atoms {i + 1} ({symbols[i]}) and {j + 1} ({symbols[j]}) overlap: they are "
             f"{distance * BOHR_IN_ANGSTROM:.3f} Angstrom apart. Check the coordinates and their unit (Angstrom)."
         )
-
-
-def _integer(value: Any, quantity: str) -> int:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not number.is_integer():
-        raise StructureError(f"The {quantity} must be an integer; got {value}.")
-    return int(number)
 
 
 def _reason(error: Exception) -> str:

@@ -13,6 +13,9 @@ from ..core.errors import FileFormatError
 COMPRESSED = ".xz"
 """Suffix of files that are read through :mod:`lzma`."""
 
+MOST_COMPRESSED, SPARE = 100, 1 << 26
+"""Bytes that a compressed byte may stand for (matrices as text: 20), and those that a file may have beside."""
+
 
 def plain_name(path: Path) -> str:
     """File name without the suffix of a compressed file."""
@@ -32,7 +35,7 @@ def read_bytes(path: Path) -> NDArray[np.uint8]:
     """
     try:
         if path.suffix == COMPRESSED:
-            return np.frombuffer(lzma.decompress(path.read_bytes()), dtype=np.uint8)
+            return np.frombuffer(_decompress(path), dtype=np.uint8)
         if path.stat().st_size == 0:
             raise FileFormatError("The file is empty. The calculation may have stopped early; run it again.", path=path)
         return np.memmap(path, dtype=np.uint8, mode="r")
@@ -40,6 +43,27 @@ def read_bytes(path: Path) -> NDArray[np.uint8]:
         raise FileFormatError("The file does not exist. Check the path.", path=path) from error
     except (OSError, lzma.LZMAError) as error:
         raise FileFormatError(f"The file cannot be read ({error}). Copy it again.", path=path) from error
+
+
+def _decompress(path: Path) -> bytes:
+    """Content of a compressed file.
+
+    Raises:
+        FileFormatError: It is larger than any text that compresses to this file.
+        LZMAError: It is damaged.
+    """
+    packed = path.read_bytes()
+    most = MOST_COMPRESSED * len(packed) + SPARE
+    decompressor = lzma.LZMADecompressor()
+    out = decompressor.decompress(packed, max_length=most)
+    if not decompressor.eof:
+        if len(out) < most:
+            raise lzma.LZMAError("compressed file ended before the end-of-stream marker was reached")
+        raise FileFormatError(
+            f"The file unpacks to more than {MOST_COMPRESSED} times its size, which no calculation's output does.",
+            path=path,
+        )
+    return out
 
 
 def read_text(path: Path) -> str:

@@ -11,7 +11,9 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -19,7 +21,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..core.errors import HarmoseError, printable
+from ..core.errors import HarmoseError, InputNote, printable
 from . import console
 
 COMMANDS = {
@@ -109,7 +111,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.settings.reset()
     leave_local_settings_alone()
     try:
-        code: Any = cli.main(args=None if argv is None else list(argv), prog_name="harmose-dft", standalone_mode=False)
+        with _notes_of_inputs():
+            code: Any = cli.main(
+                args=None if argv is None else list(argv), prog_name="harmose-dft", standalone_mode=False
+            )
         sys.stdout.flush()
     except click.ClickException as error:
         vars(error)["message"] = printable(error.message)
@@ -130,6 +135,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = f"{type(error).__name__}: {error}"
         return _fail(f"Internal error, not your fault. {text}. Run again with --debug and report what it prints.", 1)
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _notes_of_inputs() -> Iterator[None]:
+    """Show notes about inputs as remarks on stderr, other warnings as Python does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputNote)
+        show = warnings.showwarning
+
+        def remark(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, InputNote):
+                console.note(f"note: {message}")
+            else:
+                show(message, category, *place)
+
+        warnings.showwarning = remark  # type: ignore[assignment]
+        yield
 
 
 def leave_local_settings_alone() -> None:

@@ -38,11 +38,13 @@ def add_read_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--format", "layout", type=click.Choice(["hdf5", *layouts()]), default="hdf5", show_default=True,
               help="What to write.")
 @add_read_options
+@click.option("--allow-unconverged", is_flag=True, help="Read calculations whose SCF has not converged, too.")
+@click.option("--keep-going", is_flag=True, help="Leave out what cannot be read, and list it at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects instead of a table.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def convert(
-    paths: tuple[Path, ...], out: Path | None, check: bool, layout: str, as_json: bool, force: bool,
-    **options: Path | None,
+    paths: tuple[Path, ...], out: Path | None, check: bool, layout: str, allow_unconverged: bool, keep_going: bool,
+    as_json: bool, force: bool, **options: Path | None,
 ) -> None:
     """Convert the output of OpenMX or ABACUS, DeepH folders, or data sets in PATHS to a data set.
 
@@ -51,7 +53,7 @@ def convert(
     """
     if out is None and not check:
         raise click.UsageError("Give --out FILE to write a data set, or --check to check only.")
-    from ..workflows.convert import CheckFailedError
+    from ..workflows.convert import CheckFailedError, PartlyConvertedError
     from ..workflows.convert import convert as run
 
     shown = 0
@@ -65,10 +67,11 @@ def convert(
     with console.progress("converting", 0) as steps:
         try:
             converted = run(
-                paths, out, check=check, layout=layout, options=options, force=force, started=steps.restart,
-                read=tell, done=steps.advance,
+                paths, out, check=check, layout=layout, options=options, force=force,
+                allow_unconverged=allow_unconverged, keep_going=keep_going, started=steps.restart, read=tell,
+                done=steps.advance,
             )
-        except CheckFailedError as error:
+        except (CheckFailedError, PartlyConvertedError) as error:
             report(error.calculations, check, as_json)
             raise
     report(converted, check, as_json)

@@ -69,6 +69,10 @@ class NumericalRadial:
 Radial = GaussianRadial | NumericalRadial
 
 
+LARGEST_L = 12
+"""Largest angular momentum of a shell."""
+
+
 @dataclass(frozen=True)
 class Shell:
     """2l+1 orbitals that share one radial function.
@@ -82,8 +86,8 @@ class Shell:
     radial: Radial | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.l < 0:
-            raise HarmoseError(f"A shell's angular momentum must not be negative; got {self.l}.")
+        if not 0 <= self.l <= LARGEST_L:
+            raise HarmoseError(f"A shell's angular momentum must not be negative or beyond {LARGEST_L}; got {self.l}.")
 
     @property
     def size(self) -> int:
@@ -238,7 +242,8 @@ class OrbitalBasis:
         """Inverse of :meth:`to_dict`.
 
         Raises:
-            HarmoseError: The name is no name, or an angular momentum is negative.
+            HarmoseError: The name is no name, an element or angular momentum is impossible, or a radial function is
+                none.
         """
         name = str(data["name"])
         if not is_label(name):
@@ -247,9 +252,25 @@ class OrbitalBasis:
         def read(d: Mapping[str, Any]) -> Shell:
             radial: Radial | None = None
             if "exponents" in d:
-                radial = GaussianRadial(np.asarray(d["exponents"], float), np.asarray(d["coefficients"], float))
+                radial = GaussianRadial(*_read_radial(d["exponents"], d["coefficients"]))
+                if (radial.exponents <= 0).any():
+                    raise HarmoseError(f"The basis {shorten(name)} has a Gaussian whose exponent is not positive.")
             elif "r" in d:
-                radial = NumericalRadial(np.asarray(d["r"], float), np.asarray(d["values"], float))
+                radial = NumericalRadial(*_read_radial(d["r"], d["values"]))
+                if (np.diff(radial.r) <= 0).any() or radial.r[0] < 0:
+                    raise HarmoseError(f"The basis {shorten(name)} has a radial mesh that does not ascend.")
             return Shell(int(d["l"]), radial)
 
-        return cls(name, {int(z): tuple(read(d) for d in shells) for z, shells in data["shells"].items()})
+        shells = {int(z): tuple(read(d) for d in of_element) for z, of_element in data["shells"].items()}
+        if not all(0 < z < len(SYMBOLS) and of_element for z, of_element in shells.items()):
+            raise HarmoseError(f"The basis {shorten(name)} names an impossible element, or one without shells.")
+        return cls(name, shells)
+
+
+def _read_radial(*columns: Any) -> list[NDArray[np.float64]]:
+    """Equally long, finite columns of numbers that define a radial function."""
+    arrays = [np.asarray(column, dtype=np.float64) for column in columns]
+    sizes = {a.shape for a in arrays}
+    if len(sizes) != 1 or arrays[0].ndim != 1 or not arrays[0].size or not all(np.isfinite(a).all() for a in arrays):
+        raise HarmoseError("A stored radial function must be columns of equally many finite numbers.")
+    return arrays

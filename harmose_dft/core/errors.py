@@ -70,6 +70,10 @@ class DomainError(HarmoseError):
     exit_code = 3
 
 
+class InputNote(UserWarning):
+    """Something in an input was left out or chosen for the user, who should know; shown, not raised."""
+
+
 class FileFormatError(HarmoseError):
     """A file does not follow its format.
 

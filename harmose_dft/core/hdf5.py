@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ from .errors import FileFormatError, shorten
 
 if TYPE_CHECKING:
     import h5py
+
+MOST_COMPRESSED, SPARE = 1100, 1 << 20
+"""Bytes that a stored byte may stand for (deflate: 1032 at most), and those that an array may have beside."""
 
 DEEPEST = 32
 """Groups in groups; HDF5 visits them by recursion."""
@@ -32,14 +36,14 @@ def open_hdf5(path: str | Path, **options: Any) -> h5py.File:
     file = h5py.File(path, "r", **options)
     try:
         outside = _leading_out(file)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError, OSError, OverflowError, SystemError) as error:
         file.close()
         raise OSError(f"its table of contents is damaged: {error}") from error
     if outside is not None:
         file.close()
         raise FileFormatError(
             f"{shorten(outside[0])!r} is {outside[1]}; expected a file that holds everything itself. Copy what it "
-            "refers to into the file.",
+            "refers to into the file, or create the file again.",
             path=path,
         )
     return file
@@ -62,7 +66,13 @@ def _leading_out(file: h5py.File) -> tuple[str, str] | None:
             return "a virtual data set"
         if storage.get_external_count():
             return "stored in another file"
-        return "a table of references" if opened.get_type().detect_class(h5t.REFERENCE) else None
+        stored_type = opened.get_type()
+        if stored_type.detect_class(h5t.REFERENCE):
+            return "a table of references"
+        size = opened.get_space().get_simple_extent_npoints() * stored_type.get_size()
+        if size > MOST_COMPRESSED * opened.get_storage_size() + SPARE:
+            return f"an array of {size:.2g} bytes of which {opened.get_storage_size()} are in the file"
+        return None
 
     def visit(name: bytes, info: Any) -> tuple[str, str] | None:
         described = kind(name, info)
@@ -70,3 +80,38 @@ def _leading_out(file: h5py.File) -> tuple[str, str] | None:
 
     first: tuple[str, str] | None = file.id.links.visit(visit, info=True)
     return first
+
+
+Shape = tuple[int | None, ...]
+"""Lengths of the axes of an array; None for any."""
+
+
+def check_arrays(group: h5py.Group, schema: Mapping[str, tuple[str, Shape]], path: str | Path) -> None:
+    """Refuse a group whose arrays are not of their layout.
+
+    Args:
+        group: The group.
+        schema: Name -> kinds of the elements (of numpy's "iufcbSO"; "O" is text), and shape.
+        path: The file, for the error.
+
+    Raises:
+        FileFormatError: An array is missing, a group, or of another type or shape.
+    """
+    import h5py
+
+    for name, (kinds, shape) in schema.items():
+        item = group.get(name)
+        if not isinstance(item, h5py.Dataset):
+            problem = "An array or column is missing" if item is None else "A group is where an array is expected"
+            raise FileFormatError(f"{problem}: {group.name.rstrip('/')}/{name}.", path=path)
+        got = item.shape
+        fits = got is not None and len(got) == len(shape) and all(
+            b is None or a == b for a, b in zip(got, shape, strict=True)
+        )
+        no_text = item.dtype.kind == "O" and not h5py.check_string_dtype(item.dtype)
+        if not fits or item.dtype.kind not in kinds or no_text:
+            expected = ", ".join("n" if n is None else str(n) for n in shape)
+            raise FileFormatError(
+                f"The array {group.name.rstrip('/')}/{name} has type {item.dtype} and shape {got}; expected type "
+                f"{' or '.join(kinds)} and shape ({expected}).", path=path,
+            )  # fmt: skip

@@ -14,6 +14,9 @@ from .errors import DataError
 from .matrix import BlockMatrix
 from .structure import Structure
 
+CONVERGED = "scf_converged"
+"""Key of the provenance: "yes" or "no", where the code says so."""
+
 
 def read_provenance(text: str) -> dict[str, str]:
     """Provenance stored as JSON, with today's keys: ``version`` was called ``code_version`` by earlier releases."""

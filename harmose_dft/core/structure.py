@@ -18,6 +18,9 @@ SYMBOLS = (
 ).split()
 """Element symbols by atomic number; index 0 is a placeholder."""
 
+FARTHEST = 1e7
+"""Bohr; no coordinate and no lattice vector is larger."""
+
 
 @dataclass(frozen=True, eq=False)
 class Structure:
@@ -61,10 +64,12 @@ class Structure:
             bad_atom = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
             symbol = SYMBOLS[numbers[bad_atom]]
             raise StructureError(f"Atom {bad_atom + 1} ({symbol}) has a position that is not a finite number.")
+        if (np.abs(positions) > FARTHEST).any():
+            raise StructureError(f"A position lies more than {FARTHEST:g} Bohr from the origin; check the coordinates.")
         if self.cell is not None:
             cell = _freeze(self.cell, np.float64)
             object.__setattr__(self, "cell", cell)
-            if cell.shape != (3, 3) or not np.isfinite(cell).all():
+            if cell.shape != (3, 3) or not (np.isfinite(cell) & (np.abs(cell) <= FARTHEST)).all():
                 raise StructureError(f"The cell must be three finite lattice vectors, shape (3, 3); got {cell.shape}.")
             if abs(np.linalg.det(cell)) < 1e-6:
                 raise StructureError("The lattice vectors are linearly dependent: the cell has no volume.")

@@ -16,13 +16,18 @@ from numpy.typing import NDArray
 
 from ..core.basis import OrbitalBasis
 from ..core.errors import BasisMismatchError, DataError, FileFormatError
-from ..core.hdf5 import open_hdf5
+from ..core.guard import OutOfRangeError, name_damage
+from ..core.hdf5 import check_arrays, open_hdf5
 from ..core.record import Record, read_provenance
+from ..core.soundness import require_sound
 from ..core.structure import Structure
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, decode, decode_structure
 
 if TYPE_CHECKING:
     import h5py
+
+KINDS = {"O": "O", "i": "iu", "u": "iub", "f": "f"}
+"""Kind of a column's type in the layout -> kinds that are read."""
 
 LIGHT = ("records", "atoms")
 """Levels that a structure needs."""
@@ -63,7 +68,7 @@ class Dataset(ABC):
     def _check_index(self, index: int) -> int:
         """A non-negative index."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.path.name} has {len(self)} records; there is no record {index}.")
+            raise OutOfRangeError(f"{self.path.name} has {len(self)} records; there is no record {index}.")
         return int(index) % len(self)
 
 
@@ -83,6 +88,11 @@ class HDF5Dataset(Dataset):
         self.path = Path(path)
         self._handle: h5py.File | None = None
         self._process = 0
+        with name_damage(self.path):
+            self._check_layout()
+
+    def _check_layout(self) -> None:
+        """Open the file and check its layout."""
         attrs = self._file.attrs
         if attrs.get("format") != FORMAT:
             raise FileFormatError("This HDF5 file is not a data set of harmose_dft.", path=self.path)
@@ -121,15 +131,27 @@ class HDF5Dataset(Dataset):
         return self._handle
 
     def _check_lengths(self) -> None:
-        try:
-            for name, level in LEVELS.items():
-                rows = {self._file[f"{name}/{column}"].shape[0] for column in level.columns}
-                if level.parent is not None:
-                    rows.add(int(self._pointers[name][-1]))
-                if len(rows) != 1:
-                    raise FileFormatError(f"The columns of '{name}' have different lengths: {rows}.", path=self.path)
-        except KeyError as error:
-            raise FileFormatError(f"The data set is damaged: a column is missing ({error}).", path=self.path) from error
+        """Compare the file with the layout: names, types, shapes, lengths of columns, and pointers."""
+        for name, level in LEVELS.items():
+            group = self._file.get(name)
+            if group is None or not hasattr(group, "keys"):
+                raise FileFormatError(f"The data set is damaged: the group {name} is missing.", path=self.path)
+            columns = {c: (KINDS[np.dtype("O" if kind == STRING else kind).kind], (None, *shape))
+                       for c, (kind, shape) in level.columns.items()}
+            check_arrays(group, columns, self.path)
+            rows = {group[column].shape[0] for column in columns}
+            if level.parent is not None:
+                check_arrays(group, {"pointers": ("iu", (None,))}, self.path)
+                pointers = self._pointers[name]
+                parent_column = next(iter(LEVELS[level.parent].columns))
+                parents = self._file[f"{level.parent}/{parent_column}"].shape[0]
+                if len(pointers) != parents + 1 or pointers[0] != 0 or (np.diff(pointers) < 0).any():
+                    raise FileFormatError(
+                        f"The pointers of '{name}' do not rise from 0, one for each of {parents} rows.", path=self.path
+                    )
+                rows.add(int(pointers[-1]))
+            if len(rows) != 1:
+                raise FileFormatError(f"The columns of '{name}' have different lengths: {rows}.", path=self.path)
 
     @cached_property
     def _pointers(self) -> dict[str, NDArray[np.int64]]:
@@ -142,7 +164,9 @@ class HDF5Dataset(Dataset):
     @cached_property
     def bases(self) -> tuple[OrbitalBasis, ...]:
         """The bases of the file; a record names one of them."""
-        return tuple(OrbitalBasis.from_dict(d) for d in json.loads(self._file["bases"][()].tobytes()))
+        with name_damage(self.path, "The list of bases"):
+            check_arrays(self._file, {"bases": ("u", (None,))}, self.path)
+            return tuple(OrbitalBasis.from_dict(d) for d in json.loads(self._file["bases"][()].tobytes()))
 
     @property
     def basis(self) -> OrbitalBasis:
@@ -169,24 +193,36 @@ class HDF5Dataset(Dataset):
     @property
     def failures(self) -> list[Failure]:
         """Structures that could not be calculated."""
-        columns = [self._file[f"failed/{name}"].asstr()[()] for name in ("id", "name", "reason")]
-        return [Failure(*map(str, row)) for row in zip(*columns, strict=True)]
+        names = ("id", "name", "reason")
+        with name_damage(self.path, "The list of failures"):
+            check_arrays(self._file["failed"], dict.fromkeys(names, ("O", (None,))), self.path)
+            columns = [self._file[f"failed/{name}"].asstr()[()] for name in names]
+            return [Failure(*map(str, row)) for row in zip(*columns, strict=True)]
 
     def __len__(self) -> int:
         return int(self._file["records/id"].shape[0])
 
     def __getitem__(self, index: int) -> Record:
-        rows = self.rows(self._check_index(index))
-        basis = self.bases[int(rows.columns["records", "basis"][0])]
-        return decode(rows, _restrict(basis, rows.columns["atoms", "numbers"]))
+        i = self._check_index(index)
+        with name_damage(self.path, f"Record {i}"):
+            rows = self.rows(i)
+            number = int(rows.columns["records", "basis"][0])
+            if not 0 <= number < len(self.bases):
+                raise FileFormatError(f"Record {i} names basis {number} of {len(self.bases)}.", path=self.path)
+            record = decode(rows, _restrict(self.bases[number], rows.columns["atoms", "numbers"]))
+            return require_sound(record, f"{self.path}, record {i}")
 
     def structure(self, index: int) -> Structure:
         """Structure of a record, without reading its matrices."""
-        return decode_structure(self.rows(self._check_index(index), LIGHT))
+        i = self._check_index(index)
+        with name_damage(self.path, f"Record {i}"):
+            return decode_structure(self.rows(i, LIGHT))
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a record, without reading its matrices."""
-        return read_provenance(self._record_columns["provenance"][self._check_index(index)])
+        i = self._check_index(index)
+        with name_damage(self.path, f"Record {i}"):
+            return read_provenance(self._record_columns["provenance"][i])
 
     def array(self, level: str, column: str) -> NDArray[Any]:
         """A whole column, such as ("atoms", "positions") or ("records", "energy"), in one read."""
@@ -220,13 +256,11 @@ class HDF5Dataset(Dataset):
         return Rows(columns, counts)
 
     def _read(self, level: str, column: str, selection: slice) -> NDArray[Any]:
-        data = self._file[f"{level}/{column}"]
-        try:
+        with name_damage(self.path, f"The column {level}/{column}"):
+            data = self._file[f"{level}/{column}"]
             return np.asarray(
                 data.asstr()[selection] if LEVELS[level].columns[column][0] == STRING else data[selection]
             )
-        except OSError as error:
-            raise FileFormatError(f"The data set is damaged at {level}/{column}.", path=self.path) from error
 
 
 def open_dataset(path: str | Path) -> HDF5Dataset:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +34,11 @@ from numpy.typing import NDArray
 from ..core.basis import OrbitalBasis, Shell
 from ..core.errors import FileFormatError, HarmoseError
 from ..core.files import atomic_path
-from ..core.hdf5 import open_hdf5
+from ..core.guard import name_damage
+from ..core.hdf5 import Shape, check_arrays, open_hdf5
 from ..core.matrix import BlockMatrix
 from ..core.record import Record, read_provenance
+from ..core.soundness import require_sound, require_sound_spectrum
 from ..core.spectrum import Spectrum
 from ..core.structure import SYMBOLS, Structure
 
@@ -164,8 +166,8 @@ def is_result(path: str | Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    with open_hdf5(path) as file:
-        return bool(file.attrs.get("format") == FORMAT)
+    with name_damage(path), open_hdf5(path) as file:
+        return bool(str(file.attrs.get("format")) == FORMAT)
 
 
 def read_results(path: str | Path) -> list[Result]:
@@ -174,19 +176,17 @@ def read_results(path: str | Path) -> list[Result]:
     Raises:
         FileFormatError: The file is missing, damaged, or not a result file.
     """
-    try:
-        with open_hdf5(path) as file:
-            if file.attrs.get("format") != FORMAT:
-                raise FileFormatError("This HDF5 file is not a result of harmose-dft predict.", path=path)
-            if file.attrs["version"] > VERSION:
-                raise FileFormatError(
-                    f"The file has version {file.attrs['version']}; this program reads up to {VERSION}. Update it.",
-                    path=path,
-                )
-            basis = OrbitalBasis.from_dict(json.loads(file["basis"].asstr()[()]))
-            return [_read_one(file[name], basis) for name in sorted(set(file) - {"basis"}, key=int)]
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise FileFormatError(f"The result file cannot be read ({error}). Write it again.", path=path) from error
+    with name_damage(path, "The result file"), open_hdf5(path) as file:
+        if file.attrs.get("format") != FORMAT:
+            raise FileFormatError("This HDF5 file is not a result of harmose-dft predict.", path=path)
+        if int(file.attrs["version"]) > VERSION:
+            raise FileFormatError(
+                f"The file has version {file.attrs['version']}; this program reads up to {VERSION}. Update it.",
+                path=path,
+            )
+        check_arrays(file, {"basis": ("O", ())}, path)
+        basis = OrbitalBasis.from_dict(json.loads(file["basis"].asstr()[()]))
+        return [_read_one(file[name], basis, path) for name in sorted(set(file) - {"basis"}, key=int)]
 
 
 def read_result(path: str | Path) -> Result:
@@ -201,7 +201,21 @@ def read_result(path: str | Path) -> Result:
     return results[0]
 
 
-def _read_one(group: h5py.Group, basis: OrbitalBasis) -> Result:
+STORED: dict[str, tuple[str, Shape]] = {"numbers": ("iu", (None,)), "positions": ("f", (None, 3))}
+OPTIONAL: dict[str, tuple[str, Shape]] = {
+    "cell": ("f", (3, 3)), "kpoints": ("f", (None, 3)), "weights": ("f", (None,)), "orbitals": ("iu", (None, 3)),
+}
+"""Arrays of a structure's group: name -> kind of the numbers, and shape."""
+
+
+def _read_one(group: h5py.Group, basis: OrbitalBasis, path: str | Path) -> Result:
+    """One structure.
+
+    Raises:
+        FileFormatError: An array is of another type or shape.
+        DataError: The numbers are damaged.
+    """
+    check_arrays(group, STORED | {name: kind for name, kind in OPTIONAL.items() if name in group}, path)
     attributes = group.attrs
     cell = group["cell"][()] if "cell" in group else None
     structure = Structure(
@@ -224,7 +238,14 @@ def _read_one(group: h5py.Group, basis: OrbitalBasis) -> Result:
         group["energies"][()], group["coefficients"][()], group["occupations"][()], arrays["weights"],
         _number(attributes.get("spectrum_fermi")), arrays["kpoints"],
     )
-    return Result(record, spectrum, _read_matrices(group, "stage1", orbitals))
+    stage1 = _read_matrices(group, "stage1", orbitals)
+    require_sound(record, str(path))
+    require_sound_spectrum(record, spectrum)
+    if stage1:
+        require_sound(replace(record, hamiltonian=stage1), f"{path}, stage 1")
+    if "orbitals" in group and not np.array_equal(group["orbitals"][()], orbital_labels(structure, basis)):
+        raise FileFormatError(f"The orbitals of {structure.formula} are not those of the basis.", path=path)
+    return Result(record, spectrum, stage1)
 
 
 def _read_matrices(group: h5py.Group, name: str, orbitals: NDArray[np.int64]) -> tuple[BlockMatrix, ...]:

@@ -11,6 +11,7 @@ from ..adapters.datasets import open_dataset
 from ..core.basis import OrbitalBasis
 from ..core.errors import DataError
 from ..core.record import Record
+from ..core.structure import SYMBOLS
 from ..data import SPLITS, Dataset, split_dataset
 from ..model.checkpoint import ModelFile
 from .config import TrainConfig
@@ -99,11 +100,27 @@ def open_training_data(config: TrainConfig) -> TrainingData:
         raise DataError("The configuration names no data: set data.files to one or more data sets.")
     datasets = tuple(open_dataset(path) for path in settings.files)
     basis = OrbitalBasis.union([dataset.basis for dataset in datasets])
+    require_radial_functions(basis)
     splits = [split_dataset(d, settings.split, settings.sizes, settings.seed) for d in datasets]
     indices = {part: _in_turn([split[part].tolist() for split in splits]) for part in SPLITS}
     if settings.max_training is not None:
         indices["train"] = indices["train"][: settings.max_training]
     return TrainingData(datasets, indices, basis, common_functional(datasets))
+
+
+def require_radial_functions(basis: OrbitalBasis) -> None:
+    """Refuse a basis from which no overlap can be computed, so that its model could predict nothing.
+
+    Raises:
+        DataError: A shell has no radial function, as those of DeepH's folders.
+    """
+    missing = [SYMBOLS[z] for z, shells in basis.shells.items() if any(shell.radial is None for shell in shells)]
+    if missing:
+        raise DataError(
+            f"The orbitals of {', '.join(missing)} have no radial functions, which DeepH's folders do not hold, and a "
+            "model needs them to compute S and H0: convert the OpenMX or ABACUS calculations themselves, with their "
+            ".pao or .orb files."
+        )
 
 
 def _in_turn(indices: Sequence[Sequence[int]]) -> list[tuple[int, int]]:

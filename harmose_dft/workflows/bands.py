@@ -22,7 +22,10 @@ from ..output.result import is_result, read_results
 from ..solver import band_gap, bands_near, solve_structure
 from ..solver import bands as solve_bands
 from ..solver.band_structure import BandStructure
+from ..solver.filling import mesh
 from ..solver.kpaths import KPath, path_across
+from ..solver.kpoints import monkhorst_pack
+from ..solver.periodic import electrons_per_orbital
 
 MANY_ORBITALS = 1000
 """In larger cells only the states around the Fermi level are computed."""
@@ -89,13 +92,34 @@ class Crystal:
         if not record.structure.periodic or not record.hamiltonian:
             source = about.get("source") or record.structure.formula
             raise DataError(f"{source} has no bands: it is of a molecule, or an overlap-only calculation.")
-        spectrum = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+        n_electrons = record.n_electrons if np.isfinite(record.n_electrons) else electrons_below_fermi(record)
+        spectrum = solve_structure(record.structure, record.hamiltonian, record.overlap, n_electrons)
         assert spectrum.fermi is not None
         return cls(
             about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about) or label,
             record.structure, record.hamiltonian, record.overlap,
-            spectrum.fermi if record.fermi is None else record.fermi, record.n_electrons, band_gap(spectrum),
+            spectrum.fermi if record.fermi is None else record.fermi, n_electrons, band_gap(spectrum),
         )
+
+
+def electrons_below_fermi(record: Record) -> float:
+    """Electrons per cell that fill the states below a record's Fermi level, where the code gives that level only.
+
+    Raises:
+        DataError: There is no Fermi level either, or it lies outside the bands.
+    """
+    if record.fermi is None:
+        source = record.provenance.get("source") or record.structure.formula
+        raise DataError(
+            f"{source} gives neither the number of electrons nor the Fermi level. Put n_electrons, occupation or "
+            "fermi_energy_eV into its info.json."
+        )
+    kpoints, weights = monkhorst_pack(mesh(record.structure, record.overlap))
+    below = solve_bands(record.hamiltonian, record.overlap, kpoints) < record.fermi
+    n_electrons = electrons_per_orbital(record.hamiltonian) * float((below.sum(axis=(0, 2)) * weights).sum())
+    if n_electrons == 0:
+        raise DataError(f"The Fermi level of {record.structure.formula} lies below all bands. Correct it in info.json.")
+    return n_electrons
 
 
 CrystalSource = Crystal | Prediction | Record | Structure | str | Path

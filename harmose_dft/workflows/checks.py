@@ -43,7 +43,8 @@ class CheckResult:
             eigenvalues, or the effect of the rounding of its printed matrices, whichever is larger.
         overlap_deviation: Largest deviation of an element of S from the one computed with the radial functions; None
             where these are not known or no two-centre integral is possible.
-        passed: Whether no deviation exceeds its tolerance; None where there was nothing to compare with.
+        passed: Whether no deviation exceeds its tolerance; None where there was nothing to compare H with (nor S, of a
+            calculation without H).
     """
 
     path: str
@@ -74,6 +75,7 @@ def check_eigenvalues(record: Record) -> CheckResult:
         shape, source = precise.energies.shape, precise.source
     overlap = overlap_deviation(record)
     passes = [d <= t for d, t in ((deviation, tolerance), (overlap, OVERLAP_TOLERANCE)) if d is not None]
+    compared_all = bool(passes) and (deviation is not None or not record.hamiltonian)
     provenance = record.provenance
     return CheckResult(
         path=provenance.get("source", ""),
@@ -85,7 +87,7 @@ def check_eigenvalues(record: Record) -> CheckResult:
         max_deviation_mev=deviation,
         tolerance_mev=tolerance,
         overlap_deviation=overlap,
-        passed=all(passes) if passes else None,
+        passed=False if not all(passes) else True if compared_all else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,11 +79,24 @@ class CheckFailedError(HarmoseError):
         worst, check = failed[0]
         super().__init__(
             f"{len(failed)} of {len(calculations)} calculations do not agree with what their code printed, and nothing "
-            f"was written. {worst.path}: eigenvalues deviate by {_number(check.max_deviation_mev)} meV from "
-            f"{check.source or 'nothing'} (tolerance {_number(check.tolerance_mev)} meV), S by "
-            f"{_number(check.overlap_deviation)} from the integrals of the orbital files. Check that the files are of "
-            "one calculation, and the orbital files those of the run."
+            f"was written. {worst.path}: {_deviations(check)}. Check that the files are of one calculation, and the "
+            "orbital files those of the run."
         )
+
+
+class PartlyConvertedError(HarmoseError):
+    """Some calculations could not be read, and the others were converted.
+
+    Args:
+        calculations: Those that were converted.
+        failed: Path -> what is wrong, of those that were left out.
+    """
+
+    def __init__(self, calculations: Sequence[Converted], failed: Mapping[Path, HarmoseError]) -> None:
+        self.calculations, self.failed = tuple(calculations), dict(failed)
+        reasons = "; ".join(dict.fromkeys(str(error) for error in failed.values()))
+        total = len(failed) + len({c.path for c in calculations})
+        super().__init__(f"{len(failed)} of {total} calculations were left out: {reasons}")
 
 
 def formats() -> tuple[str, ...]:
@@ -99,6 +112,8 @@ def convert(
     layout: str = DATA_SET,
     options: Options | None = None,
     force: bool = False,
+    allow_unconverged: bool = False,
+    keep_going: bool = False,
     started: Callable[[int], None] = lambda calculations: None,
     read: Callable[[Converted, Record], None] = lambda converted, record: None,
     done: Callable[[], None] = lambda: None,
@@ -114,12 +129,15 @@ def convert(
         layout: One of :func:`formats`.
         options: What readers are told: :func:`harmose_dft.adapters.registry.read_options`.
         force: Whether existing files may be replaced.
+        allow_unconverged: Whether calculations whose SCF has not converged are read; the data set records it.
+        keep_going: Whether a calculation that cannot be read is left out, and the others are written all the same.
         started: Told the number of calculations.
         read: Told each record that was read.
         done: Told when a calculation is finished.
 
     Raises:
         CheckFailedError: A calculation disagrees with what its code printed.
+        PartlyConvertedError: ``keep_going``, and some calculations were left out.
         FileFormatError: Nothing there is known, or a file is damaged.
         OutputExistsError: ``out`` exists and ``force`` is false.
         ConfigError: The layout is unknown.
@@ -127,17 +145,43 @@ def convert(
     places = [place for path in paths for place in find_calculations(Path(path))]
     started(len(places))
     converted: list[Converted] = []
+    failed: dict[Path, HarmoseError] = {}
     with open_writer(out, layout, force) as writer:
         for place in places:
-            for record in iterate_calculation(place, options):
-                converted.append(Converted.of_record(place, record, check=check))
-                read(converted[-1], record)
-                if writer is not None:
-                    writer.add(record)
+            try:
+                records = _read_place(place, options, check, allow_unconverged, keep_going)
+                for summary, record in records:
+                    converted.append(summary)
+                    read(summary, record)
+                    if writer is not None:
+                        writer.add(record)
+            except HarmoseError as error:
+                if not keep_going:
+                    raise
+                failed[place] = error
             done()
         if any(c.check is not None and c.check.passed is False for c in converted):
             raise CheckFailedError(converted)
+        if not converted and failed:
+            raise next(iter(failed.values()))
+    if failed:
+        raise PartlyConvertedError(converted, failed)
     return tuple(converted)
+
+
+def _read_place(
+    place: Path, options: Options | None, check: bool, allow_unconverged: bool, all_or_none: bool
+) -> Iterable[tuple[Converted, Record]]:
+    """The records of a calculation with what is reported of them; ``all_or_none``: none if one fails."""
+
+    def read() -> Iterator[tuple[Converted, Record]]:
+        for record in iterate_calculation(place, options, allow_unconverged=allow_unconverged):
+            converted = Converted.of_record(place, record, check=check)
+            if all_or_none and converted.check is not None and converted.check.passed is False:
+                raise CheckFailedError([converted])
+            yield converted, record
+
+    return list(read()) if all_or_none else read()
 
 
 @contextmanager
@@ -155,5 +199,12 @@ def open_writer(out: str | Path | None, layout: str, force: bool) -> Iterator[Re
             yield folders
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2g}"
+def _deviations(check: CheckResult) -> str:
+    """What deviates, of the two things that are compared."""
+    parts = []
+    if check.max_deviation_mev is not None:
+        parts.append(f"eigenvalues deviate by {check.max_deviation_mev:.2g} meV from {check.source} "
+                     f"(tolerance {check.tolerance_mev:.2g} meV)")
+    if check.overlap_deviation is not None:
+        parts.append(f"S deviates by {check.overlap_deviation:.2g} from the integrals of the orbital files")
+    return ", ".join(parts)

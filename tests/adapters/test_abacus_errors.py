@@ -260,7 +260,7 @@ DAMAGED_FILES = {
     "pseudopotential": (read_z_valence, "<UPF>\n", "z_valence"),
     "STRU without species": (read_stru, stru_text().replace("ATOMIC_SPECIES", ""), "ATOMIC_SPECIES is missing"),
     "STRU without vectors": (read_stru, stru_text().replace("LATTICE_VECTORS", "LATTICE_PARAMETERS"), "latname"),
-    "STRU with unknown positions": (read_stru, stru_text().replace("Direct", "Cartesian_angstrom_center_xy"), "kind"),
+    "STRU with unknown positions": (read_stru, stru_text().replace("Direct", "Cartesian_angstrom_center_yx"), "kind"),
     "STRU with a word": (read_stru, stru_text().replace("0.400000000000", "left"), "Expected numbers"),
     "STRU with a short line": (read_stru, stru_text().replace("0.100000000000 0.600000000000 1 1 1", ""), "3 numbers"),
     "STRU with too few atoms": (read_stru, stru_text().replace("\n1\n", "\n4\n"), "H has 4 atoms; 1 follow"),

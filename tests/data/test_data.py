@@ -45,10 +45,12 @@ def molecule(seed: int = 0, *, smiles: str = "O") -> Record:
     numbers = np.array([8, 1, 1])
     structure = Structure(numbers, rng.normal(size=(3, 3)) * 3, charge=0, name=f"water {seed}")
     orbitals = MOLECULAR.orbitals_per_atom(numbers)
-    h, s = (BlockMatrix.from_dense(a + a.T, orbitals) for a in rng.normal(size=(2, 6, 6)))
+    noise_h, noise_s = rng.normal(size=(2, 6, 6))
+    h = BlockMatrix.from_dense(noise_h + noise_h.T, orbitals)
+    s = BlockMatrix.from_dense(np.eye(6) + 0.003 * (noise_s + noise_s.T), orbitals)
     spectrum = Eigenvalues(np.zeros((1, 3)), rng.normal(size=(1, 1, 6)), "made up")
     provenance = {"code": "none", "smiles": smiles}
-    return Record(structure, MOLECULAR, (h,), s, 8.0, energy=-76.0, eigenvalues=(spectrum,), provenance=provenance)
+    return Record(structure, MOLECULAR, (h,), s, 10.0, energy=-76.0, eigenvalues=(spectrum,), provenance=provenance)
 
 
 def crystal(seed: int = 0, *, spinor: bool = False, hermitian: bool = True, nspin: int = 1) -> Record:
@@ -57,14 +59,14 @@ def crystal(seed: int = 0, *, spinor: bool = False, hermitian: bool = True, nspi
     structure = Structure(np.array([6, 6]), rng.normal(size=(2, 3)), np.eye(3) * 5 + 0.1)
     orbitals = PERIODIC.orbitals_per_atom(structure.numbers)
 
-    def matrix(reach: int, spin: bool) -> BlockMatrix:
+    def matrix(reach: int, spin: bool, scale: float = 1.0) -> BlockMatrix:
         n = 8 if spin else 4
         blocks = {}
         for i, j, x in [(a, b, x) for a in (0, 1) for b in (0, 1) for x in range(-reach, reach + 1)]:
             block = rng.normal(size=(n, n)) + (1j * rng.normal(size=(n, n)) if spin else 0)
-            blocks[i, j, x, 0, -x] = block
-        out = BlockMatrix.from_blocks(orbitals, blocks, spinor=spin)
-        return out.symmetrize() if hermitian else out
+            blocks[i, j, x, 0, -x] = scale * block + (scale < 1 and i == j and x == 0) * np.eye(n)
+        out = BlockMatrix.from_blocks(orbitals, blocks, spinor=spin).symmetrize()
+        return out if hermitian else out.with_values(out.values + 1e-6 * rng.normal(size=len(out.values)))
 
     kpoints = rng.normal(size=(3, 3))
     spectra = (
@@ -72,7 +74,7 @@ def crystal(seed: int = 0, *, spinor: bool = False, hermitian: bool = True, nspi
         Eigenvalues(kpoints[:1], rng.normal(size=(nspin, 1, 5)), "b.out"),
     )
     hamiltonians = tuple(matrix(2, spinor) for _ in range(nspin))
-    return Record(structure, PERIODIC, hamiltonians, matrix(1, False), 8.0, fermi=-0.2, eigenvalues=spectra)
+    return Record(structure, PERIODIC, hamiltonians, matrix(1, False, 0.01), 8.0, fermi=-0.2, eigenvalues=spectra)
 
 
 def assert_same(one: Record, other: Record) -> None:
@@ -110,7 +112,7 @@ def written(path: Path, *records: Record, **options: object) -> Path:
         crystal(nspin=2),
         crystal(spinor=True),
         crystal(spinor=True, hermitian=False),
-        Record(molecule().structure, MOLECULAR, (), molecule().overlap, 8.0),
+        Record(molecule().structure, MOLECULAR, (), molecule().overlap, 10.0),
     ],
     ids=["molecule", "crystal", "not Hermitian", "spin", "spinor", "spinor, not Hermitian", "overlap only"],
 )

@@ -46,11 +46,17 @@ def crystal_result() -> Result:
     keys = [(i, j, *r) for i in range(2) for j in range(2) for r in shifts]
     h = BlockMatrix.from_blocks(
         [1, 4], {k: rng.normal(size=(2 * sizes[k[0]], 2 * sizes[k[1]])) * (1 + 1j) for k in keys}, spinor=True
-    )
-    s = BlockMatrix.from_blocks([1, 4], {k: rng.normal(size=(sizes[k[0]], sizes[k[1]])) for k in keys})
+    ).symmetrize()
+    s = BlockMatrix.from_blocks(
+        [1, 4],
+        {
+            (i, j, *r): 0.02 * rng.normal(size=(n, m)) + (i == j and not any(r)) * np.eye(n, m)
+            for i, j, *r in keys for n, m in [(sizes[i], sizes[j])]
+        },
+    ).symmetrize()
     spectrum = Spectrum(
-        rng.normal(size=(3, 10)), rng.normal(size=(3, 10, 10)) * 1j, np.ones((3, 10)), np.ones(3) / 3, 0.1,
-        rng.normal(size=(3, 3)),
+        np.sort(rng.normal(size=(3, 10)), axis=-1), rng.normal(size=(3, 10, 10)) * 1j, np.ones((3, 10)),
+        np.ones(3) / 3, 0.1, rng.normal(size=(3, 3)),
     )
     return Result(Record(structure, basis, (h,), s, 5.0, fermi=0.2, provenance={"code": "none"}), spectrum)
 

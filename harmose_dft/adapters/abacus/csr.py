@@ -117,6 +117,10 @@ class _Parser:
     def _section(self) -> CsrSection:
         start = self._at
         header = self._header()
+        if header.blocks > len(self._lines):
+            self._fail(
+                f"The header announces {header.blocks} lattice vectors; the file has {len(self._lines)} lines.", start
+            )
         shifts, counts = np.empty((header.blocks, 3), dtype=np.int64), np.empty(header.blocks, dtype=np.int64)
         values, columns, rows = [], [], []
         shifts_read: set[tuple[int, ...]] = set()

@@ -144,7 +144,10 @@ def _eigenvalues(path: Path, kpoints: Floats, words: list[list[tuple[str, ...]]]
 
 
 def read_kpoints(path: Path) -> Floats:
-    """Direct coordinates of the last ``K-POINTS DIRECT COORDINATES`` table of a ``kpoints`` file, (k, 3).
+    """Direct coordinates of the last table of k-points in a ``kpoints`` file, (k, 3).
+
+    Tables begin with ``K-POINTS DIRECT COORDINATES`` or, from 3.3 on, with ``KPT DirectX DirectY DirectZ Weight``; a
+    table that maps the full mesh to the irreducible one has more columns and does not count.
 
     Raises:
         FileFormatError: There is no such table.
@@ -156,13 +159,16 @@ def read_kpoints(path: Path) -> Floats:
         if line.startswith("K-POINTS"):
             in_table = "DIRECT COORDINATES" in line
             rows = [] if in_table else rows
+        elif words and words[0] == "KPT":
+            in_table = words[1:4] == ["DirectX", "DirectY", "DirectZ"] and len(words) == 5
+            rows = [] if in_table else rows
         elif in_table and len(words) == 5 and words[0].isdigit():
             parse_floats(words[1:], path, number, "k-point", 3)
             rows.append(words[1:4])
         elif in_table and words and words[0] != "KPOINTS":
             in_table = False
     if not rows:
-        raise FileFormatError("The file holds no table 'K-POINTS DIRECT COORDINATES'.", path=path)
+        raise FileFormatError("The file holds no table 'K-POINTS DIRECT COORDINATES' or 'KPT DirectX'.", path=path)
     return snap(rows)
 
 

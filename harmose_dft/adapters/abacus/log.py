@@ -22,7 +22,7 @@ KNOWN_MAJOR_VERSIONS = (2, 3)
 
 _VERSION = re.compile(r"(?:ABACUS\s+v|[Vv]ersion\D*?v?)(\d+\.\d+[\w.+-]*)")
 _LABEL = re.compile(r"^\s*atom label\s*=\s*(\S+)")
-_ZETA = re.compile(r"^\s*L=(\d+), number of zeta\s*=\s*(\d+)")
+_ZETA = re.compile(r"^\s*L=(\d{1,2}), number of zeta\s*=\s*(\d{1,2})(?!\d)")
 _ATOMS = re.compile(r"^\s*number of atoms? for this type\s*=\s*(\d+)")
 _NSPIN = re.compile(r"^\s*nspin\s*=\s*([124])\s*$")
 _COORDINATES = re.compile(r"^\s*(DIRECT|CARTESIAN) COORDINATES")
@@ -34,6 +34,8 @@ _ELECTRONS = re.compile(r"number of electrons:?\s*=\s*([\d.]+)\s*$")
 _NEUTRAL = re.compile(r"^\s*total electron number of element \S+\s*=\s*([\d.]+)")
 _FUNCTIONAL = re.compile(r"^\s*exchange-correlation functional\s*=\s*(\S+)")
 _STEP = re.compile(r"STEP OF (?:MOLECULAR DYNAMICS|ION RELAXATION|RELAXATION)\s*:")
+_CONVERGED = re.compile(r"charge density convergence is achieved|SCF IS CONVERGED", re.IGNORECASE)
+_NOT_CONVERGED = re.compile(r"convergence has not been achieved|SCF IS NOT CONVERGED", re.IGNORECASE)
 _NUMBER = r"(-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
 _FERMI = re.compile(rf"^\s*EFERMI\s*=\s*{_NUMBER}\s*eV|^\s*E_Fermi\s+\S+\s+{_NUMBER}\s*$")
 _ENERGY = re.compile(rf"(?:!FINAL_ETOT_IS|final etot is)\s+{_NUMBER}\s+eV")
@@ -66,6 +68,8 @@ class RunLog:
         functional: Exchange-correlation functional as printed, or "".
         fermi: Fermi level of each ionic step in Hartree.
         energy: Total energy of each ionic step in Hartree.
+        converged: Whether the SCF of each ionic step has converged; None where the log does not say.
+        valence: Valence electrons of one atom of each species, where stated.
     """
 
     path: Path
@@ -80,6 +84,8 @@ class RunLog:
     functional: str
     fermi: tuple[float | None, ...]
     energy: tuple[float | None, ...]
+    converged: tuple[bool | None, ...] = (None,)
+    valence: tuple[float, ...] = ()
 
 
 def find_log(folder: Path) -> Path | None:
@@ -102,11 +108,14 @@ def read_log(path: Path) -> RunLog:
     charge = round(sum(neutral) - float(electrons)) if electrons and neutral else 0
     nspin = _first(_NSPIN, lines)
     coordinates, unit = _coordinates(lines, path)
+    species = _species(lines)
+    valence = tuple(n / s.atoms for n, s in zip(neutral, species, strict=True)) if len(neutral) == len(species) else ()
     constant = unit or _first(_CONSTANT, lines)
     return RunLog(
-        path, version, int(nspin) if nspin else None, _species(lines), coordinates,
+        path, version, int(nspin) if nspin else None, species, coordinates,
         float(constant) if constant else None, _vectors(lines, path), float(electrons) if electrons else None, charge,
         _first(_FUNCTIONAL, lines) or "", _per_step(_FERMI, lines), _per_step(_ENERGY, lines),
+        _convergence(lines), valence,
     )  # fmt: skip
 
 
@@ -166,11 +175,26 @@ def _vectors(lines: list[str], path: Path) -> NDArray[np.float64] | None:
     return np.array(rows)
 
 
+def _convergence(lines: list[str]) -> tuple[bool | None, ...]:
+    """What the log says last about the SCF of each ionic step."""
+    out: list[bool | None] = []
+    for begin, end in _spans(lines):
+        statements = [bool(_CONVERGED.search(line)) for line in lines[begin:end]
+                if _CONVERGED.search(line) or _NOT_CONVERGED.search(line)]
+        out.append(statements[-1] if statements else None)
+    return tuple(out)
+
+
+def _spans(lines: list[str]) -> list[tuple[int, int]]:
+    """Lines of each ionic step; a run without steps counts as one."""
+    starts = [n for n, line in enumerate(lines) if _STEP.search(line)] or [0]
+    return list(zip(starts, [*starts[1:], len(lines)], strict=True))
+
+
 def _per_step(pattern: re.Pattern[str], lines: list[str]) -> tuple[float | None, ...]:
     """The last match (eV, given back in Hartree) of each ionic step; a run without steps counts as one."""
-    starts = [n for n, line in enumerate(lines) if _STEP.search(line)] or [0]
     out: list[float | None] = []
-    for begin, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for begin, end in _spans(lines):
         values = [next(g for g in m.groups() if g) for line in lines[begin:end] if (m := pattern.search(line))]
         out.append(float(values[-1]) * EV_IN_HARTREE if values else None)
     return tuple(out)

@@ -104,6 +104,12 @@ def _pair_matrices(step: int, hamiltonians: _Sections, overlaps: _Sections, nspi
             line=section.line,
         )  # fmt: skip
     overlap_file, overlap = overlaps[step, 0]
+    for file, section in (*spin_channels, (overlap_file, overlap)):
+        if not len(section.values):
+            raise FileFormatError(
+                f"{section.label}(R) holds no element. The run wrote no matrix or the file is damaged; write it "
+                "again.", path=file.path, line=section.line
+            )  # fmt: skip
     for file, section in spin_channels:
         if section.size != overlap.size:
             raise FileFormatError(

@@ -12,10 +12,13 @@ from ...core.errors import FileFormatError
 from ..text import read_bytes, read_lines
 from .text import parse_floats, parse_numbers
 
-_NAME = re.compile(r"_((?:\d+[spdfghi])+)\.orb", re.IGNORECASE)
+_NAME = re.compile(r"_((?:\d{1,2}[spdfghi])+)\.orb", re.IGNORECASE)
 _COUNT = re.compile(r"^Number of ([SPDFGHI])orbital-->\s*(\d+)", re.IGNORECASE)
 _Z_VALENCE = re.compile(rb"z_valence\s*=\s*\"\s*([0-9.eEdD+-]+)\s*\"", re.IGNORECASE)
 _Z_VALENCE_OLD = re.compile(rb"^\s*([0-9.eEdD+-]+)\s+Z valence", re.IGNORECASE | re.MULTILINE)
+
+MESH_DIGITS = 8
+"""A mesh has fewer digits than this."""
 
 LETTERS = "spdfghi"
 """Letters of the angular momenta, by l."""
@@ -27,6 +30,8 @@ def read_orb(path: Path) -> tuple[str, tuple[Shell, ...]]:
     The file tabulates R(r) itself (integral of R^2 r^2 is one) on r = i * dr in Bohr, ordered by l and zeta, which is
     the order of the shells in ABACUS's matrices.
 
+    Tables beyond those that the header announces are left out, as ABACUS does.
+
     Returns:
         Element symbol, and the shells with :class:`~harmose_dft.core.basis.NumericalRadial` functions.
 
@@ -36,7 +41,7 @@ def read_orb(path: Path) -> tuple[str, tuple[Shell, ...]]:
     lines = read_lines(path)
     element, mesh, step, n_announced = _orb_header(lines, path)
     heads = [n for n, line in enumerate(lines) if line.split() == ["Type", "L", "N"]]
-    if len(heads) != sum(n_announced.values()):
+    if len(heads) < sum(n_announced.values()):
         raise FileFormatError(
             f"The header announces {sum(n_announced.values())} orbitals; {len(heads)} tables follow. The file is "
             "truncated; download it again.", path=path, line=len(lines)
@@ -52,6 +57,8 @@ def read_orb(path: Path) -> tuple[str, tuple[Shell, ...]]:
         if zeta != n_read.get(l, 0) or l < max(n_read, default=0):
             raise FileFormatError(f"The table of l = {l}, zeta = {zeta} is out of order.", path=path, line=head + 2)
         n_read[l] = zeta + 1
+        if zeta >= n_announced.get(l, 0):
+            continue  # ABACUS reads as many functions as the header announces
         values = parse_numbers(" ".join(lines[head + 2 : end]).encode())
         if len(values) != mesh or not np.isfinite(values).all():
             raise FileFormatError(
@@ -59,7 +66,7 @@ def read_orb(path: Path) -> tuple[str, tuple[Shell, ...]]:
                 "or damaged.", path=path, line=head + 3
             )  # fmt: skip
         shells.append(Shell(l, NumericalRadial(grid, values)))
-    if n_read != {l: n for l, n in n_announced.items() if n}:
+    if any(n_read.get(l, 0) < n for l, n in n_announced.items()):
         raise FileFormatError(
             f"The header announces {_label(n_announced)}; the tables hold {_label(n_read)}.", path=path
         )
@@ -73,7 +80,7 @@ def _orb_header(lines: list[str], path: Path) -> tuple[str, int, float, dict[int
         words = line.split()
         if len(words) == 2 and words[0] == "Element":
             element = words[1]
-        elif len(words) == 2 and words[0] == "Mesh" and words[1].isdigit():
+        elif len(words) == 2 and words[0] == "Mesh" and words[1].isdigit() and len(words[1]) < MESH_DIGITS:
             mesh = int(words[1])
         elif len(words) == 2 and words[0] == "dr":
             step = float(parse_floats(words[1:], path, number, "mesh spacing")[0])

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ...core.basis import OrbitalBasis
 from ...core.errors import FileFormatError
+from ...core.guard import name_damage
 from ...core.matrix import BlockMatrix
-from ...core.record import Record
+from ...core.record import CONVERGED, Record
+from ...core.soundness import require_sound
 from ...core.structure import SYMBOLS, Structure
 from ...core.units import RYDBERG_IN_HARTREE
 from .blocks import OrbitalMap, spatial_part, to_blocks
@@ -32,12 +34,13 @@ def read(path: Path) -> list[Record]:
     Raises:
         FileFormatError: A file is missing, damaged, of an unknown version, or does not belong to the others.
     """
-    run = Run.at(locate(Path(path)))
-    basis = run.basis()
-    steps = collect(run.calculation, run.nspin)
-    if not steps:
-        return [_gamma_record(run, basis)]
-    return [_record(run, basis, matrices, len(steps), matrices is steps[-1]) for matrices in steps]
+    with name_damage(path, "The calculation"):
+        run = Run.at(locate(Path(path)))
+        basis = run.basis()
+        steps = collect(run.calculation, run.nspin)
+        if not steps:
+            return [_gamma_record(run, basis)]
+        return [_record(run, basis, matrices, len(steps), matrices is steps[-1]) for matrices in steps]
 
 
 def _record(run: Run, basis: OrbitalBasis, matrices: StepMatrices, steps: int, last: bool) -> Record:
@@ -117,7 +120,10 @@ def _assemble_record(
         "source": ", ".join(str(path) for path in files), "structure": str(run.stru.path), "found": summary,
         "atoms": "in ABACUS's order (species by species), folded into the cell",
     }  # fmt: skip
-    return Record(
+    if hamiltonian and (converged := run.is_converged(step)) is not None:
+        log_facts[CONVERGED] = "yes" if converged else "no"
+    record = Record(
         structure, basis, tuple(hamiltonian), overlap, run.electrons(), run.fermi(step), run.energy(step), eigenvalues,
         log_facts | provenance,
     )  # fmt: skip
+    return require_sound(record, str(files[0]))

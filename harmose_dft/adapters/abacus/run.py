@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.basis import OrbitalBasis, Shell
 from ...core.errors import FileFormatError
 from ...core.record import Eigenvalues
 from ...core.structure import SYMBOLS, Structure
+from ..plain_atoms import require_whole_valence
 from ..text import find_existing
 from . import structure as structures
 from .eigenvalues import read_bands, read_eig, read_istate, read_kpoints
@@ -19,6 +21,9 @@ from .files import Calculation, find_library_file, find_stru, read_input
 from .log import RunLog, find_log, read_log
 from .orbitals import read_orb, read_z_valence, shells_in_name
 from .structure import Stru, atomic_number
+
+HEADER_ROUNDING = 1e-6
+"""Fractional coordinates of STRU and of a CSR file's header may differ by this much for one position."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +46,7 @@ class Run:
         log_path, stru_path = find_log(calculation.output), find_stru(calculation, keywords)
         log = read_log(log_path) if log_path else None
         if stru_path is not None:
-            stru = structures.read_stru(stru_path)
+            stru = structures.read_stru(stru_path, keywords.get("latname", "none"))
         elif log is not None:
             stru = structures.structure_from_log(log)
         else:
@@ -57,6 +62,8 @@ class Run:
                     f"The run had {_count_text(in_log)}, this file has {_count_text(in_file)}. It is not of this run.",
                     path=stru.path,
                 )
+            for species, valence in zip(log.species, log.valence, strict=False):
+                require_whole_valence(species.label, atomic_number(species.label, log.path), valence, log.path)
         return cls(calculation, keywords, log, stru)
 
     @property
@@ -71,6 +78,14 @@ class Run:
         """Exchange-correlation functional, or ""."""
         return (self.log.functional if self.log else "") or self.keywords.get("dft_functional", "")
 
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """Lattice vectors in units of the lattice constant that the log prints, or of that of STRU."""
+        stru, constant = self.stru, self.log.constant if self.log else None
+        if constant is None or np.isclose(constant, stru.constant, rtol=1e-5):
+            return stru.vectors
+        return np.asarray(stru.cell / constant)
+
     def structure(self, step: int, steps: int, header: Stru | None) -> Structure:
         """The structure of an ionic step: atoms in ABACUS's order, folded into the cell.
 
@@ -83,7 +98,7 @@ class Run:
             FileFormatError: No file states the positions of the step, or two files contradict each other.
         """
         stru, cell = self.stru, self.stru.cell
-        log_positions = structures.read_logged_positions(self.log, stru.vectors) if self.log else []
+        log_positions = structures.read_logged_positions(self.log, self.vectors) if self.log else []
         dump = find_existing(self.calculation.output, "MD_dump")
         dump_steps = structures.read_md_dump(dump) if dump else {}
         if header is not None:
@@ -91,9 +106,13 @@ class Run:
                 raise FileFormatError(
                     f"The header's atoms are not those of {stru.path.name}. Are they of one run?", path=header.path
                 )
-            if not np.allclose(header.cell, cell, rtol=1e-4, atol=1e-4):
-                cell = header.cell
             positions = structures.fold_into_cell(header.fractional, None, header.path)
+            written = stru.fractional + np.round(positions - stru.fractional)
+            from_log = self.log is not None and stru.path == self.log.path
+            if from_log or not np.allclose(header.cell, cell, rtol=1e-4, atol=1e-4):
+                cell = header.cell  # a log prints six digits
+            elif step == 0 and np.abs(written - positions).max() < HEADER_ROUNDING:
+                positions = written  # the digits that the run started from
         elif step in dump_steps:
             cell, positions = dump_steps[step]
         elif steps == 1 and step == 0:
@@ -176,7 +195,10 @@ class Run:
                 "The number of electrons is not known: no running log states it, and not all pseudopotentials of STRU "
                 "are there. Copy one or the other.", path=self.calculation.folder
             )  # fmt: skip
-        valence = sum(count * read_z_valence(path) for count, path in zip(stru.counts, upf_paths, strict=True))
+        each = [read_z_valence(path) for path in upf_paths]
+        for label, path, electrons in zip(stru.labels, upf_paths, each, strict=True):
+            require_whole_valence(label, atomic_number(label, stru.path), electrons, path)
+        valence = sum(count * electrons for count, electrons in zip(stru.counts, each, strict=True))
         return valence + self._number("nelec_delta")
 
     def _number(self, keyword: str) -> float:
@@ -203,9 +225,9 @@ class Run:
         output = self.calculation.output
         out: list[Eigenvalues] = []
         if (path := find_existing(output, "eig_occ.txt")) is not None:
-            out.append(read_eig(path, self.stru.vectors, step))
+            out.append(read_eig(path, self.vectors, step))
         elif last and (path := find_existing(output, "eig.txt")) is not None:
-            out.append(read_eig(path, self.stru.vectors))
+            out.append(read_eig(path, self.vectors))
         if last and (path := find_existing(output, "istate.info")) is not None:
             out.append(read_istate(path))
         bands = [path for n in (1, 2) if (path := find_existing(output, f"BANDS_{n}.dat"))]
@@ -226,6 +248,10 @@ class Run:
     def energy(self, step: int) -> float | None:
         """Total energy of an ionic step in Hartree, where the log states it."""
         return self.log.energy[min(step, len(self.log.energy) - 1)] if self.log else None
+
+    def is_converged(self, step: int) -> bool | None:
+        """Whether the SCF of an ionic step has converged, where the log says so."""
+        return self.log.converged[min(step, len(self.log.converged) - 1)] if self.log else None
 
     @property
     def version(self) -> str:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
 from ...core.structure import SYMBOLS
+from ..plain_atoms import require_plain_atom
 from ..text import read_lines
 from .constants import ANGSTROM_IN_BOHR
+from .lattices import N_PARAMETERS, lattice_vectors
 from .log import RunLog
 from .text import parse_floats, strip_comment
 
@@ -28,6 +30,15 @@ FOLD_MARGIN = 1e-9
 
 SAME_POSITION = 1e-4
 """Fractional coordinates of two files may differ by this much for one position (they are printed with 8-10 digits)."""
+
+CENTRES = {
+    f"Cartesian_angstrom_center_{axes}": np.array([float(axis in axes) for axis in "xyz"])
+    for axes in ("xy", "xz", "yz", "xyz")
+}
+"""Kind of positions in Angstrom from the cell's centre -> components of the centre that count."""
+
+COUNT_DIGITS = 12
+"""Digits of a number of atoms."""
 
 SECTIONS = (
     "ATOMIC_SPECIES", "NUMERICAL_ORBITAL", "LATTICE_CONSTANT", "LATTICE_VECTORS", "LATTICE_PARAMETERS",
@@ -84,8 +95,12 @@ def atomic_number(label: str, path: Path) -> int:
     return SYMBOLS.index(symbol)
 
 
-def read_stru(path: Path) -> Stru:
+def read_stru(path: Path, latname: str = "none") -> Stru:
     """Read a STRU file.
+
+    Args:
+        path: The file.
+        latname: Name of the lattice in INPUT, for a file without vectors.
 
     Raises:
         FileFormatError: A section is missing or malformed, or positions are in a form that is not supported.
@@ -94,16 +109,13 @@ def read_stru(path: Path) -> Stru:
     for name in ("ATOMIC_SPECIES", "LATTICE_CONSTANT", "ATOMIC_POSITIONS"):
         if not sections.get(name):
             raise FileFormatError(f"The section {name} is missing or empty.", path=path)
-    if len(sections.get("LATTICE_VECTORS", [])) < 3:
-        raise FileFormatError(
-            "The section LATTICE_VECTORS needs three lines. Lattices that ABACUS makes from 'latname' are not read; "
-            "write the vectors out.", path=path
-        )  # fmt: skip
     line, words = sections["LATTICE_CONSTANT"][0]
     constant = float(parse_floats(words, path, line, "lattice constant", 1)[0])
-    vectors = np.array([parse_floats(w, path, n, "lattice vector", 3) for n, w in sections["LATTICE_VECTORS"][:3]])
+    vectors = _vectors(sections, latname, path)
     species = [w for _, w in sections["ATOMIC_SPECIES"]]
     labels = tuple(w[0] for w in species)
+    for number, words in sections["ATOMIC_SPECIES"]:
+        require_plain_atom(words[0], words[2] if len(words) > 2 else "", path, line=number)
     counts, fractional = _positions(sections["ATOMIC_POSITIONS"], labels, constant, vectors, path)
     return Stru(
         path, labels, counts, constant, vectors, fractional,
@@ -128,16 +140,38 @@ def _sections(path: Path) -> dict[str, _Lines]:
     return out
 
 
+def _vectors(sections: dict[str, _Lines], latname: str, path: Path) -> Floats:
+    """Lattice vectors in units of the lattice constant: written out, or those of INPUT's ``latname``."""
+    if len(sections.get("LATTICE_VECTORS", [])) >= 3:
+        return np.array([parse_floats(w, path, n, "lattice vector", 3) for n, w in sections["LATTICE_VECTORS"][:3]])
+    if latname not in N_PARAMETERS:
+        raise FileFormatError(
+            f"The section LATTICE_VECTORS needs three lines, unless INPUT names the lattice: latname is {latname!r}, "
+            f"expected one of {', '.join(N_PARAMETERS)}.", path=path,
+        )  # fmt: skip
+    line, words = (sections.get("LATTICE_PARAMETERS") or [(1, [])])[0] if N_PARAMETERS[latname] else (1, [])
+    parameters = parse_floats(words, path, line, f"LATTICE_PARAMETERS of {latname}", N_PARAMETERS[latname])
+    try:
+        return lattice_vectors(latname, parameters.tolist())
+    except ValueError as error:
+        raise FileFormatError(f"LATTICE_PARAMETERS of {latname}: {error}.", path=path, line=line) from error
+
+
 def _positions(
     lines: _Lines, labels: tuple[str, ...], constant: float, vectors: Floats, path: Path
 ) -> tuple[tuple[int, ...], Floats]:
     """Number of atoms of each species, and fractional positions in the order of ATOMIC_SPECIES."""
     first, kind = lines[0][0], lines[0][1][0]
     units = {"Cartesian": constant, "Cartesian_au": 1.0, "Cartesian_angstrom": ANGSTROM_IN_BOHR}
+    cell = constant * vectors
+    origin = np.zeros(3)
+    if kind in CENTRES:  # components of the centre of the cell, not a point of the plane of two lattice vectors
+        origin, kind = cell.sum(axis=0) / 2 * CENTRES[kind], "Cartesian_angstrom"
     if kind != "Direct" and kind not in units:
         raise FileFormatError(
-            f"Positions of kind {kind!r} are not supported; use Direct, {', '.join(units)}.", path=path, line=first
-        )
+            f"Positions of kind {kind!r} are not known; expected Direct, {', '.join([*units, *CENTRES])}.", path=path,
+            line=first,
+        )  # fmt: skip
     by_label: dict[str, Floats] = {}
     at = 1
     while at < len(lines):
@@ -147,12 +181,12 @@ def _positions(
                 f"Expected a species of ATOMIC_SPECIES ({', '.join(labels)}), its magnetisation and its number of "
                 f"atoms; got {' '.join(words)!r}.", path=path, line=number
             )  # fmt: skip
-        count = int(lines[at + 2][1][0])
+        count = int(lines[at + 2][1][0][:COUNT_DIGITS])
         rows = lines[at + 3 : at + 3 + count]
         if len(rows) < count:
             raise FileFormatError(f"{words[0]} has {count} atoms; {len(rows)} follow.", path=path, line=number)
         atoms = np.array([parse_floats(w, path, n, "position", 3) for n, w in rows]).reshape(-1, 3)
-        by_label[words[0]] = atoms if kind == "Direct" else atoms * units[kind] @ np.linalg.inv(constant * vectors)
+        by_label[words[0]] = atoms if kind == "Direct" else (atoms * units[kind] + origin) @ np.linalg.inv(cell)
         at += 3 + count
     missing = [label for label in labels if label not in by_label]
     if missing:
@@ -212,6 +246,8 @@ def structure_from_log(log: RunLog) -> Stru:
             "folder.", path=log.path
         )  # fmt: skip
     labels, counts = tuple(s.label for s in log.species), tuple(s.atoms for s in log.species)
+    for label in labels:
+        require_plain_atom(label, "", log.path)
     return Stru(log.path, labels, counts, log.constant, log.vectors, read_logged_positions(log, log.vectors)[0])
 
 

@@ -15,14 +15,20 @@ from numpy.typing import NDArray
 from ...core.basis import OrbitalBasis
 from ...core.conventions import PYSCF, OrbitalConvention
 from ...core.errors import FileFormatError
+from ...core.guard import name_damage, names_damage
 from ...core.matrix import BlockMatrix
 from ...core.record import Eigenvalues, Record
+from ...core.soundness import require_sound
 from ...core.structure import Structure
 from ...data import Dataset
 from ..pyscf import orbital_basis, overlap
 
 OVERLAP_TOLERANCE = 1e-4
 """Largest difference between a stored (single-precision) overlap and the analytic one."""
+
+
+GUARDED = ("__len__", "elements", "entry", "metadata", "structure")
+"""Methods of data sets that read their files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +61,13 @@ class GaussianDataset(Dataset):
         convention: Orbital order of the file's matrices.
     """
 
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Make the errors of a subclass's methods on damaged files name the file."""
+        super().__init_subclass__(**kwargs)
+        for name in GUARDED:
+            if name in vars(cls):
+                setattr(cls, name, names_damage(vars(cls)[name]))
+
     def __init__(self, path: Path, basis_name: str, convention: OrbitalConvention = PYSCF) -> None:
         self.path, self.basis_name, self.convention = path, basis_name, convention
 
@@ -76,14 +89,19 @@ class GaussianDataset(Dataset):
         return self._basis
 
     def __getitem__(self, index: int) -> Record:
-        index = self._check_index(index)
+        i = self._check_index(index)
+        with name_damage(self.path, f"Record {i}"):
+            return require_sound(self._record(i), f"{self.path}, record {i}")
+
+    def _record(self, index: int) -> Record:
         entry = self.entry(index)
         structure = entry.structure
         basis = self.basis.restrict(structure.numbers.tolist())
+        self._require_size(entry, structure, basis, index)
         analytic = overlap(structure, basis)
         if entry.overlap is not None:
-            from_file = self._blocks(entry.overlap, structure, basis, index)
-            difference = float(np.abs(from_file.values - analytic.values).max())
+            stored = self._blocks(entry.overlap, structure, basis, index)
+            difference = float(np.abs(stored.values - analytic.values).max())
             if not difference < OVERLAP_TOLERANCE:
                 raise FileFormatError(
                     f"The overlap stored with record {index} differs from that of {self.basis_name} in the orbital "
@@ -92,7 +110,7 @@ class GaussianDataset(Dataset):
                     path=self.path,
                 )
         spectra = () if entry.levels is None else (
-            Eigenvalues(np.zeros((1, 3)), entry.levels[None, None], self.path.name),
+            Eigenvalues(np.zeros((1, 3)), np.asarray(entry.levels, dtype=np.float64)[None, None], self.path.name),
         )
         return Record(
             structure,
@@ -105,16 +123,23 @@ class GaussianDataset(Dataset):
             provenance=self.metadata(index),
         )
 
+    def _require_size(self, entry: Entry, structure: Structure, basis: OrbitalBasis, index: int) -> None:
+        """Refuse matrices and levels that do not fit the molecule, before integrals are computed."""
+        n = int(basis.orbitals_per_atom(structure.numbers).sum())
+        for matrix in (entry.fock, entry.overlap):
+            if matrix is not None and np.shape(matrix) != (n, n):
+                raise FileFormatError(
+                    f"The matrix of record {index} has shape {np.shape(matrix)}; {structure.formula} in {basis.name} "
+                    f"needs {(n, n)}.", path=self.path,
+                )  # fmt: skip
+        if entry.levels is not None and not 0 < np.size(entry.levels) <= n:
+            raise FileFormatError(
+                f"Record {index} lists {np.size(entry.levels)} levels of {n} orbitals.", path=self.path
+            )
+
     def _blocks(
         self, matrix: NDArray[Any], structure: Structure, basis: OrbitalBasis, index: int
     ) -> BlockMatrix:
-        n = int(basis.orbitals_per_atom(structure.numbers).sum())
-        if np.shape(matrix) != (n, n):
-            raise FileFormatError(
-                f"The matrix of record {index} has shape {np.shape(matrix)}; {structure.formula} in {basis.name} needs "
-                f"{(n, n)}.",
-                path=self.path,
-            )
         order, sign = self.convention.to_ours(basis.shell_sequence(structure.numbers))
         dense = np.asarray(matrix, dtype=np.float64)[np.ix_(order, order)] * np.outer(sign, sign)
         return BlockMatrix.from_dense(dense, basis.orbitals_per_atom(structure.numbers))

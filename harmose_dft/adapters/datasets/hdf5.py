@@ -13,23 +13,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
+from ...core.guard import name_damage
+from ...core.hdf5 import Shape, check_arrays
 from ...core.hdf5 import open_hdf5 as open_own
 from ...core.structure import Structure
 from ..pyscf.known_names import require_known_basis
 from .base import Entry, GaussianDataset, from_triangle
 
+if TYPE_CHECKING:
+    import h5py
+
 UNITS = "hartree,angstrom"
 """Attribute ``units`` of these files."""
 
-RAGGED = ("atom_ptr", "ao_ptr", "fock_ptr", "numbers", "positions", "fock_tril", "mo_energy", "energy")
-FRAMES = ("numbers", "positions", "fock", "energy", "mo_energy")
-GROUP = ("numbers", "positions", "fock_tril", "mo_energy")
+ANY: Shape = (None,)
+POINTERS = dict.fromkeys(("atom_ptr", "ao_ptr", "fock_ptr"), ("iu", ANY))
+RAGGED: dict[str, tuple[str, Shape]] = {
+    **POINTERS, "numbers": ("iu", ANY), "positions": ("f", (None, 3)), "fock_tril": ("f", ANY), "mo_energy": ("f", ANY),
+    "energy": ("f", ANY),
+}
+FRAMES: dict[str, tuple[str, Shape]] = {
+    "numbers": ("iu", ANY), "positions": ("f", (None, None, 3)), "fock": ("f", (None, None, None)),
+    "energy": ("f", ANY), "mo_energy": ("f", (None, None)),
+}
+GROUP: dict[str, tuple[str, Shape]] = {
+    "numbers": ("iu", ANY), "positions": ("f", (None, 3)), "fock_tril": ("f", ANY), "mo_energy": ("f", ANY),
+}
+"""The layouts: name -> kind of the numbers, and shape."""
 
 
 def open_hdf5(path: Path) -> GaussianDataset | None:
@@ -41,9 +57,9 @@ def open_hdf5(path: Path) -> GaussianDataset | None:
     import h5py
 
     try:
-        with open_own(path) as file:
+        with open_own(path) as file, name_damage(path):
             names = set(file)
-            first_item = file[next(iter(names))] if names else None
+            first_item = file[min(names)] if names else None
             is_grouped = isinstance(first_item, h5py.Group) and set(GROUP) <= set(first_item)
     except OSError as error:
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
@@ -89,14 +105,23 @@ class _PyscfFile(GaussianDataset):
         return Structure(numbers, positions / self._bohr, name=name)
 
     def _read(self, name: str, begin: int, end: int) -> NDArray[Any]:
-        try:
+        with name_damage(self.path, f"The array {name}"):
             return np.asarray(self._file[name][begin:end])
-        except OSError as error:
-            raise FileFormatError(f"The data set is damaged at {name}.", path=self.path) from error
 
 
 class FramesFile(_PyscfFile):
     """Frames of one molecule."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        check_arrays(self._file, FRAMES, path)
+        atoms, frames = len(self._file["numbers"]), len(self._file["positions"])
+        orbitals = self._file["fock"].shape[-1]
+        shapes: dict[str, tuple[str, Shape]] = {
+            "positions": ("f", (frames, atoms, 3)), "fock": ("f", (frames, orbitals, orbitals)),
+            "energy": ("f", (frames,)), "mo_energy": ("f", (frames, None)),
+        }  # fmt: skip
+        check_arrays(self._file, shapes, path)
 
     def __len__(self) -> int:
         return int(self._file["positions"].shape[0])
@@ -127,7 +152,12 @@ class RaggedFile(_PyscfFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._pointers = {name: self._file[f"{name}_ptr"][()] for name in ("atom", "ao", "fock")}
+        check_arrays(self._file, RAGGED, path)
+        self._pointers = {name: self._file[f"{name}_ptr"][()].astype(np.int64) for name in ("atom", "ao", "fock")}
+        count = len(self._file["energy"])
+        for name, pointers in self._pointers.items():
+            if len(pointers) != count + 1 or pointers[0] != 0 or (np.diff(pointers) < 0).any():
+                raise FileFormatError(f"{name}_ptr does not rise from 0, one for each of {count} molecules.", path=path)
         ends = {"atom": "numbers", "ao": "mo_energy", "fock": "fock_tril"}
         for name, target in ends.items():
             if len(self._file[target]) != self._pointers[name][-1]:
@@ -175,7 +205,8 @@ class GroupedFile(_PyscfFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._names = sorted(name for name, group in self._file.items() if set(GROUP) <= set(group))
+        groups = ((name, item) for name, item in self._file.items() if hasattr(item, "keys"))
+        self._names = sorted(name for name, group in groups if set(GROUP) <= set(group))
 
     def __len__(self) -> int:
         return len(self._names)
@@ -183,6 +214,12 @@ class GroupedFile(_PyscfFile):
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that occur."""
         return tuple(sorted({int(z) for name in self._names for z in self._file[name]["numbers"][()]}))
+
+    def _group(self, index: int) -> h5py.Group:
+        """The group of a molecule, with the arrays it must have."""
+        group = self._file[self._names[self._check_index(index)]]
+        check_arrays(group, GROUP, self.path)
+        return group
 
     def structure(self, index: int) -> Structure:
         """Structure of a molecule."""
@@ -197,7 +234,7 @@ class GroupedFile(_PyscfFile):
 
     def entry(self, index: int) -> Entry:
         """A molecule with its matrix."""
-        group = self._file[self._names[index]]
+        group = self._group(index)
         energy = group.attrs.get("energy")
         return Entry(
             self.structure(index),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import DataError, FileFormatError
+from ...core.guard import name_damage
 from ...data import Dataset
 from ...data import open_dataset as open_own
 from .hdf5 import open_hdf5
@@ -51,10 +52,9 @@ def open_dataset(path: str | Path) -> Dataset:
     with path.open("rb") as file:
         start = file.read(16)
     dataset: Dataset | None = None
-    if start == SQLITE_MAGIC:
-        dataset = open_sqlite(path)
-    elif start.startswith(HDF5_MAGIC):
-        dataset = open_hdf5(path) or open_own(path)
+    if start == SQLITE_MAGIC or start.startswith(HDF5_MAGIC):
+        with name_damage(path):
+            dataset = open_sqlite(path) if start == SQLITE_MAGIC else open_hdf5(path) or open_own(path)
     elif start.startswith(ZIP_MAGIC) or start.startswith(PICKLE_MAGICS):
         raise FileFormatError(_about_archive(path), path=path)
     if dataset is None:
@@ -64,7 +64,9 @@ def open_dataset(path: str | Path) -> Dataset:
             "from calculations.",
             path=path,
         )
-    if len(dataset) == 0:
+    with name_damage(path):
+        count = len(dataset)
+    if count == 0:
         raise DataError(f"{path} holds no records.")
     return dataset
 

@@ -6,6 +6,8 @@
 * SchNOrb (Schuett et al., Nat. Commun. 10, 5024 (2019)): an ASE database, ``schnorb_hamiltonian_*.db``; ``hamiltonian``
   and ``overlap`` in each row's data, as arrays or as base64 text with ``_shape_*`` and ``_dtype_*`` beside it. PBE/
   def2-SVP by ORCA, in ORCA's order, Angstrom and Hartree.
+* nablaDFT (Khrabrov et al., Phys. Chem. Chem. Phys. 24, 25853 (2022)): as PhiSNet's, but each row of ``data`` has its
+  own ``Z``; wB97X-D/def2-SVP by Psi4. The stored overlap tells the order of the orbitals and the unit of length.
 * PhiSNet (Unke et al., NeurIPS 2021): tables ``data`` (single-precision ``R`` in Bohr, ``E``, ``H``, ``S``),
   ``nuclear_charges``, ``basisset``, ``metadata``; PBE/def2-SVP, components m = -l..l as ours.
 """
@@ -30,7 +32,11 @@ from ...core.conventions import ORCA, OURS, PYSCF, OrbitalConvention
 from ...core.errors import FileFormatError, shorten
 from ...core.structure import Structure
 from ...core.units import BOHR_IN_ANGSTROM
-from .base import Entry, GaussianDataset
+from ..pyscf import overlap
+from .base import OVERLAP_TOLERANCE, Entry, GaussianDataset
+
+MOST_ATOMS = 100_000
+"""Atoms of a molecule, at most."""
 
 QH9_COLUMNS = {"N", "Z", "pos", "Ham"}
 PHISNET_COLUMNS = {"R", "E", "F", "H", "S"}
@@ -56,16 +62,19 @@ def open_sqlite(path: Path) -> GaussianDataset:
         with closing(connect_read_only(path)) as connection:
             tables = _plain_tables(connection, path)
             columns = {row[1] for row in connection.execute("PRAGMA table_info(data)")}
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise FileFormatError(f"The database cannot be read ({error}).", path=path) from error
     if columns >= QH9_COLUMNS:
         return QH9Database(path)
+    if columns >= PHISNET_COLUMNS | {"Z"}:
+        return NablaDatabase(path)
     if columns >= PHISNET_COLUMNS and "nuclear_charges" in tables:
         return PhiSNetDatabase(path)
     if "systems" in tables:
         return SchNOrbDatabase(path)
     raise FileFormatError(
-        f"The tables {', '.join(sorted(tables)) or '(none)'} are not those of a QH9, SchNOrb or PhiSNet database.",
+        f"The tables {shorten(', '.join(sorted(tables))) or '(none)'} are not those of a QH9, SchNOrb, PhiSNet or "
+        "nablaDFT database.",
         path=path,
     )
 
@@ -124,8 +133,16 @@ class _Database(GaussianDataset):
             self._process = os.getpid()
         try:
             return self._connection.execute(sql, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise FileFormatError(f"The database is damaged ({error}).", path=self.path) from error
+
+    def _count(self, value: object, quantity: str) -> int:
+        """A stored number of atoms."""
+        if not isinstance(value, int) or not 0 < value <= MOST_ATOMS:
+            raise FileFormatError(
+                f"{quantity} of a record is {shorten(str(value))}; expected a number of atoms.", path=self.path
+            )
+        return value
 
     @cached_property
     def _rows(self) -> list[int]:
@@ -161,7 +178,8 @@ class QH9Database(_Database):
 
     def structure(self, index: int) -> Structure:
         """Structure of a molecule."""
-        count, z, positions = self._columns(index, "N", "Z", "pos")
+        number, z, positions = self._columns(index, "N", "Z", "pos")
+        count = self._count(number, "N")
         xyz = self._numbers(positions, 3 * count, FLOATS, "pos").reshape(count, 3).astype(np.float64)
         return Structure(self._numbers(z, count, INTEGERS, "Z"), xyz / self._length, name=f"record {index}")
 
@@ -191,8 +209,10 @@ class PhiSNetDatabase(_Database):
 
     @cached_property
     def _atoms(self) -> NDArray[Any]:
-        count, z = self._query("SELECT N, Z FROM nuclear_charges WHERE id = 0")[0]
-        return self._numbers(z, count, INTEGERS, "Z")
+        rows = self._query("SELECT N, Z FROM nuclear_charges WHERE id = 0")
+        if len(rows) != 1:
+            raise FileFormatError("The table nuclear_charges has no row 0 with the molecule's atoms.", path=self.path)
+        return self._numbers(rows[0][1], self._count(rows[0][0], "N"), INTEGERS, "Z")
 
     def elements(self) -> tuple[int, ...]:
         """Elements of the molecule."""
@@ -215,6 +235,70 @@ class PhiSNetDatabase(_Database):
         fock = self._numbers(h, n * n, FLOATS, "H").reshape(n, n)
         overlap = None if s is None else self._numbers(s, n * n, FLOATS, "S").reshape(n, n)
         return Entry(structure, fock, overlap, None if energy is None else float(energy))
+
+
+class NablaDatabase(_Database):
+    """nablaDFT's database of Hamiltonians of different molecules."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._scale: float | None = None
+
+    def elements(self) -> tuple[int, ...]:
+        """Elements of the MOSES molecules."""
+        return (1, 6, 7, 8, 9, 16, 17, 35)
+
+    def _raw(self, index: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Atomic numbers, and positions in the file's unit."""
+        z, positions = self._columns(index, "Z", "R")
+        if not isinstance(z, bytes) or not z or len(z) % 4 or len(z) > 4 * MOST_ATOMS:
+            raise FileFormatError(f"Z of record {index} is no list of four-byte numbers.", path=self.path)
+        numbers = np.frombuffer(z, "<i4")
+        return numbers, self._numbers(positions, 3 * len(numbers), FLOATS, "R").reshape(-1, 3).astype(np.float64)
+
+    def structure(self, index: int) -> Structure:
+        """Structure of a molecule."""
+        numbers, positions = self._raw(index)
+        return Structure(numbers, positions * self._unit, name=f"record {self._check_index(index)}")
+
+    @property
+    def _unit(self) -> float:
+        """Bohr per unit of length of the file; sets the order of the orbitals, too."""
+        if self._scale is None:
+            self._scale, self.convention = self._recognise_overlap()
+        return self._scale
+
+    def _recognise_overlap(self) -> tuple[float, OrbitalConvention]:
+        """Unit of length and order of orbitals in which the first stored overlap is that of the basis."""
+        numbers, positions = self._raw(0)
+        for scale in (1.0, 1 / BOHR_IN_ANGSTROM):
+            structure = Structure(numbers, positions * scale)
+            basis = self.basis.restrict(numbers.tolist())
+            n = int(basis.orbitals_per_atom(numbers).sum())
+            stored = self._numbers(self._columns(0, "S")[0], n * n, FLOATS, "S").reshape(n, n)
+            exact = overlap(structure, basis).to_dense()
+            for convention in (ORCA, PYSCF, OURS):  # up to d orbitals Psi4's order is ORCA's
+                order, sign = convention.to_ours(basis.shell_sequence(numbers.tolist()))
+                if np.abs(stored[np.ix_(order, order)] * np.outer(sign, sign) - exact).max() < OVERLAP_TOLERANCE:
+                    return scale, convention
+        raise FileFormatError(
+            "This database has the tables of nablaDFT, but its overlap is not that of def2-SVP in any known order of "
+            "orbitals and unit of length.", path=self.path,
+        )  # fmt: skip
+
+    def metadata(self, index: int) -> Mapping[str, str]:
+        """Provenance of a molecule."""
+        i = self._check_index(index)
+        return {"code": "Psi4", "functional": "wb97x-d", "basis": self.basis_name, "source": self.path.name,
+                "molecule": str(self._rows[i])}
+
+    def entry(self, index: int) -> Entry:
+        """A molecule with its matrices."""
+        structure = self.structure(index)
+        n = int(self.basis.restrict(structure.numbers.tolist()).orbitals_per_atom(structure.numbers).sum())
+        h, s, energy = self._columns(index, "H", "S", "E")
+        fock, stored = (self._numbers(m, n * n, FLOATS, name).reshape(n, n) for m, name in ((h, "H"), (s, "S")))
+        return Entry(structure, fock, stored, None if energy is None else float(energy))
 
 
 class SchNOrbDatabase(_Database):

@@ -38,6 +38,9 @@ from .common import (
 )
 
 LAYOUT = "chunked"
+KEYS = "fermi_energy_eV", "spinful"
+"""Keys of info.json: the Fermi level, and whether H carries spin."""
+
 CONVENTION = OURS
 """DeepH-dock's order is ours: m = -l..l with positive signs (it calls it Wikipedia's)."""
 
@@ -75,7 +78,7 @@ def read(folder: Path) -> Record:
     if hamiltonian is not None:
         hamiltonian = to_our_order(hamiltonian, CONVENTION, basis, structure)
     overlap = to_our_order(overlap, CONVENTION, basis, structure)
-    return make_record(structure, basis, hamiltonian, overlap, info, "fermi_energy_eV", LAYOUT, folder)
+    return make_record(structure, basis, hamiltonian, overlap, info, KEYS, LAYOUT, folder)
 
 
 def write(record: Record, folder: Path) -> None:

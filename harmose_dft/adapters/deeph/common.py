@@ -11,9 +11,10 @@ import numpy as np
 
 from ...core.basis import OrbitalBasis, Shell
 from ...core.conventions import OrbitalConvention
-from ...core.errors import FileFormatError
+from ...core.errors import FileFormatError, shorten
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
+from ...core.soundness import require_sound
 from ...core.spin import spin_block, spinor_matrix
 from ...core.structure import SYMBOLS, Structure
 
@@ -27,7 +28,10 @@ VACUUM: Final = 20.0
 """Bohr of empty space on each side of a molecule, which DeepH can only hold in a cell."""
 
 ELECTRONS = "n_electrons"
-"""Key that we add to info.json: DeepH does not keep the number of electrons."""
+"""Key that we add to info.json: DeepH-pack does not keep the number of electrons."""
+
+OCCUPATION = "occupation"
+"""Key under which DeepH-dock keeps the number of electrons, where it does."""
 
 
 def read_info(path: Path) -> dict[str, Any]:
@@ -45,6 +49,22 @@ def read_info(path: Path) -> dict[str, Any]:
     if not isinstance(info, dict):
         raise FileFormatError("Expected a JSON object.", path=path)
     return info
+
+
+def info_number(info: Mapping[str, Any], folder: Path, *keys: str) -> float | None:
+    """The number under the first of several keys of info.json that is there; None where none is, or it is null.
+
+    Raises:
+        FileFormatError: It is no finite number.
+    """
+    value = next((info[key] for key in keys if info.get(key) is not None), None)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise FileFormatError(
+            f"{' or '.join(keys)} must be a number; got {shorten(str(value))}.", path=folder / "info.json"
+        )
+    return float(value)
 
 
 def basis_of(orbitals: Mapping[int, Sequence[int]]) -> OrbitalBasis:
@@ -73,11 +93,14 @@ def make_record(
     hamiltonian: BlockMatrix | None,
     overlap: BlockMatrix,
     info: Mapping[str, Any],
-    fermi_key: str,
+    keys: tuple[str, str],
     layout: str,
     folder: Path,
 ) -> Record:
-    """A record from matrices in Hartree and our order, which are put on the union of their pairs."""
+    """A record from matrices in Hartree and our order, which are put on the union of their pairs.
+
+    ``keys`` are those of info.json for the Fermi level and for whether H carries spin.
+    """
     pairs = f"S on {len(overlap)} pairs, no H"
     matrices: tuple[BlockMatrix, ...] = ()
     if hamiltonian is not None:
@@ -88,17 +111,19 @@ def make_record(
             f"union of {n_before[0]} pairs of H and {n_before[1]} of S: {len(overlap)}; missing blocks are zero"
         )
         matrices = tuple(m.symmetrize() for m in spin_directions(hamiltonian))
-    fermi = info.get(fermi_key)
-    electrons = float(info.get(ELECTRONS, np.nan))
-    nspin = "4" if matrices and matrices[0].spinor else str(max(len(matrices), 1))
+    fermi = info_number(info, folder, keys[0])
+    electrons = info_number(info, folder, ELECTRONS, OCCUPATION)
+    electrons = np.nan if electrons is None else electrons
+    spinor = matrices[0].spinor if matrices else bool(info.get(keys[1], False))
+    nspin = "4" if spinor else str(max(len(matrices), 1))
     electron_note = "" if np.isfinite(electrons) else "; the number of electrons is not known"
-    return Record(
+    return require_sound(Record(
         structure,
         basis,
         matrices,
         overlap.symmetrize(),
         electrons,
-        fermi=None if fermi is None else float(fermi) / DEEPH_HARTREE_IN_EV,
+        fermi=None if fermi is None else fermi / DEEPH_HARTREE_IN_EV,
         provenance={
             "code": "DeepH",
             "version": layout,
@@ -109,7 +134,7 @@ def make_record(
             f"{overlap.size} orbitals, nspin {nspin}; {pairs}; no radial functions{electron_note}",
             "pair_support": pairs,
         },
-    )
+    ), str(folder))
 
 
 def spin_directions(hamiltonian: BlockMatrix) -> tuple[BlockMatrix, ...]:

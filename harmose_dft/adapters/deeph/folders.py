@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 
 from ...core.errors import FileFormatError, HarmoseError, OutputExistsError
+from ...core.guard import name_damage
 from ...core.record import Record
 from . import chunked, legacy
 
@@ -31,7 +32,8 @@ def read(path: Path) -> list[Record]:
     """
     for module in LAYOUTS.values():
         if path.is_dir() and module.recognise(path):
-            return [module.read(path)]
+            with name_damage(path, "The DeepH folder"):
+                return [module.read(path)]
     raise FileFormatError(
         "This is no DeepH folder. Expected POSCAR, info.json, overlap.h5 and hamiltonian.h5, or "
         f"{', '.join(legacy.FILES)}, info.json, overlaps.h5 and hamiltonians.h5.", path=path,

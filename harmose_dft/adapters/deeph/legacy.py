@@ -19,8 +19,9 @@ from ...core.basis import OrbitalBasis
 from ...core.conventions import OPENMX
 from ...core.errors import FileFormatError
 from ...core.record import Record
+from ...core.spin import spin_block
 from ...core.structure import SYMBOLS, Structure
-from ..keyed_blocks import assemble_matrix, read_keyed_blocks
+from ..keyed_blocks import Blocks, assemble_matrix, read_keyed_blocks
 from .common import (
     DEEPH_BOHR_IN_ANGSTROM,
     DEEPH_HARTREE_IN_EV,
@@ -35,6 +36,9 @@ from .common import (
 )
 
 LAYOUT = "legacy"
+KEYS = "fermi_level", "isspinful"
+"""Keys of info.json: the Fermi level, and whether H carries spin."""
+
 FILES = ("element.dat", "lat.dat", "site_positions.dat", "orbital_types.dat")
 """Text files of every folder."""
 
@@ -60,16 +64,24 @@ def read(folder: Path) -> Record:
             "The folder has no overlaps.h5, without which H has no eigenvalues. Write it too (DeepH-pack's "
             "preprocessing: save_overlap).", path=folder,
         )  # fmt: skip
-    overlap = assemble_matrix(read_keyed_blocks(file), orbitals, file)
+    blocks = read_keyed_blocks(file)
+    spinful = bool(info.get("isspinful", False))
+    overlap = assemble_matrix(blocks, orbitals, file, spinor=spinful and _carries_spin(blocks, orbitals))
+    overlap = spin_block(overlap, 0, 0) if overlap.spinor else overlap
     hamiltonian = None
     file = folder / "hamiltonians.h5"
     if file.is_file():
-        spinor = bool(info.get("isspinful", False))
-        matrix = assemble_matrix(read_keyed_blocks(file), orbitals, file, spinor=spinor)
+        matrix = assemble_matrix(read_keyed_blocks(file), orbitals, file, spinor=spinful)
         matrix = matrix.with_values(matrix.values / DEEPH_HARTREE_IN_EV)
         hamiltonian = to_our_order(matrix, OPENMX, basis, structure)
     overlap = to_our_order(overlap, OPENMX, basis, structure)
-    return make_record(structure, basis, hamiltonian, overlap, info, "fermi_level", LAYOUT, folder)
+    return make_record(structure, basis, hamiltonian, overlap, info, KEYS, LAYOUT, folder)
+
+
+def _carries_spin(blocks: Blocks, orbitals: NDArray[np.int64]) -> bool:
+    """Whether the blocks are twice as wide as the orbitals."""
+    return any(0 <= i < len(orbitals) and len(b.shape) == 2 and b.shape[0] == 2 * orbitals[i]
+               for (i, *_), b in blocks.items())
 
 
 def write(record: Record, folder: Path) -> None:

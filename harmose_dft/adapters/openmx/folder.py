@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import FileFormatError
+from ...core.guard import name_damage
 from ...core.record import Record
-from ..text import plain_name, read_bytes
-from .input import MARK
-
-HEAD_BYTES = 65536
-"""How much of a text file is looked at to recognise an OpenMX input or output."""
+from ..text import plain_name
+from .input import is_text_of_openmx
 
 
 def recognise(path: Path) -> bool:
@@ -18,12 +16,12 @@ def recognise(path: Path) -> bool:
     if path.is_dir():
         if _overlaps(path) or _scfout_files(path):
             return True
-        return any(_is_text_of_openmx(f) for f in sorted(path.iterdir()) if plain_name(f).endswith((".dat", ".out")))
+        return any(is_text_of_openmx(f) for f in sorted(path.iterdir()) if plain_name(f).endswith((".dat", ".out")))
     name = plain_name(path)
     if name.endswith(".scfout"):
         return True
     return (name.startswith("overlaps_") and name.endswith(".h5")) or (
-        name.endswith((".dat", ".out")) and path.is_file() and _is_text_of_openmx(path)
+        name.endswith((".dat", ".out")) and path.is_file() and is_text_of_openmx(path)
     )
 
 
@@ -38,6 +36,11 @@ def read(path: Path, *, pao_dir: Path | None = None) -> list[Record]:
     Raises:
         FileFormatError: A file is damaged, or there are no matrices.
     """
+    with name_damage(path, "The calculation"):
+        return _read(path, pao_dir)
+
+
+def _read(path: Path, pao_dir: Path | None) -> list[Record]:
     from .overlaps import read_overlap_only
     from .reader import read_calculation
 
@@ -73,12 +76,3 @@ def _scfout_files(folder: Path) -> list[Path]:
 def _overlaps(folder: Path) -> bool:
     """Whether the folder is that of an overlap-only run."""
     return any((folder / "output").glob("overlaps_*.h5"))
-
-
-def _is_text_of_openmx(path: Path) -> bool:
-    """Whether a text file is an input or an output of OpenMX."""
-    try:
-        head = read_bytes(path)[:HEAD_BYTES].tobytes().lower()
-    except FileFormatError:
-        return False
-    return MARK.encode() in head or b"openmx ver" in head

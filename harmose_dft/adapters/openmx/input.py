@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
 from ...core.structure import SYMBOLS, Structure
+from ..plain_atoms import require_plain_atom
+from ..text import read_bytes
 from .constants import OPENMX_BOHR_IN_ANGSTROM
 
 LETTERS = "spdf"
@@ -21,6 +24,9 @@ MARK = "definition.of.atomic.species"
 
 DEFAULT_DATA_PATH = "../DFT_DATA19"
 """Where OpenMX 3.9 looks for PAO and VPS files unless ``DATA.PATH`` says otherwise."""
+
+HEAD_BYTES = 65536
+"""How much of a text file is looked at to recognise an OpenMX input or output."""
 
 _SHELLS = re.compile(r"([spdf])(\d+)(?:>(\d+))?")
 
@@ -67,6 +73,21 @@ class Input:
         """Value of a keyword."""
         return self.keywords.get(name.lower(), default)
 
+    def number(self, name: str, default: float) -> float:
+        """Value of a keyword that is a number.
+
+        Raises:
+            FileFormatError: It is none.
+        """
+        text = self.keyword(name) or str(default)
+        try:
+            value = float(text.split()[0].lower().replace("d", "e"))
+        except ValueError:
+            value = float("nan")
+        if not isfinite(value):
+            raise FileFormatError(f"{name} must be a number; got {text[:40]!r}.", path=self.path)
+        return value
+
     def block(self, name: str) -> list[tuple[int, list[str]]]:
         """Lines of a block.
 
@@ -84,12 +105,16 @@ class Input:
         for line, words in self.block("Definition.of.Atomic.Species"):
             if len(words) < 2:
                 raise FileFormatError("A species needs a name, orbitals and a potential.", path=self.path, line=line)
+            require_plain_atom(words[0], words[2] if len(words) > 2 else "", self.path, line=line,
+                               pao=words[1].partition("-")[0])
             out[words[0]] = _species(words[0], words[1], self.path, line)
         return out
 
     @property
     def atoms(self) -> list[Species]:
         """Species of every atom, in order."""
+        if self.keyword("scf.core.hole", "off").lower() == "on":
+            raise FileFormatError("The run has a core hole (scf.core.hole on); such runs are not read.", path=self.path)
         species, out = self.species, []
         for line, words in self.block("Atoms.SpeciesAndCoordinates"):
             if len(words) < 5 or words[1] not in species:
@@ -103,7 +128,7 @@ class Input:
     @property
     def charge(self) -> float:
         """Charge of the system in units of e."""
-        return float(self.keyword("scf.system.charge", "0"))
+        return self.number("scf.system.charge", 0.0)
 
     def valence_electrons(self) -> float:
         """Electrons by the initial populations of spin up and down in the list of atoms, less the charge.
@@ -115,7 +140,10 @@ class Input:
         for line, words in self.block("Atoms.SpeciesAndCoordinates"):
             if len(words) < 7:
                 raise FileFormatError("The line of an atom has no electron counts.", path=self.path, line=line)
-            total += float(words[5]) + float(words[6])
+            try:
+                total += float(words[5]) + float(words[6])
+            except ValueError as error:
+                raise FileFormatError(f"Expected electron counts ({error}).", path=self.path, line=line) from error
         return total - self.charge
 
     def structure(self) -> Structure:
@@ -200,6 +228,20 @@ def _species(name: str, definition: str, path: Path, line: int) -> Species:
             f"Species {name} contracts orbitals ({specification}). Contracted orbitals are not in the .pao file; use "
             "the .pao that the orbital optimisation wrote.", path=path, line=line,
         )  # fmt: skip
+    if any(len(count) > 2 for _, count, _ in shells):
+        raise FileFormatError(
+            f"Species {name} has too many shells ({specification[:40]}); expected a few of each letter.", path=path,
+            line=line,
+        )  # fmt: skip
     counts = sorted((LETTERS.index(letter), int(count)) for letter, count, _ in shells)
     momenta = tuple(l for l, count in counts for _ in range(count))
     return Species(name, SYMBOLS.index(symbol[0]), pao, specification, momenta)
+
+
+def is_text_of_openmx(path: Path) -> bool:
+    """Whether a text file is an input or an output of OpenMX."""
+    try:
+        head = read_bytes(path)[:HEAD_BYTES].tobytes().lower()
+    except FileFormatError:
+        return False
+    return MARK.encode() in head or b"openmx ver" in head

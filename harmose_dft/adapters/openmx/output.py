@@ -31,9 +31,18 @@ They belong to the last step's input density, while ``.scfout`` has the final Ha
 exceeds 0.01 meV on a system the reader was tested with (graphene, 0.0103 meV) the ratio is 72.
 """
 
+LARGEST_RESIDUAL = 1e-5
+"""Density residual beyond which that difference is not made larger: 27 meV."""
+
+CONVERGED_RESIDUAL = 1e-4
+"""Density residual of the last step beyond which an SCF counts as not converged, whatever its energy did."""
+
+DEFAULT_CRITERION, DEFAULT_STEPS = 1e-6, 40
+"""``scf.criterion`` (Hartree) and ``scf.maxIter`` where the input does not give them."""
+
 _VERSION = re.compile(r"performed by OpenMX Ver\.?\s*(\S+)")
 _UTOT = re.compile(r"^\s*Utot\.\s+(\S+)", re.MULTILINE)
-_RESIDUAL = re.compile(r"SCF=\s*\d+\s+NormRD=\s*(\S+)")
+_STEP = re.compile(r"SCF=\s*(\d+)\s+NormRD=\s*(\S+)(?:\s+Uele=\s*(\S+))?")
 _TITLE = re.compile(r"Eigenvalues \(Hartree\) (?:of|for) SCF KS-eq\.")
 _KPOINT = re.compile(r"k1=\s*(\S+)\s+k2=\s*(\S+)\s+k3=\s*(\S+)")
 _LEVEL = re.compile(r"^\s+(\d+)((?:\s+-?\d+\.\d+){1,2})\s*$")
@@ -47,14 +56,19 @@ class Output:
         version: Such as "3.9.9"; empty where it does not say.
         energy: Total energy in Hartree, of the last geometry; None before the SCF cycle has ended.
         eigenvalues: At the SCF mesh (or of a cluster), if printed.
+        converged: Whether the last SCF has converged; None where no step is printed.
     """
 
     version: str
     energy: float | None
     eigenvalues: Eigenvalues | None
+    converged: bool | None = None
 
 
-def read_output(text: str, path: Path, spins: int, mesh: tuple[int, int, int]) -> Output:
+def read_output(
+    text: str, path: Path, spins: int, mesh: tuple[int, int, int], criterion: float = DEFAULT_CRITERION,
+    steps: int = DEFAULT_STEPS,
+) -> Output:  # fmt: skip
     """What the text of an ``.out`` file says.
 
     Args:
@@ -62,18 +76,43 @@ def read_output(text: str, path: Path, spins: int, mesh: tuple[int, int, int]) -
         path: The file, for messages and as the source of the eigenvalues.
         spins: 2 for a collinear calculation, else 1 (a calculation without spin prints each level twice).
         mesh: ``scf.Kgrid``; k-points are printed with five decimals and are snapped to it.
+        criterion: ``scf.criterion``, Hartree.
+        steps: ``scf.maxIter``.
 
     Raises:
         FileFormatError: The table of eigenvalues is damaged.
     """
-    version, energies, residuals = _VERSION.search(text), _UTOT.findall(text), _RESIDUAL.findall(text)
-    energy = float(energies[-1]) if energies else None
-    residual = float(residuals[-1]) if residuals else 0.0
+    version, energies = _VERSION.search(text), _UTOT.findall(text)
+    history = [(int(n), number_of(r, path), number_of(e or "nan", path)) for n, r, e in _STEP.findall(text)]
+    precision = RESIDUAL_FACTOR * min(history[-1][1], LARGEST_RESIDUAL) if history else 0.0
     return Output(
         version[1] if version else "",
-        energy,
-        _scf_eigenvalues(text, path, spins, mesh, RESIDUAL_FACTOR * residual),
+        number_of(energies[-1], path) if energies else None,
+        _scf_eigenvalues(text, path, spins, mesh, precision),
+        _has_converged(history, criterion, steps) if history else None,
     )
+
+
+def number_of(word: str, path: Path) -> float:
+    """A number of the text; Fortran-like stars and words are refused."""
+    try:
+        return float(word)
+    except ValueError as error:
+        raise FileFormatError(f"Expected a number; got {word[:40]!r}. The file is damaged.", path=path) from error
+
+
+def _has_converged(history: list[tuple[int, float, float]], criterion: float, steps: int) -> bool:
+    """Whether an SCF has converged, from its steps: number, density residual, band energy (NaN where not printed).
+
+    OpenMX stops when the band energy changes by less than its criterion.
+    """
+    number, residual, energy = history[-1]
+    if not residual <= CONVERGED_RESIDUAL:
+        return False
+    if len(history) < 2 or history[-2][0] != number - 1:
+        return number < steps
+    change = abs(energy - history[-2][2])
+    return not (change > 100 * criterion or (change > criterion and number >= steps))
 
 
 def _scf_eigenvalues(
@@ -97,7 +136,7 @@ def _scf_eigenvalues(
             if not levels or int(match[1]) != len(levels[-1]) + 1:
                 raise FileFormatError("The levels are not numbered consecutively.", path=path, line=number)
             levels[-1].append([float(e) for e in match[2].split()])
-        elif "Mulliken" in line or "Fractional coordinates" in line:
+        elif any(words in line for words in ("Mulliken", "Fractional coordinates", "LCAO coefficients")):
             break
     if not levels or len({len(e) for e in levels}) != 1 or len({len(e) for k in levels for e in k}) != 1:
         raise FileFormatError(
@@ -149,17 +188,28 @@ def read_bands(path: Path) -> tuple[Eigenvalues, float]:
             )  # fmt: skip
         return values
 
-    bands, spin, fermi = numbers(0, 3, "bands, spin, chemical potential")
-    n_bands, spins = int(bands), 2 if spin == 1 else 1
-    paths = int(numbers(2, 1, "number of paths")[0])
-    points = sum(int(numbers(3 + i, 1, "points of a path")[0]) for i in range(paths))
+    def count(index: int, most: int, quantity: str) -> int:
+        number = numbers(index, 1, quantity)[0]
+        if not (number.is_integer() and 0 < number <= most):
+            raise FileFormatError(
+                f"Expected a {quantity} of at most {most}, as long as the file is; got {number:g}.", path=path,
+                line=index + 1,
+            )  # fmt: skip
+        return int(number)
+
+    _, spin, fermi = numbers(0, 3, "bands, spin, chemical potential")
+    n_bands, spins = count(0, max(map(len, lines)), "number of bands"), 2 if spin == 1 else 1
+    paths = count(2, len(lines), "number of paths")
+    points = sum(count(3 + i, len(lines), "number of points of a path") for i in range(paths))
+    if points > len(lines):
+        raise FileFormatError(f"Expected {points} k-points; the file has {len(lines)} lines.", path=path)
     kpoints, energies = np.zeros((points, 3)), np.zeros((spins, points, n_bands))
     line = 3 + paths
     for k in range(points):
         for s in range(spins):
-            count, *kpoints[k] = numbers(line, 4, "bands and k-point")
-            if count != n_bands:
-                raise FileFormatError(f"Expected {n_bands} bands, got {count:g}.", path=path, line=line + 1)
+            given, *kpoints[k] = numbers(line, 4, "bands and k-point")
+            if given != n_bands:
+                raise FileFormatError(f"Expected {n_bands} bands, got {given:g}.", path=path, line=line + 1)
             energies[s, k] = numbers(line + 1, n_bands, "energies")
             line += 2
     return Eigenvalues(kpoints, energies, path.name, BAND_PRECISION), fermi

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ...core.errors import FileFormatError
 from ...core.record import Record
+from ...core.soundness import require_sound
 from ..keyed_blocks import assemble_matrix, read_keyed_blocks
 from ..text import plain_name, read_text
-from .input import Input, parse_input
+from .input import Input, is_text_of_openmx, parse_input
 from .output import read_output
 from .pao import read_basis, to_our_order
 
@@ -40,7 +41,7 @@ def read_overlap_only(folder: Path, pao_dir: Path | None = None) -> Record:
         structure = replace(structure, cell=None)
     log = next((f for f in sorted(folder.glob("*.out*")) if plain_name(f).endswith(".out")), None)
     version = (read_output(read_text(log), log, 1, (1, 1, 1)).version if log else "") or "unknown"
-    return Record(
+    record = Record(
         structure,
         basis,
         (),
@@ -57,11 +58,13 @@ def read_overlap_only(folder: Path, pao_dir: Path | None = None) -> Record:
             "pair_support": f"S on {len(overlap)} pairs, no H",
         },
     )
+    return require_sound(record, str(folder))
 
 
 def _only_input(folder: Path) -> Input:
-    """The input in a folder that has exactly one."""
-    files = [f for f in sorted(folder.iterdir()) if plain_name(f).endswith(".dat")]
+    """The input in a folder that has exactly one; other ``.dat`` files, such as DeepH's, are none by their content."""
+    named = [f for f in sorted(folder.iterdir()) if plain_name(f).endswith(".dat") and f.is_file()]
+    files = [f for f in named if is_text_of_openmx(f)] or named
     if len(files) != 1:
         raise FileFormatError(
             f"Expected the one input file (.dat) of the overlap calculation beside output/; found "

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from ...core.basis import OrbitalBasis
 from ...core.errors import FileFormatError
 from ...core.matrix import BlockMatrix
-from ...core.record import Record
+from ...core.record import CONVERGED, Record
+from ...core.soundness import require_sound
 from ...core.spin import spinor_matrix
 from ...core.structure import Structure
 from ..text import find_existing, plain_name, read_text
 from .input import Input, Species, parse_input
-from .output import Output, read_bands, read_output
+from .output import DEFAULT_CRITERION, DEFAULT_STEPS, Output, read_bands, read_output
 from .pao import read_basis, to_our_order
 from .scfout import CLUSTER_SOLVER, COLLINEAR, SPINOR, ScfOut, read_scfout
 
@@ -54,7 +55,7 @@ def read_calculation(path: Path, pao_dir: Path | None = None) -> Record:
         f"{'molecule' if structure.cell is None else 'crystal'}, {overlap.size} orbitals, nspin {SPIN_NAMES[f.spin]}; "
         f"eigenvalues: {sources}; {basis_note}"
     )
-    return Record(
+    record = Record(
         structure,
         basis,
         hamiltonian,
@@ -71,8 +72,10 @@ def read_calculation(path: Path, pao_dir: Path | None = None) -> Record:
             "source": str(path),
             "found": summary,
             "pair_support": f"H and S on the same {len(overlap)} pairs",
+            **({} if output.converged is None else {CONVERGED: "yes" if output.converged else "no"}),
         },
     )
+    return require_sound(record, str(path))
 
 
 def _require_fit(f: ScfOut, atoms: list[Species], path: Path) -> None:
@@ -93,9 +96,12 @@ def _output(f: ScfOut, settings: Input, folder: Path, stem: str) -> Output:
     if not text:
         return Output("", None, None)
     words = settings.keyword("scf.Kgrid", "1 1 1").split()
-    mesh = (int(words[0]), int(words[1]), int(words[2])) if len(words) == 3 else (1, 1, 1)
+    is_mesh = len(words) == 3 and all(w.isdigit() and int(w[:9]) > 0 for w in words)
+    mesh = (int(words[0]), int(words[1]), int(words[2])) if is_mesh else (1, 1, 1)
     source = file if file is not None else folder / f"{stem}.scfout"
-    output = read_output(text, source, 2 if f.spin == COLLINEAR else 1, mesh)
+    criterion = settings.number("scf.criterion", DEFAULT_CRITERION)
+    steps = int(settings.number("scf.maxIter", DEFAULT_STEPS))
+    output = read_output(text, source, 2 if f.spin == COLLINEAR else 1, mesh, criterion, steps)
     levels = int(f.orbitals.sum()) * (2 if f.spin == SPINOR else 1)
     if output.eigenvalues is not None and output.eigenvalues.energies.shape[-1] > levels:
         raise FileFormatError(

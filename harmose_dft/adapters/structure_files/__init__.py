@@ -1,0 +1,1 @@
+"""Formats of structure files that are parsed here; :mod:`harmose_dft.adapters.structures` leaves the others to ASE."""
