@@ -674,7 +674,7 @@ ONLY_IN = {
     "basis.load": {"adapters/pyscf/known_names.py"},
     "basis.load_ecp": {"adapters/pyscf/known_names.py"},
     "gto.format_basis": {"adapters/pyscf/known_names.py"},
-    "libxc.parse_xc": {"adapters/pyscf/known_names.py", "plugins/pyscf.py"},
+    "libxc.parse_xc": {"adapters/pyscf/known_names.py", "plugins/pyscf/mean_field.py"},
     "import_module": {
         "__init__.py", "adapters/pyscf/known_names.py", "adapters/registry.py", "cli/__init__.py", "core/discovery.py",
         "core/lazy.py",

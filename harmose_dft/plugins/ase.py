@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..adapters.pyscf import from_ours, kohn_sham, to_mole
 from ..adapters.structures import from_ase
-from ..core.errors import ConfigError, SolverError
+from ..core.errors import ConfigError, DomainError, SolverError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from ..model.loading import as_predictor
@@ -37,6 +37,24 @@ Hartree of the start from the prediction 0.23 0.24 0.33 0.47 0.47 (7 8 8 8 8 cyc
 """
 
 
+class Results(dict[str, Any]):
+    """Results under ASE's names, and further ones that are read by name only.
+
+    ``SinglePointCalculator(atoms, **results)`` and ASE's files take no names but ASE's, so that the others are no keys.
+
+    Attributes:
+        others: Further results by name.
+    """
+
+    def __init__(self, **properties: Any) -> None:
+        super().__init__(**properties)
+        self.others: dict[str, Any] = {}
+
+    def __missing__(self, name: str) -> Any:
+        """One of the further results."""
+        return self.others[name]
+
+
 class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotations
     """Energies of neutral closed-shell molecules for ASE, in eV, eV/Angstrom and e*Angstrom.
 
@@ -46,20 +64,24 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
     obey the Hellmann-Feynman theorem, because P does not minimise it.
 
     ``mode="scf"``: PySCF converges; energy and forces are those of a plain PySCF calculation with its default
-    tolerances (forces without the response of the grid). The first step starts from the predicted Hamiltonian. Later
+    tolerances (forces without the response of the grid), in few full Fock builds, see :func:`harmose_dft.seed`. The
+    first step starts from the predicted Hamiltonian. Later
     steps, if no atom moved farther than ``FARTHEST_STEP``, start from the prediction plus the previous step's
     correction, H(x) + F(x') - H(x'): the part of the model's error that both geometries share cancels. Every start is
-    tested, see :mod:`harmose_dft.plugins.pyscf`.
+    tested, see :mod:`harmose_dft.plugins.pyscf`. Where an optimiser's step leaves the model's domain, PySCF starts by
+    itself, with a warning.
 
     A calculator can be copied and pickled, model and results included; PySCF's object of the last geometry stays behind
     and is made again when forces are asked for.
 
-    ``results`` holds, besides ASE's ``energy``, ``forces`` and ``dipole``: ``orbital_energies`` (mo,), ``homo``,
-    ``lumo``, ``gap`` in eV and ``fock_builds``. ``prediction`` is the model's prediction for the last geometry.
+    ``results`` holds ASE's ``energy``, ``free_energy``, ``forces``, ``dipole`` and ``charges`` (Mulliken's, e);
+    besides, ``results["orbital_energies"]`` (mo,), ``["homo"]``, ``["lumo"]``, ``["gap"]`` in eV and
+    ``["fock_builds"]`` can be read. ``prediction`` is the model's prediction for the last geometry, or None.
 
     Args:
         model: A bundled model's name, a model's folder, or a loaded model.
         mode: "oneshot" or "scf".
+        device: Where the model runs, such as "cuda"; of a loaded model it stays what it is.
         grid_level: PySCF's integration grid.
         density_fit: Whether PySCF approximates the Coulomb and exchange integrals by density fitting, which is faster.
 
@@ -68,7 +90,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         ConfigError: There is no such mode.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "dipole"]
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "dipole", "charges"]
 
     def __init__(
         self,
@@ -77,10 +99,12 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         *,
         grid_level: int = 3,
         density_fit: bool = False,
+        device: str = "cpu",
     ) -> None:
         _require_mode(mode)
-        self.predictor = as_predictor(model)
+        self.predictor = as_predictor(model, device=device)
         self.prediction: Prediction | None = None
+        self._structure: Structure | None = None
         self._mean_field: SCF | None = None
         self._correction: tuple[Structure, NDArray[np.float64]] | None = None
         super().__init__(model=self.predictor.info.name, mode=mode, grid_level=grid_level, density_fit=density_fit)
@@ -92,8 +116,8 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List what changed since the last calculation; ASE itself ignores charge and spin in ``atoms.info``."""
         changes: list[str] = super().check_state(atoms, tol)
-        if not changes and self.prediction is not None:
-            current, previous = from_ase(atoms), self.prediction.structure
+        if not changes and self._structure is not None:
+            current, previous = from_ase(atoms), self._structure
             if (current.charge, current.spin) != (previous.charge, previous.spin):
                 changes.append("info")
         return changes
@@ -132,49 +156,73 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         super().calculate(atoms, list(properties), list(system_changes))
         if system_changes or self._mean_field is None:
             self._mean_field = None
-            structure = from_ase(self.atoms)
-            self.prediction = self.predictor.predict(structure, trust=False)
-            self._run(self.prediction)
+            self._run(from_ase(self.atoms))
         if "forces" in properties:
             assert self._mean_field is not None
             gradient = self._mean_field.nuc_grad_method().kernel()
             self.results["forces"] = -gradient * (HARTREE_IN_EV / BOHR_IN_ANGSTROM)
 
-    def _run(self, prediction: Prediction) -> None:
-        mf = kohn_sham(
-            to_mole(prediction.structure, prediction.basis), prediction.functional, self.parameters["grid_level"]
-        )
+    def _run(self, structure: Structure) -> None:
+        model, reason = self.predictor.model, None
+        self._structure, self.prediction = None, None
+        try:
+            self.prediction = self.predictor.predict(structure, trust=False)
+        except DomainError as error:
+            if self.parameters["mode"] != "scf" or not self._can_do_without(structure):
+                raise
+            reason = error
+        self._structure = structure
+        mf = kohn_sham(to_mole(structure, model.basis), model.functional, self.parameters["grid_level"])
         if self.parameters["density_fit"]:
             mf = mf.density_fit()
         if self.parameters["mode"] == "oneshot":
-            density = density_of(prediction, mf.mol)
-            energy, levels = mf.energy_tot(dm=density), prediction.spectrum.energies
+            assert self.prediction is not None
+            density = density_of(self.prediction, mf.mol)
+            energy, levels = mf.energy_tot(dm=density), self.prediction.spectrum.energies
             builds = 1
         else:
-            mf = self._converge(mf, prediction)
+            mf = self._converge(mf, structure, reason)
             energy, levels, density = mf.e_tot, mf.mo_energy, mf.make_rdm1()
-            builds = mf.cycles + 1
+            builds = mf.acceleration.full_builds
         self._mean_field = mf
-        self._set_results(float(energy), levels, mf.dip_moment(dm=density, unit="AU", verbose=0), builds)
+        self._set_results(mf, float(energy), levels, density, builds)
 
-    def _converge(self, mf: SCF, prediction: Prediction) -> SCF:
-        """Converge the SCF of the present geometry and remember how far the prediction was from its result."""
-        structure = prediction.structure
-        predicted = from_ours(prediction.hamiltonian.to_dense(), prediction.basis, structure.numbers)
-        guess = predicted + self._carry_over(structure)
+    def _can_do_without(self, structure: Structure) -> bool:
+        """Whether a molecule that is not predicted has at least the charge, the spin and the elements of the model."""
+        plain = not (structure.periodic or structure.charge or structure.spin or structure.n_electrons % 2)
+        return plain and set(structure.numbers.tolist()) <= set(self.predictor.model.basis.shells)
+
+    def _converge(self, mf: SCF, structure: Structure, reason: DomainError | None) -> SCF:
+        """Converge the SCF of a geometry and remember how far the prediction was from its result.
+
+        Args:
+            mf: The mean-field object.
+            structure: The geometry.
+            reason: Why it was not predicted.
+        """
+        prediction, predicted = self.prediction, None
+        if prediction is not None:
+            predicted = from_ours(prediction.hamiltonian.to_dense(), prediction.basis, structure.numbers)
+            guess = predicted + self._carry_over(structure)
+        plain = mf
 
         def start(_: Mole) -> NDArray[np.float64]:
-            energies, orbitals = mf.eig(guess, mf.get_ovlp())
-            return np.asarray(mf.make_rdm1(orbitals, mf.get_occ(energies, orbitals)))
+            if reason is not None:
+                raise reason
+            energies, orbitals = plain.eig(guess, plain.get_ovlp())
+            return np.asarray(plain.make_rdm1(orbitals, plain.get_occ(energies, orbitals)))
 
-        mf = seed_with(mf, start, prediction.functional)
+        mf = seed_with(mf, start, self.predictor.model.functional)
         mf.kernel()
+        self._correction = None
         if not mf.converged:
-            self._correction = None
             raise SolverError(
                 f"The SCF of {structure.formula} did not converge within {mf.max_cycle} cycles. Check the geometry."
             )
-        self._correction = structure, np.asarray(mf.get_fock()) - predicted
+        if predicted is not None:
+            # F = S C eps C^T S, as the orbitals are those of the last Fock matrix; no further build
+            weighted = mf.get_ovlp() @ mf.mo_coeff
+            self._correction = structure, (weighted * mf.mo_energy) @ weighted.T - predicted
         return mf
 
     def _carry_over(self, structure: Structure) -> NDArray[np.float64] | float:
@@ -188,15 +236,19 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         return correction if moved <= FARTHEST_STEP else 0.0
 
     def _set_results(
-        self, energy: float, levels: NDArray[np.float64], dipole: NDArray[np.float64], builds: int
+        self, mf: SCF, energy: float, levels: NDArray[np.float64], density: NDArray[np.float64], builds: int
     ) -> None:
         """ASE's units, from Hartree and e*Bohr."""
-        occupied = int(self.prediction.structure.n_electrons) // 2  # type: ignore[union-attr]
+        occupied = int(mf.mol.nelectron) // 2
         energies = levels * HARTREE_IN_EV
         homo, lumo = energies[occupied - 1], energies[occupied] if occupied < len(energies) else np.inf
-        self.results = {
-            "energy": energy * HARTREE_IN_EV,
-            "dipole": np.asarray(dipole) * BOHR_IN_ANGSTROM,
+        self.results = Results(
+            energy=energy * HARTREE_IN_EV,
+            free_energy=energy * HARTREE_IN_EV,
+            dipole=np.asarray(mf.dip_moment(dm=density, unit="AU", verbose=0)) * BOHR_IN_ANGSTROM,
+            charges=np.asarray(mf.mulliken_pop(mf.mol, density, verbose=0)[1]),
+        )
+        self.results.others = {
             "orbital_energies": energies,
             "homo": float(homo),
             "lumo": float(lumo),
@@ -211,4 +263,5 @@ def _require_mode(mode: str) -> None:
 
 
 def _properties(mode: str) -> list[str]:
-    return ["energy", "forces", "dipole"] if mode == "scf" else ["energy", "dipole"]
+    names = ["energy", "free_energy", "dipole", "charges"]
+    return [*names, "forces"] if mode == "scf" else names

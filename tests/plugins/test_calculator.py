@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import read, write
 from ase.optimize import BFGS
@@ -23,6 +24,7 @@ from harmose_dft import HarmoseCalculator
 from harmose_dft.adapters.pyscf import kohn_sham, to_mole
 from harmose_dft.adapters.structures import from_ase
 from harmose_dft.core.errors import CheckpointError, ConfigError, DomainError, SolverError
+from harmose_dft.plugins.pyscf import SeedWarning
 from harmose_dft.testing.molecules import WATER
 
 
@@ -215,8 +217,53 @@ def test_scf_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("pyscf.scf.hf.SCF.max_cycle", 1)
     atoms = water()
     atoms.calc = calculator(spoilt=0.005)
-    with pytest.warns(UserWarning, match="run again"), pytest.raises(SolverError, match="did not converge"):
+    with pytest.raises(SolverError, match="did not converge"):
         atoms.get_potential_energy()
+
+
+def test_step_out_of_the_domain_starts_as_pyscf_does_and_the_next_one_is_predicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    atoms = water()
+    atoms.calc = calculator()
+    atoms.get_potential_energy()
+    predict = atoms.calc.predictor.predict
+
+    def refuse(*args: object, **options: object) -> None:
+        raise DomainError("H and H atoms are 0.4 Angstrom apart.")
+
+    monkeypatch.setattr(atoms.calc.predictor, "predict", refuse)
+    atoms.positions[1, 1] += 0.3
+    with pytest.warns(SeedWarning, match=r"own initial guess is used\. H and H"):
+        assert atoms.get_potential_energy() == pytest.approx(plain(atoms).e_tot * Hartree, rel=2e-8)
+    assert atoms.calc.prediction is None
+    assert atoms.get_forces().shape == (3, 3)
+    atoms.info["charge"] = 1
+    with pytest.raises(DomainError, match="apart"):
+        atoms.get_potential_energy()
+    atoms.info["charge"] = 0
+    monkeypatch.setattr(atoms.calc.predictor, "predict", predict)
+    atoms.positions[1, 1] -= 0.3
+    assert atoms.get_potential_energy() == pytest.approx(plain(atoms).e_tot * Hartree, rel=2e-8)
+    assert atoms.calc.prediction is not None
+
+
+@pytest.mark.parametrize("mode", ["oneshot", "scf"])
+def test_results_go_through_ases_own_containers(mode: str) -> None:
+    """ASE's names are the keys; the others are read by name, also after a copy."""
+    atoms = water()
+    atoms.calc = calculator(mode=mode)
+    energy = atoms.get_potential_energy()
+    assert atoms.get_potential_energy(force_consistent=True) == energy
+    assert atoms.get_charges().sum() == pytest.approx(0.0, abs=1e-8)
+    assert atoms.get_charges()[0] < 0 < atoms.get_charges()[1]
+    for results in (atoms.calc.results, copy.deepcopy(atoms.calc).results):
+        stored = SinglePointCalculator(atoms, **results)
+        assert stored.get_property("energy", atoms) == energy
+        assert results["lumo"] - results["homo"] == results["gap"]
+        assert "gap" not in results
+    with pytest.raises(KeyError):
+        atoms.calc.results["unknown"]
 
 
 def test_unknown_modes_and_models_are_refused() -> None:

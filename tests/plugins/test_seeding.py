@@ -5,7 +5,9 @@ The predictor of these tests returns PySCF's own converged Hamiltonians (PBE/STO
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,13 +123,92 @@ def test_start_with_lost_electrons_is_rejected(known: KnownPredictor, plain: Any
         assert mf.kernel() == pytest.approx(plain.e_tot, abs=ENERGY)
 
 
-def test_scf_that_does_not_converge_from_the_prediction_is_run_again(plain: Any) -> None:
+def test_scf_that_does_not_converge_from_the_prediction_is_run_again(
+    plain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harmose_dft.plugins.pyscf.mean_field.FEW_CYCLES", 1)
     mf = seed(rks(), KnownPredictor(spoilt=0.005))
     mf.max_cycle = 1
     with pytest.warns(SeedWarning, match="did not converge from the predicted"):
         mf.kernel()
     assert not mf.guess.predicted
     assert not mf.converged
+
+
+@pytest.mark.parametrize("cycles", [1, 2, 3])
+def test_few_cycles_on_purpose_start_from_the_prediction(plain: Any, cycles: int) -> None:
+    mf, other = seed(rks(), KnownPredictor(spoilt=0.005)), rks()
+    mf.max_cycle = other.max_cycle = cycles
+    assert mf.kernel() - plain.e_tot < 0.5 * (other.kernel() - plain.e_tot)
+    assert mf.guess.predicted
+    assert mf.cycles == cycles
+
+
+def test_what_is_no_mean_field_object_is_refused(known: KnownPredictor) -> None:
+    from pyscf import mp
+
+    for wrong in (water(), mp.MP2(rks()), "water", None):
+        with pytest.raises(TypeError, match=r"mean-field object of PySCF, such as dft\.RKS\(mol\); got"):
+            seed(wrong, known)
+    with pytest.raises(HarmoseError, match=r"initial_density\(mol\)"):
+        seed(water(), known)
+
+
+def test_crystals_of_pyscf_run_as_pyscf_does(known: KnownPredictor) -> None:
+    from pyscf.pbc import dft
+    from pyscf.pbc import gto as crystal
+
+    cell = crystal.M(atom="He 0 0 0", a=np.eye(3) * 4, basis="sto-3g", mesh=[15] * 3, verbose=0)
+    energy = dft.RKS(cell).kernel()
+    mf = seed(dft.RKS(cell), known)
+    with pytest.warns(SeedWarning, match="calculation of a crystal"):
+        assert mf.kernel() == pytest.approx(energy, abs=ENERGY)
+    assert "crystals" in mf.acceleration.reason
+
+
+def test_starts_that_the_user_asks_for_are_left_alone(known: KnownPredictor, plain: Any, tmp_path: Path) -> None:
+    """A checkpoint, another name, a matrix, and orbitals of an earlier run; none asks for a prediction or warns."""
+    first = rks()
+    first.chkfile = str(tmp_path / "first.chk")
+    first.kernel()
+    calls = known.calls
+    mf = seed(rks(), known)
+    mf.chkfile, mf.init_guess = first.chkfile, "chkfile"
+    assert mf.kernel() == pytest.approx(plain.e_tot, abs=ENERGY)
+    assert mf.cycles <= 2
+    assert (mf.guess.predicted, mf.guess.reason) == (False, "Another initial guess was asked for.")
+    mf = seed(rks(), known)
+    mf.init_guess = "huckel"
+    np.testing.assert_array_equal(mf.get_init_guess(key="huckel"), rks().init_guess_by_huckel())
+    mf.kernel(dm0=first.make_rdm1())
+    assert (mf.cycles <= 2, mf.guess.reason) == (True, "A density matrix was given.")
+    mf.kernel()
+    assert mf.cycles <= 2
+    assert known.calls == calls
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda mf: pickle.loads(pickle.dumps(mf))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("accelerate", [True, False])
+def test_seeded_calculations_can_be_copied_and_sent(known: KnownPredictor, accelerate: bool, again: Any) -> None:
+    """Before and after a run."""
+    mf = seed(rks(), known, accelerate=accelerate)
+    other = again(mf)
+    assert (type(other).__name__, other.accelerate, other.guess) == (type(mf).__name__, accelerate, None)
+    assert other.kernel() == pytest.approx(mf.kernel(), abs=ENERGY)
+    third = again(mf)
+    assert third.e_tot == mf.e_tot
+    assert third.guess.predicted
+    assert third.acceleration == mf.acceleration
+    assert third.undo_seeded().kernel() == pytest.approx(mf.e_tot, abs=ENERGY)
+
+
+def test_predictor_that_breaks_down_is_no_reason_to_fail(plain: Any) -> None:
+    def start(mol: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    mf = seed_with(rks(), start, "pbe")
+    with pytest.warns(SeedWarning, match="out of memory"):
+        assert mf.kernel() == pytest.approx(plain.e_tot, abs=ENERGY)
 
 
 def test_hartree_fock_and_density_fitting_start_from_a_density_functional_prediction(known: KnownPredictor) -> None:

@@ -1,0 +1,185 @@
+"""A cheap Fock operator beside that of a mean-field object of PySCF, and where one is worth its price.
+
+The functional and the basis are the same; Coulomb and exchange integrals are density-fitted, the integration grid is
+coarse, and non-local correlation is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+COARSE_LEVEL = 0
+"""PySCF's level of the coarse grid."""
+
+LEAST_GRID_RATIO = 3.0
+"""The full grid has to be that much larger than the coarse one, where only the grid can be saved."""
+
+ORDINARY = frozenset({"hf", "uhf", "rohf", "rks", "uks", "roks", "hf_symm", "rks_symm", "uks_symm", "uhf_symm"})
+"""Modules of PySCF whose effective potential is that of the molecule alone, and whose SCF is the ordinary loop."""
+
+
+LARGEST_KEPT_MB = 500.0
+"""Memory that the values of the orbitals on the coarse grid may take."""
+
+
+class CheapPotential:
+    """Effective potential of density fitting on a coarse grid, with the integrals and grids of one geometry.
+
+    Args:
+        mf: A mean-field object for which :func:`reason_against` is empty.
+
+    Attributes:
+        builds: How many potentials were built.
+    """
+
+    def __init__(self, mf: Any) -> None:
+        self.mol, self.builds = mf.mol, 0
+        self.builder = _builder(mf)
+
+    def __call__(self, density: NDArray[np.float64]) -> Any:
+        """The potential, (ao, ao), or (2, ao, ao) where the density is; tagged as PySCF's own."""
+        self.builds += 1
+        return self.builder.get_veff(self.mol, density)
+
+
+def _builder(mf: Any) -> Any:
+    """A bare mean-field object of the same functional that is density-fitted on a coarse grid."""
+    from pyscf import dft, scf
+
+    kohn_sham, spins = is_kohn_sham(mf), is_spin_polarised(mf)
+    if kohn_sham:
+        new = dft.uks.UKS(mf.mol, xc=mf.xc) if spins else dft.rks.RKS(mf.mol, xc=mf.xc)
+        new._numint, new.nlc = _keep_orbital_values(mf._numint), 0
+        new.grids.level = COARSE_LEVEL
+        new.grids.verbose = 0
+    else:
+        new = scf.uhf.UHF(mf.mol) if spins else scf.hf.RHF(mf.mol)
+    new.verbose, new.stdout, new.max_memory = 0, mf.stdout, mf.max_memory
+    new = new.density_fit(with_df=getattr(mf, "with_df", None))
+    if new.with_df._cderi is None:
+        new.with_df.build()
+    return new
+
+
+def _keep_orbital_values(numint: Any) -> Any:
+    """A copy of a numerical integrator of PySCF that keeps the values of the orbitals on its one grid."""
+    new, kept = numint.copy(), {}
+
+    def block_loop(mol: Any, grids: Any, nao: int | None = None, deriv: int = 0, **options: Any) -> Iterator[Any]:
+        derivatives = (deriv + 1) * (deriv + 2) * (deriv + 3) // 6
+        if len(grids.weights) * mol.nao * derivatives * 8e-6 > LARGEST_KEPT_MB:
+            yield from numint.block_loop(mol, grids, nao, deriv, **options)
+            return
+        if deriv not in kept:
+            kept[deriv] = [
+                (np.copy(values, order="K"), *others)
+                for values, *others in numint.block_loop(mol, grids, nao, deriv, **options)
+            ]
+        yield from kept[deriv]
+
+    new.block_loop = block_loop
+    return new
+
+
+def is_kohn_sham(mf: Any) -> bool:
+    """Whether a mean-field object has a density functional and a grid."""
+    from pyscf import scf
+
+    return isinstance(mf, scf.hf.KohnShamDFT)
+
+
+def is_spin_polarised(mf: Any) -> bool:
+    """Whether a mean-field object's density matrices are (2, ao, ao)."""
+    from pyscf import scf
+
+    return isinstance(mf, scf.uhf.UHF | scf.rohf.ROHF)
+
+
+def reason_against(mf: Any, mixin: type) -> str:
+    """Why an SCF should run as PySCF does; empty where a cheap Fock operator pays.
+
+    Args:
+        mf: A mean-field object with ``mixin`` among its classes.
+        mixin: The class that is not PySCF's own.
+    """
+    if (reason := _unknown_method(mf, mixin)) or (reason := _special_iteration(mf)):
+        return reason
+    return _no_gain(mf)
+
+
+def _unknown_method(mf: Any, mixin: type) -> str:
+    """Names what the cheap operator does not describe."""
+    from pyscf import scf
+
+    if hasattr(mf, "cell"):
+        return "crystals are not accelerated"
+    if not isinstance(mf, scf.hf.RHF | scf.uhf.UHF | scf.rohf.ROHF):
+        return "only restricted, unrestricted and restricted open-shell SCFs are accelerated"
+    if mf.mol.natm == 0 or mf.mol.nelectron == 0:
+        return "there are no atoms or no electrons"
+    for name in ("get_veff", "get_fock", "scf", "kernel"):
+        if name in mf.__dict__:
+            return f"{name} is replaced by a function of the user's"
+        owner = next(c for c in type(mf).__mro__ if name in c.__dict__ and c is not mixin)
+        package, _, module = owner.__module__.rpartition(".")
+        if package not in ("pyscf.scf", "pyscf.dft") or module not in ORDINARY or _is_one_electron(owner):
+            return f"{owner.__name__} has {name} of its own"
+    return ""
+
+
+def _is_one_electron(owner: type) -> bool:
+    return owner.__name__.startswith("HF1e")
+
+
+def _special_iteration(mf: Any) -> str:
+    """Names settings of the iteration that the user chose and that acceleration would change."""
+    from pyscf import scf
+
+    if mf.max_cycle <= 0:
+        return "no SCF cycle is asked for"
+    if not mf.diis or (mf.diis is not True and mf.diis != 1):
+        return "mf.diis is set"
+    if mf.DIIS is not scf.diis.CDIIS:
+        return f"{mf.DIIS.__name__} is asked for"
+    if np.any(np.abs(mf.level_shift) > 0):
+        return "a level shift is asked for"
+    if np.any(np.abs(mf.damp) > 0) or mf.diis_start_cycle > 1 or mf.diis_file:
+        return "damping, a later start of DIIS or a DIIS file is asked for"
+    return ""
+
+
+def _no_gain(mf: Any) -> str:
+    """Says where full Fock builds cost no more than cheap ones."""
+    if _integrates_every_time(mf):
+        return ""
+    if not is_kohn_sham(mf) or mf._numint._xc_type(mf.xc) == "HF":
+        return "with the integrals in memory or fitted already, the full Fock builds are cheap"
+    if mf.grids.coords is None and not mf.grids.atom_grid and mf.grids.level > COARSE_LEVEL + 1:
+        return ""
+    if mf.grids.coords is None:
+        mf.grids.build(with_non0tab=True)
+    from pyscf import dft
+
+    coarse = dft.gen_grid.Grids(mf.mol)
+    coarse.level, coarse.verbose = COARSE_LEVEL, 0
+    if len(mf.grids.weights) < LEAST_GRID_RATIO * len(coarse.build().weights):
+        return "the integration grid is coarse already"
+    return ""
+
+
+def _integrates_every_time(mf: Any) -> bool:
+    """Whether every full Fock build calculates the four-centre integrals again."""
+    if getattr(mf, "with_df", None) is not None or mf._eri is not None or mf.mol.incore_anyway:
+        return False
+    return not mf._is_mem_enough()
+
+
+def spin_density(mf: Any, density: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A density matrix with the number of axes that the mean-field object uses, its tags kept where it fits."""
+    if is_spin_polarised(mf) and np.ndim(density) == 2:
+        return cast("NDArray[np.float64]", np.asarray([density * 0.5] * 2))
+    return density
