@@ -134,7 +134,8 @@ class _Database(GaussianDataset):
         try:
             return self._connection.execute(sql, values).fetchall()
         except (sqlite3.Error, UnicodeError) as error:
-            raise FileFormatError(f"The database is damaged ({' '.join(str(error).split())}).", path=self.path) from error
+            reason = " ".join(str(error).split())
+            raise FileFormatError(f"The database is damaged ({reason}).", path=self.path) from error
 
     def _count(self, value: object, quantity: str) -> int:
         """A stored number of atoms."""
