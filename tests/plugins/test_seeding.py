@@ -166,6 +166,7 @@ def test_crystals_of_pyscf_run_as_pyscf_does(known: KnownPredictor) -> None:
     assert "crystals" in mf.acceleration.reason
 
 
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:pyscf.*")  # PySCF's reader of checkpoints uses an old name
 def test_starts_that_the_user_asks_for_are_left_alone(known: KnownPredictor, plain: Any, tmp_path: Path) -> None:
     """A checkpoint, another name, a matrix, and orbitals of an earlier run; none asks for a prediction or warns."""
     first = rks()
