@@ -1,6 +1,7 @@
 """Calibrates a model's verdicts and error bars on molecules that its training never saw, and judges them on others.
 
-    python benchmarks/trust.py DATA... [--model organic] [--seen LIST] [--wrong FOLDER] [--write] [--json trust.json]
+    python benchmarks/trust.py DATA... [--model organic] [--seen LIST] [--wrong FOLDER] [--cost NAME] [--write]
+                               [--json trust.json]
 
 DATA are data sets with PySCF calculations (``organic_b3lyp.h5``, ``organic2_b3lyp.h5``, what ``odd_molecules.py``
 makes). Of a file that the model was trained on only the test and validation parts count (crc32 rule); molecules listed
@@ -21,10 +22,11 @@ from typing import Any
 import click
 import h5py
 import numpy as np
-from common import ROOT, environment, save
+from common import ROOT, environment, held_out, save
 
 from harmose_dft import Predictor, load
 from harmose_dft.adapters.datasets import open_dataset
+from harmose_dft.adapters.pyscf import kohn_sham, to_mole
 from harmose_dft.adapters.structures import read_structures
 from harmose_dft.cli import console
 from harmose_dft.core.errors import DomainError
@@ -32,6 +34,7 @@ from harmose_dft.core.record import Record
 from harmose_dft.core.units import HARTREE_IN_EV
 from harmose_dft.data import split_of_smiles
 from harmose_dft.model.loading import model_folder
+from harmose_dft.model.trust.certificate import certify
 from harmose_dft.model.trust.fitting import Case
 from harmose_dft.workflows.calibrate import (
     calibrate,
@@ -43,6 +46,7 @@ from harmose_dft.workflows.calibrate import (
 from harmose_dft.workflows.evaluate import was_trained_on
 
 SEEN = ROOT / "benchmarks" / "organic" / "added_molecules.smi"
+CACHE = ROOT / "local" / "trust.jsonl"
 REPEATS = 20
 """Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
 
@@ -93,8 +97,8 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
             try:
                 prediction = predict_certified(predictor, record)
                 row |= case_to_dict(measure_case(prediction, record, kind))
-                assert prediction.trust is not None and prediction.trust.certificate is not None
-                row["seconds"] = [prediction.seconds, prediction.trust.certificate.seconds]
+                if prediction.trust is not None and prediction.trust.certificate is not None:
+                    row["seconds"] = [prediction.seconds, prediction.trust.certificate.seconds]
             except DomainError as error:
                 row["refused"] = str(error)
             with cache.open("a") as file:
@@ -142,11 +146,36 @@ def judge_wrong(predictor: Predictor, folder: Path) -> list[dict[str, Any]]:
         assert trust is not None
         count = int(spectrum.occupied.sum())
         apart = np.abs(spectrum.energies[:count] - np.array(energies)[:count])
-        inside = trust.intervals is not None and trust.intervals.homo.low <= energies[count - 1] <= trust.intervals.homo.high
+        homo = None if trust.intervals is None else trust.intervals.homo
         rows.append({
-            "name": name, "verdict": str(trust.verdict), "risk": trust.risk, "worst_level_mev": float(apart.max()) * 1e3 * HARTREE_IN_EV,
-            "homo_inside": inside,
+            "name": name,
+            "verdict": str(trust.verdict),
+            "risk": trust.risk,
+            "worst_level_mev": float(apart.max()) * 1e3 * HARTREE_IN_EV,
+            "homo_inside": None if homo is None else homo.low <= energies[count - 1] <= homo.high,
         })
+    return rows
+
+
+def measure_cost(predictor: Predictor, names: Sequence[str]) -> list[dict[str, Any]]:
+    """CPU seconds of prediction, certificate and PySCF's SCF (its defaults) of held-out molecules, on one thread."""
+    rows = []
+    for molecule in held_out(names):
+        seconds = []
+        for _ in range(2):  # the first one loads what later ones find
+            start = time.process_time()
+            prediction = predictor.predict(molecule, certify=False)
+            middle = time.process_time()
+            certify(molecule, prediction.basis, prediction.functional, prediction.spectrum)
+            seconds = [middle - start, time.process_time() - middle]
+        start = time.process_time()
+        kohn_sham(to_mole(molecule, prediction.basis), prediction.functional).kernel()
+        scf = time.process_time() - start
+        rows.append({
+            "name": molecule.name, "atoms": len(molecule), "prediction_s": seconds[0], "certificate_s": seconds[1],
+            "scf_s": scf, "share_of_scf": seconds[1] / scf,
+        })
+        console.note(json.dumps(rows[-1]))
     return rows
 
 
@@ -161,12 +190,14 @@ class _Bare:
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--model", default="organic", show_default=True, help="Bundled model or a model's folder.")
 @click.option("--seen", default=SEEN, type=click.Path(path_type=Path), help="SMILES of further training molecules.")
-@click.option("--cache", default=ROOT / "local" / "trust.jsonl", type=click.Path(path_type=Path), help="Kept predictions.")
+@click.option("--cache", default=CACHE, type=click.Path(path_type=Path), help="Kept predictions.")
 @click.option("--wrong", type=click.Path(path_type=Path, exists=True), help="Folder of structures that go wrong.")
+@click.option("--cost", multiple=True, metavar="NAME", help="Time the SCF of this molecule in benchmarks/molecules.")
 @click.option("--write", is_flag=True, help="Store trust.json beside the model.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures.")
 def main(
-    data: tuple[Path, ...], model: str, seen: Path, cache: Path, wrong: Path | None, write: bool, output: Path | None
+    data: tuple[Path, ...], model: str, seen: Path, cache: Path, wrong: Path | None, cost: tuple[str, ...], write: bool,
+    output: Path | None,
 ) -> None:
     """Calibrate a model on molecules of DATA that it has never seen."""
     predictor = load(model)
@@ -185,6 +216,8 @@ def main(
     }
     if wrong is not None:
         result["wrong"] = judge_wrong(predictor, wrong)
+    if cost:
+        result["cost"] = measure_cost(predictor, cost)
     show(result)
     if output is not None:
         save(output, {**result, **environment()})
@@ -197,11 +230,12 @@ def show(result: Mapping[str, Any]) -> None:
         rows: list[tuple[str, str]] = [("test molecules (bad)", f"{test['molecules']} ({test['bad']})")]
         rows += [(f"verdict {v} (bad)", f"{n} ({test['bad_by_verdict'][v]})") for v, n in test["verdicts"].items()]
         rows += [(f"coverage of good, {q}", f"{x:.3f}") for q, x in test["coverage_of_good"].items() if x is not None]
-        rows += [(f"half-width of good, {q} (mHa)", f"{1e3 * x:.2f}") for q, x in test["median_half_width_of_good"].items() if x]
+        widths = test["median_half_width_of_good"]
+        rows += [(f"half-width of good, {q} (mHa)", f"{1e3 * x:.2f}") for q, x in widths.items() if x]
         rows += [("AUC", f"{test['auc']:.3f}")]
         rows += [(f"{REPEATS} divisions: {k}", json.dumps(v)) for k, v in mean.items()]
         console.print_table(name, ("", ""), rows)
-    for row in result.get("wrong", []):
+    for row in (*result.get("wrong", []), *result.get("cost", [])):
         console.say(json.dumps(row))
 
 

@@ -164,6 +164,52 @@ def four_numbers() -> str:
     return table(("measured", "value"), rows)
 
 
+NAMES = {"homo": "HOMO", "lumo": "LUMO", "gap": "gap", "mean_occupied": "mean occupied level", "dipole": "dipole"}
+"""Quantities that have intervals."""
+
+
+def trust_table() -> str:
+    """Measured figures of verdicts and intervals, with a Fock build for each molecule and without."""
+    result = read_result("trust")
+    tests, means = result["test"], result["average"]
+    kinds = ("certified", "free")
+
+    def row(title: str, cell: Callable[[str], str]) -> tuple[str, ...]:
+        return (title, *(cell(kind) for kind in kinds))
+
+    rows = [
+        row("test molecules (off by more than 20 mHartree)", lambda k: f"{tests[k]['molecules']} ({tests[k]['bad']})")
+    ]
+    rows += [
+        row(f"judged {v} (off by more)", lambda k, v=v: f"{tests[k]['verdicts'][v]} ({tests[k]['bad_by_verdict'][v]})")
+        for v in ("good", "careful", "do not use")
+    ]
+    rows.append(row("area under the ROC curve", lambda k: f"{tests[k]['auc']:.3f}"))
+    for key, name in NAMES.items():
+        unit, factor = ("D", 2.541746) if key == "dipole" else ("eV", 27.211386)
+        width = {k: tests[k]["median_half_width_of_good"][key] for k in kinds}
+        held = {k: (tests[k]["coverage_of_good"][key], means[k]["coverage_of_good"].get(key)) for k in kinds}
+        rows.append(row(f"median half-width of {name} ({unit})", lambda k, w=width, f=factor: f"{w[k] * f:.3f}"))
+        rows.append(row(
+            f"95 % intervals of {name} that hold: test (20 divisions)",
+            lambda k, h=held: f"{h[k][0]:.1%} ({h[k][1]:.1%})",
+        ))
+    rows.append(row("accepted as good in 20 divisions (off by more)",
+                    lambda k: f"{means[k]['good']} ({means[k]['bad_among_good']})"))
+    for key, title in (("ordinary_do_not_use", "judged do not use"), ("ordinary_not_good", "not judged good")):
+        rows.append(row(f"ordinary molecules {title}, 20 divisions", lambda k, key=key: f"{means[k][key]:.1%}"))
+    return table(("measured", "one Fock build each", "without"), rows)
+
+
+def wrong_table() -> str:
+    """Verdicts on structures that are known to go wrong."""
+    rows = [
+        (row["name"], "" if "risk" not in row else f"{row['worst_level_mev'] / 1000:.2f}", row["verdict"])
+        for row in read_result("trust")["wrong"]
+    ]
+    return table(("structure", "worst occupied level, error in eV", "verdict"), rows)
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/reference/configuration.md": {"configuration": configuration},
     "docs/reference/codes.md": {
@@ -171,6 +217,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "starts": start_table,
     },
     "docs/benchmarks.md": {"benchmarks": benchmarks},
+    "docs/explanation/trust.md": {"trust": trust_table, "wrong": wrong_table},
     "README.md": {"numbers": four_numbers},
 }
 """Page -> name of a generated part -> what writes it."""

@@ -47,7 +47,8 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
     files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, certify: bool | None,
-    force_domain: bool, plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, device: str, force: bool,
+    force_domain: bool, plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None,
+    device: str, force: bool,
 ) -> None:
     """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES.
 

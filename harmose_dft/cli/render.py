@@ -37,7 +37,7 @@ WORST_BLOCKS = 10
 HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 """Metrics that mean something for a data set only."""
 
-HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate")
+HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate", "h0_distance_uha")
 """Entries of the trust report that are shown in other ways."""
 
 PURE = ("psi_cos", "psi_subspace")

@@ -25,11 +25,10 @@ from ..nn.heads import Blocks
 from ..solver import solved
 from .checkpoint import ModelFile
 from .density import DensityInput, as_blocks
-from .domain import lone_atoms
 from .featurize import Featurizer, Integrals
 from .prediction import ModelInfo, Prediction, dipole_moment, single_matrix
-from .trust.certificate import certify, compare_orbitals
-from .trust.report import Evidence, TrustReport, assess, describe_doubtful
+from .trust.evidence import gather_evidence
+from .trust.report import TrustReport, assess, describe_doubtful
 from .trust.store import TrustFile
 from .two_stage import TwoStageOutput
 
@@ -222,21 +221,15 @@ class Predictor:
     def _assess(
         self, structure: Structure, found: Found, spectrum: Spectrum, covariance_error: float, certified: bool
     ) -> TrustReport:
-        changes = [(h - found.h0).values for h in found.hamiltonians if len(h.values) == len(found.h0.values)]
-        molecule = not structure.periodic
-        stage1 = found.stage1[0].to_dense() if molecule and found.stage1 else None
-        basis = self.model.basis.restricted(structure.numbers.tolist())
-        calibrated = molecule and self.calibrations is not None
-        evidence = Evidence(
-            domain=self.model.domain.report(structure),
+        basis, dipole = self.model.basis.restricted(structure.numbers.tolist()), None
+        if self.calibrations is not None and not structure.periodic:
+            dipole = float(np.linalg.norm(dipole_moment(structure, basis, spectrum)))
+        evidence = gather_evidence(
+            structure, found, spectrum, self.model.domain,
             covariance_error=covariance_error,
-            member_spread=found.spread,
             doubts=self.physics.doubts(spectrum),
-            lone_atoms=lone_atoms(structure) if molecule else (),
-            h0_distance=float(np.mean([np.abs(c).mean() for c in changes])) if changes else None,
-            correction=None if stage1 is None else compare_orbitals(stage1, spectrum)[0],
-            certificate=certify(structure, basis, self.model.functional, spectrum) if molecule and certified else None,
-            dipole=float(np.linalg.norm(dipole_moment(structure, basis, spectrum))) if calibrated else None,
+            dipole=dipole,
+            certifier=(basis, self.model.functional) if certified else None,
         )
         return assess(found.overlap, spectrum, evidence, self.calibrations)
 

@@ -15,7 +15,7 @@ from .calibration import LARGE_ERROR, QUANTITIES, Calibration, Regression, Verdi
 
 Floats = NDArray[np.float64]
 
-PENALTY = 1.0
+PENALTY = 0.3
 """Half the squared length of the weights is added to the loss with this factor; signals are standardised."""
 
 FOLDS = 10

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from ...solver import count_electrons, smallest_overlap_eigenvalue
-from ..domain import DomainReport
 from .calibration import LARGE_ERROR, Calibration, Interval, Intervals, Verdict
 from .certificate import Certificate, Deviation
+from .evidence import Evidence
 
 if TYPE_CHECKING:
     from ...core.matrix import BlockMatrix
@@ -132,6 +132,7 @@ class TrustReport:
             "atoms_relative_to_training": self.atoms_relative_to_training,
             "warnings": list(self.warnings),
             **({} if self.verification is None else {"scf_residual": self.verification.to_dict()}),
+            **({} if self.h0_distance is None else {"h0_distance_uha": self.h0_distance / MICRO}),
             **({} if self.verdict is None else {"verdict": str(self.verdict)}),
             **({} if self.risk is None else {"risk": self.risk}),
             **({} if self.intervals is None else {"intervals": describe_intervals(self.intervals)}),
@@ -145,33 +146,6 @@ def describe_intervals(intervals: Intervals) -> dict[str, object]:
     pairs = {name: [x.low * HARTREE_IN_EV, x.high * HARTREE_IN_EV] for name, x in levels.items()}
     dipole = [max(intervals.dipole.low, 0.0) * DIPOLE_AU_IN_DEBYE, intervals.dipole.high * DIPOLE_AU_IN_DEBYE]
     return {"coverage": intervals.coverage, **pairs, "dipole_debye": dipole}
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What is known of a prediction besides its spectrum.
-
-    Args:
-        domain: Distance from the training set.
-        covariance_error: Largest deviation of an element of H after a rotation, Hartree.
-        member_spread: Disagreement of the second stage's members, Hartree; None for one member.
-        doubts: Reasons in the orbital energies why the prediction may mean nothing, in words.
-        lone_atoms: Atoms without a neighbour, by symbol and 1-based index.
-        h0_distance: Mean of |H - H0| over the matrix elements, Hartree.
-        correction: What the second stage changed; None for crystals and models of one stage.
-        certificate: One cheap Fock build; None where it was not asked for.
-        dipole: Length of the dipole moment, e*Bohr; None for a crystal.
-    """
-
-    domain: DomainReport
-    covariance_error: float
-    member_spread: float | None
-    doubts: Sequence[str]
-    lone_atoms: Sequence[str] = ()
-    h0_distance: float | None = None
-    correction: Deviation | None = None
-    certificate: Certificate | None = None
-    dipole: float | None = None
 
 
 def assess(
