@@ -50,8 +50,9 @@ CACHE = ROOT / "local" / "trust.jsonl"
 REPEATS = 20
 """Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
 
-ORDINARY = ("test", "validation", "organic", "first")
-"""Kinds of ordinary molecules; the others are odd on purpose."""
+ORDINARY = ("test", "validation", "organic")
+"""Kinds of ordinary organic molecules. Those of the kind "first" are what people type first, CO, N2 and zwitterions
+among them; the others are odd on purpose."""
 
 
 def annotations(path: Path) -> list[tuple[str, int, str]]:
@@ -126,6 +127,8 @@ def average(cases: Sequence[Case], sha256: str) -> dict[str, Any]:
             "bad_among_good": sum(t["bad_by_verdict"]["good"] for t in tests),
             "ordinary_molecules": count,
             "ordinary_not_good": sum(o.get("careful", 0) + o.get("do not use", 0) for o in ordinary) / count,
+            "within": sum(t["molecules"] - t["bad"] for t in tests),
+            "refused_though_within": sum(t["refused_though_within"] for t in tests),
             "ordinary_do_not_use": sum(o.get("do not use", 0) for o in ordinary) / count,
         }
     return result

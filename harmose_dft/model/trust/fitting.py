@@ -201,6 +201,9 @@ def evaluate_calibration(calibration: Calibration, cases: Sequence[Case]) -> dic
         "bad_by_verdict": {
             str(v): sum(c.bad for c, u in zip(cases, verdicts, strict=True) if u == v) for v in Verdict
         },
+        "refused_though_within": sum(
+            not c.bad for c, v in zip(cases, verdicts, strict=True) if v == Verdict.DO_NOT_USE
+        ),
         "coverage_of_good": held,
         "median_half_width_of_good": {
             q: float(np.median([w[q] for w in widths])) if widths else None for q in QUANTITIES

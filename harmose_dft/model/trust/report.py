@@ -214,7 +214,9 @@ def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3
     named = [
         f"{formula}: {report.verdict_in_words if report.verdict else '; '.join(report.warnings)}"
         for formula, report in reports
-        if report.warnings or report.verdict in (Verdict.CAREFUL, Verdict.DO_NOT_USE)
+        if report.warnings
+        or report.verdict == Verdict.DO_NOT_USE
+        or (report.verdict == Verdict.CAREFUL and report.certificate is not None)  # without, good ones are careful too
     ]
     rest = f"; and {len(named) - shown} more" if len(named) > shown else ""
     return "; ".join(named[:shown]) + rest
