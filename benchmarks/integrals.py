@@ -101,7 +101,7 @@ def accuracy(folder: Path) -> list[dict[str, Any]]:
         if own.shifts.any() and not theirs.shifts.any():
             difference = own.to_dense() - theirs.to_dense()
         else:
-            own, theirs = own.united_with(theirs)
+            own, theirs = own.unite_with(theirs)
             difference = own.values - theirs.values
         rows.append(
             {

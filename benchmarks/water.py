@@ -113,11 +113,11 @@ def network_milliseconds(folder: Path, data: Path, threads: int) -> float:
     predictor, dataset = load_model(folder), open_dataset(data)
     physics = predictor.physics
     raws = [
-        predictor.featurizer.raw(s, physics.overlap(s), physics.h0(s), physics.n_electrons(s))
+        predictor.featurizer.featurize(s, physics.overlap(s), physics.h0(s), physics.n_electrons(s))
         for s in (dataset.structure(i) for i in range(32))
     ]
     model = predictor.model
-    graph = batch_graphs([predictor.featurizer.graph(r, model.normalizer, model.network.frames) for r in raws])
+    graph = batch_graphs([predictor.featurizer.make_graph(r, model.normalizer, model.network.frames) for r in raws])
     with torch.no_grad():
         model.network(graph)
         start = time.perf_counter()

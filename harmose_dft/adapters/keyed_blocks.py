@@ -38,7 +38,7 @@ def read_keyed_blocks(path: Path) -> Blocks:
     return out
 
 
-def keyed_matrix(
+def assemble_matrix(
     blocks: Blocks,
     orbitals: NDArray[np.int64],
     path: Path,

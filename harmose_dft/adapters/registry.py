@@ -71,8 +71,8 @@ def find_calculations(path: Path) -> list[Path]:
         raise FileFormatError("There is no such file or folder. Check the path.", path=path)
     calculations = list(_walk(path))
     if not calculations:
-        known = "; ".join(f"{code.name}: {code.recognises}" for code in codes() if code.recognises)
-        raise FileFormatError(f"No calculation of a known code was found. Known are {known}.", path=path)
+        codes = "; ".join(f"{code.name}: {code.recognises}" for code in codes() if code.recognises)
+        raise FileFormatError(f"No calculation of a known code was found. Known are {codes}.", path=path)
     return calculations
 
 
@@ -101,6 +101,6 @@ def _walk(path: Path) -> Iterator[Path]:
     if recognise(path) is not None:
         yield path
     elif path.is_dir():
-        for below in sorted(path.iterdir()):
-            if below.is_dir() and not below.name.startswith("."):
-                yield from _walk(below)
+        for child in sorted(path.iterdir()):
+            if child.is_dir() and not child.name.startswith("."):
+                yield from _walk(child)

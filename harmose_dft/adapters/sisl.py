@@ -59,13 +59,13 @@ def to_sisl(
     geometry = sisl.Geometry(structure.positions * BOHR_IN_ANGSTROM, atoms=atoms, lattice=lattice)
     if spins[0].spinor:
         flat = [_supercell(spins[0], lattice, a, b) for a in range(2) for b in range(2)]
-        parts = [getattr(flat[2 * a + b], part) for a, b, part in SPINOR_PARTS]
+        spin_parts = [getattr(flat[2 * a + b], part) for a, b, part in SPINOR_PARTS]
         kind = "spin-orbit"
     else:
-        parts = [_supercell(m, lattice) for m in spins]
+        spin_parts = [_supercell(m, lattice) for m in spins]
         kind = "polarized" if len(spins) == 2 else "unpolarized"
     s = None if overlap is None else _supercell(overlap, lattice)
-    return sisl.Hamiltonian.fromsp(geometry, [HARTREE_IN_EV * p for p in parts], s, spin=sisl.Spin(kind))
+    return sisl.Hamiltonian.fromsp(geometry, [HARTREE_IN_EV * p for p in spin_parts], s, spin=sisl.Spin(kind))
 
 
 def _supercell(
@@ -75,7 +75,7 @@ def _supercell(
     n = int(matrix.orbitals.sum())
     row, column = matrix.coordinates()
     cells = lattice.sc_index(matrix.shifts) if len(matrix) else np.zeros(0, dtype=np.int64)
-    chosen = (row // n == row_spin) & (column // n == column_spin)
+    selected = (row // n == row_spin) & (column // n == column_spin)
     wide = np.repeat(cells, np.diff(matrix.pointers)) * n + column % n
-    where = (row[chosen] % n, wide[chosen])
-    return csr_matrix((matrix.values[chosen], where), shape=(n, n * lattice.n_s))
+    coordinates = (row[selected] % n, wide[selected])
+    return csr_matrix((matrix.values[selected], coordinates), shape=(n, n * lattice.n_s))

@@ -69,7 +69,7 @@ def read_structures(path: str | Path) -> list[Structure]:
         ) from error
     if not frames:
         raise FileFormatError(f"There is no structure in this {kind} file.", path=path)
-    return list(_converted(frames, path))
+    return list(_convert(frames, path))
 
 
 def from_ase(atoms: Atoms, name: str = "") -> Structure:
@@ -205,7 +205,7 @@ def _sdf_property(lines: Iterable[str], key: str) -> list[int]:
     return [int(value) for field in fields for value in field[4::2]]
 
 
-def _converted(frames: list[Atoms], path: Path) -> Iterator[Structure]:
+def _convert(frames: list[Atoms], path: Path) -> Iterator[Structure]:
     for k, atoms in enumerate(frames):
         several = len(frames) > 1
         name = str(atoms.info.get("name") or (f"{path.stem}-{k + 1}" if several else path.stem))
@@ -229,13 +229,13 @@ def _require_separate(structure: Structure) -> None:
         )
 
 
-def _integer(value: Any, what: str) -> int:
+def _integer(value: Any, quantity: str) -> int:
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = float("nan")
     if not number.is_integer():
-        raise StructureError(f"The {what} must be an integer; got {value}.")
+        raise StructureError(f"The {quantity} must be an integer; got {value}.")
     return int(number)
 
 

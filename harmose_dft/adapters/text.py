@@ -19,7 +19,7 @@ def plain_name(path: Path) -> str:
     return path.name.removesuffix(COMPRESSED)
 
 
-def existing(folder: Path, name: str) -> Path | None:
+def find_existing(folder: Path, name: str) -> Path | None:
     """The file of this name in a folder, or its compressed form; None if there is neither."""
     return next((p for p in (folder / name, folder / (name + COMPRESSED)) if p.is_file()), None)
 

@@ -153,10 +153,10 @@ def describe_os_error(error: OSError) -> str:
         errno.EROFS: "Choose a path that can be written to",
         errno.ENOENT: "Check the spelling",
     }
-    what = error.strerror or str(error)
-    where = f" ({error.filename})" if error.filename else ""
-    todo = advice.get(error.errno or 0, "Check the path and the disk")
-    return f"The operating system reports: {what}{where}. {todo}, then run the command again."
+    problem = error.strerror or str(error)
+    file_name = f" ({error.filename})" if error.filename else ""
+    remedy = advice.get(error.errno or 0, "Check the path and the disk")
+    return f"The operating system reports: {problem}{file_name}. {remedy}, then run the command again."
 
 
 def _fail(message: str, code: int) -> int:

@@ -152,8 +152,8 @@ class Steps:
         elif not settings.quiet and time.monotonic() - self._last > LOG_INTERVAL:
             self._last = time.monotonic()
             elapsed = self._last - self._start
-            left = elapsed / self.done * (self.total - self.done) if self.done else math.inf
-            note(f"{self.description}: {self.done}/{self.total}, {elapsed:.0f} s, about {left:.0f} s left")
+            seconds_left = elapsed / self.done * (self.total - self.done) if self.done else math.inf
+            note(f"{self.description}: {self.done}/{self.total}, {elapsed:.0f} s, about {seconds_left:.0f} s left")
 
     def restart(self, total: int) -> None:
         """Begin to count again, up to another number of steps."""

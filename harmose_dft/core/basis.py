@@ -159,7 +159,7 @@ class OrbitalBasis:
         """Angular momenta of all shells of a structure, atom by atom."""
         return [l for z in numbers for l in self.angular_momenta(int(z))]
 
-    def restricted(self, elements: Iterable[int]) -> OrbitalBasis:
+    def restrict(self, elements: Iterable[int]) -> OrbitalBasis:
         """The basis of some of the elements."""
         return OrbitalBasis(self.name, {int(z): self.shells[int(z)] for z in sorted(set(elements))})
 
@@ -208,16 +208,16 @@ class OrbitalBasis:
             BasisMismatchError: They differ on an element that they share, or in kind (numerical, Gaussian).
         """
         shells: dict[int, tuple[Shell, ...]] = {}
-        parts: dict[str, None] = {}
-        known: dict[int, OrbitalBasis] = {}
+        names: dict[str, None] = {}
+        by_element: dict[int, OrbitalBasis] = {}
         for basis in bases:
-            parts.update(dict.fromkeys(basis.name.split("+")))
+            names.update(dict.fromkeys(basis.name.split("+")))
             for z in basis.elements:
-                known.setdefault(z, basis).require_same(basis, [z])
+                by_element.setdefault(z, basis).require_same(basis, [z])
                 shells[z] = basis.shells[z]
         if len({type(shell.radial) for of_element in shells.values() for shell in of_element}) > 1:
             raise BasisMismatchError("Numerical and Gaussian orbitals do not make one basis.")
-        return cls("+".join(parts), shells)
+        return cls("+".join(names), shells)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description, radial functions included."""

@@ -60,10 +60,10 @@ class OrbitalConvention:
                     f"The orbital convention of {self.name} has no entry for l = {l}; it knows l = "
                     f"{sorted(self.components)}. Add the row to harmose_dft/core/conventions.py with a test."
                 )
-            where = {m: (k, s) for k, (m, s) in enumerate(self.components[l])}
+            source_of = {m: (k, s) for k, (m, s) in enumerate(self.components[l])}
             for m in range(-l, l + 1):
-                index.append(offset + where[m][0])
-                sign.append(where[m][1])
+                index.append(offset + source_of[m][0])
+                sign.append(source_of[m][1])
             offset += 2 * l + 1
         return np.asarray(index, dtype=np.int64), np.asarray(sign, dtype=np.float64)
 

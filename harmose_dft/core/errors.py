@@ -88,9 +88,9 @@ class FileFormatError(HarmoseError):
         self, message: str, *, path: str | Path | None = None, line: int | None = None, offset: int | None = None
     ) -> None:
         self.path, self.line, self.offset = path, line, offset
-        where = "" if path is None else f"{path}"
+        location = "" if path is None else f"{path}"
         if line is not None:
-            where += f", line {line}"
+            location += f", line {line}"
         if offset is not None:
-            where += f", byte {offset}"
-        super().__init__(f"{where}: {message}" if where else message)
+            location += f", byte {offset}"
+        super().__init__(f"{location}: {message}" if location else message)

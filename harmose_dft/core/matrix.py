@@ -124,9 +124,9 @@ class BlockMatrix:
 
     def with_values(self, values: Array) -> BlockMatrix:
         """The same pairs with other values."""
-        out = BlockMatrix(self.orbitals, self.pairs, self.shifts, values, self.spinor)
-        object.__setattr__(out, "_scatter_index", getattr(self, "_scatter_index", None))
-        return out
+        copy = BlockMatrix(self.orbitals, self.pairs, self.shifts, values, self.spinor)
+        object.__setattr__(copy, "_scatter_index", getattr(self, "_scatter_index", None))
+        return copy
 
     def with_spin(self) -> BlockMatrix:
         """The spinor matrix 1_2 kron A of a spatial matrix, such as the overlap of spinors.
@@ -168,15 +168,15 @@ class BlockMatrix:
         """A(k) as a scipy CSR array."""
         from scipy.sparse import csr_array
 
-        stored, place = self._pattern()
+        pattern, value_index = self._pattern()
         values = self._at_k(k)
-        data = np.bincount(place, weights=values.real, minlength=len(stored))
+        data = np.bincount(value_index, weights=values.real, minlength=len(pattern))
         if values.dtype.kind == "c":
-            data = data + 1j * np.bincount(place, weights=values.imag, minlength=len(stored))
-        rows = np.searchsorted(stored, np.arange(self.size + 1) * self.size)
-        return csr_array((data, stored % self.size, rows), shape=(self.size, self.size))
+            data = data + 1j * np.bincount(value_index, weights=values.imag, minlength=len(pattern))
+        rows = np.searchsorted(pattern, np.arange(self.size + 1) * self.size)
+        return csr_array((data, pattern % self.size, rows), shape=(self.size, self.size))
 
-    def gathered(self, dense: Array, k: ArrayLike = (0.0, 0.0, 0.0)) -> Array:
+    def gather(self, dense: Array, k: ArrayLike = (0.0, 0.0, 0.0)) -> Array:
         """Elements of a dense matrix (ao, ao) in the order of ``values``, times exp(2 pi i k.R)."""
         values, phase = np.ravel(dense)[self._scatter()], self._phases(k)
         return values if phase is None else values * np.repeat(phase, np.diff(self.pointers))
@@ -205,8 +205,8 @@ class BlockMatrix:
         order = np.argsort(label, kind="stable")
         for edges in np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else ():
             rows, columns = self._rows[edges[0]], self._columns[edges[0]]  # type: ignore[attr-defined]
-            inside = np.arange(rows * columns).reshape(rows, columns)
-            yield edges, self.pointers[edges][:, None, None] + inside
+            element_index = np.arange(rows * columns).reshape(rows, columns)
+            yield edges, self.pointers[edges][:, None, None] + element_index
 
     def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row and column in the dense matrix of every stored value."""
@@ -235,12 +235,12 @@ class BlockMatrix:
     def find(self, pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Edge index of each given pair, or -1 where it is not stored; (given,)."""
         span = np.maximum(_span(self.shifts), _span(shifts))
-        own, wanted = self._codes(self.pairs, self.shifts, span), self._codes(pairs, shifts, span)
-        if len(own) == 0:
-            return np.full(len(wanted), -1)
-        order = np.argsort(own)
-        place = order[np.minimum(np.searchsorted(own, wanted, sorter=order), len(own) - 1)]
-        return np.where(own[place] == wanted, place, -1)
+        own_codes, asked_codes = self._codes(self.pairs, self.shifts, span), self._codes(pairs, shifts, span)
+        if len(own_codes) == 0:
+            return np.full(len(asked_codes), -1)
+        order = np.argsort(own_codes)
+        position = order[np.minimum(np.searchsorted(own_codes, asked_codes, sorter=order), len(own_codes) - 1)]
+        return np.where(own_codes[position] == asked_codes, position, -1)
 
     def _codes(
         self, pairs: NDArray[np.int64], shifts: NDArray[np.int64], span: NDArray[np.int64]
@@ -256,8 +256,8 @@ class BlockMatrix:
         widths = self._columns * self._rows  # type: ignore[attr-defined]
         values = np.empty_like(self.values)
         for edges, index in self.groups(self.orbitals):
-            inside = self.pointers[edges][:, None] + np.arange(widths[edges[0]])
-            values[inside] = self.values[index].conj().transpose(0, 2, 1).reshape(len(edges), -1)
+            element_index = self.pointers[edges][:, None] + np.arange(widths[edges[0]])
+            values[element_index] = self.values[index].conj().transpose(0, 2, 1).reshape(len(edges), -1)
         return BlockMatrix(self.orbitals, self.pairs[:, ::-1], -self.shifts, values, self.spinor)
 
     def hermiticity_error(self) -> float:
@@ -265,7 +265,7 @@ class BlockMatrix:
         difference = self.values - self.adjoint().on_pairs_of(self).values
         return float(np.abs(difference).max(initial=0.0))
 
-    def symmetrized(self) -> BlockMatrix:
+    def symmetrize(self) -> BlockMatrix:
         """The Hermitian part, with H_ji(-R) = H_ij(R)^+ imposed exactly; missing reverse blocks are added."""
         total = self + self.adjoint()
         return total.with_values(0.5 * total.values)
@@ -279,13 +279,13 @@ class BlockMatrix:
         sizes = width[other.pairs[:, 0]] * width[other.pairs[:, 1]]
         pointers = np.concatenate([[0], np.cumsum(sizes)])
         start = np.where(source < 0, -1, self.pointers[source])
-        inside = np.arange(pointers[-1]) - np.repeat(pointers[:-1], sizes)
-        stored = np.repeat(source >= 0, sizes)
+        element_index = np.arange(pointers[-1]) - np.repeat(pointers[:-1], sizes)
+        is_stored = np.repeat(source >= 0, sizes)
         values = np.zeros(pointers[-1], dtype=self.values.dtype)
-        values[stored] = self.values[(np.repeat(start, sizes) + inside)[stored]]
+        values[is_stored] = self.values[(np.repeat(start, sizes) + element_index)[is_stored]]
         return BlockMatrix(self.orbitals, other.pairs, other.shifts, values, self.spinor)
 
-    def united_with(self, other: BlockMatrix) -> tuple[BlockMatrix, BlockMatrix]:
+    def unite_with(self, other: BlockMatrix) -> tuple[BlockMatrix, BlockMatrix]:
         """Both matrices on the union of their pairs (zero blocks where one has none).
 
         Raises:
@@ -300,7 +300,7 @@ class BlockMatrix:
         frame = BlockMatrix(self.orbitals, pairs, shifts, empty)
         return self.on_pairs_of(frame), other.on_pairs_of(frame)
 
-    def reordered(self, index: NDArray[np.int64], sign: NDArray[np.float64]) -> BlockMatrix:
+    def reorder(self, index: NDArray[np.int64], sign: NDArray[np.float64]) -> BlockMatrix:
         """Orbitals permuted and signed inside every atom: new[k] = sign[k] old[index[k]].
 
         Args:
@@ -319,9 +319,9 @@ class BlockMatrix:
             local, factor = np.concatenate([local, local + np.repeat(self.orbitals, self.orbitals)]), np.tile(factor, 2)
         sizes = np.diff(self.pointers)
         row, column = self.coordinates()
-        old = np.repeat(self.pointers[:-1], sizes)
-        old += local[row] * np.repeat(self._columns, sizes) + local[column]  # type: ignore[attr-defined]
-        return self.with_values(self.values[old] * (factor[row] * factor[column]))
+        old_start = np.repeat(self.pointers[:-1], sizes)
+        old_start += local[row] * np.repeat(self._columns, sizes) + local[column]  # type: ignore[attr-defined]
+        return self.with_values(self.values[old_start] * (factor[row] * factor[column]))
 
     def __add__(self, other: BlockMatrix) -> BlockMatrix:
         return self._combine(other, 1.0)
@@ -332,8 +332,8 @@ class BlockMatrix:
     def _combine(self, other: BlockMatrix, factor: float) -> BlockMatrix:
         if self.spinor != other.spinor or not np.array_equal(self.orbitals, other.orbitals):
             raise HarmoseError("Two matrices of different structures, bases or spin layouts cannot be added.")
-        same = np.array_equal(self.pairs, other.pairs) and np.array_equal(self.shifts, other.shifts)
-        a, b = (self, other) if same else self.united_with(other)
+        same_pairs = np.array_equal(self.pairs, other.pairs) and np.array_equal(self.shifts, other.shifts)
+        a, b = (self, other) if same_pairs else self.unite_with(other)
         return a.with_values(a.values + factor * b.values)
 
 

@@ -17,8 +17,8 @@ from .structure import Structure
 
 def read_provenance(text: str) -> dict[str, str]:
     """Provenance stored as JSON, with today's keys: ``version`` was called ``code_version`` by earlier releases."""
-    stored = json.loads(text)
-    return {"version" if k == "code_version" and "version" not in stored else k: v for k, v in stored.items()}
+    provenance = json.loads(text)
+    return {"version" if k == "code_version" and "version" not in provenance else k: v for k, v in provenance.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +66,12 @@ class Record:
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        expected = self.basis.orbitals_per_atom(self.structure.numbers)
+        orbital_counts = self.basis.orbitals_per_atom(self.structure.numbers)
         for matrix in (*self.hamiltonian, self.overlap):
-            if not np.array_equal(matrix.orbitals, expected):
+            if not np.array_equal(matrix.orbitals, orbital_counts):
                 raise DataError(
                     f"The matrix of {self.structure.formula} has {matrix.orbitals.tolist()} orbitals per atom; the "
-                    f"basis {self.basis.name} has {expected.tolist()}. Are matrix and basis of one calculation?"
+                    f"basis {self.basis.name} has {orbital_counts.tolist()}. Are matrix and basis of one calculation?"
                 )
         if len(self.hamiltonian) > 2 or self.overlap.spinor:
             raise DataError("A record holds at most two Hamiltonians (spin up, spin down) and a spatial overlap.")

@@ -39,9 +39,9 @@ def real_harmonics(l: int, directions: ArrayLike) -> Floats:
     x, y, z = np.moveaxis(np.asarray(directions, dtype=np.float64), -1, 0)
     out = np.empty((*x.shape, 2 * l + 1))
     for m in range(l + 1):
-        below, legendre = np.zeros_like(z), np.full_like(z, float(np.prod(np.arange(1, 2 * m, 2))))
+        previous, legendre = np.zeros_like(z), np.full_like(z, float(np.prod(np.arange(1, 2 * m, 2))))
         for k in range(m + 1, l + 1):
-            below, legendre = legendre, ((2 * k - 1) * z * legendre - (k + m - 1) * below) / (k - m)
+            previous, legendre = legendre, ((2 * k - 1) * z * legendre - (k + m - 1) * previous) / (k - m)
         norm = sqrt((2 * l + 1) / (4 * pi) * factorial(l - m) / factorial(l + m) * (2 if m else 1))
         circle = (x + 1j * y) ** m
         out[..., l - m] = norm * legendre * circle.imag
@@ -107,7 +107,7 @@ def orbital_rotation(
     return np.kron(spin_rotation(rotation), spatial) if spinor else spatial
 
 
-def rotated_matrix(matrix: BlockMatrix, numbers: ArrayLike, basis: OrbitalBasis, rotation: ArrayLike) -> BlockMatrix:
+def rotate_matrix(matrix: BlockMatrix, numbers: ArrayLike, basis: OrbitalBasis, rotation: ArrayLike) -> BlockMatrix:
     """The matrix of the structure whose positions (and cell) are multiplied by Q: D_i(Q) A_ij D_j(Q)^+.
 
     Args:
@@ -125,9 +125,9 @@ def rotated_matrix(matrix: BlockMatrix, numbers: ArrayLike, basis: OrbitalBasis,
     return matrix.with_values(values)
 
 
-def random_rotations(count: int, *, seed: int = 0, inversions: bool = True) -> Floats:
+def random_rotations(count: int, *, random_seed: int = 0, inversions: bool = True) -> Floats:
     """Random orthogonal matrices (count, 3, 3), uniform over rotations; every second one is improper if asked for."""
-    q = np.asarray(Rotation.random(count, random_state=seed).as_matrix()).reshape(count, 3, 3)
+    q = np.asarray(Rotation.random(count, random_state=random_seed).as_matrix()).reshape(count, 3, 3)
     if inversions:
         q[1::2] *= -1
     return q

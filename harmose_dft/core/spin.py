@@ -55,7 +55,7 @@ def spin_block(matrix: BlockMatrix, row: int, column: int) -> BlockMatrix:
     return BlockMatrix(matrix.orbitals, matrix.pairs, matrix.shifts, values)
 
 
-def decomposed(hamiltonian: Sequence[BlockMatrix]) -> tuple[BlockMatrix, ...]:
+def decompose(hamiltonian: Sequence[BlockMatrix]) -> tuple[BlockMatrix, ...]:
     """The real matrices of a Hamiltonian: (H,), (mean, half the difference) or (H_0, A_y, A_z, A_x).
 
     Args:
@@ -64,16 +64,16 @@ def decomposed(hamiltonian: Sequence[BlockMatrix]) -> tuple[BlockMatrix, ...]:
     Raises:
         DataError: A spinor Hamiltonian is magnetic.
     """
-    first = hamiltonian[0]
+    matrix = hamiltonian[0]
     if len(hamiltonian) == 2:
-        total, difference = first + hamiltonian[1], first - hamiltonian[1]
+        total, difference = matrix + hamiltonian[1], matrix - hamiltonian[1]
         return total.with_values(0.5 * total.values), difference.with_values(0.5 * difference.values)
-    return _spinor_parts(first) if first.spinor else (first,)
+    return _spinor_parts(matrix) if matrix.spinor else (matrix,)
 
 
 def _spinor_parts(matrix: BlockMatrix) -> tuple[BlockMatrix, ...]:
-    like, ud, du, dd = (spin_block(matrix, row, column) for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)))
-    scalar, z = 0.5 * (like.values + dd.values), 0.5 * (like.values - dd.values)
+    uu, ud, du, dd = (spin_block(matrix, row, column) for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    scalar, z = 0.5 * (uu.values + dd.values), 0.5 * (uu.values - dd.values)
     x, y = 0.5 * (ud.values + du.values), 0.5 * (ud.values - du.values)
     magnetic = max(float(np.abs(a).max(initial=0.0)) for a in (scalar.imag, z.real, x.real, y.imag))
     largest = float(np.abs(matrix.values).max(initial=0.0))
@@ -84,15 +84,15 @@ def _spinor_parts(matrix: BlockMatrix) -> tuple[BlockMatrix, ...]:
             f"{MAGNETIC:g}). Models describe spin-orbit coupling with time-reversal symmetry: leave this calculation "
             "out, or converge it without magnetic moments."
         )
-    return tuple(like.with_values(a) for a in (scalar.real, y.real, z.imag, x.imag))
+    return tuple(uu.with_values(a) for a in (scalar.real, y.real, z.imag, x.imag))
 
 
-def recombined(parts: Sequence[BlockMatrix]) -> tuple[BlockMatrix, ...]:
-    """Inverse of :func:`decomposed`; the matrices must be on the same pairs."""
-    if len(parts) == 1:
-        return (parts[0],)
-    if len(parts) == 2:
-        return parts[0] + parts[1], parts[0] - parts[1]
-    scalar, y, z, x = (p.values for p in parts)
+def recombine(matrices: Sequence[BlockMatrix]) -> tuple[BlockMatrix, ...]:
+    """Inverse of :func:`decompose`; the matrices must be on the same pairs."""
+    if len(matrices) == 1:
+        return (matrices[0],)
+    if len(matrices) == 2:
+        return matrices[0] + matrices[1], matrices[0] - matrices[1]
+    scalar, y, z, x = (p.values for p in matrices)
     blocks = (scalar + 1j * z, y + 1j * x, -y + 1j * x, scalar - 1j * z)
-    return (spinor_matrix(*(parts[0].with_values(b) for b in blocks)),)
+    return (spinor_matrix(*(matrices[0].with_values(b) for b in blocks)),)

@@ -45,8 +45,8 @@ class Structure:
     smiles: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        numbers = _frozen(self.numbers, np.int64)
-        positions = _frozen(self.positions, np.float64)
+        numbers = _freeze(self.numbers, np.int64)
+        positions = _freeze(self.positions, np.float64)
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "positions", positions)
         if numbers.ndim != 1 or len(numbers) == 0:
@@ -58,11 +58,11 @@ class Structure:
         if numbers.min() < 1 or numbers.max() >= len(SYMBOLS):
             raise StructureError(f"Atomic numbers must lie in 1..{len(SYMBOLS) - 1}; got {numbers.tolist()}.")
         if not np.isfinite(positions).all():
-            bad = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
-            symbol = SYMBOLS[numbers[bad]]
-            raise StructureError(f"Atom {bad + 1} ({symbol}) has a position that is not a finite number.")
+            bad_atom = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+            symbol = SYMBOLS[numbers[bad_atom]]
+            raise StructureError(f"Atom {bad_atom + 1} ({symbol}) has a position that is not a finite number.")
         if self.cell is not None:
-            cell = _frozen(self.cell, np.float64)
+            cell = _freeze(self.cell, np.float64)
             object.__setattr__(self, "cell", cell)
             if cell.shape != (3, 3) or not np.isfinite(cell).all():
                 raise StructureError(f"The cell must be three finite lattice vectors, shape (3, 3); got {cell.shape}.")
@@ -92,8 +92,8 @@ class Structure:
         counts: dict[str, int] = {}
         for symbol in self.symbols:
             counts[symbol] = counts.get(symbol, 0) + 1
-        first = [s for s in ("C", "H") if s in counts] if "C" in counts else []
-        order = first + sorted(s for s in counts if s not in first)
+        leading = [s for s in ("C", "H") if s in counts] if "C" in counts else []
+        order = leading + sorted(s for s in counts if s not in leading)
         return "".join(s + (str(counts[s]) if counts[s] > 1 else "") for s in order)
 
     @property
@@ -112,14 +112,14 @@ class Structure:
         j = int(nearest[i, 1] if nearest[i, 1] != i else nearest[i, 0])
         return float(distance[i, 1]), min(i, j), max(i, j)
 
-    def rotated(self, rotation: ArrayLike) -> Structure:
+    def rotate(self, rotation: ArrayLike) -> Structure:
         """The structure with every position (and lattice vector) multiplied by an orthogonal matrix (3, 3)."""
         q = np.asarray(rotation, dtype=np.float64)
         cell = None if self.cell is None else self.cell @ q.T
         return Structure(self.numbers, self.positions @ q.T, cell, self.charge, self.spin, self.name, self.smiles)
 
 
-def _frozen(array: ArrayLike, dtype: type) -> NDArray[Any]:
+def _freeze(array: ArrayLike, dtype: type) -> NDArray[Any]:
     out: NDArray[Any] = np.array(array, dtype=dtype)
     out.setflags(write=False)
     return out

@@ -117,7 +117,7 @@ def encode(record: Record, basis: int) -> Rows:
         basis: Number of its basis in the file.
     """
     s, c, counts = record.structure, {}, {}
-    one: dict[str, Any] = {
+    record_row: dict[str, Any] = {
         "id": structure_id(s),
         "name": s.name,
         "provenance": json.dumps(dict(record.provenance), sort_keys=True),
@@ -129,7 +129,7 @@ def encode(record: Record, basis: int) -> Rows:
         "fermi": np.nan if record.fermi is None else record.fermi,
         "energy": np.nan if record.energy is None else record.energy,
     }
-    for name, value in one.items():
+    for name, value in record_row.items():
         c["records", name] = np.array([value], dtype=object if isinstance(value, str) else None)
     c["atoms", "numbers"], c["atoms", "positions"] = s.numbers, s.positions
     counts["atoms"] = np.array([len(s)])
@@ -149,17 +149,17 @@ def decode(rows: Rows, basis: OrbitalBasis) -> Record:
     structure = decode_structure(rows)
     orbitals = basis.orbitals_per_atom(structure.numbers)
     matrices = _decode_matrices(rows, orbitals)
-    one = {name: c["records", name][0] for name in LEVELS["records"].columns}
+    record_row = {name: c["records", name][0] for name in LEVELS["records"].columns}
     return Record(
         structure,
         basis,
         tuple(matrices[role] for role in (HAMILTONIAN, HAMILTONIAN_DOWN) if role in matrices),
         matrices[OVERLAP],
-        n_electrons=float(one["n_electrons"]),
-        fermi=_optional(one["fermi"]),
-        energy=_optional(one["energy"]),
+        n_electrons=float(record_row["n_electrons"]),
+        fermi=_optional(record_row["fermi"]),
+        energy=_optional(record_row["energy"]),
         eigenvalues=_decode_spectra(rows),
-        provenance=read_provenance(one["provenance"]),
+        provenance=read_provenance(record_row["provenance"]),
     )
 
 
@@ -179,18 +179,18 @@ def decode_structure(rows: Rows) -> Structure:
 
 def _encode_matrices(record: Record, c: dict[tuple[str, str], Array], counts: dict[str, NDArray[np.int64]]) -> None:
     matrices = (record.overlap, *record.hamiltonian)
-    stored = [_halved(m) for m in matrices]
+    halves = [_halve(m) for m in matrices]
     c["matrices", "role"] = np.arange(len(matrices))
     c["matrices", "spinor"] = np.array([m.spinor for m in matrices])
     c["matrices", "complex"] = np.array([m.values.dtype.kind == "c" for m in matrices])
-    c["matrices", "half"] = np.array([len(h) < len(m) for m, h in zip(matrices, stored, strict=True)])
-    values = [h.values.astype(np.complex128 if h.values.dtype.kind == "c" else np.float64) for h in stored]
+    c["matrices", "half"] = np.array([len(h) < len(m) for m, h in zip(matrices, halves, strict=True)])
+    values = [h.values.astype(np.complex128 if h.values.dtype.kind == "c" else np.float64) for h in halves]
     flat = [v.view(np.float64) for v in values]
-    c["edges", "pairs"] = np.concatenate([h.pairs for h in stored])
-    c["edges", "shifts"] = np.concatenate([h.shifts for h in stored])
+    c["edges", "pairs"] = np.concatenate([h.pairs for h in halves])
+    c["edges", "shifts"] = np.concatenate([h.shifts for h in halves])
     c["values", "values"] = np.concatenate(flat)
     counts["matrices"] = np.array([len(matrices)])
-    counts["edges"] = np.array([len(h) for h in stored])
+    counts["edges"] = np.array([len(h) for h in halves])
     counts["values"] = np.array([len(v) for v in flat])
 
 
@@ -217,7 +217,7 @@ def _decode_matrices(rows: Rows, orbitals: NDArray[np.int64]) -> dict[int, Block
             numbers = numbers.view(np.complex128)
         pairs, shifts = c["edges", "pairs"][e].astype(np.int64), c["edges", "shifts"][e].astype(np.int64)
         matrix = BlockMatrix(orbitals, pairs, shifts, numbers, bool(c["matrices", "spinor"][m]))
-        out[role] = _completed(matrix) if c["matrices", "half"][m] else matrix
+        out[role] = _complete(matrix) if c["matrices", "half"][m] else matrix
     return out
 
 
@@ -232,7 +232,7 @@ def _decode_spectra(rows: Rows) -> tuple[Eigenvalues, ...]:
     return tuple(out)
 
 
-def _halved(matrix: BlockMatrix) -> BlockMatrix:
+def _halve(matrix: BlockMatrix) -> BlockMatrix:
     """One block of every pair of a Hermitian matrix; the matrix itself where it is not Hermitian."""
     if (matrix.reverse_edges() < 0).any() or matrix.hermiticity_error() > HERMITIAN_TOLERANCE:
         return matrix
@@ -244,7 +244,7 @@ def _halved(matrix: BlockMatrix) -> BlockMatrix:
     return BlockMatrix(matrix.orbitals, matrix.pairs[keep], matrix.shifts[keep], values, matrix.spinor)
 
 
-def _completed(half: BlockMatrix) -> BlockMatrix:
+def _complete(half: BlockMatrix) -> BlockMatrix:
     """The Hermitian matrix of which one block of every pair is given."""
     reverse = half.adjoint()
     diagonal = (half.pairs[:, 0] == half.pairs[:, 1]) & ~half.shifts.any(axis=1)

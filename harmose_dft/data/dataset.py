@@ -60,7 +60,7 @@ class Dataset(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path.name!r}, {len(self)} records)"
 
-    def _checked(self, index: int) -> int:
+    def _check_index(self, index: int) -> int:
         """A non-negative index."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.path.name} has {len(self)} records; there is no record {index}.")
@@ -176,17 +176,17 @@ class HDF5Dataset(Dataset):
         return int(self._file["records/id"].shape[0])
 
     def __getitem__(self, index: int) -> Record:
-        rows = self.rows(self._checked(index))
+        rows = self.rows(self._check_index(index))
         basis = self.bases[int(rows.columns["records", "basis"][0])]
-        return decode(rows, _restricted(basis, rows.columns["atoms", "numbers"]))
+        return decode(rows, _restrict(basis, rows.columns["atoms", "numbers"]))
 
     def structure(self, index: int) -> Structure:
         """Structure of a record, without reading its matrices."""
-        return decode_structure(self.rows(self._checked(index), LIGHT))
+        return decode_structure(self.rows(self._check_index(index), LIGHT))
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a record, without reading its matrices."""
-        return read_provenance(self._record_columns["provenance"][self._checked(index)])
+        return read_provenance(self._record_columns["provenance"][self._check_index(index)])
 
     def array(self, level: str, column: str) -> NDArray[Any]:
         """A whole column, such as ("atoms", "positions") or ("records", "energy"), in one read."""
@@ -219,10 +219,12 @@ class HDF5Dataset(Dataset):
                 columns[name, column] = self._read(name, column, slice(*spans[name]))
         return Rows(columns, counts)
 
-    def _read(self, level: str, column: str, where: slice) -> NDArray[Any]:
+    def _read(self, level: str, column: str, selection: slice) -> NDArray[Any]:
         data = self._file[f"{level}/{column}"]
         try:
-            return np.asarray(data.asstr()[where] if LEVELS[level].columns[column][0] == STRING else data[where])
+            return np.asarray(
+                data.asstr()[selection] if LEVELS[level].columns[column][0] == STRING else data[selection]
+            )
         except OSError as error:
             raise FileFormatError(f"The data set is damaged at {level}/{column}.", path=self.path) from error
 
@@ -256,5 +258,5 @@ def _open_hdf5(path: Path) -> h5py.File:
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
 
 
-def _restricted(basis: OrbitalBasis, numbers: NDArray[Any]) -> OrbitalBasis:
-    return basis.restricted(np.unique(numbers).tolist())
+def _restrict(basis: OrbitalBasis, numbers: NDArray[Any]) -> OrbitalBasis:
+    return basis.restrict(np.unique(numbers).tolist())

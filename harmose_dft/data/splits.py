@@ -31,15 +31,15 @@ def smiles_split(dataset: Dataset) -> Split:
     Raises:
         DataError: A record has no SMILES.
     """
-    parts: dict[str, list[int]] = {name: [] for name in SPLITS}
+    indices: dict[str, list[int]] = {name: [] for name in SPLITS}
     for i in range(len(dataset)):
         smiles = dataset.metadata(i).get("smiles")
         if not smiles:
             raise DataError(
                 f"Record {i} has no SMILES, so it cannot be split by molecule. Split at random or in order instead."
             )
-        parts[split_of_smiles(smiles)].append(i)
-    return {name: np.array(members, dtype=np.int64) for name, members in parts.items()}
+        indices[split_of_smiles(smiles)].append(i)
+    return {name: np.array(rows, dtype=np.int64) for name, rows in indices.items()}
 
 
 def random_split(count: int, sizes: Sequence[int], seed: int = 0) -> Split:
@@ -53,7 +53,7 @@ def random_split(count: int, sizes: Sequence[int], seed: int = 0) -> Split:
     Raises:
         DataError: The parts need more records than there are.
     """
-    return _sliced(np.random.default_rng(seed).permutation(count), sizes)
+    return _slice_parts(np.random.default_rng(seed).permutation(count), sizes)
 
 
 def ordered_split(count: int, sizes: Sequence[int]) -> Split:
@@ -66,7 +66,7 @@ def ordered_split(count: int, sizes: Sequence[int]) -> Split:
     Raises:
         DataError: The parts need more records than there are.
     """
-    return _sliced(np.arange(count), sizes)
+    return _slice_parts(np.arange(count), sizes)
 
 
 def split_dataset(dataset: Dataset, kind: str, sizes: Sequence[int] = (), seed: int = 0) -> Split:
@@ -88,7 +88,7 @@ def split_dataset(dataset: Dataset, kind: str, sizes: Sequence[int] = (), seed: 
     return ordered_split(count, sizes) if kind == "ordered" else random_split(count, sizes, seed)
 
 
-def _sliced(order: NDArray[np.int64], sizes: Sequence[int]) -> Split:
+def _slice_parts(order: NDArray[np.int64], sizes: Sequence[int]) -> Split:
     if len(sizes) not in (2, 3) or min(sizes) < 0:
         raise DataError(f"A split needs two or three sizes that are not negative; got {list(sizes)}.")
     if sum(sizes) > len(order):

@@ -90,7 +90,7 @@ class DatasetWriter:
 
     def add(self, record: Record) -> None:
         """Append a record."""
-        self._append(encode(record, self._basis_number(record.basis.restricted(record.structure.numbers.tolist()))))
+        self._append(encode(record, self._basis_number(record.basis.restrict(record.structure.numbers.tolist()))))
 
     def add_failure(self, failure: Failure) -> None:
         """Note a structure that could not be calculated."""
@@ -109,12 +109,12 @@ class DatasetWriter:
         Raises:
             FileFormatError: The other file is not a data set or is damaged.
         """
-        with HDF5Dataset(path) as other:
-            for i, key in enumerate(other.ids):
+        with HDF5Dataset(path) as source:
+            for i, key in enumerate(source.ids):
                 if key not in self._ids:
-                    self.copy(other, i)
-            known = {f.id for f in self._failures}
-            self._failures += [f for f in other.failures if f.id not in known]
+                    self.copy(source, i)
+            failed_ids = {f.id for f in self._failures}
+            self._failures += [f for f in source.failures if f.id not in failed_ids]
 
     @property
     def _open(self) -> h5py.File:
@@ -126,8 +126,8 @@ class DatasetWriter:
         self._waiting.append(rows)
         self._count += 1
         self._ids.update(rows.columns["records", "id"].tolist())
-        waiting = sum(int(r.counts["values"].sum()) for r in self._waiting)
-        if waiting > BUFFERED_VALUES or len(self._waiting) == BUFFERED_RECORDS:
+        buffered = sum(int(r.counts["values"].sum()) for r in self._waiting)
+        if buffered > BUFFERED_VALUES or len(self._waiting) == BUFFERED_RECORDS:
             self._flush()
 
     def _flush(self) -> None:
@@ -138,10 +138,10 @@ class DatasetWriter:
         require_space(self.path.parent, sum(c.nbytes for c in columns) + SPARE_BYTES)
         for level, definition in LEVELS.items():
             for name in definition.columns:
-                new = np.concatenate([r.columns[level, name] for r in self._waiting])
+                added = np.concatenate([r.columns[level, name] for r in self._waiting])
                 if name == "values" and self._step is not None:
-                    new = np.round(new / self._step) * self._step
-                _extend(self._open[f"{level}/{name}"], new)
+                    added = np.round(added / self._step) * self._step
+                _extend(self._open[f"{level}/{name}"], added)
             if definition.parent is not None:
                 pointers = self._open[f"{level}/pointers"]
                 _extend(pointers, pointers[-1] + np.cumsum(np.concatenate([r.counts[level] for r in self._waiting])))
@@ -149,11 +149,11 @@ class DatasetWriter:
 
     def _basis_number(self, basis: OrbitalBasis) -> int:
         """Number of the file's basis that covers this one; bases of one name that agree are joined."""
-        for number, known in enumerate(self._bases):
-            common = set(known.elements) & set(basis.elements)
-            if known.name == basis.name and known.restricted(common) == basis.restricted(common):
-                if not set(basis.elements) <= set(known.elements):
-                    self._bases[number] = OrbitalBasis(basis.name, {**known.shells, **basis.shells})
+        for number, basis_seen in enumerate(self._bases):
+            common = set(basis_seen.elements) & set(basis.elements)
+            if basis_seen.name == basis.name and basis_seen.restrict(common) == basis.restrict(common):
+                if not set(basis.elements) <= set(basis_seen.elements):
+                    self._bases[number] = OrbitalBasis(basis.name, {**basis_seen.shells, **basis.shells})
                 return number
         self._bases.append(basis)
         return len(self._bases) - 1
@@ -166,10 +166,12 @@ class DatasetWriter:
         file = self._open
         text = json.dumps([b.to_dict() for b in self._bases]).encode()
         file.create_dataset("bases", data=np.frombuffer(text, dtype=np.uint8), compression="gzip")
-        failed = file.create_group("failed")
+        failed_group = file.create_group("failed")
         lasting = [f for f in self._failures if f.id not in self._ids]
         for name in ("id", "name", "reason"):
-            _extend(_column(failed, name, STRING, ()), np.array([getattr(f, name) for f in lasting], dtype=object))
+            _extend(
+                _column(failed_group, name, STRING, ()), np.array([getattr(f, name) for f in lasting], dtype=object)
+            )
         file.attrs.update(
             format=FORMAT, version=VERSION, harmose_dft=__version__, units="Hartree, Bohr", orbitals=OURS.name
         )
@@ -229,8 +231,8 @@ def _column(group: h5py.Group, name: str, kind: str, shape: tuple[int, ...]) -> 
     )
 
 
-def _extend(dataset: h5py.Dataset, new: Any) -> None:
-    if len(new):
-        old = dataset.shape[0]
-        dataset.resize(old + len(new), axis=0)
-        dataset[old:] = new
+def _extend(dataset: h5py.Dataset, rows: Any) -> None:
+    if len(rows):
+        length = dataset.shape[0]
+        dataset.resize(length + len(rows), axis=0)
+        dataset[length:] = rows

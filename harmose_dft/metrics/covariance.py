@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core.basis import OrbitalBasis
-from ..core.rotations import random_rotations, rotated_matrix
+from ..core.rotations import random_rotations, rotate_matrix
 from ..core.structure import Structure
 from .matrices import Matrices, as_tuple
 
@@ -29,10 +29,10 @@ def cov_err(
         rotations: Orthogonal matrices, (rotation, 3, 3); four random ones, two of them improper, by default.
     """
     matrices = random_rotations(4) if rotations is None else np.asarray(rotations, dtype=np.float64)
-    straight = as_tuple(predict(structure))
+    unrotated = as_tuple(predict(structure))
     worst = 0.0
     for q in matrices:
-        for matrix, again in zip(straight, as_tuple(predict(structure.rotated(q))), strict=True):
-            turned = rotated_matrix(matrix, structure.numbers, basis, q)
-            worst = max(worst, float(np.abs((again - turned).values).max(initial=0.0)))
+        for matrix, from_rotated in zip(unrotated, as_tuple(predict(structure.rotate(q))), strict=True):
+            expected = rotate_matrix(matrix, structure.numbers, basis, q)
+            worst = max(worst, float(np.abs((from_rotated - expected).values).max(initial=0.0)))
     return worst

@@ -72,7 +72,7 @@ class MetricAccumulator:
         self,
         reference: Record,
         prediction: Matrices,
-        baseline: Matrices | None = None,
+        stage1: Matrices | None = None,
         *,
         reference_spectrum: Spectrum | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class MetricAccumulator:
         Args:
             reference: The calculation to compare with.
             prediction: The full model's Hamiltonian, one matrix per spin direction.
-            baseline: Stage 1's; given for every sample or for none.
+            stage1: Stage 1's; given for every sample or for none.
             reference_spectrum: The reference's orbitals where they are known already (molecules).
 
         Raises:
@@ -90,21 +90,21 @@ class MetricAccumulator:
         periodic = reference.structure.periodic
         if self._periodic not in (None, periodic):
             raise DataError("Molecules and crystals have metrics of different units; evaluate them separately.")
-        if self._model.samples and (baseline is not None) != bool(self._stage1.samples):
+        if self._model.samples and (stage1 is not None) != bool(self._stage1.samples):
             raise DataError("Give the stage-1 baseline for every sample or for none.")
         self._periodic = periodic
-        stages = [(self._model, prediction)] + ([] if baseline is None else [(self._stage1, baseline)])
+        stages = [(self._model, prediction)] + ([] if stage1 is None else [(self._stage1, stage1)])
         for sums, matrices in stages:
             sums.add_matrices(reference, matrices)
         if not self._spectral or (periodic and self._kpoints is None):
             return
         candidates = [as_tuple(matrices) for _, matrices in stages]
         if periodic:
-            spectra, metric = self._crystal_spectra(reference, candidates)
+            spectra, overlaps = self._crystal_spectra(reference, candidates)
         else:
-            spectra, metric = self._molecule_spectra(reference, candidates, reference_spectrum)
+            spectra, overlaps = self._molecule_spectra(reference, candidates, reference_spectrum)
         for (sums, _), spectrum in zip(stages, spectra[1:], strict=True):
-            sums.add_spectra(spectra[0], spectrum, metric, self._window if periodic else None)
+            sums.add_spectra(spectra[0], spectrum, overlaps, self._window if periodic else None)
 
     def add_cov_err(self, model: float, stage1: float | None = None) -> None:
         """Take a covariance error (Hartree) into account; the largest one is reported."""
@@ -120,9 +120,9 @@ class MetricAccumulator:
         """
         if not self._model.samples:
             raise DataError("There is nothing to evaluate: no sample was added.")
-        judge = self._stage1 if self._stage1.samples else self._model
-        ranking = np.argsort(judge.samples, kind="stable")[::-1]
-        blocks = judge.blocks.mean()
+        ranked_by = self._stage1 if self._stage1.samples else self._model
+        ranking = np.argsort(ranked_by.samples, kind="stable")[::-1]
+        blocks = ranked_by.blocks.mean()
         worst_block = max(blocks, key=blocks.__getitem__)
         return EvaluationResult(
             model=self._model.metrics(ranking, worst_block),
@@ -135,16 +135,16 @@ class MetricAccumulator:
         )
 
     def _molecule_spectra(
-        self, reference: Record, candidates: list[tuple[BlockMatrix, ...]], known: Spectrum | None
+        self, reference: Record, candidates: list[tuple[BlockMatrix, ...]], reference_spectrum: Spectrum | None
     ) -> tuple[list[Spectrum], NDArray[Any]]:
         """Spectra of the reference and of every candidate, and S."""
         if len(reference.hamiltonian) != 1:
             raise DataError("Orbital metrics of molecules need closed shells: one Hamiltonian per molecule.")
         overlap = spin_overlap(reference.overlap, reference.hamiltonian[0]).to_dense()
-        hamiltonians = ([] if known else [reference.hamiltonian[0]]) + [c[0] for c in candidates]
+        hamiltonians = ([] if reference_spectrum else [reference.hamiltonian[0]]) + [c[0] for c in candidates]
         problems = [(h, reference.overlap, reference.n_electrons) for h in hamiltonians]
         spectra = solve_batch(problems, device=self._device)
-        return ([known, *spectra] if known else spectra), overlap
+        return ([reference_spectrum, *spectra] if reference_spectrum else spectra), overlap
 
     def _crystal_spectra(
         self, reference: Record, candidates: list[tuple[BlockMatrix, ...]]

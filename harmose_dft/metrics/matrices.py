@@ -44,13 +44,13 @@ def gauge_shift(difference: Array, overlap: Array, *, norm: Literal["l1", "l2"] 
         return float(d @ s / (s @ s))
     ratio, weight = d / s, np.abs(s)
     order = np.argsort(ratio)
-    middle = np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())
-    return float(ratio[order[min(int(middle), len(order) - 1)]])
+    median_index = np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())
+    return float(ratio[order[min(int(median_index), len(order) - 1)]])
 
 
-def spin_overlap(overlap: BlockMatrix, like: BlockMatrix) -> BlockMatrix:
+def spin_overlap(overlap: BlockMatrix, reference: BlockMatrix) -> BlockMatrix:
     """The overlap on the pairs of another matrix, as S kron 1_2 where that one is a spinor matrix."""
-    return (overlap.with_spin() if like.spinor else overlap).on_pairs_of(like)
+    return (overlap.with_spin() if reference.spinor else overlap).on_pairs_of(reference)
 
 
 def matrix_difference(prediction: Matrices, reference: Matrices) -> tuple[BlockMatrix, ...]:
@@ -59,10 +59,12 @@ def matrix_difference(prediction: Matrices, reference: Matrices) -> tuple[BlockM
     Raises:
         BasisMismatchError: They hold different numbers of spin directions.
     """
-    ours, theirs = as_tuple(prediction), as_tuple(reference)
-    if len(ours) != len(theirs):
-        raise BasisMismatchError(f"The prediction has {len(ours)} spin directions; the reference has {len(theirs)}.")
-    return tuple(a - b for a, b in zip(ours, theirs, strict=True))
+    predicted, expected = as_tuple(prediction), as_tuple(reference)
+    if len(predicted) != len(expected):
+        raise BasisMismatchError(
+            f"The prediction has {len(predicted)} spin directions; the reference has {len(expected)}."
+        )
+    return tuple(a - b for a, b in zip(predicted, expected, strict=True))
 
 
 def aligned_difference(
@@ -103,11 +105,11 @@ class BlockErrors:
             rows, columns = self._shell_starts[zi], self._shell_starts[zj]
             block = errors[index].sum(axis=0).reshape(spins, rows[-1], spins, columns[-1]).sum(axis=(0, 2))
             sums = np.add.reduceat(np.add.reduceat(block, rows[:-1], axis=0), columns[:-1], axis=1)
-            where = np.s_[
+            block_slice = np.s_[
                 self._start[zi] : self._start[zi] + len(rows) - 1, self._start[zj] : self._start[zj] + len(columns) - 1
             ]
-            self.sums[where] += sums
-            self.counts[where] += len(edges) * spins**2 * np.outer(np.diff(rows), np.diff(columns))
+            self.sums[block_slice] += sums
+            self.counts[block_slice] += len(edges) * spins**2 * np.outer(np.diff(rows), np.diff(columns))
 
     def mean(self) -> dict[str, float]:
         """Mean absolute error in Hartree of every pair of shells that occurs, both orders taken together."""
@@ -133,10 +135,10 @@ class ElementErrors:
         for edges, index in difference.groups(numbers):
             zi, zj = (int(numbers[a]) for a in difference.pairs[edges[0]])
             errors = np.abs(difference.values[index])
-            for key, chosen in (((zi,), on_site[edges]), ((min(zi, zj), max(zi, zj)), ~on_site[edges])):
-                if chosen.any():
-                    self.sums[key] = self.sums.get(key, 0.0) + float(errors[chosen].sum())
-                    self.counts[key] = self.counts.get(key, 0) + errors[chosen].size
+            for key, selected in (((zi,), on_site[edges]), ((min(zi, zj), max(zi, zj)), ~on_site[edges])):
+                if selected.any():
+                    self.sums[key] = self.sums.get(key, 0.0) + float(errors[selected].sum())
+                    self.counts[key] = self.counts.get(key, 0) + errors[selected].size
 
     def mean(self) -> dict[str, float]:
         """Mean absolute error in Hartree by "C" (on-site blocks) and "C-N" (pair blocks), in the order of Z."""

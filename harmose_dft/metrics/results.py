@@ -55,7 +55,7 @@ class StageMetrics:
     band_mae: float | None = None
     cov_err: float | None = None
 
-    def scaled(self, factor: float) -> dict[str, Any]:
+    def scale(self, factor: float) -> dict[str, Any]:
         """All metrics by name, energies multiplied by a factor; those that were not computed are None."""
         out: dict[str, Any] = {}
         for field in fields(self):
@@ -103,8 +103,8 @@ class EvaluationResult:
             "elements": self.elements,
             "challenging_sample": self.challenging_sample,
             "challenging_block": self.challenging_block,
-            "model": self.model.scaled(factor),
-            "stage1": None if self.stage1 is None else self.stage1.scaled(factor),
+            "model": self.model.scale(factor),
+            "stage1": None if self.stage1 is None else self.stage1.scale(factor),
         }
 
 

@@ -53,9 +53,9 @@ def subspace_overlaps(reference: Spectrum, prediction: Spectrum, overlap: Array)
     """
     pairs = list(_occupied_pairs(reference, prediction))
     matrices = np.broadcast_to(overlap, (*reference.energies.shape[:-1], *overlap.shape[-2:]))
-    metric = matrices.reshape(-1, *overlap.shape[-2:])
+    overlaps = matrices.reshape(-1, *overlap.shape[-2:])
     values = [
-        np.linalg.svd(ref.conj().T @ s @ pred, compute_uv=False) for (ref, pred), s in zip(pairs, metric, strict=True)
+        np.linalg.svd(ref.conj().T @ s @ pred, compute_uv=False) for (ref, pred), s in zip(pairs, overlaps, strict=True)
     ]
     return np.concatenate(values)
 
@@ -77,10 +77,10 @@ def band_errors(reference: Floats, prediction: Floats, *, fermi: float, window: 
         SolverError: No band lies in the window.
     """
     n = min(reference.shape[-1], prediction.shape[-1])
-    inside = np.abs(reference[..., :n] - fermi) <= window
-    if not inside.any():
+    in_window = np.abs(reference[..., :n] - fermi) <= window
+    if not in_window.any():
         raise SolverError(f"No band lies within {window:g} Ha of the Fermi level {fermi:g} Ha; widen the window.")
-    difference = (prediction[..., :n] - reference[..., :n])[inside]
+    difference = (prediction[..., :n] - reference[..., :n])[in_window]
     shift = float(np.median(difference))
     return np.abs(difference - shift), shift
 

@@ -247,10 +247,10 @@ def record_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: The folder holds no readable description.
     """
-    found = describe_model(folder)
-    found["metrics"] = {**found.get("metrics", {}), **metrics}
+    description = describe_model(folder)
+    description["metrics"] = {**description.get("metrics", {}), **metrics}
     with atomic_path(Path(folder) / DESCRIPTION, force=True) as path:
-        path.write_text(sealed(found), encoding="utf-8")
+        path.write_text(sealed(description), encoding="utf-8")
 
 
 def sealed(description: Mapping[str, Any]) -> str:
@@ -307,15 +307,15 @@ def _read_description(folder: Path) -> dict[str, Any]:
             "`harmose-dft train` wrote, or the name of a bundled model."
         )
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        version = int(found["format_version"])
+        description = json.loads(path.read_text(encoding="utf-8"))
+        version = int(description["format_version"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Copy it again from where the model came from.") from error
-    if not isinstance(found.get("weights_sha256"), str):
+    if not isinstance(description.get("weights_sha256"), str):
         raise CheckpointError(f"{path} is damaged: it has no hash of the weights. Copy it again from its source.")
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."
         )
-    _require_whole(folder, found, version)
-    return dict(found)
+    _require_whole(folder, description, version)
+    return dict(description)

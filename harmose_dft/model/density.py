@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..core.matrix import BlockMatrix
 from ..nn.heads import Blocks
-from ..solver import Filling, density_blocks, solved
+from ..solver import Filling, density_blocks, solve_structure
 from .featurize import Featurizer, Integrals
-from .inputs import Normalizer, PaddedMatrix, lowdin_density, padded
+from .inputs import Normalizer, PaddedMatrix, lowdin_density, pad
 
 
 class DensityInput:
@@ -34,25 +34,25 @@ class DensityInput:
     def __init__(self, featurizer: Featurizer, normalizer: Normalizer, filling: Filling) -> None:
         self.featurizer, self.normalizer, self.filling = featurizer, normalizer, filling
 
-    def __call__(self, integrals: Integrals, baseline: Blocks) -> PaddedMatrix:
+    def __call__(self, integrals: Integrals, stage1: Blocks) -> PaddedMatrix:
         """The density matrix on the pairs of a structure, one matrix, in the symmetrically orthogonalised basis.
 
         Args:
             integrals: Of the structure.
-            baseline: Stage 1's output for it, Hartree, on the CPU.
+            stage1: Stage 1's output for it, Hartree, on the CPU.
 
         Raises:
             SolverError: The eigenproblem cannot be solved.
         """
-        ((hamiltonian,),) = self.featurizer.hamiltonians(integrals, [baseline], self.normalizer)
+        ((hamiltonian,),) = self.featurizer.assemble_hamiltonians(integrals, [stage1], self.normalizer)
         density = orthogonal_density(integrals, hamiltonian, self.filling)
-        return padded([density], integrals.pairs, integrals.species, self.featurizer.layout)
+        return pad([density], integrals.pairs, integrals.species, self.featurizer.layout)
 
 
-def as_blocks(densities: Sequence[PaddedMatrix], like: Tensor) -> tuple[Tensor, Tensor]:
+def as_blocks(densities: Sequence[PaddedMatrix], reference: Tensor) -> tuple[Tensor, Tensor]:
     """On-site and pair blocks of several structures side by side, in the precision and on the device of a tensor."""
     node, edge = (np.concatenate([getattr(d, part)[:, 0] for d in densities]) for part in ("node", "edge"))
-    return torch.from_numpy(node).to(like), torch.from_numpy(edge).to(like)
+    return torch.from_numpy(node).to(reference), torch.from_numpy(edge).to(reference)
 
 
 def orthogonal_density(integrals: Integrals, hamiltonian: BlockMatrix, filling: Filling) -> BlockMatrix:
@@ -70,10 +70,10 @@ def orthogonal_density(integrals: Integrals, hamiltonian: BlockMatrix, filling: 
     if not integrals.structure.periodic:
         dense = lowdin_density(hamiltonian.to_dense(), overlap.to_dense(), round(electrons))
         return BlockMatrix.from_dense(dense, overlap.orbitals)
-    spectrum = solved(integrals.structure, [hamiltonian], overlap, electrons, filling, multiple=1)
+    spectrum = solve_structure(integrals.structure, [hamiltonian], overlap, electrons, filling, multiple=1)
     assert spectrum.kpoints is not None
-    turned = [_root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
-    return density_blocks(replace(spectrum, coefficients=np.stack(turned)), overlap)[0]
+    orthogonal = [_root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
+    return density_blocks(replace(spectrum, coefficients=np.stack(orthogonal)), overlap)[0]
 
 
 def _root(overlap: NDArray[Any]) -> NDArray[Any]:

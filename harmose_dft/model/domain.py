@@ -79,14 +79,14 @@ class TrainingDomain:
         structures = list(structures)
         elements = sorted({int(z) for s in structures for z in s.numbers})
         closest: dict[tuple[int, int], float] = {}
-        found: dict[int, list[NDArray[np.float64]]] = {z: [] for z in elements}
+        by_element: dict[int, list[NDArray[np.float64]]] = {z: [] for z in elements}
         for s in structures:
             for pair, distance in _closest(s).items():
                 closest[pair] = min(distance, closest.get(pair, np.inf))
             for z, row in zip(s.numbers.tolist(), environments(s, elements), strict=True):
-                found[z].append(row)
+                by_element[z].append(row)
         mean, precision = {}, {}
-        for z, rows in found.items():
+        for z, rows in by_element.items():
             matrix = np.array(rows)
             mean[z] = matrix.mean(axis=0)
             centred = matrix - mean[z]
@@ -101,18 +101,18 @@ class TrainingDomain:
         Raises:
             DomainError: With what is outside.
         """
-        unknown = sorted({SYMBOLS[z] for z in structure.numbers.tolist() if z not in self.mean})
-        if unknown:
+        unknown_elements = sorted({SYMBOLS[z] for z in structure.numbers.tolist() if z not in self.mean})
+        if unknown_elements:
             raise DomainError(
-                f"{structure.formula} contains {', '.join(unknown)}; the model was trained on "
+                f"{structure.formula} contains {', '.join(unknown_elements)}; the model was trained on "
                 f"{', '.join(SYMBOLS[z] for z in self.elements)} only. Train a model that covers the element."
             )
         for (a, b), distance in _closest(structure).items():
-            known = self.closest.get((a, b))
-            if known is not None and distance < CLOSEST * known:
+            nearest = self.closest.get((a, b))
+            if nearest is not None and distance < CLOSEST * nearest:
                 raise DomainError(
                     f"{structure.formula} has {SYMBOLS[a]} and {SYMBOLS[b]} atoms {distance * BOHR_IN_ANGSTROM:.2f} "
-                    f"Angstrom apart; the shortest such distance in training was {known * BOHR_IN_ANGSTROM:.2f} "
+                    f"Angstrom apart; the shortest such distance in training was {nearest * BOHR_IN_ANGSTROM:.2f} "
                     "Angstrom. Are the coordinates in Angstrom? Otherwise this bond is new to the model."
                 )
 
@@ -171,8 +171,8 @@ def environments(structure: Structure, elements: Sequence[int]) -> NDArray[np.fl
     out = np.zeros((len(structure), len(elements), len(RADII)))
     lookup = {z: k for k, z in enumerate(elements)}
     kinds = np.array([lookup.get(int(z), -1) for z in structure.numbers], dtype=np.int64)
-    known = kinds[j] >= 0
-    np.add.at(out, (i[known], kinds[j][known]), radial[known])
+    in_elements = kinds[j] >= 0
+    np.add.at(out, (i[in_elements], kinds[j][in_elements]), radial[in_elements])
     return out.reshape(len(structure), -1)
 
 
@@ -187,15 +187,15 @@ def _distances(
     if structure.cell is not None:
         vectors = vectors + shifts @ structure.cell
     distance = np.linalg.norm(vectors, axis=1)
-    other = (pairs[:, 0] != pairs[:, 1]) | (shifts != 0).any(axis=1)
-    return distance[other], pairs[other, 0], pairs[other, 1]
+    is_pair = (pairs[:, 0] != pairs[:, 1]) | (shifts != 0).any(axis=1)
+    return distance[is_pair], pairs[is_pair, 0], pairs[is_pair, 1]
 
 
 def _closest(structure: Structure) -> dict[tuple[int, int], float]:
     """Shortest distance of each pair of elements within the reach."""
     distances, i, j = _distances(structure, REACH)
-    found: dict[tuple[int, int], float] = {}
+    shortest: dict[tuple[int, int], float] = {}
     kinds = np.sort(np.stack([structure.numbers[i], structure.numbers[j]], axis=1), axis=1)
     for pair in np.unique(kinds, axis=0) if len(kinds) else []:
-        found[int(pair[0]), int(pair[1])] = float(distances[(kinds == pair).all(axis=1)].min())
-    return found
+        shortest[int(pair[0]), int(pair[1])] = float(distances[(kinds == pair).all(axis=1)].min())
+    return shortest

@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 
 from ..core.basis import OrbitalBasis
 from ..core.matrix import BlockMatrix
-from ..core.spin import decomposed, recombined
+from ..core.spin import decompose, recombine
 from ..core.structure import Structure
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PreparedGraph
@@ -23,9 +23,9 @@ from .inputs import (
     PaddedMatrix,
     PairList,
     lowdin_density,
-    padded,
+    pad,
     pair_graph,
-    unpadded,
+    unpad,
 )
 
 OVERLAP_FLOOR = 3e-3
@@ -41,7 +41,7 @@ class Integrals:
         species: Species index of each atom, (atom,).
         pairs: Pairs within the cutoff.
         overlap: S.
-        baseline: H0, Hartree.
+        h0: H0, Hartree.
         n_electrons: Electrons.
     """
 
@@ -49,25 +49,25 @@ class Integrals:
     species: NDArray[np.int64]
     pairs: PairList
     overlap: BlockMatrix
-    baseline: BlockMatrix
+    h0: BlockMatrix
     n_electrons: float
 
 
 @dataclass(frozen=True, eq=False)
-class RawFeatures:
+class Features:
     """Padded matrices of a structure before normalisation, float64.
 
     Args:
         integrals: The structure and its matrices.
         inputs: The input matrices.
         target: H - H0, where H is known, and behind it the matrices that depend on spin.
-        metric: S.
+        overlap: S.
     """
 
     integrals: Integrals
     inputs: PaddedMatrix
     target: PaddedMatrix | None
-    metric: PaddedMatrix
+    overlap: PaddedMatrix
 
 
 class Featurizer:
@@ -86,52 +86,54 @@ class Featurizer:
         self.basis, self.names, self.cutoff, self.damped = basis, tuple(names), cutoff, damped
         self.layout = OrbitalLayout.of(basis)
 
-    def raw(
+    def featurize(
         self,
         structure: Structure,
         overlap: BlockMatrix,
-        baseline: BlockMatrix,
+        h0: BlockMatrix,
         n_electrons: float,
         hamiltonian: Sequence[BlockMatrix] = (),
-    ) -> RawFeatures:
+    ) -> Features:
         """Padded matrices of one structure.
 
         Args:
             structure: The atoms.
             overlap: S.
-            baseline: H0, Hartree.
+            h0: H0, Hartree.
             n_electrons: Electrons, for the density of H0.
             hamiltonian: H, Hartree, where it is known: one matrix, or one per spin direction.
 
         Raises:
             DataError: A spinor Hamiltonian is magnetic.
         """
-        matrices = [self._input(name, overlap, baseline, n_electrons) for name in self.names]
+        matrices = [self._input(name, overlap, h0, n_electrons) for name in self.names]
         matrices.append(overlap)
         if hamiltonian:
-            first, *spin = decomposed(hamiltonian)
-            matrices += [first - baseline, *spin]
+            spinless, *spin = decompose(hamiltonian)
+            matrices += [spinless - h0, *spin]
         species = self.layout.species(structure.numbers)
         pairs = PairList.within(structure, overlap, self.cutoff)
-        blocks = padded(matrices, pairs, species, self.layout)
+        blocks = pad(matrices, pairs, species, self.layout)
         count = len(self.names)
-        inputs, metric, target = (
+        inputs, padded_overlap, target = (
             PaddedMatrix(blocks.node[:, k], blocks.edge[:, k])
             for k in (slice(count), slice(count, count + 1), slice(count + 1, None))
         )
-        integrals = Integrals(structure, species, pairs, overlap, baseline, n_electrons)
-        return RawFeatures(integrals, inputs, target if hamiltonian else None, metric)
+        integrals = Integrals(structure, species, pairs, overlap, h0, n_electrons)
+        return Features(integrals, inputs, target if hamiltonian else None, padded_overlap)
 
-    def graph(self, raw: RawFeatures, normalizer: Normalizer, frames: FrameBuilder) -> PreparedGraph:
+    def make_graph(self, raw: Features, normalizer: Normalizer, frames: FrameBuilder) -> PreparedGraph:
         """The prepared graph of one structure, targets included where they are known."""
-        target, known = raw.target, raw.integrals
+        target, integrals = raw.target, raw.integrals
         if target is not None:
             means = [normalizer.target_mean[:, None], *([] if normalizer.spin_mean is None else [normalizer.spin_mean])]
-            target = PaddedMatrix(target.node - np.concatenate(means, axis=1)[known.species], target.edge)
-        inputs = normalizer.inputs(raw.inputs, known.species, known.pairs)
-        return frames.prepare(pair_graph(known.structure, known.pairs, inputs, known.species, target, raw.metric))
+            target = PaddedMatrix(target.node - np.concatenate(means, axis=1)[integrals.species], target.edge)
+        inputs = normalizer.normalize(raw.inputs, integrals.species, integrals.pairs)
+        return frames.prepare(
+            pair_graph(integrals.structure, integrals.pairs, inputs, integrals.species, target, raw.overlap)
+        )
 
-    def hamiltonians(
+    def assemble_hamiltonians(
         self, integrals: Integrals, outputs: Sequence[Blocks], normalizer: Normalizer
     ) -> list[tuple[BlockMatrix, ...]]:
         """H = H0 + mean + predicted blocks, float64, exactly Hermitian: one matrix, or one per spin direction.
@@ -149,22 +151,22 @@ class Featurizer:
     def _hamiltonian(
         self, integrals: Integrals, blocks: Blocks, normalizer: Normalizer, damp: NDArray[np.float64] | None
     ) -> tuple[BlockMatrix, ...]:
-        baseline = integrals.baseline
+        h0 = integrals.h0
         correction = self._matrix(integrals, blocks, normalizer.target_mean)
         if damp is not None:
             dense = damp @ correction.to_dense() @ damp
             correction = BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
-        parts = [baseline + correction.on_pairs_of(baseline)]
+        matrices = [h0 + correction.on_pairs_of(h0)]
         if blocks.spin is not None and normalizer.spin_mean is not None:
             for k, mean in enumerate(normalizer.spin_mean.swapaxes(0, 1)):
                 part = self._matrix(integrals, Blocks(blocks.spin.node[:, k], blocks.spin.edge[:, k]), mean)
-                parts.append(part.on_pairs_of(baseline))
-        return recombined(parts)
+                matrices.append(part.on_pairs_of(h0))
+        return recombine(matrices)
 
     def _matrix(self, integrals: Integrals, blocks: Blocks, mean: NDArray[np.float64]) -> BlockMatrix:
         """Predicted blocks and the on-site mean (species, n, n) of one matrix, without padding, float64."""
         node, edge = blocks.node.double().numpy() + mean[integrals.species], blocks.edge.double().numpy()
-        return unpadded(node, edge, integrals.pairs, integrals.structure.numbers, self.basis, self.layout)
+        return unpad(node, edge, integrals.pairs, integrals.structure.numbers, self.basis, self.layout)
 
     def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each orbital among the padded slots of a structure, (ao,)."""
@@ -172,15 +174,15 @@ class Featurizer:
         return np.concatenate([a * n + self.layout.orbital_index[s] for a, s in enumerate(species)])
 
     def _input(
-        self, name: InputName, overlap: BlockMatrix, baseline: BlockMatrix, n_electrons: float
+        self, name: InputName, overlap: BlockMatrix, h0: BlockMatrix, n_electrons: float
     ) -> BlockMatrix:
         match name:
             case "overlap":
                 return overlap
             case "baseline":
-                return baseline
+                return h0
             case "density":
-                dense = lowdin_density(baseline.to_dense(), overlap.to_dense(), round(n_electrons))
+                dense = lowdin_density(h0.to_dense(), overlap.to_dense(), round(n_electrons))
                 return BlockMatrix.from_dense(dense, overlap.orbitals)
 
 

@@ -29,14 +29,14 @@ and so keep their baseline."""
 
 
 def lowdin_density(
-    baseline: NDArray[np.float64], overlap: NDArray[np.float64], n_electrons: int
+    h0: NDArray[np.float64], overlap: NDArray[np.float64], n_electrons: int
 ) -> NDArray[np.float64]:
     """Density matrix of the orbitals of H0 in the symmetrically orthogonalised basis, 2 sum_occ c c^T.
 
     Block-diagonal rotations commute with symmetric orthogonalisation, so it is as covariant as H0.
 
     Args:
-        baseline: H0, (ao, ao), Hartree.
+        h0: H0, (ao, ao), Hartree.
         overlap: S, (ao, ao).
         n_electrons: Electrons to fill in, two per orbital.
 
@@ -49,7 +49,7 @@ def lowdin_density(
             f"The overlap matrix is not positive definite (smallest eigenvalue {values[0]:.1e}): are atoms too close?"
         )
     half = (vectors / np.sqrt(values)) @ vectors.T
-    occupied = eigh(half @ baseline @ half)[1][:, : n_electrons // 2]
+    occupied = eigh(half @ h0 @ half)[1][:, : n_electrons // 2]
     return np.asarray(2.0 * occupied @ occupied.T)
 
 
@@ -83,14 +83,14 @@ class PairList:
     @classmethod
     def within(cls, structure: Structure, matrix: BlockMatrix, cutoff: float) -> PairList:
         """Pairs that a matrix stores, up to a distance in Bohr, in both directions."""
-        own = (matrix.pairs[:, 0] == matrix.pairs[:, 1]) & (matrix.shifts == 0).all(axis=1)
-        near = np.linalg.norm(_vectors(structure, matrix.pairs, matrix.shifts), axis=1) < cutoff
-        chosen = ~own & near
-        pairs, shifts = matrix.pairs[chosen], matrix.shifts[chosen]
+        on_site = (matrix.pairs[:, 0] == matrix.pairs[:, 1]) & (matrix.shifts == 0).all(axis=1)
+        within_cutoff = np.linalg.norm(_vectors(structure, matrix.pairs, matrix.shifts), axis=1) < cutoff
+        selected = ~on_site & within_cutoff
+        pairs, shifts = matrix.pairs[selected], matrix.shifts[selected]
         reverse = matrix.find(pairs[:, ::-1], -shifts)
         if (reverse < 0).any():
             raise DataError("A matrix stores a pair of atoms in one direction only; both are needed.")
-        position = np.cumsum(chosen) - 1
+        position = np.cumsum(selected) - 1
         return cls(pairs, shifts, position[reverse])
 
 
@@ -99,29 +99,29 @@ def _vectors(structure: Structure, pairs: NDArray[np.int64], shifts: NDArray[np.
     return vectors if structure.cell is None else vectors + shifts @ structure.cell
 
 
-def padded(
+def pad(
     matrices: Sequence[BlockMatrix], pairs: PairList, species: NDArray[np.int64], layout: OrbitalLayout
 ) -> PaddedMatrix:
     """Blocks of matrices on the atoms and on a pair list; pairs that a matrix does not store are zero."""
     atoms, n = len(species), layout.size
-    own = np.repeat(np.arange(atoms)[:, None], 2, axis=1)
-    wanted = np.concatenate([own, pairs.pairs])
+    on_site = np.repeat(np.arange(atoms)[:, None], 2, axis=1)
+    blocks_needed = np.concatenate([on_site, pairs.pairs])
     shifts = np.concatenate([np.zeros((atoms, 3), dtype=np.int64), pairs.shifts])
-    out = np.zeros((len(wanted), len(matrices), n, n))
-    kinds = species[wanted[:, 0]] * len(layout.elements) + species[wanted[:, 1]]
+    out = np.zeros((len(blocks_needed), len(matrices), n, n))
+    kinds = species[blocks_needed[:, 0]] * len(layout.elements) + species[blocks_needed[:, 1]]
     for k, matrix in enumerate(matrices):
-        stored = matrix.find(wanted, shifts)
-        start = np.where(stored >= 0, matrix.pointers[stored], -1)
+        edge_index = matrix.find(blocks_needed, shifts)
+        start = np.where(edge_index >= 0, matrix.pointers[edge_index], -1)
         for kind in np.unique(kinds):
             rows, columns = (layout.orbital_index[s] for s in divmod(int(kind), len(layout.elements)))
-            chosen = np.flatnonzero((kinds == kind) & (start >= 0))
+            rows_of_kind = np.flatnonzero((kinds == kind) & (start >= 0))
             size = len(rows) * len(columns)
-            values = matrix.values[start[chosen][:, None] + np.arange(size)]
-            out[chosen[:, None, None], k, rows[:, None], columns] = values.reshape(-1, len(rows), len(columns))
+            values = matrix.values[start[rows_of_kind][:, None] + np.arange(size)]
+            out[rows_of_kind[:, None, None], k, rows[:, None], columns] = values.reshape(-1, len(rows), len(columns))
     return PaddedMatrix(out[:atoms], out[atoms:])
 
 
-def unpadded(
+def unpad(
     node: NDArray[np.float64],
     edge: NDArray[np.float64],
     pairs: PairList,
@@ -132,8 +132,8 @@ def unpadded(
     """The matrix whose padded on-site blocks (atom, n, n) and pair blocks (edge, n, n) are given."""
     species = layout.species(numbers)
     atoms = len(species)
-    own = np.repeat(np.arange(atoms)[:, None], 2, axis=1)
-    all_pairs = np.concatenate([own, pairs.pairs])
+    on_site = np.repeat(np.arange(atoms)[:, None], 2, axis=1)
+    all_pairs = np.concatenate([on_site, pairs.pairs])
     shifts = np.concatenate([np.zeros((atoms, 3), dtype=np.int64), pairs.shifts])
     blocks = np.concatenate([node, edge])
     orbitals = basis.orbitals_per_atom(numbers)
@@ -142,10 +142,10 @@ def unpadded(
     kinds = species[all_pairs[:, 0]] * len(layout.elements) + species[all_pairs[:, 1]]
     for kind in np.unique(kinds):
         rows, columns = (layout.orbital_index[s] for s in divmod(int(kind), len(layout.elements)))
-        chosen = np.flatnonzero(kinds == kind)
+        rows_of_kind = np.flatnonzero(kinds == kind)
         size = len(rows) * len(columns)
-        picked = blocks[chosen[:, None, None], rows[:, None], columns].reshape(len(chosen), size)
-        values[starts[chosen][:, None] + np.arange(size)] = picked
+        block_values = blocks[rows_of_kind[:, None, None], rows[:, None], columns].reshape(len(rows_of_kind), size)
+        values[starts[rows_of_kind][:, None] + np.arange(size)] = block_values
     return BlockMatrix(orbitals, all_pairs, shifts, values)
 
 
@@ -188,18 +188,20 @@ class Normalizer:
         names = [n for n, f in cls.__dataclass_fields__.items() if f.default is MISSING or n in arrays]
         return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in names})
 
-    def extended(self, other: Normalizer) -> Normalizer:
+    def extend(self, other: Normalizer) -> Normalizer:
         """This normalizer with the other one's target scales for pairs of elements that only the other one saw."""
-        def known(own: NDArray[np.float64] | None, new: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-            return own if own is None or new is None else np.where(own == 0, new, own)
+        def fill_zeros(
+            mine: NDArray[np.float64] | None, extra: NDArray[np.float64] | None
+        ) -> NDArray[np.float64] | None:
+            return mine if mine is None or extra is None else np.where(mine == 0, extra, mine)
 
-        edge = known(self.target_edge_scale, other.target_edge_scale)
+        edge = fill_zeros(self.target_edge_scale, other.target_edge_scale)
         assert edge is not None
         return replace(
-            self, target_edge_scale=edge, spin_edge_scale=known(self.spin_edge_scale, other.spin_edge_scale)
+            self, target_edge_scale=edge, spin_edge_scale=fill_zeros(self.spin_edge_scale, other.spin_edge_scale)
         )
 
-    def inputs(self, matrices: PaddedMatrix, species: NDArray[np.int64], pairs: PairList) -> PaddedMatrix:
+    def normalize(self, matrices: PaddedMatrix, species: NDArray[np.int64], pairs: PairList) -> PaddedMatrix:
         """Input blocks at order one."""
         i, j = species[pairs.pairs[:, 0]], species[pairs.pairs[:, 1]]
         return PaddedMatrix(
@@ -271,11 +273,11 @@ class NormalizerFit:
         """The part of on-site blocks that no rotation changes; of spin-orbit coupling l.s of shells of equal l."""
         if self.spin != "spin-orbit":
             return self._isotropic(blocks)
-        first = self._isotropic(blocks[:, :-3])
+        isotropic_part = self._isotropic(blocks[:, :-3])
         table = angular_momentum(self.layout).numpy()
         weights = np.einsum("zkmn,pkmn->zp", blocks[:, -3:], table) / np.einsum("pkmn,pkmn->p", table, table)
         momentum = np.einsum("zp,pkmn->zkmn", weights, table)
-        return np.concatenate([first, 0.5 * (momentum - momentum.swapaxes(-1, -2))], axis=1)
+        return np.concatenate([isotropic_part, 0.5 * (momentum - momentum.swapaxes(-1, -2))], axis=1)
 
     def _isotropic(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
         """The part proportional to delta_mm' of pairs of slots of equal l."""
@@ -311,7 +313,7 @@ def pair_graph(
     inputs: PaddedMatrix,
     species: NDArray[np.int64],
     target: PaddedMatrix | None = None,
-    metric: PaddedMatrix | None = None,
+    overlap: PaddedMatrix | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> PairGraph:
     """The graph of a structure: the one place where float64 becomes the network's precision."""
@@ -331,8 +333,8 @@ def pair_graph(
         edge_target=None if target is None else cast(target.edge[:, 0]),
         node_spin_target=None if target is None or target.node.shape[1] == 1 else cast(target.node[:, 1:]),
         edge_spin_target=None if target is None or target.edge.shape[1] == 1 else cast(target.edge[:, 1:]),
-        node_overlap=None if metric is None else cast(metric.node[:, 0]),
-        edge_overlap=None if metric is None else cast(_symmetric(metric.edge[:, 0], pairs)),
+        node_overlap=None if overlap is None else cast(overlap.node[:, 0]),
+        edge_overlap=None if overlap is None else cast(_symmetric(overlap.edge[:, 0], pairs)),
         far_edges=None if far is None else torch.from_numpy(far),
         far_vectors=None if far is None else cast(structure.positions[far[1]] - structure.positions[far[0]]),
     )

@@ -16,13 +16,13 @@ from threadpoolctl import threadpool_limits
 
 from ..core.errors import HarmoseWarning
 from ..core.matrix import BlockMatrix
-from ..core.rotations import random_rotations, rotated_matrix
+from ..core.rotations import random_rotations, rotate_matrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PreparedGraph, batch_graphs
 from ..nn.heads import Blocks
-from ..solver import solved
+from ..solver import solve_structure
 from .checkpoint import ModelFile
 from .density import DensityInput, as_blocks
 from .featurize import Featurizer, Integrals
@@ -49,7 +49,7 @@ class AtomsLike(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class PredictedMatrices:
     """Matrices of one structure: S, H0, H and the first stage's H, the last two one per spin direction.
 
     ``spread`` is the mean absolute deviation of the second stage's members from their mean, over all elements, Hartree;
@@ -173,7 +173,7 @@ class Predictor:
 
     def hamiltonians(self, structure: Structure) -> tuple[BlockMatrix, ...]:
         """H of one structure alone: one matrix, or two of a collinear crystal (up, down)."""
-        return self._found_all([structure])[0].hamiltonians
+        return self._predict_matrices([structure])[0].hamiltonians
 
     def _structure(self, value: Structure | AtomsLike) -> Structure:
         if isinstance(value, Structure):
@@ -195,17 +195,17 @@ class Predictor:
 
     def _predict_batch(self, batch: Sequence[Structure], trust: bool, certified: bool) -> list[Prediction]:
         start = time.perf_counter()
-        found = self._found_all(batch)
-        turned = self._turned(batch, found) if trust else [None] * len(batch)
+        matrices = self._predict_matrices(batch)
+        covariance_errors = self._covariance_errors(batch, matrices) if trust else [None] * len(batch)
         spectra = [
-            solved(s, f.hamiltonians, f.overlap, self.physics.n_electrons(s))
-            for s, f in zip(batch, found, strict=True)
+            solve_structure(s, f.hamiltonians, f.overlap, self.physics.n_electrons(s))
+            for s, f in zip(batch, matrices, strict=True)
         ]
         share = (time.perf_counter() - start) / len(batch)
         return [
             Prediction(
                 structure=structure,
-                basis=self.model.basis.restricted(structure.numbers.tolist()),
+                basis=self.model.basis.restrict(structure.numbers.tolist()),
                 hamiltonians=f.hamiltonians,
                 overlap=f.overlap,
                 spectrum=spectrum,
@@ -215,13 +215,14 @@ class Predictor:
                 trust=None if error is None else self._assess(structure, f, spectrum, error, certified),
                 stage1=f.stage1,
             )
-            for structure, f, spectrum, error in zip(batch, found, spectra, turned, strict=True)
+            for structure, f, spectrum, error in zip(batch, matrices, spectra, covariance_errors, strict=True)
         ]
 
     def _assess(
-        self, structure: Structure, found: Found, spectrum: Spectrum, covariance_error: float, certified: bool
+        self, structure: Structure, found: PredictedMatrices, spectrum: Spectrum, covariance_error: float,
+        certified: bool
     ) -> TrustReport:
-        basis, dipole = self.model.basis.restricted(structure.numbers.tolist()), None
+        basis, dipole = self.model.basis.restrict(structure.numbers.tolist()), None
         if self.calibrations is not None and not structure.periodic:
             dipole = float(np.linalg.norm(dipole_moment(structure, basis, spectrum)))
         evidence = gather_evidence(
@@ -237,78 +238,82 @@ class Predictor:
         """Structures in batches of limited size, at least one for each worker where there are enough structures."""
         batches: list[list[Structure]] = [[]]
         pairs = 0
-        most = min(PAIRS_PER_BATCH, -(-sum(len(s) ** 2 for s in structures) // workers))
+        pairs_allowed = min(PAIRS_PER_BATCH, -(-sum(len(s) ** 2 for s in structures) // workers))
         for structure in structures:
-            if batches[-1] and pairs + len(structure) ** 2 > most:
+            if batches[-1] and pairs + len(structure) ** 2 > pairs_allowed:
                 batches.append([])
                 pairs = 0
             batches[-1].append(structure)
             pairs += len(structure) ** 2
         return [b for b in batches if b]
 
-    def _found_all(self, structures: Sequence[Structure]) -> list[Found]:
+    def _predict_matrices(self, structures: Sequence[Structure]) -> list[PredictedMatrices]:
         """S, H0 and the predicted matrices of each structure."""
         overlaps = [self.physics.overlap(s) for s in structures]
-        return self._corrected(structures, overlaps, [self.physics.h0(s) for s in structures])
+        return self._run_network(structures, overlaps, [self.physics.h0(s) for s in structures])
 
     @torch.no_grad()
-    def _corrected(
+    def _run_network(
         self,
         structures: Sequence[Structure],
         overlaps: Sequence[BlockMatrix],
         h0s: Sequence[BlockMatrix],
         *,
-        stage1: bool = True,
-    ) -> list[Found]:
-        raws = [
-            self.featurizer.raw(s, overlap, h0, self.physics.n_electrons(s))
+        with_stage1: bool = True,
+    ) -> list[PredictedMatrices]:
+        features = [
+            self.featurizer.featurize(s, overlap, h0, self.physics.n_electrons(s))
             for s, overlap, h0 in zip(structures, overlaps, h0s, strict=True)
         ]
-        graphs = [self.featurizer.graph(r, self.model.normalizer, self.frames) for r in raws]
-        integrals = [r.integrals for r in raws]
+        graphs = [self.featurizer.make_graph(r, self.model.normalizer, self.frames) for r in features]
+        integrals = [r.integrals for r in features]
         output = self._output(batch_graphs(graphs).to(self.device), integrals)
-        wanted = [output.total, output.baseline] if stage1 and self.network.second is not None else [output.total]
-        parts = zip(*(_split(blocks, integrals) for blocks in wanted), strict=True)
-        found = []
-        for known, blocks in zip(integrals, parts, strict=True):
-            hamiltonians, *first = self.featurizer.hamiltonians(known, blocks, self.model.normalizer)
-            found.append(Found(known.overlap, known.baseline, hamiltonians, first[0] if first else ()))
+        outputs = [output.total, output.stage1] if with_stage1 and self.network.second is not None else [output.total]
+        per_structure = zip(*(_split(blocks, integrals) for blocks in outputs), strict=True)
+        matrices = []
+        for entry, blocks in zip(integrals, per_structure, strict=True):
+            hamiltonians, *stage1_h = self.featurizer.assemble_hamiltonians(entry, blocks, self.model.normalizer)
+            matrices.append(PredictedMatrices(entry.overlap, entry.h0, hamiltonians, stage1_h[0] if stage1_h else ()))
         if len(output.members) == 1:
-            return found
+            return matrices
         spreads = _split(output.spread, integrals)
-        return [replace(f, spread=_mean_element(s, f.overlap)) for f, s in zip(found, spreads, strict=True)]
+        return [replace(f, spread=_mean_element(s, f.overlap)) for f, s in zip(matrices, spreads, strict=True)]
 
     def _output(self, graph: PreparedGraph, integrals: Sequence[Integrals]) -> TwoStageOutput:
         """The network's output for a batch, with the density of stage 1's Hamiltonians where stage 2 sees it."""
         if self.density is None:
             return self.network(graph)
-        first = self.network.first_stage(graph)
-        blocks = self.network(graph, first_only=True, first=first).baseline
-        densities = [self.density(known, own) for known, own in zip(integrals, _split(blocks, integrals), strict=True)]
-        return self.network(self.network.with_density(graph, *as_blocks(densities, graph.vectors)), first=first)
+        stage1_output = self.network.first_stage(graph)
+        blocks = self.network(graph, stage1_only=True, stage1_output=stage1_output).stage1
+        densities = [
+            self.density(entry, stage1) for entry, stage1 in zip(integrals, _split(blocks, integrals), strict=True)
+        ]
+        return self.network(
+            self.network.with_density(graph, *as_blocks(densities, graph.vectors)), stage1_output=stage1_output
+        )
 
-    def _turned(self, structures: Sequence[Structure], found: Sequence[Found]) -> list[float]:
+    def _covariance_errors(self, structures: Sequence[Structure], matrices: Sequence[PredictedMatrices]) -> list[float]:
         """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
 
         S and H0, whose integrals are analytic, are turned rather than computed again; ``metrics.cov_err`` tests it all.
         """
         rotation = random_rotations(1)[0]
 
-        def turned(matrix: BlockMatrix, structure: Structure) -> BlockMatrix:
-            return rotated_matrix(matrix, structure.numbers, self.model.basis, rotation)
+        def rotate(matrix: BlockMatrix, structure: Structure) -> BlockMatrix:
+            return rotate_matrix(matrix, structure.numbers, self.model.basis, rotation)
 
-        again = self._corrected(
-            [s.rotated(rotation) for s in structures],
-            [turned(f.overlap, s) for f, s in zip(found, structures, strict=True)],
-            [turned(f.h0, s) for f, s in zip(found, structures, strict=True)],
-            stage1=False,
+        from_rotated = self._run_network(
+            [s.rotate(rotation) for s in structures],
+            [rotate(f.overlap, s) for f, s in zip(matrices, structures, strict=True)],
+            [rotate(f.h0, s) for f, s in zip(matrices, structures, strict=True)],
+            with_stage1=False,
         )
         return [
             max(
-                float(np.abs((h - turned(straight, s)).values).max())
-                for h, straight in zip(g.hamiltonians, f.hamiltonians, strict=True)
+                float(np.abs((h - rotate(unrotated, s)).values).max())
+                for h, unrotated in zip(g.hamiltonians, f.hamiltonians, strict=True)
             )
-            for s, f, g in zip(structures, found, again, strict=True)
+            for s, f, g in zip(structures, matrices, from_rotated, strict=True)
         ]
 
 
@@ -325,18 +330,18 @@ def _keep_to_one_core() -> None:
 @contextmanager
 def _one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Threads that each keep to one core; afterwards torch has as many threads as before."""
-    before = torch.get_num_threads()
+    threads_before = torch.get_num_threads()
     try:
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers, initializer=_keep_to_one_core) as pool:
             yield pool
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads_before)
 
 
 def _split(blocks: Blocks, integrals: Sequence[Integrals]) -> list[Blocks]:
     """The blocks of a batch, structure by structure, on the CPU."""
-    nodes = blocks.node.cpu().split([len(known.species) for known in integrals])
-    edges = blocks.edge.cpu().split([len(known.pairs.pairs) for known in integrals])
+    nodes = blocks.node.cpu().split([len(entry.species) for entry in integrals])
+    edges = blocks.edge.cpu().split([len(entry.pairs.pairs) for entry in integrals])
     spins = [None] * len(integrals) if blocks.spin is None else _split(blocks.spin, integrals)
     return [Blocks(n, e, s) for n, e, s in zip(nodes, edges, spins, strict=True)]
 

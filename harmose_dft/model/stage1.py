@@ -37,7 +37,7 @@ class FirstStageConfig(BaseModel):
     neighbours: float = Field(6.0, gt=0, description="typical sum of cutoff factors over the pairs of an atom")
 
 
-def tapered(channels: int, m_max: int, odd: int) -> O2Dims:
+def taper(channels: int, m_max: int, odd: int) -> O2Dims:
     """Channel counts that fall with m: c, 3c/4, c/2, c/4, c/4, ..."""
     fractions = (0.75, 0.5, 0.25)
     pairs = tuple(max(2, 2 * round(channels * fractions[min(m, 2)] / 2)) for m in range(m_max))
@@ -65,15 +65,15 @@ class StageOneOutput:
     potential: Potential | None
 
     @staticmethod
-    def cat(parts: Sequence[StageOneOutput]) -> StageOneOutput:
+    def cat(outputs: Sequence[StageOneOutput]) -> StageOneOutput:
         """What several graphs give, side by side."""
-        potentials = [p.potential for p in parts if p.potential is not None]
+        potentials = [p.potential for p in outputs if p.potential is not None]
         return StageOneOutput(
-            torch.cat([p.nodes for p in parts]),
-            O2Features.stack([p.pairs for p in parts]),
-            Blocks.cat([p.blocks for p in parts]),
-            torch.cat([p.radial for p in parts]),
-            torch.cat([p.cutoff for p in parts]),
+            torch.cat([p.nodes for p in outputs]),
+            O2Features.stack([p.pairs for p in outputs]),
+            Blocks.cat([p.blocks for p in outputs]),
+            torch.cat([p.radial for p in outputs]),
+            torch.cat([p.cutoff for p in outputs]),
             Potential.cat(potentials) if potentials else None,
         )
 
@@ -107,8 +107,8 @@ class FirstStage(nn.Module):
         self.config, self.layout = config, layout
         species, c = len(layout.elements), config.channels
         m_max = max(2 * layout.l_max, config.l_max)
-        self.pair_dims = tapered(config.pair_channels, m_max, odd=config.pair_channels // 4)
-        hidden = tapered(config.hidden_channels, m_max, odd=config.hidden_channels // 4)
+        self.pair_dims = taper(config.pair_channels, m_max, odd=config.pair_channels // 4)
+        hidden = taper(config.hidden_channels, m_max, odd=config.hidden_channels // 4)
         block = frames.components.dims
         self.inputs = O2Dims(block.even * matrices, block.odd * matrices, tuple(p * matrices for p in block.pairs))
         self.radial = RadialBasis(config.radial, config.cutoff)
@@ -145,7 +145,7 @@ class FirstStage(nn.Module):
 
     def _embed_pairs(self, graph: PreparedGraph, geometry: PairGeometry, radial: Tensor) -> O2Features:
         pairs = self.embed_pair(O2Features.split(graph.edge_components, self.inputs))
-        both = graph.species[geometry.source] * len(self.layout.elements) + graph.species[geometry.target]
-        species = self.embed_species(both)
+        species_pair = graph.species[geometry.source] * len(self.layout.elements) + graph.species[geometry.target]
+        species = self.embed_species(species_pair)
         pairs.even = pairs.even + species * self.embed_scale(radial) + self.embed_distance(radial)
         return pairs

@@ -54,25 +54,25 @@ class TwoStageOutput:
     """Blocks of H minus the physics baseline, in Hartree.
 
     Args:
-        baseline: Stage 1's.
+        stage1: Stage 1's.
         members: Stage 1's plus the correction of stage 2, as each of its networks has it.
     """
 
-    baseline: Blocks
+    stage1: Blocks
     members: tuple[Blocks, ...]
 
     @property
     def total(self) -> Blocks:
         """The mean of the members."""
-        whole, count = sum(self.members[1:], start=self.members[0]), len(self.members)
-        return whole if count == 1 else whole.map(lambda x: x / count)
+        summed, count = sum(self.members[1:], start=self.members[0]), len(self.members)
+        return summed if count == 1 else summed.map(lambda x: x / count)
 
     @property
     def spread(self) -> Blocks:
         """Mean absolute deviation of the members from their mean."""
         total, count = self.total, len(self.members)
-        apart = [(m + total.map(torch.neg)).map(torch.abs) for m in self.members]
-        return sum(apart[1:], start=apart[0]).map(lambda x: x / count)
+        deviations = [(m + total.map(torch.neg)).map(torch.abs) for m in self.members]
+        return sum(deviations[1:], start=deviations[0]).map(lambda x: x / count)
 
 
 class TwoStageModel(nn.Module):
@@ -175,37 +175,37 @@ class TwoStageModel(nn.Module):
         return ("node_unit", "edge_unit", *(("node_spin_unit", "edge_spin_unit") if self.config.spin != "none" else ()))
 
     def forward(
-        self, graph: PreparedGraph, *, first_only: bool = False, first: StageOneOutput | None = None
+        self, graph: PreparedGraph, *, stage1_only: bool = False, stage1_output: StageOneOutput | None = None
     ) -> TwoStageOutput:
         """Predict the blocks of a graph.
 
         Args:
             graph: Prepared graph.
-            first_only: Leave the correction out.
-            first: What stage 1 has found for the graph before: :meth:`first_stage`.
+            stage1_only: Leave the correction out.
+            stage1_output: What stage 1 has found for the graph before: :meth:`first_stage`.
         """
         geometry = self.frames(graph)
-        if first is None:
-            first = self.first(graph, geometry)
+        if stage1_output is None:
+            stage1_output = self.first(graph, geometry)
         scales = self.scales(graph)
-        baseline = first.blocks * scales
-        if first.potential is not None:
-            baseline = baseline + first.potential.blocks(graph)
-        if self.second is None or first_only:
-            return TwoStageOutput(baseline, (baseline,))
+        stage1 = stage1_output.blocks * scales
+        if stage1_output.potential is not None:
+            stage1 = stage1 + stage1_output.potential.blocks(graph)
+        if self.second is None or stage1_only:
+            return TwoStageOutput(stage1, (stage1,))
         units, members = scales * self._of_species(graph, "unit"), []
-        for blocks, potential in self.second(first, graph, geometry):
+        for blocks, potential in self.second(stage1_output, graph, geometry):
             correction = blocks * units
             if potential is not None:
                 correction = correction + potential.blocks(graph).map(lambda x: CORRECTION_UNIT * x)
-            members.append(baseline + correction)
-        return TwoStageOutput(baseline, tuple(members))
+            members.append(stage1 + correction)
+        return TwoStageOutput(stage1, tuple(members))
 
     def scales(self, graph: PreparedGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital; (..., 1, n, n) with spin."""
         source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
-        own, first, second = (self.orbital_mask[s] for s in (graph.species, source, target))
-        node, edge = own[:, :, None] * own[:, None], first[:, :, None] * second[:, None]
+        atom_mask, source_mask, target_mask = (self.orbital_mask[s] for s in (graph.species, source, target))
+        node, edge = atom_mask[:, :, None] * atom_mask[:, None], source_mask[:, :, None] * target_mask[:, None]
         return self._of_species(graph, "scale") * Blocks(node, edge, Blocks(node[:, None], edge[:, None]))
 
     def _of_species(self, graph: PreparedGraph, table: str) -> Blocks:

@@ -46,14 +46,14 @@ class CircleGrid(nn.Module):
         for m in range(1, self.m_max + 1):
             rows += [math.sqrt(2) * torch.cos(m * angle), math.sqrt(2) * torch.sin(m * angle)]
         synthesis = torch.stack(rows, dim=1)
-        like = self.synthesis if hasattr(self, "synthesis") else torch.empty(0)
-        self.register_buffer("synthesis", synthesis.to(like), persistent=False)
-        self.register_buffer("analysis", (synthesis.T / points).to(like), persistent=False)
+        reference = self.synthesis if hasattr(self, "synthesis") else torch.empty(0)
+        self.register_buffer("synthesis", synthesis.to(reference), persistent=False)
+        self.register_buffer("analysis", (synthesis.T / points).to(reference), persistent=False)
 
     def sample(self, features: O2Features) -> Tensor:
         """(edge, K, channel) from a feature set whose even and pair channels agree in number."""
-        parts = [features.even[:, None], *features.pairs[: self.m_max]]
-        return self.synthesis @ torch.cat(parts, dim=1)
+        components = [features.even[:, None], *features.pairs[: self.m_max]]
+        return self.synthesis @ torch.cat(components, dim=1)
 
     def project(self, samples: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Scalars and pairs of sampled functions; the inverse of :meth:`sample` for band-limited ones."""

@@ -84,8 +84,8 @@ class BondConvolution(nn.Module):
         scalars = nn.functional.silu(x.even + self.even_products(even) + self.radial(radial))
         scalars = nn.functional.silu(self.mix(scalars))
         gates = self.gates(scalars).split(self.splits, dim=-1)
-        gated = [p * g[:, None] for p, g in zip(x.pairs, gates[1:], strict=True)]
-        x = O2Features(scalars, (x.odd + self.odd_products(odd)) * gates[0], gated)
-        sent = geometry.to_lab(self.leave_node(x), self.channels) * (cutoff / self.neighbours)[..., None]
-        received = sum_over(sent, geometry.source, len(nodes))
-        return self.update(nodes, received), pairs + self.leave_pair(x)
+        gated_pairs = [p * g[:, None] for p, g in zip(x.pairs, gates[1:], strict=True)]
+        x = O2Features(scalars, (x.odd + self.odd_products(odd)) * gates[0], gated_pairs)
+        messages = geometry.to_lab(self.leave_node(x), self.channels) * (cutoff / self.neighbours)[..., None]
+        summed_messages = sum_over(messages, geometry.source, len(nodes))
+        return self.update(nodes, summed_messages), pairs + self.leave_pair(x)

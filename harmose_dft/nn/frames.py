@@ -28,8 +28,8 @@ def bond_rotations(vectors: Tensor) -> Tensor:
         (edge, 3, 3), rows are the frame's axes.
     """
     z = vectors / vectors.norm(dim=-1, keepdim=True)
-    helper = torch.zeros_like(z).scatter_(1, z.abs().argmin(dim=1, keepdim=True), 1.0)
-    x = torch.linalg.cross(helper, z)
+    axis = torch.zeros_like(z).scatter_(1, z.abs().argmin(dim=1, keepdim=True), 1.0)
+    x = torch.linalg.cross(axis, z)
     x = x / x.norm(dim=-1, keepdim=True)
     return torch.stack([x, torch.linalg.cross(z, x), z], dim=1)
 
@@ -58,11 +58,11 @@ def wigner_matrices(rotations: Tensor, l_max: int) -> list[Tensor]:
     Returns:
         Tensors (edge, 2 l + 1, 2 l + 1).
     """
-    first = rotations[:, E3NN_AXES][:, :, E3NN_AXES]
-    out = [torch.ones_like(rotations[:, :1, :1]), first]
+    vector_rotation = rotations[:, E3NN_AXES][:, :, E3NN_AXES]
+    matrices = [torch.ones_like(rotations[:, :1, :1]), vector_rotation]
     for l in range(2, l_max + 1):
         w = coupling(l - 1, 1, l, rotations.dtype).to(rotations.device)
-        half = torch.einsum("abm,eac->ebcm", w, out[-1])
-        half = torch.einsum("ebcm,ebd->ecdm", half, first)
-        out.append((2 * l + 1) * torch.einsum("ecdm,cdn->emn", half, w))
-    return out[: l_max + 1]
+        half = torch.einsum("abm,eac->ebcm", w, matrices[-1])
+        half = torch.einsum("ebcm,ebd->ecdm", half, vector_rotation)
+        matrices.append((2 * l + 1) * torch.einsum("ecdm,cdn->emn", half, w))
+    return matrices[: l_max + 1]

@@ -43,18 +43,18 @@ class PairGeometry:
             nodes: (atom, (L+1)^2, channel).
         """
         ends = torch.cat([nodes.index_select(0, self.source), nodes.index_select(0, self.target)], dim=-1)
-        turned = self.features @ ends
-        edges, size, channels = len(turned), self.l_max + 1, turned.shape[-1]
-        even, *pairs = turned.split([size, *(2 * (size - m) for m in range(1, size))], dim=1)
-        shaped = [p.reshape(edges, 2, p.shape[1] // 2 * channels) for p in pairs]
-        return O2Features(even.flatten(1), turned.new_zeros(edges, 0), shaped)
+        in_frame = self.features @ ends
+        edges, size, channels = len(in_frame), self.l_max + 1, in_frame.shape[-1]
+        even, *pairs = in_frame.split([size, *(2 * (size - m) for m in range(1, size))], dim=1)
+        shaped_pairs = [p.reshape(edges, 2, p.shape[1] // 2 * channels) for p in pairs]
+        return O2Features(even.flatten(1), in_frame.new_zeros(edges, 0), shaped_pairs)
 
     def to_lab(self, features: O2Features, channels: int) -> Tensor:
         """Features with (L + 1 - m) channels-fold pairs back in the lab frame, (edge, (L+1)^2, channel)."""
         edges, size = len(features.even), self.l_max + 1
-        parts = [features.even.reshape(edges, size, channels)]
-        parts += [features.pairs[m - 1].reshape(edges, 2 * (size - m), channels) for m in range(1, size)]
-        return self.features.transpose(1, 2) @ torch.cat(parts, dim=1)
+        components = [features.even.reshape(edges, size, channels)]
+        components += [features.pairs[m - 1].reshape(edges, 2 * (size - m), channels) for m in range(1, size)]
+        return self.features.transpose(1, 2) @ torch.cat(components, dim=1)
 
     def blocks_to_lab(self, blocks: Tensor) -> Tensor:
         """Blocks (edge, n, n) from the bond frame to the lab frame."""
@@ -117,27 +117,27 @@ class FrameBuilder(nn.Module):
 
     def _pair_components(self, wigner: Tensor, blocks: Tensor) -> Tensor:
         """O(2) components (edge, size) of pair blocks (edge, K, n, n)."""
-        turn = self._gathered(wigner, self.orbital_index).reshape(-1, 1, self.width, self.width)
-        turned = turn @ blocks @ turn.transpose(2, 3)
-        edges, count, n, _ = turned.shape
-        split = self.components.split(turned.reshape(edges * count, n, n)).flat().reshape(edges, count, n * n)
-        return O2Features.cat([O2Features.split(x, self.components.dims) for x in split.unbind(dim=1)]).flat()
+        turn = self._gather_wigner(wigner, self.orbital_index).reshape(-1, 1, self.width, self.width)
+        in_frame = turn @ blocks @ turn.transpose(2, 3)
+        edges, count, n, _ = in_frame.shape
+        components = self.components.split(in_frame.reshape(edges * count, n, n)).flat().reshape(edges, count, n * n)
+        return O2Features.cat([O2Features.split(x, self.components.dims) for x in components.unbind(dim=1)]).flat()
 
     def forward(self, graph: PreparedGraph) -> PairGeometry:
         """Geometry of a prepared graph."""
-        side = (self.l_max + 1) ** 2
+        n_components = (self.l_max + 1) ** 2
         return PairGeometry(
             source=graph.edges[0],
             target=graph.edges[1],
             distance=graph.vectors.norm(dim=-1),
-            features=self._gathered(graph.wigner, self.feature_index).reshape(-1, side, side),
-            orbitals=self._gathered(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width),
+            features=self._gather_wigner(graph.wigner, self.feature_index).reshape(-1, n_components, n_components),
+            orbitals=self._gather_wigner(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width),
             axes=graph.wigner[:, 1:10].reshape(-1, 3, 3),
             l_max=self.l_max,
         )
 
     @torch.no_grad()
-    def rotated(self, graph: PreparedGraph, rotation: Tensor) -> PreparedGraph:
+    def rotate(self, graph: PreparedGraph, rotation: Tensor) -> PreparedGraph:
         """The graph of the rotated structures; O(2) components stay, everything else turns.
 
         Args:
@@ -146,12 +146,12 @@ class FrameBuilder(nn.Module):
         """
         matrices = wigner_matrices(rotation[None], self.highest)
         sizes = [m.shape[-1] for m in matrices]
-        parts = graph.wigner.split([s * s for s in sizes], dim=1)
-        turned = [
-            (p.reshape(-1, s, s) @ m[0].T).flatten(1) for p, s, m in zip(parts, sizes, matrices, strict=True)
+        wigner_parts = graph.wigner.split([s * s for s in sizes], dim=1)
+        rotated_parts = [
+            (p.reshape(-1, s, s) @ m[0].T).flatten(1) for p, s, m in zip(wigner_parts, sizes, matrices, strict=True)
         ]
         flat = torch.cat([m.flatten(1) for m in matrices], dim=1)
-        orbitals = self._gathered(flat, self.orbital_index).reshape(self.width, self.width)
+        orbitals = self._gather_wigner(flat, self.orbital_index).reshape(self.width, self.width)
 
         def turn(blocks: Tensor | None) -> Tensor | None:
             return None if blocks is None else orbitals @ blocks @ orbitals.T
@@ -165,9 +165,9 @@ class FrameBuilder(nn.Module):
             graph,
             vectors=graph.vectors @ rotation.T,
             far_vectors=None if graph.far_vectors is None else graph.far_vectors @ rotation.T,
-            wigner=torch.cat(turned, dim=1),
-            node_components=self.harmonics.rotated(graph.node_components, [m[0] for m in matrices]),
-            node_density=None if graph.node_density is None else self.harmonics.rotated(
+            wigner=torch.cat(rotated_parts, dim=1),
+            node_components=self.harmonics.rotate(graph.node_components, [m[0] for m in matrices]),
+            node_density=None if graph.node_density is None else self.harmonics.rotate(
                 graph.node_density, [m[0] for m in matrices]
             ),
             node_target=turn(graph.node_target),
@@ -178,7 +178,7 @@ class FrameBuilder(nn.Module):
             edge_overlap=turn(graph.edge_overlap),
         )
 
-    def _gathered(self, flat: Tensor, index: Tensor) -> Tensor:
+    def _gather_wigner(self, flat: Tensor, index: Tensor) -> Tensor:
         """Entries of Wigner matrices at the positions of a table; the last position stands for zero."""
         return nn.functional.pad(flat, (0, 1)).index_select(1, index)
 
@@ -198,8 +198,8 @@ def _offsets(l_max: int) -> list[int]:
 
 def _feature_index(l_max: int, highest: int) -> Tensor:
     """Block-diagonal Wigner matrix with rows ordered m = 0; cosine, sine of m = 1; ...; columns ordered by l."""
-    starts, side = _offsets(highest), (l_max + 1) ** 2
-    table = torch.full((side, side), starts[-1])
+    starts, n_components = _offsets(highest), (l_max + 1) ** 2
+    table = torch.full((n_components, n_components), starts[-1])
     row = 0
     for m in range(l_max + 1):
         for sign in (1, -1) if m else (1,):

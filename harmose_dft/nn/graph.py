@@ -102,8 +102,8 @@ class PreparedGraph:
 
     def to(self, device: torch.device | str) -> PreparedGraph:
         """The graph on another device."""
-        moved = {f.name: v.to(device) for f in fields(self) if (v := getattr(self, f.name)) is not None}
-        return replace(self, **moved)
+        tensors = {f.name: v.to(device) for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        return replace(self, **tensors)
 
 
 def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
@@ -113,19 +113,19 @@ def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
     structures = [0, *(g.n_structures for g in graphs)]
     atom_start, edge_start, structure_start = (torch.tensor(x).cumsum(0).tolist() for x in (atoms, pairs, structures))
 
-    def joined(name: str) -> Any:
-        parts = [getattr(g, name) for g in graphs]
-        return None if parts[0] is None else torch.cat(parts)
+    def join(name: str) -> Any:
+        tensors = [getattr(g, name) for g in graphs]
+        return None if tensors[0] is None else torch.cat(tensors)
 
-    far = [g.far_edges + a for g, a in zip(graphs, atom_start, strict=False) if g.far_edges is not None]
+    far_edges = [g.far_edges + a for g, a in zip(graphs, atom_start, strict=False) if g.far_edges is not None]
     return replace(
         graphs[0],
-        far_edges=torch.cat(far, dim=1) if far else None,
+        far_edges=torch.cat(far_edges, dim=1) if far_edges else None,
         structure=torch.cat([g.structure + s for g, s in zip(graphs, structure_start, strict=False)]),
         edges=torch.cat([g.edges + a for g, a in zip(graphs, atom_start, strict=False)], dim=1),
         reverse=torch.cat([g.reverse + e for g, e in zip(graphs, edge_start, strict=False)]),
         **{
-            name: joined(name)
+            name: join(name)
             for name in (
                 "species", "vectors", "wigner", "node_components", "edge_components", "node_density", "edge_density",
                 "node_target", "edge_target", "node_spin_target", "edge_spin_target", "node_overlap", "edge_overlap",

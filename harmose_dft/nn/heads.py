@@ -35,10 +35,10 @@ class Blocks:
         return Blocks(function(self.node), function(self.edge), spin)
 
     @staticmethod
-    def cat(parts: Sequence[Blocks]) -> Blocks:
+    def cat(blocks: Sequence[Blocks]) -> Blocks:
         """Blocks of several graphs side by side."""
-        spin = [p.spin for p in parts if p.spin is not None]
-        node, edge = torch.cat([p.node for p in parts]), torch.cat([p.edge for p in parts])
+        spin = [p.spin for p in blocks if p.spin is not None]
+        node, edge = torch.cat([p.node for p in blocks]), torch.cat([p.edge for p in blocks])
         return Blocks(node, edge, Blocks.cat(spin) if spin else None)
 
     def __add__(self, other: Blocks) -> Blocks:
@@ -86,15 +86,15 @@ class BlockHead(nn.Module):
 
     def forward(self, features: O2Features, graph: PreparedGraph, geometry: PairGeometry, cutoff: Tensor) -> Blocks:
         """Blocks in units of the model's scales."""
-        both = torch.cat([self.pair(features).flat(), self.share(features).flat()])
-        frames = self.components.assemble(O2Features.split(both, self.components.dims))
+        outputs = torch.cat([self.pair(features).flat(), self.share(features).flat()])
+        frames = self.components.assemble(O2Features.split(outputs, self.components.dims))
         pair, share = frames.chunk(2)
         weight, sign = cutoff.reshape(-1, *(1,) * (pair.ndim - 1)), self.components.sign
         edge = self.components.to_lab(pair * weight, geometry)
         shares = self.components.to_lab(share * (weight / self.neighbours), geometry)
         node = sum_over(shares, geometry.source, len(graph.species))
-        back = edge.index_select(0, graph.reverse)
+        reverse_blocks = edge.index_select(0, graph.reverse)
         return Blocks(
             0.5 * torch.add(node, node.transpose(-1, -2), alpha=sign),
-            0.5 * torch.add(edge, back.transpose(-1, -2), alpha=sign),
+            0.5 * torch.add(edge, reverse_blocks.transpose(-1, -2), alpha=sign),
         )

@@ -37,13 +37,13 @@ class OrbitalLayout:
         offsets = np.concatenate([[0], np.cumsum([2 * l + 1 for l in slots])])
         index = []
         for ls in per_element.values():
-            seen: dict[int, int] = {}
-            parts = []
+            count_of_l: dict[int, int] = {}
+            orbital_slots = []
             for l in ls:
-                slot = slots.index(l) + seen.get(l, 0)
-                seen[l] = seen.get(l, 0) + 1
-                parts.append(np.arange(offsets[slot], offsets[slot + 1]))
-            index.append(np.concatenate(parts))
+                slot = slots.index(l) + count_of_l.get(l, 0)
+                count_of_l[l] = count_of_l.get(l, 0) + 1
+                orbital_slots.append(np.arange(offsets[slot], offsets[slot + 1]))
+            index.append(np.concatenate(orbital_slots))
         return cls(slots, tuple(per_element), tuple(index))
 
     @property

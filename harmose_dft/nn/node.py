@@ -24,8 +24,8 @@ class NodeLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(atom, (L+1)^2, inputs) -> (atom, (L+1)^2, outputs)."""
-        mixed = torch.bmm(x.transpose(0, 1), self.weight[self.degree])
-        return torch.cat([mixed[:1] + self.bias, mixed[1:]]).transpose(0, 1)
+        product = torch.bmm(x.transpose(0, 1), self.weight[self.degree])
+        return torch.cat([product[:1] + self.bias, product[1:]]).transpose(0, 1)
 
 
 def _degrees(l_max: int) -> Tensor:
@@ -70,10 +70,10 @@ class NodeUpdate(nn.Module):
 
     def forward(self, x: Tensor, received: Tensor) -> Tensor:
         """Both (atom, (L+1)^2, channel)."""
-        mixed = self.mix(torch.cat([x, received], dim=-1))
-        scalars = nn.functional.silu(self.scalars(mixed[:, 0]))
+        update = self.mix(torch.cat([x, received], dim=-1))
+        scalars = nn.functional.silu(self.scalars(update[:, 0]))
         gates = self.gates(scalars).reshape(len(x), self.l_max + 1, self.channels)
-        return x + mixed * gates[:, self.degree]
+        return x + update * gates[:, self.degree]
 
 
 class BlockHarmonics(nn.Module):
@@ -102,11 +102,11 @@ class BlockHarmonics(nn.Module):
     def forward(self, blocks: Tensor) -> Tensor:
         """(atom, K, n, n) -> (atom, sum_l (2 l + 1) K paths_l)."""
         atoms, matrices = blocks.shape[:2]
-        out = []
+        harmonics = []
         for l, paths in enumerate(self.paths):
-            parts = blocks.flatten(2) @ getattr(self, f"table{l}")
-            out.append(parts.reshape(atoms, matrices, 2 * l + 1, paths).transpose(1, 2).flatten(1))
-        return torch.cat(out, dim=1)
+            components = blocks.flatten(2) @ getattr(self, f"table{l}")
+            harmonics.append(components.reshape(atoms, matrices, 2 * l + 1, paths).transpose(1, 2).flatten(1))
+        return torch.cat(harmonics, dim=1)
 
     def split(self, components: Tensor) -> list[Tensor]:
         """For each l: (atom, 2 l + 1, K paths_l)."""
@@ -117,7 +117,7 @@ class BlockHarmonics(nn.Module):
             c.reshape(len(c), 2 * l + 1, -1) for l, c in enumerate(components.split(sizes, dim=1))
         ]
 
-    def rotated(self, components: Tensor, wigner: list[Tensor]) -> Tensor:
+    def rotate(self, components: Tensor, wigner: list[Tensor]) -> Tensor:
         """Components of rotated blocks; Wigner matrices (2 l + 1, 2 l + 1) for each l."""
         return torch.cat(
             [(w @ c).flatten(1) for w, c in zip(wigner, self.split(components), strict=False)], dim=1
@@ -148,12 +148,12 @@ class BlockEmbedding(nn.Module):
 
 def _paths(layout: OrbitalLayout, l: int) -> list[tuple[int, int]]:
     """Slot pairs (a <= b) that couple to l with natural parity."""
-    found = []
+    paths = []
     for a, l1 in enumerate(layout.slots):
         for b, l2 in enumerate(layout.slots[a:], start=a):
             if abs(l1 - l2) <= l <= l1 + l2 and (l1 + l2 + l) % 2 == 0:
-                found.append((a, b))
-    return found
+                paths.append((a, b))
+    return paths
 
 
 class ScalarBlocks(nn.Module):

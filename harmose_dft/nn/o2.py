@@ -68,25 +68,25 @@ class O2Features:
     @classmethod
     def split(cls, flat: Tensor, dims: O2Dims) -> O2Features:
         """From components laid out as even, odd, then cosine and sine of each m; (edge, dims.size)."""
-        even, odd, *rest = flat.split([dims.even, dims.odd, *(2 * c for c in dims.pairs)], dim=-1)
-        return cls(even, odd, [x.reshape(len(x), 2, c) for x, c in zip(rest, dims.pairs, strict=True)])
+        even, odd, *pair_parts = flat.split([dims.even, dims.odd, *(2 * c for c in dims.pairs)], dim=-1)
+        return cls(even, odd, [x.reshape(len(x), 2, c) for x, c in zip(pair_parts, dims.pairs, strict=True)])
 
     def flat(self) -> Tensor:
         """Inverse of :meth:`split`."""
         return torch.cat([self.even, self.odd, *(p.flatten(1) for p in self.pairs)], dim=-1)
 
     @staticmethod
-    def cat(parts: Sequence[O2Features]) -> O2Features:
+    def cat(features: Sequence[O2Features]) -> O2Features:
         """Channels of several feature sets side by side."""
-        m_max = max(len(p.pairs) for p in parts)
-        pairs = [torch.cat([p.pairs[m] for p in parts if m < len(p.pairs)], dim=-1) for m in range(m_max)]
-        return O2Features(torch.cat([p.even for p in parts], -1), torch.cat([p.odd for p in parts], -1), pairs)
+        m_max = max(len(p.pairs) for p in features)
+        pairs = [torch.cat([p.pairs[m] for p in features if m < len(p.pairs)], dim=-1) for m in range(m_max)]
+        return O2Features(torch.cat([p.even for p in features], -1), torch.cat([p.odd for p in features], -1), pairs)
 
     @staticmethod
-    def stack(parts: Sequence[O2Features]) -> O2Features:
+    def stack(features: Sequence[O2Features]) -> O2Features:
         """Edges of several feature sets with the same channels, one after the other."""
-        pairs = [torch.cat(same) for same in zip(*(p.pairs for p in parts), strict=True)]
-        return O2Features(torch.cat([p.even for p in parts]), torch.cat([p.odd for p in parts]), pairs)
+        pairs = [torch.cat(of_m) for of_m in zip(*(p.pairs for p in features), strict=True)]
+        return O2Features(torch.cat([p.even for p in features]), torch.cat([p.odd for p in features]), pairs)
 
     def __add__(self, other: O2Features) -> O2Features:
         pairs = [a + b for a, b in zip(self.pairs, other.pairs, strict=True)]
@@ -109,8 +109,8 @@ class O2Linear(nn.Module):
         nn.init.normal_(self.even.weight, std=gain / math.sqrt(max(inputs.even, 1)))
         nn.init.zeros_(self.even.bias)
         self.odd = _matrix(inputs.odd, outputs.odd, gain)
-        shared = min(inputs.m_max, outputs.m_max)
-        self.pairs = nn.ParameterList([_matrix(inputs.pairs[m], outputs.pairs[m], gain) for m in range(shared)])
+        m_shared = min(inputs.m_max, outputs.m_max)
+        self.pairs = nn.ParameterList([_matrix(inputs.pairs[m], outputs.pairs[m], gain) for m in range(m_shared)])
 
     def forward(self, x: O2Features) -> O2Features:
         """Map a feature set."""
@@ -165,8 +165,8 @@ class TwoGathers(torch.autograd.Function):
     """x -> a * x[index_a] + b * x[index_b], whose gradient is the same form with the transposed tables."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, table: Gathers, back: Gathers) -> Tensor:
-        ctx.back = back  # type: ignore[attr-defined]
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, table: Gathers, backward_table: Gathers) -> Tensor:
+        ctx.back = backward_table  # type: ignore[attr-defined]
         return _gather(x, table)
 
     @staticmethod
@@ -175,8 +175,8 @@ class TwoGathers(torch.autograd.Function):
 
 
 def _gather(x: Tensor, table: Gathers) -> Tensor:
-    first, second, a, b = (t.to(x.device) for t in table)
-    return x.index_select(1, first) * a.to(x.dtype) + x.index_select(1, second) * b.to(x.dtype)
+    index_a, index_b, a, b = (t.to(x.device) for t in table)
+    return x.index_select(1, index_a) * a.to(x.dtype) + x.index_select(1, index_b) * b.to(x.dtype)
 
 
 def two_gathers(rows: Sequence[Entries]) -> tuple[Gathers, Gathers]:
@@ -193,8 +193,8 @@ def _gathers(matrix: np.ndarray) -> Gathers:
     n = len(matrix)
     index, weight = np.zeros((2, n), dtype=np.int64), np.zeros((2, n))
     for k in range(n):
-        found = np.flatnonzero(matrix[k])
-        index[: len(found), k], weight[: len(found), k] = found, matrix[k, found]
+        columns_used = np.flatnonzero(matrix[k])
+        index[: len(columns_used), k], weight[: len(columns_used), k] = columns_used, matrix[k, columns_used]
     return (
         torch.from_numpy(index[0]),
         torch.from_numpy(index[1]),

@@ -45,9 +45,9 @@ class Potential:
     field: Tensor
 
     @staticmethod
-    def cat(parts: Sequence[Potential]) -> Potential:
+    def cat(potentials: Sequence[Potential]) -> Potential:
         """Potentials of several graphs side by side."""
-        return Potential(torch.cat([p.value for p in parts]), torch.cat([p.field for p in parts]))
+        return Potential(torch.cat([p.value for p in potentials]), torch.cat([p.field for p in potentials]))
 
     def blocks(self, graph: PreparedGraph) -> Blocks:
         """Matrix of the potential, S_ij (v_i + v_j) / 2 for every pair of atoms: exactly Hermitian and covariant."""
@@ -101,18 +101,18 @@ class PotentialHead(nn.Module):
         charges = CHARGE_UNIT * self._charges(pairs, cutoff, graph, len(value))
         dipoles = CHARGE_UNIT * (x[:, 1:4] * self.gates(hidden)[:, None]) @ self.dipole
         target, source = graph.far_edges
-        away = -graph.far_vectors[:, E3NN_AXES]
-        inverse = (away.square().sum(1) + torch.exp(2.0 * self.log_radius)[graph.species[source]]).rsqrt()
+        directions = -graph.far_vectors[:, E3NN_AXES]
+        inverse = (directions.square().sum(1) + torch.exp(2.0 * self.log_radius)[graph.species[source]]).rsqrt()
         cubed = inverse**3
         p, q = dipoles[source], charges[source]
-        along = (p * away).sum(1)
-        far = q * inverse + along * cubed
-        slope = away * (q * cubed + 3.0 * along * inverse**5)[:, None] - p * cubed[:, None]
-        return Potential(value - sum_over(far, target, len(value)), sum_over(slope, target, len(value)))
+        along = (p * directions).sum(1)
+        far_potential = q * inverse + along * cubed
+        slope = directions * (q * cubed + 3.0 * along * inverse**5)[:, None] - p * cubed[:, None]
+        return Potential(value - sum_over(far_potential, target, len(value)), sum_over(slope, target, len(value)))
 
     def _charges(self, pairs: Tensor, cutoff: Tensor, graph: PreparedGraph, atoms: int) -> Tensor:
-        passed = (pairs @ self.transfer) * cutoff[:, 0]
-        return sum_over(passed - passed[graph.reverse], graph.edges[0], atoms)
+        transferred = (pairs @ self.transfer) * cutoff[:, 0]
+        return sum_over(transferred - transferred[graph.reverse], graph.edges[0], atoms)
 
 
 class PotentialEmbedding(nn.Module):

@@ -85,8 +85,8 @@ class SpinOrbitComponents:
     def to_lab(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
         """Blocks (edge, 3, n, n) from the bond frame to the lab frame, the axial vector included."""
         turn = geometry.orbitals[:, None]
-        turned = turn.transpose(2, 3) @ blocks @ turn
-        return (geometry.axes.transpose(1, 2) @ turned.flatten(2)).reshape(blocks.shape)
+        in_lab = turn.transpose(2, 3) @ blocks @ turn
+        return (geometry.axes.transpose(1, 2) @ in_lab.flatten(2)).reshape(blocks.shape)
 
     def to_frame(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
         """Blocks (edge, 3, n, n) from the lab frame to the bond frame, the axial vector included."""
@@ -131,8 +131,8 @@ def _axial_rows(block: O2Dims) -> tuple[list[Entries], O2Dims]:
                 rows.append(entries)
         start += 2 * channels
     dims = O2Dims(len(even), len(odd), tuple(len(rows) for rows in cosine[1:]))
-    paired = [row for c, s in zip(cosine[1:], sine[1:], strict=True) for row in (*c, *s)]
-    return [*even, *odd, *paired], dims
+    pair_rows = [row for c, s in zip(cosine[1:], sine[1:], strict=True) for row in (*c, *s)]
+    return [*even, *odd, *pair_rows], dims
 
 
 def angular_momentum(layout: OrbitalLayout) -> Tensor:
@@ -150,8 +150,8 @@ def angular_momentum(layout: OrbitalLayout) -> Tensor:
     out = torch.zeros(len(pairs), 3, layout.size, layout.size, dtype=torch.float64)
     for k, (a, b) in enumerate(pairs):
         l = layout.slots[a]
-        one = coupling(l, 1, l, torch.float64).transpose(0, 1) * math.sqrt(3) * (2 * l + 1)
-        out[k, :, starts[a] : starts[a + 1], starts[b] : starts[b + 1]] = one
+        generator = coupling(l, 1, l, torch.float64).transpose(0, 1) * math.sqrt(3) * (2 * l + 1)
+        out[k, :, starts[a] : starts[a + 1], starts[b] : starts[b + 1]] = generator
     return out
 
 

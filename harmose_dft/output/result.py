@@ -95,9 +95,9 @@ def _common_basis(results: Sequence[Result]) -> OrbitalBasis:
     """The union of the results' bases, which must agree on common elements."""
     shells: dict[int, tuple[Shell, ...]] = {}
     for basis in (result.record.basis for result in results):
-        known = OrbitalBasis(basis.name, shells)
+        common_basis = OrbitalBasis(basis.name, shells)
         for z in basis.elements:
-            if z in shells and known.element_fingerprint(z) != basis.element_fingerprint(z):
+            if z in shells and common_basis.element_fingerprint(z) != basis.element_fingerprint(z):
                 raise HarmoseError(
                     f"The results have different orbitals for {SYMBOLS[z]}; one file holds one basis. "
                     "Write them to several files."
@@ -152,10 +152,10 @@ def _write_matrices(group: h5py.Group, name: str, matrices: tuple[BlockMatrix, .
         return
     holder = group.create_group(name)
     for spin, matrix in enumerate(matrices):
-        one = holder.create_group(str(spin))
-        one.attrs["spinor"] = matrix.spinor
+        group_of_spin = holder.create_group(str(spin))
+        group_of_spin.attrs["spinor"] = matrix.spinor
         for part in ("pairs", "shifts", "values"):
-            one[part] = getattr(matrix, part)
+            group_of_spin[part] = getattr(matrix, part)
 
 
 def is_result(path: str | Path) -> bool:
@@ -231,14 +231,14 @@ def _read_matrices(group: h5py.Group, name: str, orbitals: NDArray[np.int64]) ->
     """Inverse of :func:`_write_matrices`."""
     if name not in group:
         return ()
-    stored = group[name]
-    if not hasattr(stored, "keys"):
-        dense, spinor = stored[()], bool(stored.attrs["spinor"])
+    subgroup = group[name]
+    if not hasattr(subgroup, "keys"):
+        dense, spinor = subgroup[()], bool(subgroup.attrs["spinor"])
         dense = dense[None] if dense.ndim == 2 else dense
         return tuple(BlockMatrix.from_dense(d, orbitals, spinor=spinor) for d in dense)
     return tuple(
         BlockMatrix(orbitals, s["pairs"][()], s["shifts"][()], s["values"][()], bool(s.attrs["spinor"]))
-        for s in (stored[k] for k in sorted(stored))
+        for s in (subgroup[k] for k in sorted(subgroup))
     )
 
 

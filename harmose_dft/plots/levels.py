@@ -95,10 +95,10 @@ def _draw_column(axes: Axes, x: int, spectrum: Spectrum) -> None:
     for group in group_degenerate(energies):
         width = 2 * HALF_WIDTH / len(group)
         for position, level in enumerate(group):
-            left = x - HALF_WIDTH + position * width
+            x_left = x - HALF_WIDTH + position * width
             color = OCCUPIED_COLOR if spectrum.occupied[level] else EMPTY_COLOR
             pad = 0.06 * width if len(group) > 1 else 0.0
-            axes.hlines(energies[level], left + pad, left + width - pad, color=color, linewidth=1.8)
+            axes.hlines(energies[level], x_left + pad, x_left + width - pad, color=color, linewidth=1.8)
     if not np.isfinite(spectrum.gap):
         return
     homo, lumo = spectrum.homo * HARTREE_IN_EV, spectrum.lumo * HARTREE_IN_EV
@@ -116,8 +116,8 @@ def _draw_column(axes: Axes, x: int, spectrum: Spectrum) -> None:
 def _connect(axes: Axes, spectra: Sequence[Spectrum]) -> None:
     """Join the n-th occupied orbitals of neighbouring columns."""
     for x, (a, b) in enumerate(pairwise(spectra)):
-        both = a.occupied[: len(b.energies)] & b.occupied[: len(a.energies)]
-        for level in np.flatnonzero(both):
+        is_occupied = a.occupied[: len(b.energies)] & b.occupied[: len(a.energies)]
+        for level in np.flatnonzero(is_occupied):
             ends = [a.energies[level] * HARTREE_IN_EV, b.energies[level] * HARTREE_IN_EV]
             axes.plot([x + HALF_WIDTH, x + 1 - HALF_WIDTH], ends, color=REFERENCE_COLOR, linewidth=0.6, linestyle=":")
 
@@ -133,5 +133,5 @@ def _frame(axes: Axes, columns: Sequence[LevelColumn], title: str) -> None:
     axes.set_ylabel("orbital energy (eV)")
     axes.set_title(title, fontsize=11)
     axes.axhline(0.0, color="0.85", linewidth=0.8, zorder=0)
-    for side in ("top", "right", "bottom"):
-        axes.spines[side].set_visible(False)
+    for edge in ("top", "right", "bottom"):
+        axes.spines[edge].set_visible(False)

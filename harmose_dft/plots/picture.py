@@ -127,9 +127,9 @@ def _blend_surface(
     image: Array, depth: Array, volume: NDArray[np.float32], axes: list[Array], isovalue: float
 ) -> None:
     """Draw, half transparent, the first point along each ray (from +z) where |psi| reaches the isovalue."""
-    inside = np.abs(volume[:, :, ::-1]) > isovalue
-    columns, rows = np.nonzero(inside.any(axis=2))
-    level = volume.shape[2] - 1 - inside.argmax(axis=2)[columns, rows]
+    above_isovalue = np.abs(volume[:, :, ::-1]) > isovalue
+    columns, rows = np.nonzero(above_isovalue.any(axis=2))
+    level = volume.shape[2] - 1 - above_isovalue.argmax(axis=2)[columns, rows]
     steps = [axis[1] - axis[0] for axis in axes]
     last = np.array(volume.shape)[:, None] - 1
     index = np.stack([columns, rows, level])
@@ -137,20 +137,20 @@ def _blend_surface(
     normal = np.empty((len(value), 3))
     for d in range(3):
         step = np.eye(3, dtype=int)[:, d : d + 1]
-        ahead, behind = (volume[tuple(np.clip(index + s * step, 0, last))] for s in (1, -1))
-        normal[:, d] = -np.sign(value) * (ahead - behind) / steps[d]
+        value_ahead, value_behind = (volume[tuple(np.clip(index + s * step, 0, last))] for s in (1, -1))
+        normal[:, d] = -np.sign(value) * (value_ahead - value_behind) / steps[d]
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    above = np.abs(volume[columns, rows, np.minimum(level + 1, last[2])])
-    fraction = np.clip((np.abs(value) - isovalue) / np.maximum(np.abs(value) - above, 1e-12), 0.0, 1.0)
+    next_value = np.abs(volume[columns, rows, np.minimum(level + 1, last[2])])
+    fraction = np.clip((np.abs(value) - isovalue) / np.maximum(np.abs(value) - next_value, 1e-12), 0.0, 1.0)
     height = axes[2][level] + fraction * steps[2]
     color = np.where(value[:, None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
     front = height > depth[columns, rows]
     columns, rows = columns[front], rows[front]
-    shaded, opacity = _shade(color[front], normal[front]), 0.78
-    below = image[columns, rows]
-    alpha = opacity + below[:, 3:] * (1 - opacity)
-    mixed = (opacity * shaded[:, :3] + (1 - opacity) * below[:, 3:] * below[:, :3]) / alpha
-    image[columns, rows] = np.concatenate([mixed, alpha], axis=1)
+    surface_color, opacity = _shade(color[front], normal[front]), 0.78
+    background = image[columns, rows]
+    alpha = opacity + background[:, 3:] * (1 - opacity)
+    blended = (opacity * surface_color[:, :3] + (1 - opacity) * background[:, 3:] * background[:, :3]) / alpha
+    image[columns, rows] = np.concatenate([blended, alpha], axis=1)
 
 
 def _shade(color: Array, normal: Array) -> Array:
@@ -160,8 +160,8 @@ def _shade(color: Array, normal: Array) -> Array:
     halfway /= np.linalg.norm(halfway)
     diffuse = np.clip(normal @ light, 0.0, 1.0)[..., None]
     highlight = np.clip(normal @ halfway, 0.0, 1.0)[..., None] ** 40
-    lit = np.clip(color * (0.42 + 0.62 * diffuse) + 0.35 * highlight, 0.0, 1.0)
-    return np.concatenate([lit, np.ones_like(diffuse)], axis=-1)
+    shaded = np.clip(color * (0.42 + 0.62 * diffuse) + 0.35 * highlight, 0.0, 1.0)
+    return np.concatenate([shaded, np.ones_like(diffuse)], axis=-1)
 
 
 def _halve(image: Array) -> Array:

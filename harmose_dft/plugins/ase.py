@@ -16,7 +16,7 @@ from ..core.errors import ConfigError, SolverError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from ..model.loading import as_predictor
-from .pyscf import density_of, seeded
+from .pyscf import density_of, seed_with
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -93,8 +93,8 @@ class HarmoseCalculator(Calculator):
         """List what changed since the last calculation; ASE itself ignores charge and spin in ``atoms.info``."""
         changes: list[str] = super().check_state(atoms, tol)
         if not changes and self.prediction is not None:
-            now, then = from_ase(atoms), self.prediction.structure
-            if (now.charge, now.spin) != (then.charge, then.spin):
+            current, previous = from_ase(atoms), self.prediction.structure
+            if (current.charge, current.spin) != (previous.charge, previous.spin):
                 changes.append("info")
         return changes
 
@@ -105,15 +105,17 @@ class HarmoseCalculator(Calculator):
             ConfigError: There is no such mode or parameter, or it is the model.
         """
         names = {"mode", "grid_level", "density_fit", *(() if self.parameters else ("model",))}
-        if unknown := sorted(parameters.keys() - names):
-            raise ConfigError(f"{', '.join(unknown)} cannot be set; of a calculator {', '.join(sorted(names))} can.")
+        if unknown_keys := sorted(parameters.keys() - names):
+            raise ConfigError(
+                f"{', '.join(unknown_keys)} cannot be set; of a calculator {', '.join(sorted(names))} can."
+            )
         if "mode" in parameters:
             _require_mode(str(parameters["mode"]))
-        changed: dict[str, object] = super().set(**parameters)
+        changes: dict[str, object] = super().set(**parameters)
         self.implemented_properties = _properties(self.parameters["mode"])  # type: ignore[misc]
-        if changed:
+        if changes:
             self.reset()
-        return changed
+        return changes
 
     def calculate(
         self,
@@ -165,7 +167,7 @@ class HarmoseCalculator(Calculator):
             energies, orbitals = mf.eig(guess, mf.get_ovlp())
             return np.asarray(mf.make_rdm1(orbitals, mf.get_occ(energies, orbitals)))
 
-        mf = seeded(mf, start, prediction.functional)
+        mf = seed_with(mf, start, prediction.functional)
         mf.kernel()
         if not mf.converged:
             self._correction = None

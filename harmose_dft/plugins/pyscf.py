@@ -61,9 +61,9 @@ class Guess:
     commutator: float | None = None
 
     def __repr__(self) -> str:
-        tested = "" if self.commutator is None else f", commutator {self.commutator:.3g} Hartree"
-        which = "predicted" if self.predicted else "own start of PySCF"
-        return f"Guess({which}{tested}, {self.density.shape[-1]} orbitals)"
+        commutator_note = "" if self.commutator is None else f", commutator {self.commutator:.3g} Hartree"
+        origin = "predicted" if self.predicted else "own start of PySCF"
+        return f"Guess({origin}{commutator_note}, {self.density.shape[-1]} orbitals)"
 
 
 def seed(mf: Any, model: str | Path | Predictor = "organic") -> Any:
@@ -83,10 +83,10 @@ def seed(mf: Any, model: str | Path | Predictor = "organic") -> Any:
         CheckpointError: The model cannot be loaded.
     """
     predictor = load_model(model) if isinstance(model, str | Path) else model
-    return seeded(mf, lambda mol: initial_density(mol, predictor), predictor.model.functional)
+    return seed_with(mf, lambda mol: initial_density(mol, predictor), predictor.model.functional)
 
 
-def seeded(mf: Any, start: Start, functional: str) -> Any:
+def seed_with(mf: Any, start: Start, functional: str) -> Any:
     """A copy of a mean-field object with another start, tested as described above.
 
     Args:
@@ -101,7 +101,7 @@ def seeded(mf: Any, start: Start, functional: str) -> Any:
 
 
 class Seeded:
-    """Mixin that replaces the initial guess of a mean-field class of PySCF; made by :func:`seeded`."""
+    """Mixin that replaces the initial guess of a mean-field class of PySCF; made by :func:`seed_with`."""
 
     __name_mixin__ = "Seeded"
     _keys = frozenset({"start", "start_functional", "guess"})
@@ -125,14 +125,14 @@ class Seeded:
         try:
             _require_restricted(self)
             density = self.start(molecule)
-            potential, commutator = self._tested(molecule, density)
+            potential, commutator = self._test_start(molecule, density)
             projected = getattr(density, "projected", False)
             require_near_self_consistent(commutator, molecule.nelectron, projected=projected)
         except HarmoseError as error:
             warnings.warn(f"PySCF's own initial guess is used. {error}", SeedWarning, stacklevel=2)
-            own = super().get_init_guess(molecule, key, **options)  # type: ignore[misc]
-            self.guess = Guess(own, False, str(error), commutator)
-            return np.asarray(own)
+            pyscf_guess = super().get_init_guess(molecule, key, **options)  # type: ignore[misc]
+            self.guess = Guess(pyscf_guess, False, str(error), commutator)
+            return np.asarray(pyscf_guess)
         self._first = density, potential
         self.guess = Guess(density, True, commutator=commutator)
         self._tell_functional()
@@ -156,11 +156,11 @@ class Seeded:
             return float(energy)
         reason = "The SCF did not converge from the predicted density."
         warnings.warn(f"{reason} It is run again from PySCF's own initial guess.", SeedWarning, stacklevel=2)
-        own = super().get_init_guess(self.mol, self.init_guess)  # type: ignore[misc,attr-defined]
-        self.guess = Guess(own, False, reason, guess.commutator)
-        return float(super().scf(own, **options))  # type: ignore[misc]
+        pyscf_guess = super().get_init_guess(self.mol, self.init_guess)  # type: ignore[misc,attr-defined]
+        self.guess = Guess(pyscf_guess, False, reason, guess.commutator)
+        return float(super().scf(pyscf_guess, **options))  # type: ignore[misc]
 
-    def _tested(self, mol: Mole, density: NDArray[np.float64]) -> tuple[Any, float]:
+    def _test_start(self, mol: Mole, density: NDArray[np.float64]) -> tuple[Any, float]:
         """Effective potential and commutator norm of a start.
 
         Raises:
@@ -180,9 +180,12 @@ class Seeded:
         from pyscf.dft import libxc
         from pyscf.lib import logger
 
-        own, other = getattr(self, "xc", "hf"), self.start_functional
-        if libxc.parse_xc(own) != parsed_functional(other):
-            logger.note(self, "The initial guess is a prediction for %s; this calculation uses %s.", other, own)
+        functional, start_functional = getattr(self, "xc", "hf"), self.start_functional
+        if libxc.parse_xc(functional) != parsed_functional(start_functional):
+            logger.note(
+                self, "The initial guess is a prediction for %s; this calculation uses %s.", start_functional,
+                functional
+            )
 
 
 def initial_density(mf_or_mol: Any, model: str | Path | Predictor = "organic") -> NDArray[np.float64]:
@@ -220,7 +223,7 @@ def density_of(prediction: Prediction, mol: Mole) -> NDArray[np.float64]:
     orbitals = pyscf_orbitals(prediction.structure, prediction.basis, prediction.spectrum)[:, occupied]
     projected = not _same_basis(mol, prediction)
     if projected:
-        orbitals = _projected(orbitals, to_mole(prediction.structure, prediction.basis), mol)
+        orbitals = _project(orbitals, to_mole(prediction.structure, prediction.basis), mol)
     occupations = prediction.spectrum.occupations[occupied]
     density = (orbitals * occupations) @ orbitals.T
     return lib.tag_array(density, mo_coeff=orbitals, mo_occ=occupations, projected=projected)
@@ -257,7 +260,7 @@ def _same_basis(mol: Mole, prediction: Prediction) -> bool:
     return True
 
 
-def _projected(orbitals: NDArray[np.float64], source: Mole, target: Mole) -> NDArray[np.float64]:
+def _project(orbitals: NDArray[np.float64], source: Mole, target: Mole) -> NDArray[np.float64]:
     """Occupied orbitals in another basis, orthonormalised symmetrically, (target ao, mo)."""
     from pyscf.scf import addons
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .dos import DensityOfStates, density_of_states
-from .filling import Filling, mesh, solved, spacing_of
+from .filling import Filling, mesh, solve_structure, spacing_of
 from .kpoints import monkhorst_pack
 from .molecule import OVERLAP_THRESHOLD, smallest_overlap_eigenvalue, solve, solve_batch
 from .occupations import Smearing, fermi_level
@@ -43,7 +43,7 @@ __all__ = [
     "solve",
     "solve_batch",
     "solve_kpoints",
-    "solved",
+    "solve_structure",
     "spacing_of",
     "state_populations",
     "states_near",

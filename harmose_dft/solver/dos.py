@@ -37,7 +37,7 @@ class DensityOfStates:
 
     def per_atom(self) -> Floats:
         """(spin, atom, energy)."""
-        return self._summed(self.orbitals)
+        return self._sum(self.orbitals)
 
     def per_shell(self, shells: Sequence[int]) -> Floats:
         """(spin, shell, energy).
@@ -51,9 +51,9 @@ class DensityOfStates:
         sizes = 2 * np.asarray(shells, dtype=np.int64) + 1
         if sizes.sum() != self.projected.shape[1]:
             raise SolverError(f"The shells hold {sizes.sum()} orbitals; the projection has {self.projected.shape[1]}.")
-        return self._summed(sizes)
+        return self._sum(sizes)
 
-    def _summed(self, sizes: NDArray[np.int64]) -> Floats:
+    def _sum(self, sizes: NDArray[np.int64]) -> Floats:
         starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
         return np.asarray(np.add.reduceat(self.projected, starts, axis=1))
 

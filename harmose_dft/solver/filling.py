@@ -87,15 +87,15 @@ def spacing_of(structure: Structure, matrix: BlockMatrix, kpoints: NDArray[np.fl
     Returns:
         None where they are not of a mesh of up to 64 divisions, or no pair crosses the cell.
     """
-    crossed = np.flatnonzero((matrix.shifts != 0).any(axis=0))
-    divisions = [_divisions(kpoints[:, axis]) for axis in crossed]
-    found = [n for n in divisions if n is not None]
-    if not found or len(found) < len(divisions) or np.prod(found) > MOST_EQUIVALENT * len(kpoints):
+    periodic_axes = np.flatnonzero((matrix.shifts != 0).any(axis=0))
+    divisions = [_divisions(kpoints[:, axis]) for axis in periodic_axes]
+    n_divisions = [n for n in divisions if n is not None]
+    if not n_divisions or len(n_divisions) < len(divisions) or np.prod(n_divisions) > MOST_EQUIVALENT * len(kpoints):
         return None
-    return float(np.max(_reciprocal_lengths(structure)[crossed] / np.array(found)))
+    return float(np.max(_reciprocal_lengths(structure)[periodic_axes] / np.array(n_divisions)))
 
 
-def solved(
+def solve_structure(
     structure: Structure,
     hamiltonian: Sequence[BlockMatrix],
     overlap: BlockMatrix,

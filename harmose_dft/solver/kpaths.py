@@ -110,16 +110,16 @@ def _ase(
 
     bandpath: Any = Cell(cell * BOHR_IN_ANGSTROM).bandpath(npoints=0, eps=SYMMETRY_PRECISION, pbc=periodic)
     text = bandpath.path if path is None else path
-    for old, new in (("Γ", "G"), ("-", ""), (" ", ""), ("|", ",")):
-        text = text.replace(old, new)
+    for greek, plain in (("Γ", "G"), ("-", ""), (" ", ""), ("|", ",")):
+        text = text.replace(greek, plain)
     try:
         runs = [list(run) for run in parse_path_string(text) if run]
     except (ValueError, IndexError, AttributeError):
         runs = []
-    unknown = [name for run in runs for name in run if name not in bandpath.special_points]
-    if unknown or not runs:
+    unknown_points = [name for run in runs for name in run if name not in bandpath.special_points]
+    if unknown_points or not runs:
         raise StructureError(
-            f"The k-path {path!r} cannot be read or names {unknown or 'nothing'}; this lattice has the points "
+            f"The k-path {path!r} cannot be read or names {unknown_points or 'nothing'}; this lattice has the points "
             f"{', '.join(sorted(bandpath.special_points))}. Write for example {bandpath.path!r}."
         )
     return bandpath.special_points, runs
@@ -132,11 +132,11 @@ def _seekpath(structure: Structure) -> tuple[dict[str, Floats], list[list[str]]]
     assert structure.cell is not None
     fractional = structure.positions @ np.linalg.inv(structure.cell)
     crystal = (structure.cell * BOHR_IN_ANGSTROM, fractional, structure.numbers)
-    found = seekpath.get_path_orig_cell(crystal, symprec=SYMMETRY_PRECISION)
-    rename = {name: "G" if name == "GAMMA" else name for name in found["point_coords"]}
-    special = {rename[name]: np.asarray(k, dtype=np.float64) for name, k in found["point_coords"].items()}
+    seekpath_result = seekpath.get_path_orig_cell(crystal, symprec=SYMMETRY_PRECISION)
+    rename = {name: "G" if name == "GAMMA" else name for name in seekpath_result["point_coords"]}
+    special = {rename[name]: np.asarray(k, dtype=np.float64) for name, k in seekpath_result["point_coords"].items()}
     runs: list[list[str]] = []
-    for start, end in found["path"]:
+    for start, end in seekpath_result["path"]:
         if runs and runs[-1][-1] == rename[start]:
             runs[-1].append(rename[end])
         else:

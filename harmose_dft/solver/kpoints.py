@@ -41,9 +41,9 @@ def monkhorst_pack(
     index = np.stack(np.meshgrid(*(np.arange(m) for m in n), indexing="ij"), axis=-1).reshape(-1, 3)
     kpoints = (index + offset) / n
     kpoints -= np.ceil(kpoints - 0.5 - SAME)
-    twice = np.round(2 * offset).astype(np.int64)
-    if not time_reversal or not np.allclose(twice, 2 * offset, atol=SAME):
+    double_offset = np.round(2 * offset).astype(np.int64)
+    if not time_reversal or not np.allclose(double_offset, 2 * offset, atol=SAME):
         return kpoints, np.full(len(kpoints), 1 / len(kpoints))
-    opposite = np.ravel_multi_index(tuple(((-index - twice) % n).T), tuple(n))
-    kept, counts = np.unique(np.minimum(np.arange(len(index)), opposite), return_counts=True)
-    return kpoints[kept], counts / len(kpoints)
+    inverse_index = np.ravel_multi_index(tuple(((-index - double_offset) % n).T), tuple(n))
+    irreducible, counts = np.unique(np.minimum(np.arange(len(index)), inverse_index), return_counts=True)
+    return kpoints[irreducible], counts / len(kpoints)

@@ -82,9 +82,9 @@ def solve_batch(
             raise SolverError(f"Problem {n + 1} of {len(problems)}: {error}") from error
         groups[len(dense[n][0]), np.iscomplexobj(dense[n][0])].append(n)
     out: dict[int, Spectrum] = {}
-    for members in groups.values():
-        pairs = _eigensystems([dense[n][:2] for n in members], device, threshold)
-        for n, solution in zip(members, pairs, strict=True):
+    for indices in groups.values():
+        pairs = _eigensystems([dense[n][:2] for n in indices], device, threshold)
+        for n, solution in zip(indices, pairs, strict=True):
             try:
                 energies, coefficients = solution or eigensystem(*dense[n][:2], threshold)
                 occupations = aufbau(len(energies), problems[n][2], dense[n][2])
@@ -177,16 +177,16 @@ def aufbau(n_orbitals: int, n_electrons: float, per_orbital: int) -> NDArray[np.
     Raises:
         SolverError: The electrons do not fill whole orbitals, or exceed them.
     """
-    filled = round(n_electrons / per_orbital)
-    if abs(filled * per_orbital - n_electrons) > 1e-6 or n_electrons < 0:
+    n_filled = round(n_electrons / per_orbital)
+    if abs(n_filled * per_orbital - n_electrons) > 1e-6 or n_electrons < 0:
         raise SolverError(
             f"{n_electrons:g} electrons do not fill orbitals of {per_orbital} electrons each. Open shells are not "
             f"supported for molecules; check the charge."
         )
-    if filled > n_orbitals:
-        raise SolverError(f"{n_electrons:g} electrons need {filled} orbitals; the basis offers {n_orbitals}.")
+    if n_filled > n_orbitals:
+        raise SolverError(f"{n_electrons:g} electrons need {n_filled} orbitals; the basis offers {n_orbitals}.")
     occupations = np.zeros(n_orbitals)
-    occupations[:filled] = per_orbital
+    occupations[:n_filled] = per_orbital
     return occupations
 
 
@@ -201,14 +201,14 @@ def _eigensystems(
     import torch
 
     h, s = (torch.as_tensor(np.stack(m), device=device) for m in zip(*pairs, strict=True))
-    lower, failed = torch.linalg.cholesky_ex(s)
+    lower, cholesky_info = torch.linalg.cholesky_ex(s)
     eye = torch.eye(s.shape[-1], dtype=s.dtype, device=device)
-    usable = failed == 0
-    inverse = torch.linalg.solve_triangular(torch.where(usable[:, None, None], lower, eye), eye, upper=False)
-    usable &= torch.linalg.matrix_norm(inverse) ** 2 * threshold < 1.0
-    inverse = torch.where(usable[:, None, None], inverse, eye)
+    is_definite = cholesky_info == 0
+    inverse = torch.linalg.solve_triangular(torch.where(is_definite[:, None, None], lower, eye), eye, upper=False)
+    is_definite &= torch.linalg.matrix_norm(inverse) ** 2 * threshold < 1.0
+    inverse = torch.where(is_definite[:, None, None], inverse, eye)
     reduced = inverse @ h @ inverse.mH
     energies, rotated = torch.linalg.eigh(0.5 * (reduced + reduced.mH))
     coefficients = inverse.mH @ rotated
-    e, c, ok = (t.cpu().numpy() for t in (energies, coefficients, usable))
-    return [(e[n], c[n]) if ok[n] else None for n in range(len(pairs))]
+    e, c, is_definite_cpu = (t.cpu().numpy() for t in (energies, coefficients, is_definite))
+    return [(e[n], c[n]) if is_definite_cpu[n] else None for n in range(len(pairs))]

@@ -116,16 +116,16 @@ def fermi_level(
 def _step(energies: Floats, capacity: Floats, n_electrons: float, per_orbital: int) -> tuple[float, Floats]:
     """Fermi level and occupations without smearing."""
     order = np.argsort(energies, axis=None, kind="stable")
-    levels, filled = energies.ravel()[order], np.cumsum(capacity.ravel()[order])
-    last = min(int(np.searchsorted(filled, n_electrons - COUNT_TOLERANCE)), len(levels) - 1)
+    levels, filled_capacity = energies.ravel()[order], np.cumsum(capacity.ravel()[order])
+    last = min(int(np.searchsorted(filled_capacity, n_electrons - COUNT_TOLERANCE)), len(levels) - 1)
     top = levels[last]
-    partly = np.abs(energies - top) < DEGENERACY
-    below = (energies < top) & ~partly
-    share = (n_electrons - capacity[below].sum()) / capacity[partly].sum()
-    occupations = per_orbital * (below + min(share, 1.0) * partly)
-    above = levels[levels >= top + DEGENERACY]
-    full = share > 1.0 - COUNT_TOLERANCE
-    return float(0.5 * (top + above[0]) if full and len(above) else top), occupations
+    at_top = np.abs(energies - top) < DEGENERACY
+    below_top = (energies < top) & ~at_top
+    share = (n_electrons - capacity[below_top].sum()) / capacity[at_top].sum()
+    occupations = per_orbital * (below_top + min(share, 1.0) * at_top)
+    higher_levels = levels[levels >= top + DEGENERACY]
+    is_full = share > 1.0 - COUNT_TOLERANCE
+    return float(0.5 * (top + higher_levels[0]) if is_full and len(higher_levels) else top), occupations
 
 
 def _nearest_root(excess: Callable[[float], float], start: float, width: float) -> float:

@@ -102,7 +102,7 @@ def wavefunction(
     return _at(k, eigensystem, h, s, threshold)
 
 
-def density_blocks(spectrum: Spectrum, like: BlockMatrix) -> tuple[BlockMatrix, ...]:
+def density_blocks(spectrum: Spectrum, pattern: BlockMatrix) -> tuple[BlockMatrix, ...]:
     """Density matrix P(R) on the pairs of a matrix, one per spin direction.
 
     P_ij(R) = sum_k w_k sum_n f_nk C_i,nk C_j,nk^* exp(-2 pi i k.R), so that an operator's expectation value is the
@@ -111,7 +111,7 @@ def density_blocks(spectrum: Spectrum, like: BlockMatrix) -> tuple[BlockMatrix, 
 
     Args:
         spectrum: Orbitals at the k-points of a mesh; of spinors, a mesh that is not reduced by time reversal.
-        like: Whose pairs are wanted, such as H or S; its values play no part.
+        pattern: Whose pairs are wanted, such as H or S; its values play no part.
 
     Raises:
         SolverError: The spectrum has no k-points.
@@ -119,7 +119,7 @@ def density_blocks(spectrum: Spectrum, like: BlockMatrix) -> tuple[BlockMatrix, 
     if spectrum.kpoints is None or spectrum.weights is None:
         raise SolverError("This spectrum has no k-points; use Spectrum.density_matrix() for a molecule.")
     return tuple(
-        _density(spectrum.kpoints, spectrum.weights, c, f, like)
+        _density(spectrum.kpoints, spectrum.weights, c, f, pattern)
         for c, f in zip(*_spin_axis(spectrum.coefficients, spectrum.occupations), strict=True)
     )
 
@@ -138,9 +138,9 @@ def band_gap(spectrum: Spectrum) -> tuple[float, float]:
     energies = spectrum.energies.reshape(-1, *spectrum.energies.shape[-2:])
     occupations = spectrum.occupations.reshape(energies.shape)
     per_orbital = 2 if len(energies) == 1 and occupations.max() > CLOSED_SHELL else 1
-    filled = np.einsum("skn,k->s", occupations, spectrum.weights) / per_orbital
-    bands_filled = np.round(filled).astype(np.int64)
-    if (np.abs(filled - bands_filled) > WHOLE_BAND).any():
+    filled_bands = np.einsum("skn,k->s", occupations, spectrum.weights) / per_orbital
+    bands_filled = np.round(filled_bands).astype(np.int64)
+    if (np.abs(filled_bands - bands_filled) > WHOLE_BAND).any():
         return 0.0, 0.0
     if (bands_filled >= energies.shape[-1]).any():
         raise SolverError("All bands are full: this basis has no empty state to measure a gap to.")
@@ -175,7 +175,7 @@ def _kpoints(kpoints: ArrayLike) -> Floats:
     return k
 
 
-def matched_overlap(hamiltonian: BlockMatrix, overlap: BlockMatrix) -> BlockMatrix:
+def match_overlap(hamiltonian: BlockMatrix, overlap: BlockMatrix) -> BlockMatrix:
     """The overlap in the Hamiltonian's spin layout.
 
     Raises:
@@ -184,8 +184,8 @@ def matched_overlap(hamiltonian: BlockMatrix, overlap: BlockMatrix) -> BlockMatr
     s = overlap.with_spin() if hamiltonian.spinor else overlap
     for name, matrix in (("Hamiltonian", hamiltonian), ("overlap", s)):
         if not np.isfinite(matrix.values).all():
-            bad = np.count_nonzero(~np.isfinite(matrix.values))
-            raise SolverError(f"The {name} has {bad} values that are not finite.")
+            n_invalid = np.count_nonzero(~np.isfinite(matrix.values))
+            raise SolverError(f"The {name} has {n_invalid} values that are not finite.")
     if s.size != hamiltonian.size:
         raise SolverError(f"Hamiltonian and overlap have {hamiltonian.size} and {s.size} orbitals; expected the same.")
     return s
@@ -193,7 +193,7 @@ def matched_overlap(hamiltonian: BlockMatrix, overlap: BlockMatrix) -> BlockMatr
 
 def _matrices(hamiltonian: BlockMatrix, overlap: BlockMatrix, kpoints: Floats) -> Iterator[tuple[Floats, Array, Array]]:
     """Each k-point with H(k) and S(k), Hermitian."""
-    s = matched_overlap(hamiltonian, overlap)
+    s = match_overlap(hamiltonian, overlap)
     for k in kpoints:
         hk, sk = hamiltonian.at(k), s.at(k)
         yield k, 0.5 * (hk + hk.conj().T), 0.5 * (sk + sk.conj().T)
@@ -212,10 +212,10 @@ def _spin_axis(coefficients: Array, occupations: Floats) -> tuple[Array, Floats]
 
 
 def _density(
-    kpoints: Floats, weights: Floats, coefficients: Array, occupations: Floats, like: BlockMatrix
+    kpoints: Floats, weights: Floats, coefficients: Array, occupations: Floats, pattern: BlockMatrix
 ) -> BlockMatrix:
-    values = np.zeros(like.values.shape, dtype=np.complex128)
+    values = np.zeros(pattern.values.shape, dtype=np.complex128)
     for k, w, c, f in zip(kpoints, weights, coefficients, occupations, strict=True):
-        used = np.abs(f) > OCCUPIED
-        values += w * like.gathered((c[:, used] * f[used]) @ c[:, used].conj().T, -k)
-    return like.with_values(values if like.spinor else np.ascontiguousarray(values.real))
+        is_occupied = np.abs(f) > OCCUPIED
+        values += w * pattern.gather((c[:, is_occupied] * f[is_occupied]) @ c[:, is_occupied].conj().T, -k)
+    return pattern.with_values(values if pattern.spinor else np.ascontiguousarray(values.real))

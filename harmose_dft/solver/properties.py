@@ -45,7 +45,7 @@ def mulliken_charges(spectrum: Spectrum, overlap: BlockMatrix, charges: ArrayLik
     """
     populations = np.zeros(overlap.size)
     for weight, occupations, c, s in _states(spectrum, overlap):
-        populations += weight * _folded(_mulliken_weights(c, s) @ occupations, overlap.size)
+        populations += weight * _sum_spins(_mulliken_weights(c, s) @ occupations, overlap.size)
     return _charges(populations, overlap, charges)
 
 
@@ -61,7 +61,7 @@ def loewdin_charges(spectrum: Spectrum, overlap: BlockMatrix, charges: ArrayLike
     """
     populations = np.zeros(overlap.size)
     for weight, occupations, c, s in _states(spectrum, overlap):
-        populations += weight * _folded(np.abs(root(s) @ c) ** 2 @ occupations, overlap.size)
+        populations += weight * _sum_spins(np.abs(root(s) @ c) ** 2 @ occupations, overlap.size)
     return _charges(populations, overlap, charges)
 
 
@@ -74,7 +74,7 @@ def state_populations(spectrum: Spectrum, overlap: BlockMatrix) -> Floats:
         spectrum: States of a molecule or crystal.
         overlap: S, spatial.
     """
-    weights = [_folded(_mulliken_weights(c, s), overlap.size) for _, _, c, s in _states(spectrum, overlap)]
+    weights = [_sum_spins(_mulliken_weights(c, s), overlap.size) for _, _, c, s in _states(spectrum, overlap)]
     return np.stack(weights).reshape(*spectrum.energies.shape[:-1], overlap.size, spectrum.energies.shape[-1])
 
 
@@ -113,9 +113,9 @@ def energy_weighted_density_matrix(spectrum: Spectrum) -> Floats:
     return np.asarray((c * (spectrum.occupations * spectrum.energies)) @ c.conj().T)
 
 
-def energy_weighted_density_blocks(spectrum: Spectrum, like: BlockMatrix) -> tuple[BlockMatrix, ...]:
+def energy_weighted_density_blocks(spectrum: Spectrum, pattern: BlockMatrix) -> tuple[BlockMatrix, ...]:
     """W(R) on the pairs of a matrix, one per spin direction; see :func:`~harmose_dft.solver.density_blocks`."""
-    return density_blocks(replace(spectrum, occupations=spectrum.occupations * spectrum.energies), like)
+    return density_blocks(replace(spectrum, occupations=spectrum.occupations * spectrum.energies), pattern)
 
 
 def _states(spectrum: Spectrum, overlap: BlockMatrix) -> Iterator[tuple[float, Floats, Array, Array]]:
@@ -138,7 +138,7 @@ def _mulliken_weights(coefficients: Array, s: Array) -> Floats:
     return np.asarray((coefficients.conj() * (s @ coefficients)).real)
 
 
-def _folded(populations: Floats, size: int) -> Floats:
+def _sum_spins(populations: Floats, size: int) -> Floats:
     """Populations summed over the two spins of spinors."""
     return populations if len(populations) == size else populations[:size] + populations[size:]
 

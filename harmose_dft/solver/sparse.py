@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from .molecule import OVERLAP_THRESHOLD
-from .periodic import Hamiltonians, hamiltonian_tuple, matched_overlap, wavefunction
+from .periodic import Hamiltonians, hamiltonian_tuple, match_overlap, wavefunction
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -70,8 +70,8 @@ def states_near(
     size = hamiltonian.size
     if not 0 < count <= size:
         raise SolverError(f"Between 1 and {size} states can be found; got {count}.")
-    chosen = choose_method(size, count) if method is None else Method(method)
-    if chosen is Method.DENSE:
+    solver_method = choose_method(size, count) if method is None else Method(method)
+    if solver_method is Method.DENSE:
         energies, coefficients = wavefunction(hamiltonian, overlap, kpoint, threshold=threshold)
         nearest = np.sort(np.argsort(np.abs(energies - energy), kind="stable")[:count])
         return energies[nearest], coefficients[:, nearest]
@@ -117,7 +117,7 @@ def _shift_invert(
 ) -> tuple[Floats, Array]:
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, splu
 
-    matrices = (hamiltonian.to_scipy_sparse(kpoint), matched_overlap(hamiltonian, overlap).to_scipy_sparse(kpoint))
+    matrices = (hamiltonian.to_scipy_sparse(kpoint), match_overlap(hamiltonian, overlap).to_scipy_sparse(kpoint))
     h, s = (0.5 * (m + m.conj().T) for m in matrices)
     kind = np.result_type(h.dtype, s.dtype)
     try:

@@ -22,27 +22,27 @@ class TrainingData:
 
     Args:
         datasets: Where they are.
-        members: Part -> (data set, index) of its records, in turn from each data set.
+        indices: Part -> (data set, index) of its records, in turn from each data set.
         basis: Of all of them.
         functional: Of all of them, as their code names it.
     """
 
     datasets: tuple[Dataset, ...]
-    members: dict[str, list[tuple[int, int]]]
+    indices: dict[str, list[tuple[int, int]]]
     basis: OrbitalBasis
     functional: str
 
     def records(self, part: str) -> list[tuple[int, int]]:
         """(data set, index) of the records of a part."""
-        return self.members[part]
+        return self.indices[part]
 
-    def record(self, where: tuple[int, int]) -> Record:
+    def record(self, index: tuple[int, int]) -> Record:
         """One record."""
-        return self.datasets[where[0]][where[1]]
+        return self.datasets[index[0]][index[1]]
 
     def part(self, name: str) -> StoredRecords:
         """The records of a part, read when asked for."""
-        return StoredRecords(self.datasets, self.members[name])
+        return StoredRecords(self.datasets, self.indices[name])
 
     def for_model(self, model: ModelFile) -> TrainingData:
         """The same data for training a model further, in the model's basis.
@@ -100,16 +100,16 @@ def open_training_data(config: TrainConfig) -> TrainingData:
     datasets = tuple(open_dataset(path) for path in settings.files)
     basis = OrbitalBasis.union([dataset.basis for dataset in datasets])
     splits = [split_dataset(d, settings.split, settings.sizes, settings.seed) for d in datasets]
-    members = {part: _in_turn([split[part].tolist() for split in splits]) for part in SPLITS}
+    indices = {part: _in_turn([split[part].tolist() for split in splits]) for part in SPLITS}
     if settings.max_training is not None:
-        members["train"] = members["train"][: settings.max_training]
-    return TrainingData(datasets, members, basis, common_functional(datasets))
+        indices["train"] = indices["train"][: settings.max_training]
+    return TrainingData(datasets, indices, basis, common_functional(datasets))
 
 
 def _in_turn(indices: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """(data set, index), one of each data set after the other, so that a part of the list is of all of them."""
-    placed = [[(d, int(i)) for i in own] for d, own in enumerate(indices)]
-    return [place for row in zip_longest(*placed) for place in row if place is not None]
+    located = [[(d, int(i)) for i in of_dataset] for d, of_dataset in enumerate(indices)]
+    return [location for row in zip_longest(*located) for location in row if location is not None]
 
 
 def common_functional(datasets: Sequence[Dataset]) -> str:
@@ -119,10 +119,10 @@ def common_functional(datasets: Sequence[Dataset]) -> str:
         DataError: There are several.
     """
     names = (str(d.metadata(i).get("functional", "unknown")) for d in datasets for i in range(len(d)))
-    found = {name.lower(): name for name in names if name != "unknown"}
-    if len(found) > 1:
+    labels = {name.lower(): name for name in names if name != "unknown"}
+    if len(labels) > 1:
         raise DataError(
-            f"These data sets hold calculations of several functionals ({', '.join(sorted(found.values()))}); a model "
+            f"These data sets hold calculations of several functionals ({', '.join(sorted(labels.values()))}); a model "
             "learns one. Train on those of one functional."
         )
-    return next(iter(found.values()), "unknown")
+    return next(iter(labels.values()), "unknown")

@@ -46,8 +46,8 @@ class FlatParameters:
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        matrices, others = _sorted_parameters(module)
-        parameters = matrices + others
+        matrices, vectors = _sorted_parameters(module)
+        parameters = matrices + vectors
         self.n_matrix = sum(p.numel() for p in matrices)
         self.groups = _groups(matrices)
         sizes = [p.numel() for p in parameters]
@@ -91,7 +91,7 @@ class FlatParameters:
         self.vector.data.copy_(self.average)
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def use_average(self) -> Iterator[None]:
         """Within the context the module has the averaged parameters."""
         current = self.vector.detach().clone()
         self.vector.data.copy_(self.average)
@@ -105,11 +105,11 @@ def _sorted_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.P
     """Matrices, or stacks of them, by shape, and the other parameters."""
     tables = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
     for parameter in module.parameters():
         wide = parameter.ndim >= 2 and min(parameter.shape[-2:]) >= SMALLEST_SIDE
-        (matrices if wide and id(parameter) not in tables else others).append(parameter)
-    return sorted(matrices, key=lambda p: tuple(p.shape[-2:])), others
+        (matrices if wide and id(parameter) not in tables else vectors).append(parameter)
+    return sorted(matrices, key=lambda p: tuple(p.shape[-2:])), vectors
 
 
 def _groups(matrices: list[nn.Parameter]) -> list[MatrixGroup]:

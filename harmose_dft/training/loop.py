@@ -130,19 +130,20 @@ class Trainer:
 
     def predict(self, batch: Batch) -> TwoStageOutput:
         """The model's output as the phase has it."""
-        return self.model(batch.graph, first_only=self.course.phase.first_only, first=batch.first)
+        return self.model(batch.graph, stage1_only=self.course.phase.stage1_only, stage1_output=batch.stage1_output)
 
     def validate(self) -> tuple[float, float, float]:
         """mae_all of stage 1 and of the whole model and the first-order orbital error, Hartree, averaged weights."""
         self.model.eval()
-        with self.course.flat.averaged():
+        with self.course.flat.use_average():
             return validate(self.predict, self.objective, self.course.samples.validation, self.config.device)
 
     def _entry(self, meter: Meter) -> LogEntry:
         rate = meter.updates * self.config.optimizer.batch_size / meter.elapsed
-        error, first, total, energies = (1e6 * x for x in (meter.error, *self.validate()))
+        error, stage1_mae, total_mae, orbital_mae = (1e6 * x for x in (meter.error, *self.validate()))
         return LogEntry(
-            self.step, round(self.seconds, 2), self.learning_rate, meter.norm, error, first, total, energies, rate,
+            self.step, round(self.seconds, 2), self.learning_rate, meter.norm, error, stage1_mae, total_mae,
+            orbital_mae, rate,
             meter.skipped,
         )
 

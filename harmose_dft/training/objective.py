@@ -64,13 +64,13 @@ class Objective:
         """
         mask, members = self.mask(batch.graph), output.members
         if joint and self.separate:
-            still = output.baseline.map(lambda x: x.detach() - x)  # the same values without that gradient
+            still = output.stage1.map(lambda x: x.detach() - x)  # the same values without that gradient
             members = tuple(member + still for member in members)
         errors = [Errors(member, batch, mask) for member in members]
         loss = torch.stack([self._sum(e, Subject.WHOLE) for e in errors]).mean()
         error = torch.stack([e.elements for e in errors]).mean()
         if joint and any(term.subject is Subject.STAGE1 for term, _ in self.terms):
-            loss = loss + self._sum(Errors(output.baseline, batch, mask), Subject.STAGE1)
+            loss = loss + self._sum(Errors(output.stage1, batch, mask), Subject.STAGE1)
         return loss, error.detach()
 
     def _sum(self, errors: Errors, subject: Subject) -> Tensor:

@@ -14,7 +14,7 @@ from ..model.density import DensityInput
 from ..model.two_stage import TwoStageModel
 from .config import OptimizerConfig, StagesConfig
 from .samples import Sample
-from .staged import set_correction_units, with_densities, with_first_stage
+from .staged import add_densities, add_stage1, set_correction_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +34,11 @@ class Phase(ABC):
         learning_rate: Highest learning rate; None: the optimizer's.
 
     Attributes:
-        first_only: Whether the model's output is that of stage 1.
+        stage1_only: Whether the model's output is that of stage 1.
         joint: Whether both stages learn, so that stage 1's own Hamiltonian is judged too.
     """
 
-    first_only: ClassVar[bool] = False
+    stage1_only: ClassVar[bool] = False
     joint: ClassVar[bool] = False
 
     def __init__(self, begin: float = 0.0, end: float = 1.0, learning_rate: float | None = None) -> None:
@@ -96,7 +96,7 @@ class BothStages(WholeModel):
 class FirstAlone(Phase):
     """Stage 1 alone."""
 
-    first_only = True
+    stage1_only = True
 
     def moves(self, model: TwoStageModel) -> nn.Module:
         """Stage 1."""
@@ -133,12 +133,12 @@ class SecondAlone(Phase):
         """Store stage 1's results and its densities; after a phase of stage 1, take scales and units from them."""
         model.first.requires_grad_(False)
         training, validation = (
-            with_first_stage(model, part, self.device) for part in (samples.training, samples.validation)
+            add_stage1(model, part, self.device) for part in (samples.training, samples.validation)
         )
         if model.sees_density:
             assert self.density is not None
             training, validation = (
-                with_densities(model, part, self.density, self.device, set_scales=scales)
+                add_densities(model, part, self.density, self.device, set_scales=scales)
                 for part, scales in ((training, follows), (validation, False))
             )
         if follows:

@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 from ..core.errors import DataError
 from ..core.record import Record
 from ..core.spin import Spin
-from ..model.featurize import Featurizer, Integrals, RawFeatures
+from ..model.featurize import Features, Featurizer, Integrals
 from ..model.inputs import Normalizer, NormalizerFit, PaddedMatrix
 from ..nn.geometry import FrameBuilder
 from ..physics.base import Physics
@@ -22,7 +22,7 @@ from .samples import OrbitalTargets, Sample, orbital_targets
 class RawSample:
     """A calculation as padded matrices, before normalisation."""
 
-    features: RawFeatures
+    features: Features
     n_elements: int
     orbitals: OrbitalTargets | None
 
@@ -54,7 +54,7 @@ class SampleBuilder:
         self.spin, self.keeps_integrals = spin, keeps_integrals
         self.frames = FrameBuilder(featurizer.layout, l_max)
 
-    def raw(self, record: Record) -> RawSample:
+    def make_raw(self, record: Record) -> RawSample:
         """Matrices and reference orbitals of one calculation.
 
         Raises:
@@ -65,38 +65,40 @@ class SampleBuilder:
         self.physics.require_spin(record, self.spin)
         structure, overlap = record.structure, self.physics.overlap_of_record(record)
         h0 = self.physics.h0(structure)
-        raw = self.featurizer.raw(structure, overlap, h0, record.n_electrons, record.hamiltonian)
-        return RawSample(raw, sum(len(h.values) for h in record.hamiltonian), self._orbitals(record, raw.integrals))
+        features = self.featurizer.featurize(structure, overlap, h0, record.n_electrons, record.hamiltonian)
+        return RawSample(
+            features, sum(len(h.values) for h in record.hamiltonian), self._orbitals(record, features.integrals)
+        )
 
-    def _orbitals(self, record: Record, known: Integrals) -> OrbitalTargets | None:
+    def _orbitals(self, record: Record, integrals: Integrals) -> OrbitalTargets | None:
         if not self.orbitals:
             return None
         coefficients = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]
-        slots, occupied = self.featurizer.slots(known.species), round(known.n_electrons) // 2
-        return orbital_targets(coefficients, occupied, slots, self.featurizer.layout.size, len(known.species))
+        slots, occupied = self.featurizer.slots(integrals.species), round(integrals.n_electrons) // 2
+        return orbital_targets(coefficients, occupied, slots, self.featurizer.layout.size, len(integrals.species))
 
-    def normalizer(self, samples: Iterable[RawSample]) -> Normalizer:
+    def fit_normalizer(self, raw_samples: Iterable[RawSample]) -> Normalizer:
         """Means and scales of a training set."""
         fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.names), self.spin)
-        for sample in samples:
-            raw = sample.features
-            assert raw.target is not None
-            both = PaddedMatrix(
-                np.concatenate([raw.inputs.node, raw.target.node], axis=1),
-                np.concatenate([raw.inputs.edge, raw.target.edge], axis=1),
+        for raw_sample in raw_samples:
+            features = raw_sample.features
+            assert features.target is not None
+            matrices = PaddedMatrix(
+                np.concatenate([features.inputs.node, features.target.node], axis=1),
+                np.concatenate([features.inputs.edge, features.target.edge], axis=1),
             )
-            fit.add(raw.integrals.species, raw.integrals.pairs, both)
+            fit.add(features.integrals.species, features.integrals.pairs, matrices)
         return fit.result()
 
-    def samples(self, raws: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:
+    def make_samples(self, raw_samples: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:
         """Samples in the network's precision."""
         return [
             Sample(
-                self.featurizer.graph(r.features, normalizer, self.frames),
-                r.n_elements,
-                r.orbitals,
-                gauge=self.physics.has_free_zero(r.features.integrals.structure),
-                integrals=r.features.integrals if self.keeps_integrals else None,
+                self.featurizer.make_graph(raw.features, normalizer, self.frames),
+                raw.n_elements,
+                raw.orbitals,
+                gauge=self.physics.has_free_zero(raw.features.integrals.structure),
+                integrals=raw.features.integrals if self.keeps_integrals else None,
             )
-            for r in raws
+            for raw in raw_samples
         ]

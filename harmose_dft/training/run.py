@@ -103,11 +103,11 @@ class Fit:
         identity = identify_run(self.config, hashes, start)
         earlier = self.folder.earlier(identity)
         builder, parts = self._prepare(data, start)
-        normalizer = builder.normalizer(parts["train"])
+        normalizer = builder.fit_normalizer(parts["train"])
         if start is not None:
-            normalizer = start.normalizer.extended(normalizer)
-        training = builder.samples(parts["train"], normalizer)
-        validation = builder.samples(parts["validation"], normalizer)
+            normalizer = start.normalizer.extend(normalizer)
+        training = builder.make_samples(parts["train"], normalizer)
+        validation = builder.make_samples(parts["validation"], normalizer)
         domain = TrainingDomain.of(r.features.integrals.structure for r in parts["train"])
         del parts
         network = build_network(data.basis, normalizer, self.config)
@@ -140,17 +140,17 @@ class Fit:
     ) -> tuple[SampleBuilder, dict[str, list[RawSample]]]:
         """Builder of samples, and the samples of each part."""
         builder = self._builder(data, start)
-        wanted = {
+        records = {
             "train": data.records("train"),
             "validation": data.records("validation")[: self.config.validation_structures],
         }
-        parts: dict[str, list[RawSample]] = {part: [] for part in wanted}
-        with self.progress("preparing", sum(len(w) for w in wanted.values())) as bar:
-            for part, where in wanted.items():
-                for place in where:
-                    parts[part].append(builder.raw(data.record(place)))
+        raw_samples: dict[str, list[RawSample]] = {part: [] for part in records}
+        with self.progress("preparing", sum(len(w) for w in records.values())) as bar:
+            for part, indices in records.items():
+                for index in indices:
+                    raw_samples[part].append(builder.make_raw(data.record(index)))
                     bar.advance()
-        return builder, parts
+        return builder, raw_samples
 
     def _builder(self, data: TrainingData, start: ModelFile | None = None) -> SampleBuilder:
         """Builder of samples, with the physics of the training set."""
@@ -175,9 +175,9 @@ class Fit:
         """
         if not self.config.model.sees_density:
             return None
-        chosen = self.config.filling
-        spacing = chosen.spacing or physics.mesh_spacing(data.part("train")) or MESH_SPACING
-        return Filling(spacing, chosen.smearing, 0.0 if chosen.smearing is Smearing.NONE else chosen.width)
+        filling = self.config.filling
+        spacing = filling.spacing or physics.mesh_spacing(data.part("train")) or MESH_SPACING
+        return Filling(spacing, filling.smearing, 0.0 if filling.smearing is Smearing.NONE else filling.width)
 
 
 def with_physics_defaults(config: TrainConfig, data: TrainingData) -> TrainConfig:

@@ -51,7 +51,7 @@ class Sample:
         n_elements: Number of matrix elements that the blocks stand for.
         orbitals: Reference orbitals, where losses in their basis are wanted.
         gauge: Whether H is defined up to a multiple of S only, as a crystal's is.
-        first: Results of a stage 1 that no longer learns.
+        stage1_output: Results of a stage 1 that no longer learns.
         integrals: S and H0 that the density of stage 1's Hamiltonian is computed with, where stage 2 sees it.
     """
 
@@ -59,7 +59,7 @@ class Sample:
     n_elements: int
     orbitals: OrbitalTargets | None = None
     gauge: bool = False
-    first: StageOneOutput | None = None
+    stage1_output: StageOneOutput | None = None
     integrals: Integrals | None = None
 
 
@@ -71,7 +71,7 @@ class Batch:
     n_elements: int
     orbitals: OrbitalTargets | None
     gauge: bool = False
-    first: StageOneOutput | None = None
+    stage1_output: StageOneOutput | None = None
 
     def has(self, need: Need) -> bool:
         """Whether all structures have what a term of the loss needs."""
@@ -95,11 +95,11 @@ def orbital_targets(
         width: Width n of padded blocks.
         atoms: Number of atoms.
     """
-    kept = min(coefficients.shape[1], 2 * n_occupied + 4)
-    spread = np.zeros((atoms * width, kept), dtype=np.float32)
-    spread[slots] = coefficients[:, :kept]
+    n_kept = min(coefficients.shape[1], 2 * n_occupied + 4)
+    spread = np.zeros((atoms * width, n_kept), dtype=np.float32)
+    spread[slots] = coefficients[:, :n_kept]
     return OrbitalTargets(
-        torch.from_numpy(spread)[None], torch.tensor([n_occupied], dtype=torch.int64), torch.tensor([kept])
+        torch.from_numpy(spread)[None], torch.tensor([n_occupied], dtype=torch.int64), torch.tensor([n_kept])
     )
 
 
@@ -107,16 +107,18 @@ def collate(samples: Sequence[Sample]) -> Batch:
     """A batch of samples; orbitals are padded to the largest."""
     graph = batch_graphs([s.graph for s in samples])
     orbitals = [s.orbitals for s in samples if s.orbitals is not None]
-    joined = None
+    batched_orbitals = None
     if len(orbitals) == len(samples):
         rows = max(o.coefficients.shape[1] for o in orbitals)
         columns = max(o.coefficients.shape[2] for o in orbitals)
-        whole = torch.zeros(len(orbitals), rows, columns)
+        padded = torch.zeros(len(orbitals), rows, columns)
         for k, o in enumerate(orbitals):
-            whole[k, : o.coefficients.shape[1], : o.coefficients.shape[2]] = o.coefficients[0]
-        joined = OrbitalTargets(
-            whole, torch.cat([o.occupied for o in orbitals]), torch.cat([o.kept for o in orbitals])
+            padded[k, : o.coefficients.shape[1], : o.coefficients.shape[2]] = o.coefficients[0]
+        batched_orbitals = OrbitalTargets(
+            padded, torch.cat([o.occupied for o in orbitals]), torch.cat([o.kept for o in orbitals])
         )
-    stored = [s.first for s in samples if s.first is not None]
-    first = StageOneOutput.cat(stored) if len(stored) == len(samples) else None
-    return Batch(graph, sum(s.n_elements for s in samples), joined, all(s.gauge for s in samples), first)
+    stored = [s.stage1_output for s in samples if s.stage1_output is not None]
+    stage1_output = StageOneOutput.cat(stored) if len(stored) == len(samples) else None
+    return Batch(
+        graph, sum(s.n_elements for s in samples), batched_orbitals, all(s.gauge for s in samples), stage1_output
+    )

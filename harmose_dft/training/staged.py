@@ -23,7 +23,7 @@ SMALLEST_UNIT = 1e-4
 
 
 @torch.no_grad()
-def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: str) -> list[Sample]:
+def add_stage1(model: TwoStageModel, samples: Sequence[Sample], device: str) -> list[Sample]:
     """The samples with stage 1's results, if those are the same at every update and not too large.
 
     A second stage that sees rotated copies needs stage 1's results for those copies.
@@ -33,16 +33,16 @@ def with_first_stage(model: TwoStageModel, samples: Sequence[Sample], device: st
     stored, size = [], 0
     for sample in samples:
         graph = sample.graph.to(device)
-        first = model.first_stage(graph)
-        size += _size(first)
+        stage1_output = model.first_stage(graph)
+        size += _count_bytes(stage1_output)
         if size > STORED_BYTES:
             return list(samples)
-        stored.append(replace(sample, first=first))
+        stored.append(replace(sample, stage1_output=stage1_output))
     return stored
 
 
 @torch.no_grad()
-def with_densities(
+def add_densities(
     model: TwoStageModel, samples: Sequence[Sample], density: DensityInput, device: str, *, set_scales: bool
 ) -> list[Sample]:
     """The samples with the density of stage 1's Hamiltonian, as stage 2 sees it.
@@ -57,7 +57,7 @@ def with_densities(
     fit, matrices = NormalizerFit(model.layout, 0), []
     for sample in samples:
         assert sample.integrals is not None
-        blocks = model(sample.graph.to(device), first_only=True, first=sample.first).baseline
+        blocks = model(sample.graph.to(device), stage1_only=True, stage1_output=sample.stage1_output).stage1
         matrix = density(sample.integrals, blocks.map(Tensor.cpu))
         fit.add(sample.integrals.species, sample.integrals.pairs, matrix)
         matrices.append(matrix)
@@ -66,17 +66,17 @@ def with_densities(
         model.set_density_scales(*(
             torch.from_numpy(a) for a in (n.target_mean, n.target_node_scale, n.target_edge_scale)
         ))
-    whole = []
+    extended = []
     for sample, matrix in zip(samples, matrices, strict=True):
         graph = sample.graph.to(device)
-        whole.append(replace(sample, graph=model.with_density(graph, *as_blocks([matrix], graph.vectors)).to("cpu")))
-    return whole
+        extended.append(replace(sample, graph=model.with_density(graph, *as_blocks([matrix], graph.vectors)).to("cpu")))
+    return extended
 
 
-def _size(first: StageOneOutput) -> int:
+def _count_bytes(stage1_output: StageOneOutput) -> int:
     """Bytes of the large tensors of a result."""
-    pairs, blocks = first.pairs, first.blocks
-    tensors = (first.nodes, pairs.even, pairs.odd, *pairs.pairs, blocks.node, blocks.edge, first.radial)
+    pairs, blocks = stage1_output.pairs, stage1_output.blocks
+    tensors = (stage1_output.nodes, pairs.even, pairs.odd, *pairs.pairs, blocks.node, blocks.edge, stage1_output.radial)
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
@@ -100,20 +100,20 @@ def set_correction_units(model: TwoStageModel, samples: Iterable[Sample], device
         unit = torch.from_numpy(square).to(total).sqrt().clamp(min=SMALLEST_UNIT)
         # (z, n, n) of on-site blocks, (z, z, n, n) of pairs: H is Hermitian, so units of transposed blocks agree.
         transposed = unit.mT if unit.ndim == 3 else unit.permute(1, 0, 3, 2)
-        old = getattr(model, name)
-        old.copy_(torch.where(count > 0, 0.5 * (unit + transposed), old))
+        current = getattr(model, name)
+        current.copy_(torch.where(count > 0, 0.5 * (unit + transposed), current))
 
 
 def _squares(model: TwoStageModel, batch: Batch) -> Iterable[tuple[str, tuple[Tensor, ...], Tensor]]:
     """Name of a unit, rows of its table, and squares of what is left in units of the scales, (row, n, n)."""
-    baseline = model(batch.graph, first_only=True, first=batch.first).baseline
+    stage1 = model(batch.graph, stage1_only=True, stage1_output=batch.stage1_output).stage1
     scales = model.scales(batch.graph)
     inverse = scales.map(lambda s: torch.where(s != 0, 1.0 / s, 0.0))
-    left = (remainder(baseline, batch) * inverse).map(lambda x: x.double().square())
+    remainders = (remainder(stage1, batch) * inverse).map(lambda x: x.double().square())
     species, (source, target) = batch.graph.species, batch.graph.edges
     atoms, pairs = (species,), (species[source], species[target])
-    yield "node_unit", atoms, left.node
-    yield "edge_unit", pairs, left.edge
-    if left.spin is not None:
-        yield "node_spin_unit", atoms, left.spin.node.mean(dim=1)
-        yield "edge_spin_unit", pairs, left.spin.edge.mean(dim=1)
+    yield "node_unit", atoms, remainders.node
+    yield "edge_unit", pairs, remainders.edge
+    if remainders.spin is not None:
+        yield "node_spin_unit", atoms, remainders.spin.node.mean(dim=1)
+        yield "edge_spin_unit", pairs, remainders.spin.edge.mean(dim=1)

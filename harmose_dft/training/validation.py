@@ -35,7 +35,7 @@ def validate(
     for start in range(0, len(samples), TOGETHER):
         batch = collate(samples[start : start + TOGETHER]).to(device)
         output, mask = predict(batch), objective.mask(batch.graph)
-        baseline, whole = (Errors(blocks, batch, mask) for blocks in (output.baseline, output.total))
+        baseline, whole = (Errors(blocks, batch, mask) for blocks in (output.stage1, output.total))
         first += float(baseline.elements) * batch.n_elements
         total += float(whole.elements) * batch.n_elements
         if batch.orbitals is not None:

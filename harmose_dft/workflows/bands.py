@@ -19,7 +19,7 @@ from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import Predictor
 from ..output.result import is_result, read_results
-from ..solver import band_gap, bands_near, solved
+from ..solver import band_gap, bands_near, solve_structure
 from ..solver import bands as solve_bands
 from ..solver.band_structure import BandStructure
 from ..solver.kpaths import KPath, path_across
@@ -89,7 +89,7 @@ class Crystal:
         if not record.structure.periodic or not record.hamiltonian:
             source = about.get("source") or record.structure.formula
             raise DataError(f"{source} has no bands: it is of a molecule, or an overlap-only calculation.")
-        spectrum = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+        spectrum = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
         assert spectrum.fermi is not None
         return cls(
             about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about) or label,

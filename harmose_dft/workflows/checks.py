@@ -66,30 +66,30 @@ def check_eigenvalues(record: Record) -> CheckResult:
     Raises:
         DataError: The list does not fit the matrices.
     """
-    deviation, listed = None, _most_precise(record)
+    deviation, precise = None, _most_precise(record)
     tolerance, shape, source = TOLERANCE_MEV, (0, 0, 0), ""
-    if listed is not None:
-        deviation = eigenvalue_deviation(record, listed) / MILLI_EV
-        tolerance = max(TOLERANCE_MEV, listed.precision / MILLI_EV, rounding_effect(record, listed) / MILLI_EV)
-        shape, source = listed.energies.shape, listed.source
+    if precise is not None:
+        deviation = eigenvalue_deviation(record, precise) / MILLI_EV
+        tolerance = max(TOLERANCE_MEV, precise.precision / MILLI_EV, rounding_effect(record, precise) / MILLI_EV)
+        shape, source = precise.energies.shape, precise.source
     overlap = overlap_deviation(record)
-    compared = [d <= t for d, t in ((deviation, tolerance), (overlap, OVERLAP_TOLERANCE)) if d is not None]
-    about = record.provenance
+    passes = [d <= t for d, t in ((deviation, tolerance), (overlap, OVERLAP_TOLERANCE)) if d is not None]
+    provenance = record.provenance
     return CheckResult(
-        path=about.get("source", ""),
-        code=about.get("code", "unknown"),
-        version=about.get("version", "unknown"),
+        path=provenance.get("source", ""),
+        code=provenance.get("code", "unknown"),
+        version=provenance.get("version", "unknown"),
         source=source,
         n_kpoints=shape[1],
         n_bands=shape[2],
         max_deviation_mev=deviation,
         tolerance_mev=tolerance,
         overlap_deviation=overlap,
-        passed=all(compared) if compared else None,
+        passed=all(passes) if passes else None,
     )
 
 
-def eigenvalue_deviation(record: Record, listed: Eigenvalues) -> float:
+def eigenvalue_deviation(record: Record, printed: Eigenvalues) -> float:
     """Largest |eps - eps_listed| in Hartree over spins, k-points and the bands listed.
 
     Raises:
@@ -97,17 +97,17 @@ def eigenvalue_deviation(record: Record, listed: Eigenvalues) -> float:
     """
     from ..solver import bands
 
-    ours = bands(record.hamiltonian, record.overlap, listed.kpoints)
-    theirs = np.sort(listed.energies, axis=-1)
-    if ours.shape[:2] != theirs.shape[:2] or ours.shape[2] < theirs.shape[2]:
+    from_h = bands(record.hamiltonian, record.overlap, printed.kpoints)
+    levels = np.sort(printed.energies, axis=-1)
+    if from_h.shape[:2] != levels.shape[:2] or from_h.shape[2] < levels.shape[2]:
         raise DataError(
-            f"{listed.source} lists {theirs.shape} eigenvalues (spin, k, band), the matrices {ours.shape}. Do they "
+            f"{printed.source} lists {levels.shape} eigenvalues (spin, k, band), the matrices {from_h.shape}. Do they "
             "belong to one calculation?"
         )
-    return float(np.abs(ours[..., : theirs.shape[2]] - theirs).max())
+    return float(np.abs(from_h[..., : levels.shape[2]] - levels).max())
 
 
-def rounding_effect(record: Record, listed: Eigenvalues) -> float:
+def rounding_effect(record: Record, printed: Eigenvalues) -> float:
     """Three standard deviations in Hartree of the eigenvalue that rounding of printed matrices disturbs most.
 
     To first order an eigenvalue changes by c^+ (dH(k) - eps dS(k)) c. With errors uniform in +-p, equal for the two
@@ -116,17 +116,17 @@ def rounding_effect(record: Record, listed: Eigenvalues) -> float:
 
     Args:
         record: Its provenance holds p under :data:`ROUNDING`; without it the effect is zero.
-        listed: k-points and number of bands.
+        printed: k-points and number of bands.
     """
     precision = float(record.provenance.get(ROUNDING, 0.0))
     if precision == 0.0:
         return 0.0
     from ..solver import wavefunction
 
-    variance, n_bands = 0.0, listed.energies.shape[-1]
+    variance, n_bands = 0.0, printed.energies.shape[-1]
     for h in record.hamiltonian:
         cells = h.with_values((np.abs(h.values) > precision).astype(np.float64)).to_dense()
-        for k in listed.kpoints[:: max(len(listed.kpoints) // ROUNDING_KPOINTS, 1)]:
+        for k in printed.kpoints[:: max(len(printed.kpoints) // ROUNDING_KPOINTS, 1)]:
             energies, c = wavefunction(h, record.overlap, k)
             weight = np.abs(c) ** 2
             terms = (1 + np.abs(energies)) ** 2 * (weight * (cells @ weight)).sum(axis=0)
@@ -146,8 +146,8 @@ def overlap_deviation(record: Record) -> float | None:
 
     s = record.overlap
     if record.structure.periodic and len(s) == len(record.structure) ** 2:
-        folded = overlap(record.structure, record.basis).to_dense() - s.to_dense()
-        return float(np.abs(folded).max())
+        difference = overlap(record.structure, record.basis).to_dense() - s.to_dense()
+        return float(np.abs(difference).max())
     return float(np.abs(overlap(record.structure, record.basis, (s.pairs, s.shifts)).values - s.values).max())
 
 

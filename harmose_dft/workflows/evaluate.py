@@ -17,7 +17,7 @@ from ..metrics import EvaluationResult, MetricAccumulator
 from ..metrics.covariance import cov_err
 from ..model.loading import as_predictor
 from ..physics.numerical import band_points
-from ..solver import solved
+from ..solver import solve_structure
 
 if TYPE_CHECKING:
     from ..model.predictor import Predictor
@@ -149,7 +149,7 @@ def _add_fermi(record: Record) -> Record:
     """The record with its Fermi level, which the window of ``band_mae`` is centred on; from a k mesh if not known."""
     if not record.structure.periodic or record.fermi is not None:
         return record
-    spectrum = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+    spectrum = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
     return replace(record, fermi=spectrum.fermi)
 
 

@@ -84,7 +84,7 @@ def describe_model(name: str) -> dict[str, Any]:
         **({"filling": filling} if (filling := description.get("filling")) else {}),
         "code": description["code"],
         "training": description["training"],
-        "metrics": {name: _summarize(figures) for name, figures in description["metrics"].items()},
+        "metrics": {name: _summarize(metrics) for name, metrics in description["metrics"].items()},
         "licence": description["licence"],
         "citation": description["citation"],
     }
@@ -110,12 +110,12 @@ def read_format(path: Path) -> str:
 def describe_results(path: Path) -> dict[str, Any]:
     """A result file: common provenance, and a row for each structure."""
     results = read_results(path)
-    first = results[0].record
+    first_record = results[0].record
     return {
         "kind": "result of harmose-dft predict",
         "structures": len(results),
-        "basis": str(first.basis),
-        **first.provenance,
+        "basis": str(first_record.basis),
+        **first_record.provenance,
         "results": [_row(result) for result in results],
     }
 

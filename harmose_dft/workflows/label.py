@@ -113,20 +113,20 @@ def label(
     run = _Run(Path(out), settings or LabelSettings())
     _require_known(run.settings, molecules)
     queue = {structure_id(s): s for s in molecules}
-    with run.opened(force):
-        finished, failed = run.known()
-        retried = failed & set(queue) if retry_failed else set()
-        run.forget(retried)
-        pending = {key: s for key, s in queue.items() if key not in finished | (failed - retried)}
-        done = 0
+    with run.open(force):
+        finished_ids, failed_ids = run.list_ids()
+        retried_ids = failed_ids & set(queue) if retry_failed else set()
+        run.forget(retried_ids)
+        pending = {key: s for key, s in queue.items() if key not in finished_ids | (failed_ids - retried_ids)}
+        n_done = 0
         try:
             with progress("labelling", len(pending)) as steps:
                 for _ in _calculate_all(pending, run, jobs):
-                    done += 1
+                    n_done += 1
                     steps.advance()
         finally:
-            records, failures = run.join(list(queue), retried)
-    return LabelSummary(records, done, len(molecules) - len(pending), tuple(failures))
+            records, failures = run.join(list(queue), retried_ids)
+    return LabelSummary(records, n_done, len(molecules) - len(pending), tuple(failures))
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class _Run:
         return self.output.with_name(self.output.name + PARTS_SUFFIX)
 
     @contextmanager
-    def opened(self, force: bool) -> Iterator[None]:
+    def open(self, force: bool) -> Iterator[None]:
         """The folder of parts, locked against other runs and checked to belong to these settings."""
         if not self.output.parent.is_dir():
             raise HarmoseError(f"{self.output} cannot be written: the folder {self.output.parent} does not exist.")
@@ -153,7 +153,7 @@ class _Run:
             raise DataError(f"{self.parts} is a symbolic link, not the folder of an unfinished run. Remove it.")
         self.parts.mkdir(exist_ok=True)
         settings = self.parts / SETTINGS_FILE
-        with _locked(self.parts):
+        with _lock(self.parts):
             if not settings.exists() and any(self.parts.iterdir()):
                 raise DataError(f"{self.parts} is not the folder of an unfinished run. Remove it or rename it.")
             if force:
@@ -165,43 +165,43 @@ class _Run:
             self._require_settings(json.loads(settings.read_text("utf-8")), self.parts)
             yield
 
-    def _require_settings(self, found: dict[str, str], where: Path) -> None:
-        wanted = self.settings.texts()
-        different = [f"{k} {found.get(k, 'unknown')} (asked for: {v})" for k, v in wanted.items() if found.get(k) != v]
-        if different:
+    def _require_settings(self, stored: dict[str, str], folder: Path) -> None:
+        asked = self.settings.texts()
+        changes = [f"{k} {stored.get(k, 'unknown')} (asked for: {v})" for k, v in asked.items() if stored.get(k) != v]
+        if changes:
             raise DataError(
-                f"{where} was made with other settings: {', '.join(different)}. Use the same settings, another output, "
+                f"{folder} was made with other settings: {', '.join(changes)}. Use the same settings, another output, "
                 "or --force to begin anew."
             )
 
-    def known(self) -> tuple[set[str], set[str]]:
+    def list_ids(self) -> tuple[set[str], set[str]]:
         """Identities of finished and of failed structures."""
-        finished, failed = {p.stem for p in self._finished()}, {p.stem for p in self._failed()}
+        finished_ids, failed_ids = {p.stem for p in self._finished_files()}, {p.stem for p in self._failed_files()}
         if self.output.exists():
             with HDF5Dataset(self.output) as dataset:
-                finished |= set(dataset.ids)
-                failed |= {f.id for f in dataset.failures}
-        return finished, failed - finished
+                finished_ids |= set(dataset.ids)
+                failed_ids |= {f.id for f in dataset.failures}
+        return finished_ids, failed_ids - finished_ids
 
-    def forget(self, failed: set[str]) -> None:
+    def forget(self, ids: set[str]) -> None:
         """Remove notes of failures, so that they count as not tried."""
-        for key in failed:
+        for key in ids:
             (self.parts / f"{key}{FAILED_SUFFIX}").unlink(missing_ok=True)
 
-    def join(self, order: Sequence[str], retried: set[str]) -> tuple[int, list[Failure]]:
+    def join(self, order: Sequence[str], retried_ids: set[str]) -> tuple[int, list[Failure]]:
         """Replace the output by its records and those of the parts, and remove the parts.
 
         Args:
             order: Identities in the order in which the records shall come; others come first.
-            retried: Failures of the output that have been tried again.
+            retried_ids: Failures of the output that have been tried again.
 
         Returns:
             Number of records, and failures, in the output.
         """
-        parts = {p.stem: p for p in self._finished()}
-        notes = [Failure(**json.loads(p.read_text("utf-8"))) for p in self._failed()]
-        if parts or notes or retried:
-            self._write(parts, notes, {key: k for k, key in enumerate(order)}, retried)
+        part_files = {p.stem: p for p in self._finished_files()}
+        notes = [Failure(**json.loads(p.read_text("utf-8"))) for p in self._failed_files()]
+        if part_files or notes or retried_ids:
+            self._write(part_files, notes, {key: k for k, key in enumerate(order)}, retried_ids)
         shutil.rmtree(self.parts)
         if not self.output.exists():
             return 0, []
@@ -209,30 +209,30 @@ class _Run:
             return len(dataset), dataset.failures
 
     def _write(
-        self, parts: dict[str, Path], notes: Sequence[Failure], place: dict[str, int], retried: set[str]
+        self, part_files: dict[str, Path], notes: Sequence[Failure], target: dict[str, int], retried_ids: set[str]
     ) -> None:
         with ExitStack() as stack:
-            old = stack.enter_context(HDF5Dataset(self.output)) if self.output.exists() else None
+            old_dataset = stack.enter_context(HDF5Dataset(self.output)) if self.output.exists() else None
             writer = stack.enter_context(DatasetWriter(self.output, force=True, attributes=self.settings.texts()))
-            where = {} if old is None else {key: i for i, key in enumerate(old.ids)}
-            for key in sorted({**where, **parts}, key=lambda key: place.get(key, -1)):
-                if old is not None and key in where:
-                    writer.copy(old, where[key])
+            old_index = {} if old_dataset is None else {key: i for i, key in enumerate(old_dataset.ids)}
+            for key in sorted({**old_index, **part_files}, key=lambda key: target.get(key, -1)):
+                if old_dataset is not None and key in old_index:
+                    writer.copy(old_dataset, old_index[key])
                 else:
-                    writer.add_dataset(parts[key])
-            earlier = [] if old is None else [f for f in old.failures if f.id not in retried]
-            for failure in (*earlier, *notes):
+                    writer.add_dataset(part_files[key])
+            old_failures = [] if old_dataset is None else [f for f in old_dataset.failures if f.id not in retried_ids]
+            for failure in (*old_failures, *notes):
                 writer.add_failure(failure)
 
-    def _finished(self) -> list[Path]:
+    def _finished_files(self) -> list[Path]:
         return sorted(p for p in self.parts.glob("*.h5") if not p.name.startswith("."))
 
-    def _failed(self) -> list[Path]:
+    def _failed_files(self) -> list[Path]:
         return sorted(p for p in self.parts.glob(f"*{FAILED_SUFFIX}") if not p.name.startswith("."))
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     """An exclusive lock on a folder, which the operating system lifts when the process ends in whatever way."""
     try:
         import fcntl
@@ -290,7 +290,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
+    other_children = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
     try:
         yield pool
@@ -300,7 +300,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
             "command again with fewer --jobs."
         ) from error
     except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
+        for process in set(multiprocessing.active_children()) - other_children:
             process.terminate()
         raise
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
-from ..solver import Filling, solved
+from ..solver import Filling, solve_structure
 
 DEFAULT_FILLING = Filling()
 """Spacing of k-points and smearing, unless told."""
@@ -34,4 +34,4 @@ def solve(
         SolverError: Shapes disagree, a value is not finite, or there are too few orbitals for the electrons.
     """
     matrices = (hamiltonian,) if isinstance(hamiltonian, BlockMatrix) else tuple(hamiltonian)
-    return solved(structure, matrices, overlap, n_electrons, filling)
+    return solve_structure(structure, matrices, overlap, n_electrons, filling)

@@ -32,7 +32,7 @@ from synthetic_abacus import (
 from harmose_dft.adapters.abacus import read, recognise
 from harmose_dft.adapters.abacus.constants import EV_IN_HARTREE
 from harmose_dft.adapters.abacus.dense import read_dense
-from harmose_dft.adapters.abacus.eigenvalues import printed_precision, read_bands, read_eig, read_kpoints, snapped
+from harmose_dft.adapters.abacus.eigenvalues import printed_precision, read_bands, read_eig, read_kpoints, snap
 from harmose_dft.adapters.abacus.orbitals import read_orb, read_z_valence
 from harmose_dft.adapters.abacus.structure import read_stru
 from harmose_dft.core.basis import NumericalRadial
@@ -335,7 +335,7 @@ def test_gamma_only_note_of_the_newer_header_moves_blocks_to_the_nearest_image(t
 
 def test_k_points_that_were_rounded_become_the_fractions_they_were() -> None:
     words = [["0.333333", "-0.166667", "0.123457"]]
-    np.testing.assert_array_equal(snapped(words), [[1 / 3, -1 / 6, 0.123457]])
+    np.testing.assert_array_equal(snap(words), [[1 / 3, -1 / 6, 0.123457]])
 
 
 def test_precision_is_half_a_unit_of_the_last_digit_of_the_largest_number() -> None:

@@ -83,7 +83,7 @@ def test_overlap_is_that_of_the_orbital_files(samples: Path, system: str) -> Non
     MoS2), folding (Si2_variants) and lattice vectors. Limit: ABACUS's own integration accuracy (1e-7 measured)."""
     for record in read(samples / system):
         assert all(isinstance(s.radial, NumericalRadial) for z in record.basis.elements for s in record.basis.shells[z])
-        computed, stored = overlap(record.structure, record.basis).united_with(record.overlap)
+        computed, stored = overlap(record.structure, record.basis).unite_with(record.overlap)
         if system.startswith("H2O_gamma"):
             assert np.abs(computed.to_dense() - stored.to_dense()).max() < 2e-7, "known at Gamma only"
         else:
@@ -95,8 +95,8 @@ def test_other_signs_or_orders_would_not_give_the_overlap(samples: Path) -> None
     (record,) = read(samples / "H2O_gamma")
     index, sign = ABACUS.to_ours(record.basis.shell_sequence(record.structure.numbers))
     assert (sign < 0).any()
-    computed, stored = overlap(record.structure, record.basis).united_with(record.overlap)
-    unsigned = stored.reordered(np.arange(len(sign)), sign)
+    computed, stored = overlap(record.structure, record.basis).unite_with(record.overlap)
+    unsigned = stored.reorder(np.arange(len(sign)), sign)
     assert np.abs(computed.values - unsigned.values).max() > 0.1
     assert not np.array_equal(index, np.arange(len(index)))
 
@@ -108,7 +108,7 @@ def test_spinor_bands_and_overlap_are_those_of_the_code(samples: Path) -> None:
     assert record.n_electrons == 18
     for listed in record.eigenvalues:
         assert worst_deviation(record, listed, 3) <= TOLERANCE
-    computed, stored = overlap(record.structure, record.basis).united_with(record.overlap)
+    computed, stored = overlap(record.structure, record.basis).unite_with(record.overlap)
     assert np.abs(computed.values - stored.values).max() < 2e-7
 
 

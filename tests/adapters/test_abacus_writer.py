@@ -80,7 +80,7 @@ def mixed_crystal() -> tuple[Structure, OrbitalBasis, BlockMatrix]:
     sizes = basis.orbitals_per_atom(structure.numbers)
     keys = [(0, 1, 0, 0, 0), (0, 2, 1, 0, -1), (1, 3, 0, 1, 0), (2, 3, 0, 0, 2), *((i, i, 0, 0, 0) for i in range(4))]
     blocks = {key: rng.normal(size=(sizes[key[0]], sizes[key[1]])) for key in keys}
-    return structure, basis, BlockMatrix.from_blocks(sizes, blocks).symmetrized()
+    return structure, basis, BlockMatrix.from_blocks(sizes, blocks).symmetrize()
 
 
 def test_atoms_are_regrouped_and_folded_without_changing_the_bands(tmp_path: Path) -> None:

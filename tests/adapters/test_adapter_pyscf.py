@@ -210,6 +210,6 @@ def test_fock_residual_vanishes_for_the_converged_matrix_and_not_for_another() -
     assert exact.energy == pytest.approx(record.energy, abs=1e-9)
     core = record.hamiltonian[0].with_values(record.hamiltonian[0].values * 1.3)
     core = core + record.overlap.with_values(record.overlap.values * np.sin(np.arange(len(record.overlap.values))))
-    wrong = adapter.fock_residual(WATER, core.symmetrized(), "pbe", record.basis, grid_level=1)
+    wrong = adapter.fock_residual(WATER, core.symmetrize(), "pbe", record.basis, grid_level=1)
     assert wrong.commutator > 1e-2
     assert wrong.energy > exact.energy

@@ -61,7 +61,7 @@ def test_every_layout_gives_the_matrix_in_our_order(
     assert record.provenance["functional"] == functional
     assert record.n_electrons == 10
     assert dataset.structure(1).formula == "H2O"
-    assert dataset.basis.restricted([1, 8]) == BASIS
+    assert dataset.basis.restrict([1, 8]) == BASIS
     with pytest.raises(IndexError):
         dataset[2]
 

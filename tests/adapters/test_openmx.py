@@ -112,7 +112,7 @@ def test_matrices_are_read_as_written(tmp_path: Path, version: int, spin: int) -
         np.testing.assert_allclose(ours.on_pairs_of(theirs).values, theirs.values, atol=1e-15)
     np.testing.assert_allclose(record.overlap.on_pairs_of(demo.overlap).values, demo.overlap.values, atol=1e-15)
     np.testing.assert_array_equal(record.structure.positions, demo.structure.positions)
-    assert record.basis.restricted([1, 6]) == demo.basis
+    assert record.basis.restrict([1, 6]) == demo.basis
     assert (record.n_electrons, record.fermi, record.energy) == (ELECTRONS, FERMI, -12.3456789)
     for listed in record.eigenvalues:
         assert eigenvalue_deviation(record, listed) < 1e-11  # 14 printed decimals, times 1 / smallest eigenvalue of S
@@ -433,7 +433,7 @@ class TestOverlapOnly:
 
         (tmp_path / "demo.dat").write_text(INPUT)
         (tmp_path / "output").mkdir()
-        theirs = demo.overlap.reordered(*OPENMX.from_ours(demo.basis.shell_sequence([6, 1, 6])))
+        theirs = demo.overlap.reorder(*OPENMX.from_ours(demo.basis.shell_sequence([6, 1, 6])))
         ranks = [h5py.File(tmp_path / f"output/overlaps_{n}.h5", "w") for n in (0, 1)]
         for i, j, shift, block in theirs.blocks():
             ranks[i % 2][str([*shift, i + 1, j + 1])] = block

@@ -30,7 +30,7 @@ def random_matrix(seed: int, *, spinor: bool = False, scale: float = 1.0, unit: 
         block = scale * rng.normal(size=(width[i], width[j])) + 0j
         block = block + 1j * scale * rng.normal(size=block.shape) if spinor else block.real
         blocks[i, j, *shift] = block + (2 * np.eye(width[i]) if unit and i == j and not any(shift) else 0)
-    return BlockMatrix.from_blocks([4, 1], blocks, spinor=spinor).symmetrized()
+    return BlockMatrix.from_blocks([4, 1], blocks, spinor=spinor).symmetrize()
 
 
 OVERLAP = random_matrix(9, scale=0.02, unit=True)

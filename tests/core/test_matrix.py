@@ -22,7 +22,7 @@ def random_matrix(*, spinor: bool = False, seed: int = 0, pairs: int = 14) -> Bl
         i, j, *shift = (*rng.integers(0, 3, 2).tolist(), *rng.integers(-1, 2, 3).tolist())
         block = rng.normal(size=(width[i], width[j])) + (1j * rng.normal(size=(width[i], width[j])) if spinor else 0)
         blocks[i, j, *shift] = block
-    return BlockMatrix.from_blocks(ORBITALS, blocks, spinor=spinor).symmetrized()
+    return BlockMatrix.from_blocks(ORBITALS, blocks, spinor=spinor).symmetrize()
 
 
 def dense_at(matrix: BlockMatrix, k: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def test_gathering_undoes_the_lattice_sum_over_a_mesh(spinor: bool) -> None:
     """Averaging A(k) exp(-2 pi i k.R) over a 3x3x3 mesh returns A(R) for shifts in -1..1."""
     matrix = random_matrix(spinor=spinor)
     mesh = np.stack(np.meshgrid(*[np.arange(3) / 3] * 3, indexing="ij"), -1).reshape(-1, 3)
-    values = np.mean([matrix.gathered(matrix.at(k), -k) for k in mesh], axis=0)
+    values = np.mean([matrix.gather(matrix.at(k), -k) for k in mesh], axis=0)
     np.testing.assert_allclose(values, matrix.values, atol=1e-13)
 
 
@@ -65,16 +65,16 @@ def test_symmetrized_matrix_is_exactly_hermitian_and_keeps_the_hermitian_part(sp
     start = random_matrix(spinor=spinor)
     noisy = start.with_values(start.values + rng.normal(size=start.values.shape))
     assert noisy.hermiticity_error() > 0.1
-    assert noisy.symmetrized().hermiticity_error() == 0.0
+    assert noisy.symmetrize().hermiticity_error() == 0.0
     k = np.array([0.3, 0.1, -0.2])
-    np.testing.assert_allclose(noisy.symmetrized().at(k), 0.5 * (noisy.at(k) + noisy.at(k).conj().T), atol=1e-13)
+    np.testing.assert_allclose(noisy.symmetrize().at(k), 0.5 * (noisy.at(k) + noisy.at(k).conj().T), atol=1e-13)
 
 
 def test_missing_reverse_block_is_found_and_added() -> None:
     lonely = BlockMatrix.from_blocks([1, 1], {(0, 0, 0, 0, 0): [[1.0]], (0, 1, 1, 0, 0): [[4.0]]})
     assert lonely.reverse_edges().tolist() == [0, -1]
     assert lonely.hermiticity_error() == 4.0
-    whole = lonely.symmetrized()
+    whole = lonely.symmetrize()
     assert whole.pairs.tolist() == [[0, 0], [0, 1], [1, 0]]
     assert whole.shifts.tolist() == [[0, 0, 0], [1, 0, 0], [-1, 0, 0]]
     assert whole.values.tolist() == [1.0, 2.0, 2.0]
@@ -82,7 +82,7 @@ def test_missing_reverse_block_is_found_and_added() -> None:
 
 def test_union_keeps_both_matrices() -> None:
     a, b, k = random_matrix(seed=3, pairs=6), random_matrix(seed=4, pairs=9), np.array([0.2, 0.4, 0.1])
-    wide_a, wide_b = a.united_with(b)
+    wide_a, wide_b = a.unite_with(b)
     assert len(wide_a) > max(len(a), len(b))
     np.testing.assert_array_equal(wide_a.pairs, wide_b.pairs)
     np.testing.assert_allclose(wide_a.at(k), a.at(k), atol=1e-14)
@@ -104,12 +104,12 @@ def test_reordering_permutes_rows_and_columns(spinor: bool) -> None:
     both = np.concatenate([index, index + 6]) if spinor else index
     signs = np.tile(sign, 2) if spinor else sign
     expected = matrix.at(k)[np.ix_(both, both)] * signs[:, None] * signs
-    np.testing.assert_allclose(matrix.reordered(index, sign).at(k), expected, atol=1e-14)
+    np.testing.assert_allclose(matrix.reorder(index, sign).at(k), expected, atol=1e-14)
 
 
 def test_reordering_across_atoms_is_refused() -> None:
     with pytest.raises(HarmoseError, match="crosses atoms"):
-        random_matrix().reordered(np.array([0, 2, 1, 3, 4, 5]), np.ones(6))
+        random_matrix().reorder(np.array([0, 2, 1, 3, 4, 5]), np.ones(6))
 
 
 def test_groups_cover_every_block_once() -> None:

@@ -12,7 +12,7 @@ from harmose_dft.core.basis import OrbitalBasis, Shell
 from harmose_dft.core.conventions import PYSCF
 from harmose_dft.core.errors import HarmoseError
 from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.rotations import random_rotations, real_harmonics, rotated_matrix, spin_rotation, wigner_d
+from harmose_dft.core.rotations import random_rotations, real_harmonics, rotate_matrix, spin_rotation, wigner_d
 
 L = range(7)
 WATER = np.array([[0.0, 0.0, 0.22], [0.0, 1.43, -0.89], [0.3, -1.43, -0.89]])
@@ -46,7 +46,7 @@ def test_harmonics_obey_the_addition_theorem(l: int) -> None:
 
 @pytest.mark.parametrize("l", L)
 def test_wigner_matrix_rotates_the_harmonics(l: int) -> None:
-    for q in random_rotations(4, seed=l):
+    for q in random_rotations(4, random_seed=l):
         np.testing.assert_allclose(
             real_harmonics(l, directions() @ q.T), real_harmonics(l, directions()) @ wigner_d(l, q).T, atol=1e-13
         )
@@ -55,7 +55,7 @@ def test_wigner_matrix_rotates_the_harmonics(l: int) -> None:
 @settings(deadline=None)
 @given(st.integers(0, 6), st.integers(0, 2**31 - 2))
 def test_wigner_matrices_are_an_orthogonal_representation(l: int, seed: int) -> None:
-    a, b = random_rotations(2, seed=seed)
+    a, b = random_rotations(2, random_seed=seed)
     np.testing.assert_allclose(wigner_d(l, a @ b), wigner_d(l, a) @ wigner_d(l, b), atol=1e-12)
     np.testing.assert_allclose(wigner_d(l, a) @ wigner_d(l, a).T, np.eye(2 * l + 1), atol=1e-13)
 
@@ -69,7 +69,7 @@ def test_spin_rotation_turns_the_pauli_vector() -> None:
     """U (a . sigma) U^+ = (Q a) . sigma for a proper rotation; spin ignores the inversion of an improper one."""
     sigma = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
     a = np.array([0.3, -1.1, 0.7])
-    for q in random_rotations(6, seed=3):
+    for q in random_rotations(6, random_seed=3):
         u = spin_rotation(q)
         left = u @ np.einsum("x,xst->st", a, sigma) @ u.conj().T
         np.testing.assert_allclose(left, np.einsum("x,xst->st", np.linalg.det(q) * q @ a, sigma), atol=1e-13)
@@ -92,9 +92,9 @@ def water_core_hamiltonian(positions: np.ndarray) -> tuple[BlockMatrix, OrbitalB
 def test_rotated_water_gives_the_rotated_core_hamiltonian(improper: bool) -> None:
     """PySCF's integrals at rotated positions are the reference; s, p, d and f shells take part."""
     matrix, basis, numbers = water_core_hamiltonian(WATER)
-    q = random_rotations(1, seed=5)[0] * (-1 if improper else 1)
+    q = random_rotations(1, random_seed=5)[0] * (-1 if improper else 1)
     expected, _, _ = water_core_hamiltonian(WATER @ q.T)
-    np.testing.assert_allclose(rotated_matrix(matrix, numbers, basis, q).values, expected.values, atol=1e-11)
+    np.testing.assert_allclose(rotate_matrix(matrix, numbers, basis, q).values, expected.values, atol=1e-11)
 
 
 def test_spinor_matrix_rotates_as_a_product_of_spin_and_space() -> None:
@@ -108,8 +108,8 @@ def test_spinor_matrix_rotates_as_a_product_of_spin_and_space() -> None:
     ls = 0.5 * sum(np.kron(s, m) for s, m in zip(sigma, angular, strict=True))
     matrix = BlockMatrix.from_dense(ls, [3], spinor=True)
     basis = OrbitalBasis("p", {6: (Shell(1),)})
-    for q in random_rotations(4, seed=9):
-        np.testing.assert_allclose(rotated_matrix(matrix, [6], basis, q).values, matrix.values, atol=1e-12)
+    for q in random_rotations(4, random_seed=9):
+        np.testing.assert_allclose(rotate_matrix(matrix, [6], basis, q).values, matrix.values, atol=1e-12)
 
 
 def test_matrix_that_is_not_orthogonal_is_refused() -> None:

@@ -23,8 +23,8 @@ from tiny_models import (
 
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.core.errors import DataError
-from harmose_dft.core.rotations import orbital_rotation, random_rotations, rotated_matrix, spin_rotation, wigner_d
-from harmose_dft.core.spin import Spin, decomposed, recombined, spin_parts
+from harmose_dft.core.rotations import orbital_rotation, random_rotations, rotate_matrix, spin_rotation, wigner_d
+from harmose_dft.core.spin import Spin, decompose, recombine, spin_parts
 from harmose_dft.model.inputs import NormalizerFit, PaddedMatrix, PairList
 from harmose_dft.model.two_stage import TwoStageModel
 from harmose_dft.nn.graph import PairGraph, batch_graphs
@@ -35,7 +35,7 @@ from harmose_dft.nn.spin import SpinOrbitComponents, angular_momentum
 EXACT = 1e-11
 """Rounding in float64 through a network whose outputs are of order one."""
 
-ROTATIONS = random_rotations(4, seed=5)
+ROTATIONS = random_rotations(4, random_seed=5)
 """Two of them improper."""
 
 LAYOUT = OrbitalLayout.of(BASIS)
@@ -58,8 +58,8 @@ def axial(rotation: np.ndarray) -> np.ndarray:
 
 def test_parts_of_hamiltonians_put_together_give_them_back() -> None:
     for record in (with_collinear_spin(layer(1)), with_spin_orbit(layer(1))):
-        parts = decomposed(record.hamiltonian)
-        for found, expected in zip(recombined(parts), record.hamiltonian, strict=True):
+        parts = decompose(record.hamiltonian)
+        for found, expected in zip(recombine(parts), record.hamiltonian, strict=True):
             np.testing.assert_allclose(found.values, expected.values, atol=1e-15)
         for part in parts:
             assert part.values.dtype == np.float64
@@ -69,12 +69,12 @@ def test_spin_orbit_parts_are_an_axial_vector_of_antisymmetric_matrices() -> Non
     """The spinor matrix turned by SU(2) and D(Q) has the parts turned by D(Q), and as an axial vector by Q."""
     record = with_spin_orbit(layer(2))
     (matrix,), numbers = record.hamiltonian, record.structure.numbers
-    scalar, *vector = decomposed((matrix,))
+    scalar, *vector = decompose((matrix,))
     assert scalar.hermiticity_error() < 1e-15
     assert max(np.abs((a + a.adjoint()).values).max() for a in vector) < 1e-15
     for q in ROTATIONS:
-        turned = [rotated_matrix(a, numbers, record.basis, q) for a in vector]
-        found = decomposed((rotated_matrix(matrix, numbers, record.basis, q),))
+        turned = [rotate_matrix(a, numbers, record.basis, q) for a in vector]
+        found = decompose((rotate_matrix(matrix, numbers, record.basis, q),))
         expected = np.einsum("pq,qv->pv", axial(q), [t.values for t in turned])
         np.testing.assert_allclose([f.values for f in found[1:]], expected, atol=1e-14)
 
@@ -236,7 +236,7 @@ def test_untrained_second_stage_corrects_no_spin(spin: Spin) -> None:
     model = tiny_model(spin=spin)
     with torch.no_grad():
         output = model(model.prepare(random_graph(random_structure(), model)))
-    assert largest(output.total, output.baseline) == 0
+    assert largest(output.total, output.stage1) == 0
 
 
 @pytest.mark.parametrize("spin", SPINS)
@@ -249,7 +249,7 @@ def test_rotating_a_prepared_graph_turns_targets_with_spin(spin: Spin) -> None:
         node_spin_target=torch.randn(len(graph.species), *shape, generator=generator),
         edge_spin_target=torch.randn(graph.edges.shape[1], *shape, generator=generator),
     )
-    found = model.frames.rotated(model.prepare(graph), torch.from_numpy(rotation))
+    found = model.frames.rotate(model.prepare(graph), torch.from_numpy(rotation))
     zero = torch.zeros(1, *shape[1:])
     expected = turned_blocks(
         Blocks(zero, zero, Blocks(graph.node_spin_target, graph.edge_spin_target)), model, rotation
@@ -299,8 +299,8 @@ def test_statistics_of_spin_orbit_coupling_turn_with_the_training_set() -> None:
 def test_real_hamiltonians_come_apart_and_together(path: str, shared_dir: Path) -> None:
     """What time reversal turns around is 1e-8 Hartree or less in the two calculations with spin-orbit coupling."""
     (record,) = read_calculations(shared_dir / "samples" / path)
-    parts = decomposed(record.hamiltonian)
-    for found, expected in zip(recombined(parts), record.hamiltonian, strict=True):
+    parts = decompose(record.hamiltonian)
+    for found, expected in zip(recombine(parts), record.hamiltonian, strict=True):
         assert np.abs((found - expected).values).max() < 5e-8
     if record.spinor:
         assert max(np.abs((a + a.adjoint()).values).max() for a in parts[1:]) < 1e-15
@@ -310,7 +310,7 @@ def test_real_hamiltonians_come_apart_and_together(path: str, shared_dir: Path) 
 def test_magnetic_spinors_are_refused(shared_dir: Path) -> None:
     (record,) = read_calculations(shared_dir / "samples" / "abacus" / "H3_soc_nc")
     with pytest.raises(DataError, match=r"magnetic: .*without magnetic moments"):
-        decomposed(record.hamiltonian)
+        decompose(record.hamiltonian)
 
 
 def test_imaginary_scalar_parts_are_refused() -> None:
@@ -318,4 +318,4 @@ def test_imaginary_scalar_parts_are_refused() -> None:
     zeeman = 0.01 * with_spin_orbit(layer(0)).overlap.with_spin().values
     signs = np.sign(np.random.default_rng(0).normal(size=len(zeeman)))
     with pytest.raises(DataError, match="time reversal"):
-        decomposed((matrix.with_values(matrix.values + signs * zeeman),))
+        decompose((matrix.with_values(matrix.values + signs * zeeman),))

@@ -64,7 +64,7 @@ def crystal(seed: int = 0, *, spinor: bool = False, hermitian: bool = True, nspi
             block = rng.normal(size=(n, n)) + (1j * rng.normal(size=(n, n)) if spin else 0)
             blocks[i, j, x, 0, -x] = block
         out = BlockMatrix.from_blocks(orbitals, blocks, spinor=spin)
-        return out.symmetrized() if hermitian else out
+        return out.symmetrize() if hermitian else out
 
     kpoints = rng.normal(size=(3, 3))
     spectra = (
@@ -80,7 +80,7 @@ def assert_same(one: Record, other: Record) -> None:
     assert structure_id(one.structure) == structure_id(other.structure)
     assert one.structure.name == other.structure.name
     np.testing.assert_array_equal(one.structure.positions, other.structure.positions)
-    assert one.basis.restricted(other.basis.elements) == other.basis
+    assert one.basis.restrict(other.basis.elements) == other.basis
     assert len(one.hamiltonian) == len(other.hamiltonian)
     for a, b in zip((one.overlap, *one.hamiltonian), (other.overlap, *other.hamiltonian), strict=True):
         assert a.spinor == b.spinor
@@ -167,7 +167,7 @@ def test_bases_of_different_elements_are_one_basis(tmp_path: Path) -> None:
 
 
 def test_bases_of_one_name_are_joined_and_different_ones_kept_apart(tmp_path: Path) -> None:
-    hydrogen = MOLECULAR.restricted([1])
+    hydrogen = MOLECULAR.restrict([1])
     atoms = Structure(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 1.4]]))
     matrix = BlockMatrix.from_dense(np.eye(2), np.array([1, 1]))
     small = Record(atoms, hydrogen, (matrix,), matrix, 2.0)

@@ -43,7 +43,7 @@ def water() -> Record:
 
 def disturbed(matrix: BlockMatrix, size: float, seed: int = 0) -> BlockMatrix:
     """The matrix with a random Hermitian error of a mean absolute size."""
-    noise = matrix.with_values(np.random.default_rng(seed).normal(size=matrix.values.shape)).symmetrized()
+    noise = matrix.with_values(np.random.default_rng(seed).normal(size=matrix.values.shape)).symmetrize()
     return matrix.with_values(matrix.values + size * noise.values / np.abs(noise.values).mean())
 
 

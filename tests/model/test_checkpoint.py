@@ -158,7 +158,7 @@ def test_models_with_potentials_in_coarse_units_predict_what_they_did(monkeypatc
         for name, value in network.state_dict().items()
     })
     found = network(graph)
-    for part in ("baseline", "total"):
+    for part in ("stage1", "total"):
         for blocks in ("node", "edge"):
             before = getattr(getattr(expected, part), blocks)
             torch.testing.assert_close(getattr(getattr(found, part), blocks), before, rtol=1e-4, atol=1e-5)

@@ -27,9 +27,9 @@ from harmose_dft.metrics import cov_err, gauge_shift
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
-from harmose_dft.solver import bands, mesh, solved
+from harmose_dft.solver import bands, mesh, solve_structure
 from harmose_dft.training.loop import Trainer
-from harmose_dft.training.losses.errors import Errors, without_shift
+from harmose_dft.training.losses.errors import Errors, subtract_shift
 from harmose_dft.training.run import Fit
 from harmose_dft.training.samples import Sample, collate
 from harmose_dft.workflows.evaluate import evaluate
@@ -152,7 +152,7 @@ def test_shift_of_the_loss_is_that_of_the_metrics(data: Path, tmp_path: Path) ->
     assert graph.node_overlap is not None
     assert graph.edge_overlap is not None
     node, edge = output.node - graph.node_target, output.edge - graph.edge_target
-    aligned = without_shift(node, edge, graph)[0]
+    aligned = subtract_shift(node, edge, graph)[0]
     error, overlap = (torch.cat([a.flatten(), b.flatten()]).double().numpy() for a, b in (
         (node, edge), (graph.node_overlap, graph.edge_overlap)
     ))
@@ -167,7 +167,7 @@ def test_rotated_graphs_turn_the_overlap_too(data: Path, tmp_path: Path) -> None
     rotation = torch.tensor(
         [[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]]
     ).float()
-    turned = replace(batch, graph=trainer.model.frames.rotated(batch.graph, rotation))
+    turned = replace(batch, graph=trainer.model.frames.rotate(batch.graph, rotation))
     with torch.no_grad():
         errors = [float(Errors(trainer.model(b.graph).total, b, mask).elements) for b in (batch, turned)]
     # mae_all is no invariant of rotations; it changes little, whereas an overlap left behind would spoil the shift.
@@ -263,7 +263,9 @@ def test_bands_are_compared_with_a_reference_of_the_same_cell(
     trained[0].model.save("model")
     for name, one in (("same.h5", structure), ("other.h5", repeated(structure, (2, 1, 1)))):
         record = calculation(one)
-        write_results(name, [Result(record, solved(one, record.hamiltonian, record.overlap, record.n_electrons))])
+        write_results(
+            name, [Result(record, solve_structure(one, record.hamiltonian, record.overlap, record.n_electrons))]
+        )
     command = ["bands", "bn.cif", "--model", "model", "--kpath", "GMKG", "--points", "20", "--plot", "bn.png", "--json"]
     assert main([*command, "--compare", "same.h5"]) == 0
     compared = json.loads(capsys.readouterr().out)["compare"]

@@ -23,7 +23,7 @@ from harmose_dft.model.inputs import NormalizerFit, PairList
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.layout import OrbitalLayout
-from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solved, spacing_of
+from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solve_structure, spacing_of
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.phases import SampleSets, SecondAlone
@@ -91,7 +91,9 @@ def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in range(6):
             record = calculation(layer(seed))
             filling = Filling(spacing=0.6)
-            energies = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons, filling)
+            energies = solve_structure(
+                record.structure, record.hamiltonian, record.overlap, record.n_electrons, filling
+            )
             own = Eigenvalues(kpoints, np.tile(energies.energies[None, :1], (1, len(kpoints), 1)), "made up")
             writer.add(Record(
                 record.structure, record.basis, record.hamiltonian, record.overlap, record.n_electrons,
@@ -246,7 +248,7 @@ def test_densities_need_a_finished_first_stage_and_no_spin(crystals: Path, tmp_p
     first = tiny_config().model.first.model_dump()
     config = staged_crystals(crystals, tmp_path, model={"first": first, "second": SECOND, "spin": "collinear"})
     record = calculation(layer(0))
-    raw = Featurizer(BASIS, (), 100.0).raw(
+    raw = Featurizer(BASIS, (), 100.0).featurize(
         record.structure, record.overlap, record.overlap, record.n_electrons, record.hamiltonian
     )
     assert raw.target is not None

@@ -105,7 +105,7 @@ def test_training_like_structures_are_near_and_weird_ones_far(domain: TrainingDo
 def test_environments_do_not_depend_on_orientation_or_order() -> None:
     structure = water(1)
     expected = environments(structure, [1, 8])
-    turned = structure.rotated(random_rotations(2)[1])
+    turned = structure.rotate(random_rotations(2)[1])
     np.testing.assert_allclose(environments(turned, [1, 8]), expected, atol=1e-12)
     swapped = Structure(structure.numbers[::-1], structure.positions[::-1])
     np.testing.assert_allclose(environments(swapped, [1, 8])[::-1], expected, atol=1e-12)

@@ -13,7 +13,7 @@ from tiny_models import BASIS, SHELLS, random_blocks, random_structure
 from harmose_dft.core.basis import OrbitalBasis, Shell
 from harmose_dft.core.errors import DataError, SolverError
 from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.rotations import orbital_rotation, random_rotations, rotated_matrix
+from harmose_dft.core.rotations import orbital_rotation, random_rotations, rotate_matrix
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.featurize import Featurizer
 from harmose_dft.model.inputs import (
@@ -22,9 +22,9 @@ from harmose_dft.model.inputs import (
     PaddedMatrix,
     PairList,
     lowdin_density,
-    padded,
+    pad,
     pair_graph,
-    unpadded,
+    unpad,
 )
 from harmose_dft.nn.heads import Blocks
 from harmose_dft.nn.layout import OrbitalLayout
@@ -38,7 +38,7 @@ def statistics(structures: list[Structure], matrices: list[list[BlockMatrix]]) -
     for structure, own in zip(structures, matrices, strict=True):
         species = LAYOUT.species(structure.numbers)
         pairs = PairList.within(structure, own[0], 100.0)
-        fit.add(species, pairs, padded(own, pairs, species, LAYOUT))
+        fit.add(species, pairs, pad(own, pairs, species, LAYOUT))
     return fit.result()
 
 
@@ -54,8 +54,8 @@ def test_padded_blocks_come_back_unpadded(numbers: tuple[int, ...]) -> None:
     matrix = random_blocks(structure)
     species = LAYOUT.species(structure.numbers)
     pairs = PairList.within(structure, matrix, 100.0)
-    blocks = padded([matrix], pairs, species, LAYOUT)
-    again = unpadded(blocks.node[:, 0], blocks.edge[:, 0], pairs, structure.numbers, BASIS, LAYOUT)
+    blocks = pad([matrix], pairs, species, LAYOUT)
+    again = unpad(blocks.node[:, 0], blocks.edge[:, 0], pairs, structure.numbers, BASIS, LAYOUT)
     np.testing.assert_array_equal(again.to_dense(), matrix.to_dense())
 
 
@@ -65,7 +65,7 @@ def test_padding_puts_each_shell_into_its_slot_and_zeros_elsewhere() -> None:
     matrix = random_blocks(structure)
     species = LAYOUT.species(structure.numbers)
     pairs = PairList.within(structure, matrix, 100.0)
-    edge = padded([matrix], pairs, species, LAYOUT).edge[0, 0]
+    edge = pad([matrix], pairs, species, LAYOUT).edge[0, 0]
     oxygen, hydrogen = np.arange(10), np.array([0, 2, 3, 4])
     np.testing.assert_array_equal(edge[np.ix_(oxygen, hydrogen)], matrix.to_dense()[:10, 10:])
     assert np.count_nonzero(edge) == 10 * 4
@@ -91,10 +91,10 @@ def test_matrix_with_one_direction_of_a_pair_is_refused() -> None:
 def test_statistics_do_not_depend_on_orientation(data: tuple[list[Structure], list[list[BlockMatrix]]]) -> None:
     """Scales are constant within shell pairs and means isotropic, so a rotated training set gives the same."""
     structures, matrices = data
-    rotations = random_rotations(len(structures), seed=2)
-    turned = [s.rotated(q) for s, q in zip(structures, rotations, strict=True)]
+    rotations = random_rotations(len(structures), random_seed=2)
+    turned = [s.rotate(q) for s, q in zip(structures, rotations, strict=True)]
     moved = [
-        [rotated_matrix(m, s.numbers, BASIS, q) for m in own]
+        [rotate_matrix(m, s.numbers, BASIS, q) for m in own]
         for s, q, own in zip(structures, rotations, matrices, strict=True)
     ]
     straight, again = statistics(structures, matrices).arrays(), statistics(turned, moved).arrays()
@@ -117,7 +117,7 @@ def test_normalised_inputs_are_of_order_one(data: tuple[list[Structure], list[li
     squares, counts = 0.0, 0
     for structure, own in zip(structures, large, strict=True):
         species, pairs = LAYOUT.species(structure.numbers), PairList.within(structure, own[0], 100.0)
-        edge = found.inputs(padded(own[:2], pairs, species, LAYOUT), species, pairs).edge
+        edge = found.normalize(pad(own[:2], pairs, species, LAYOUT), species, pairs).edge
         squares, counts = squares + float((edge**2).sum()), counts + int(np.count_nonzero(edge))
     assert squares / counts == pytest.approx(1.0, rel=1e-10)
 
@@ -130,7 +130,7 @@ def test_pairs_of_elements_that_only_later_data_has_get_its_scales(
     own[0, 1] = own[1, 0] = 0.0
     known = replace(whole, target_edge_scale=own)
     doubled = replace(whole, target_edge_scale=2 * whole.target_edge_scale, target_mean=0 * whole.target_mean)
-    found = known.extended(doubled)
+    found = known.extend(doubled)
     np.testing.assert_array_equal(found.target_mean, whole.target_mean)
     np.testing.assert_array_equal(found.target_edge_scale[0, 1], 2 * whole.target_edge_scale[0, 1])
     np.testing.assert_array_equal(found.target_edge_scale[0, 0], whole.target_edge_scale[0, 0])
@@ -175,7 +175,7 @@ def test_network_precision_is_set_in_one_place() -> None:
     structure = random_structure((8, 1))
     matrix = random_blocks(structure)
     species, pairs = LAYOUT.species(structure.numbers), PairList.within(structure, matrix, 100.0)
-    inputs = padded([matrix], pairs, species, LAYOUT)
+    inputs = pad([matrix], pairs, species, LAYOUT)
     assert pair_graph(structure, pairs, inputs, species).edge_inputs.dtype == torch.float32
     assert pair_graph(structure, pairs, inputs, species, dtype=torch.float64).vectors.dtype == torch.float64
 
@@ -185,7 +185,7 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     structure = random_structure((8, 1, 26, 1))
     overlap, h0, h = (random_blocks(structure, seed=k) for k in range(3))
     featurizer = Featurizer(BASIS, ("overlap", "baseline"), 100.0, damped=False)
-    raw = featurizer.raw(structure, overlap, h0, 36, (h,))
+    raw = featurizer.featurize(structure, overlap, h0, 36, (h,))
     layout = featurizer.layout
     fit = NormalizerFit(layout, 2)
     assert raw.target is not None
@@ -195,7 +195,7 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     normalizer = fit.result()
     node = raw.target.node[:, 0] - normalizer.target_mean[known.species]
     blocks = Blocks(torch.from_numpy(node), torch.from_numpy(raw.target.edge[:, 0]))
-    ((found,),) = featurizer.hamiltonians(known, [blocks], normalizer)
+    ((found,),) = featurizer.assemble_hamiltonians(known, [blocks], normalizer)
     np.testing.assert_allclose(found.to_dense(), h.to_dense(), atol=1e-13)
     rows = np.zeros(4 * layout.size, dtype=bool)
     rows[featurizer.slots(known.species)] = True

@@ -22,7 +22,7 @@ EXACT = 1e-11
 """Rounding in float64 through a network whose outputs are of order one."""
 
 MIXES = [(8, 1, 26, 1, 8), (1, 1), (26, 26, 8), (8,)]
-ROTATIONS = random_rotations(4, seed=5)
+ROTATIONS = random_rotations(4, random_seed=5)
 
 
 @pytest.fixture(autouse=True)
@@ -32,16 +32,16 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-def run(model: TwoStageModel, graph: PairGraph, *, first_only: bool = False) -> Blocks:
+def run(model: TwoStageModel, graph: PairGraph, *, stage1_only: bool = False) -> Blocks:
     with torch.no_grad():
-        return model(model.prepare(graph), first_only=first_only).total
+        return model(model.prepare(graph), stage1_only=stage1_only).total
 
 
-def covariance_error(model: TwoStageModel, graph: PairGraph, rotation: np.ndarray, *, first_only: bool) -> float:
-    straight = run(model, graph, first_only=first_only)
+def covariance_error(model: TwoStageModel, graph: PairGraph, rotation: np.ndarray, *, stage1_only: bool) -> float:
+    straight = run(model, graph, stage1_only=stage1_only)
     d = slot_rotation(model, rotation)
     expected = Blocks(d @ straight.node @ d.T, d @ straight.edge @ d.T)
-    return largest(run(model, rotated_graph(graph, model, rotation), first_only=first_only), expected)
+    return largest(run(model, rotated_graph(graph, model, rotation), stage1_only=stage1_only), expected)
 
 
 @pytest.mark.parametrize("numbers", MIXES[:3], ids=str)
@@ -49,7 +49,7 @@ def test_stage_one_is_covariant_under_rotations_and_inversions(numbers: tuple[in
     model = perturbed(build(None))
     graph = random_graph(random_structure(numbers), model, cutoff=9.0)
     for rotation in ROTATIONS:
-        assert covariance_error(model, graph, rotation, first_only=True) < EXACT
+        assert covariance_error(model, graph, rotation, stage1_only=True) < EXACT
 
 
 def test_atoms_on_every_axis_are_covariant_too() -> None:
@@ -57,7 +57,7 @@ def test_atoms_on_every_axis_are_covariant_too() -> None:
     positions = np.concatenate([np.zeros((1, 3)), 2.0 * np.eye(3), -2.0 * np.eye(3)])
     model = perturbed(build(None))
     graph = random_graph(Structure(np.array([26, 8, 8, 8, 1, 1, 1]), positions), model)
-    assert covariance_error(model, graph, ROTATIONS[1], first_only=True) < EXACT
+    assert covariance_error(model, graph, ROTATIONS[1], stage1_only=True) < EXACT
 
 
 def test_covariance_error_of_the_circle_falls_as_points_grow() -> None:
@@ -66,7 +66,7 @@ def test_covariance_error_of_the_circle_falls_as_points_grow() -> None:
     errors = []
     for points in (13, 24, 48, 144):
         model.second.set_points(points)
-        errors.append(covariance_error(model, graph, rotation, first_only=False))
+        errors.append(covariance_error(model, graph, rotation, stage1_only=False))
     assert all(later < earlier / 3 for earlier, later in pairwise(errors))
     assert errors[-1] < 1e-6 < errors[0]
 
@@ -75,7 +75,7 @@ def test_circle_with_moderate_weights_is_covariant_at_prediction() -> None:
     """Weights near their initial size, the 24 points of prediction, f shells: 2e-4 of the blocks' own size."""
     model = perturbed(build("circle", points=24), size=0.05)
     graph = random_graph(random_structure(), model)
-    worst = max(covariance_error(model, graph, q, first_only=False) for q in ROTATIONS)
+    worst = max(covariance_error(model, graph, q, stage1_only=False) for q in ROTATIONS)
     size = float(run(model, graph).edge.abs().max())
     assert worst < 2e-4 * size
 
@@ -83,7 +83,7 @@ def test_circle_with_moderate_weights_is_covariant_at_prediction() -> None:
 def test_lab_transformer_is_hermitian_but_not_covariant_untrained() -> None:
     model = perturbed(build("lab"))
     graph = random_graph(random_structure(), model)
-    assert covariance_error(model, graph, ROTATIONS[0], first_only=False) > 1e-3
+    assert covariance_error(model, graph, ROTATIONS[0], stage1_only=False) > 1e-3
 
 
 @pytest.mark.parametrize("second", ["circle", "lab", None])
@@ -210,14 +210,14 @@ def test_untrained_second_stage_corrects_nothing(second: str) -> None:
     model = build(second)
     with torch.no_grad():
         output = model(model.prepare(random_graph(random_structure(), model)))
-    assert largest(output.total, output.baseline) == 0
+    assert largest(output.total, output.stage1) == 0
 
 
 def test_rotating_a_prepared_graph_is_preparing_the_rotated_one() -> None:
     model, rotation = perturbed(build("lab")), ROTATIONS[0]
     graph = random_graph(random_structure(), model)
     graph = replace(graph, node_target=graph.node_inputs[:, 0], edge_target=graph.edge_inputs[:, 0])
-    turned = model.frames.rotated(model.prepare(graph), torch.from_numpy(rotation))
+    turned = model.frames.rotate(model.prepare(graph), torch.from_numpy(rotation))
     other = rotated_graph(graph, model, rotation)
     other = replace(other, node_target=other.node_inputs[:, 0], edge_target=other.edge_inputs[:, 0])
     with torch.no_grad():

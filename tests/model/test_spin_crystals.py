@@ -22,8 +22,8 @@ from harmose_dft.cli import main
 from harmose_dft.core.errors import ConfigError, DataError
 from harmose_dft.core.progress import silent
 from harmose_dft.core.record import Record
-from harmose_dft.core.rotations import random_rotations, rotated_matrix
-from harmose_dft.core.spin import decomposed
+from harmose_dft.core.rotations import random_rotations, rotate_matrix
+from harmose_dft.core.spin import decompose
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
@@ -80,7 +80,7 @@ def test_training_takes_the_spin_of_the_data_and_learns(trained: Trained) -> Non
 def test_what_depends_on_spin_is_learned(trained: Trained) -> None:
     """The mean absolute error of the parts beside H_0 is a small part of their size, on a structure never seen."""
     record = trained.reference(layer(21))
-    found, expected = decomposed(trained.predictor.hamiltonians(record.structure)), decomposed(record.hamiltonian)
+    found, expected = decompose(trained.predictor.hamiltonians(record.structure)), decompose(record.hamiltonian)
     error = np.mean([np.abs((a - b).values).mean() for a, b in zip(found[1:], expected[1:], strict=True)])
     assert error < 0.35 * np.mean([np.abs(b.values).mean() for b in expected[1:]])
 
@@ -176,10 +176,10 @@ def test_made_up_calculations_with_spin_turn_with_the_structure() -> None:
     structure = layer(3)
     for make in MAKERS.values():
         record = make(structure)
-        for q in random_rotations(2, seed=1):
-            again = make(structure.rotated(q))
+        for q in random_rotations(2, random_seed=1):
+            again = make(structure.rotate(q))
             for one, other in zip(record.hamiltonian, again.hamiltonian, strict=True):
-                turned = rotated_matrix(one, structure.numbers, BASIS, q)
+                turned = rotate_matrix(one, structure.numbers, BASIS, q)
                 assert np.abs((other - turned).values).max() < 1e-9
 
 
@@ -223,7 +223,7 @@ def test_real_calculations_with_spin_are_learned(path: str, shared_dir: Path, tm
     assert [h.spinor for h in found] == [h.spinor for h in record.hamiltonian]
     assert all(h.hermiticity_error() == 0.0 for h in found)
     difference, _ = aligned_difference(matrix_difference(found, record.hamiltonian), record.overlap)
-    errors, (first, *spin) = decomposed(difference), decomposed(record.hamiltonian)
+    errors, (first, *spin) = decompose(difference), decompose(record.hamiltonian)
     target = first - predictor.physics.h0(record.structure)
     assert np.abs(errors[0].values).mean() < 0.3 * np.abs(target.values).mean()
     sizes_of_spin = [np.mean([np.abs(m.values).mean() for m in matrices]) for matrices in (errors[1:], spin)]

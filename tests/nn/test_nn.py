@@ -214,7 +214,7 @@ def test_components_of_on_site_blocks_turn_as_spherical_tensors(rotation: np.nda
     blocks = torch.randn(2, 2, LAYOUT.size, LAYOUT.size)
     d = torch.from_numpy(orbital_rotation(LAYOUT.slots, rotation))
     wigner = [torch.from_numpy(wigner_d(l, rotation)) for l in range(5)]
-    expected = harmonics.rotated(harmonics(blocks), wigner)
+    expected = harmonics.rotate(harmonics(blocks), wigner)
     torch.testing.assert_close(harmonics(d @ blocks @ d.T), expected, atol=1e-12, rtol=0)
 
 
@@ -222,7 +222,7 @@ def test_orbital_frames_are_wigner_matrices_over_the_slots() -> None:
     builder = FrameBuilder(LAYOUT, 2)
     rotations = bond_rotations(torch.randn(3, 3))
     flat = torch.cat([m.flatten(1) for m in wigner_matrices(rotations, builder.highest)], dim=1)
-    found = builder._gathered(flat, builder.orbital_index).reshape(3, LAYOUT.size, LAYOUT.size)
+    found = builder._gather_wigner(flat, builder.orbital_index).reshape(3, LAYOUT.size, LAYOUT.size)
     for q, d in zip(rotations.numpy(), found.numpy(), strict=True):
         np.testing.assert_allclose(d, orbital_rotation(LAYOUT.slots, q), atol=1e-12)
 

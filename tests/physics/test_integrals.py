@@ -18,7 +18,7 @@ from harmose_dft.core.errors import BasisMismatchError, HarmoseError
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.orbitals import radial_values
 from harmose_dft.core.record import Record
-from harmose_dft.core.rotations import random_rotations, rotated_matrix
+from harmose_dft.core.rotations import random_rotations, rotate_matrix
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.integrals import gradient, kinetic, neighbour_pairs, orbital_cutoffs, overlap, position
 from harmose_dft.physics.integrals.angular import gaunt
@@ -127,9 +127,9 @@ def test_crystal_matrices_are_positive_definite_at_any_k(function: Callable) -> 
 @pytest.mark.parametrize("structure", [WATER, SKEWED], ids=["molecule", "crystal"])
 def test_rotated_structures_have_rotated_matrices(function: Callable, structure: Structure) -> None:
     matrix = function(structure, short_basis())
-    for q in random_rotations(4, seed=1):
-        expected = rotated_matrix(matrix, structure.numbers, short_basis(), q)
-        difference = function(structure.rotated(q), short_basis()) - expected
+    for q in random_rotations(4, random_seed=1):
+        expected = rotate_matrix(matrix, structure.numbers, short_basis(), q)
+        difference = function(structure.rotate(q), short_basis()) - expected
         assert np.abs(difference.values).max() < 1e-11
 
 
@@ -265,7 +265,7 @@ def test_cutoffs_must_be_one_radius_per_atom(radii: list[float]) -> None:
 
 def assert_same_overlap(record: Record, tolerance: float) -> None:
     """Own overlap equals the code's on all pairs of either."""
-    ours, theirs = overlap(record.structure, record.basis).united_with(record.overlap)
+    ours, theirs = overlap(record.structure, record.basis).unite_with(record.overlap)
     assert np.abs(ours.values - theirs.values).max() < tolerance
 
 

@@ -29,7 +29,7 @@ from harmose_dft.core.errors import BasisMismatchError, DomainError, HarmoseErro
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.prediction import ModelInfo
-from harmose_dft.plugins.pyscf import SeedWarning, density_of, initial_density, seed, seeded
+from harmose_dft.plugins.pyscf import SeedWarning, density_of, initial_density, seed, seed_with
 from harmose_dft.solver.orthogonal import commutator_norm
 
 ENERGY = 1e-8
@@ -110,13 +110,13 @@ def test_projected_start_has_a_limit_of_its_own(known: KnownPredictor) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_start_that_is_not_finite_is_rejected(plain: Any, value: float) -> None:
-    mf = seeded(rks(), lambda mol: np.full((mol.nao, mol.nao), value), "pbe")
+    mf = seed_with(rks(), lambda mol: np.full((mol.nao, mol.nao), value), "pbe")
     with pytest.warns(SeedWarning, match="not finite"):
         assert mf.kernel() == pytest.approx(plain.e_tot, abs=ENERGY)
 
 
 def test_start_with_lost_electrons_is_rejected(known: KnownPredictor, plain: Any) -> None:
-    mf = seeded(rks(), lambda mol: 0.9 * np.asarray(initial_density(mol, known)), "pbe")
+    mf = seed_with(rks(), lambda mol: 0.9 * np.asarray(initial_density(mol, known)), "pbe")
     with pytest.warns(SeedWarning, match=r"9\.0000\d* electrons instead of 10"):
         assert mf.kernel() == pytest.approx(plain.e_tot, abs=ENERGY)
 

@@ -12,7 +12,7 @@ from harmose_dft.adapters.pyscf import orbital_basis, overlap
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.h0.sap import SapH0
-from harmose_dft.solver import count_electrons, solve, solved
+from harmose_dft.solver import count_electrons, solve, solve_structure
 
 
 def test_density_of_a_molecule_holds_its_electrons() -> None:
@@ -24,7 +24,7 @@ def test_density_of_a_molecule_holds_its_electrons() -> None:
 @pytest.mark.parametrize("made", [calculation, with_collinear_spin, with_spin_orbit])
 def test_density_of_a_crystal_holds_its_electrons_with_and_without_spin(made: Callable[[Structure], Record]) -> None:
     record = made(layer())
-    spectrum = solved(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+    spectrum = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
     assert count_electrons(spectrum, record.overlap) == pytest.approx(8.0, abs=1e-8)
     doubled = record.overlap.with_values(2 * record.overlap.values)
     assert count_electrons(spectrum, doubled) == pytest.approx(16.0, abs=1e-8)

@@ -38,6 +38,6 @@ class KnownPredictor:
         record = reference(structure, "pbe", "sto-3g", grid_level=self.grid_level)
         matrix = record.hamiltonian[0]
         noise = np.random.default_rng(0).normal(scale=self.spoilt, size=len(matrix.values))
-        matrix = matrix.with_values(matrix.values + noise).symmetrized()
+        matrix = matrix.with_values(matrix.values + noise).symmetrize()
         spectrum = solve(matrix, record.overlap, record.n_electrons)
         return Prediction(structure, record.basis, (matrix,), record.overlap, spectrum, "pbe", self.info, 0.0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harmose_dft.core.basis import NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.core.record import Record
-from harmose_dft.core.spin import recombined
+from harmose_dft.core.spin import recombine
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.integrals import kinetic, overlap
 from harmose_dft.training.config import TrainConfig
@@ -95,7 +95,7 @@ def with_spin_orbit(structure: Structure, shift: float = 0.0) -> Record:
                 continue
             for part, momentum in zip(vector, MOMENTUM, strict=True):
                 part.values[inside] += (strength[b] * left @ momentum @ blocks[rest]).ravel()
-    return replace(record, hamiltonian=recombined((h, *vector)))
+    return replace(record, hamiltonian=recombine((h, *vector)))
 
 
 def levels(structure: Structure) -> NDArray[np.float64]:

@@ -103,18 +103,18 @@ def make_demo(folder: Path, *, spin: int = 0, version: int = 3, seed: int = 1) -
     files = {6: "C4.0.pao", 1: "H3.0.pao"}
     basis = OrbitalBasis("demo", {z: read_pao(folder / "data/PAO" / files[z], MOMENTA[z]) for z in files})
     structure = Structure(NUMBERS, POSITIONS, CELL)
-    s = overlap(structure, basis).symmetrized()
+    s = overlap(structure, basis).symmetrize()
     rng = np.random.default_rng(seed)
 
     def hermitian(complex_values: bool) -> BlockMatrix:
         noise = rng.normal(size=len(s.values)) + (1j * rng.normal(size=len(s.values)) if complex_values else 0.0)
-        return s.with_values(0.02 * noise - 0.4 * s.values).symmetrized()
+        return s.with_values(0.02 * noise - 0.4 * s.values).symmetrize()
 
     if spin == 3:
         noise = 0.02 * (rng.normal(size=len(s.values)) + 1j * rng.normal(size=len(s.values)))
         ud = s.with_values(noise)
         h: tuple[BlockMatrix, ...] = (
-            spinor_matrix(hermitian(True), ud, ud.adjoint().on_pairs_of(ud), hermitian(True)).symmetrized(),
+            spinor_matrix(hermitian(True), ud, ud.adjoint().on_pairs_of(ud), hermitian(True)).symmetrize(),
         )
     else:
         h = tuple(hermitian(False) for _ in range(spin + 1))
@@ -128,7 +128,7 @@ def make_demo(folder: Path, *, spin: int = 0, version: int = 3, seed: int = 1) -
 def scfout_bytes(demo: Demo, spin: int, version: int, rng: np.random.Generator, text: str = INPUT) -> bytes:
     """The content of a .scfout file."""
     index, sign = OPENMX.from_ours(demo.basis.shell_sequence(demo.structure.numbers.tolist()))
-    s = demo.overlap.reordered(index, sign)
+    s = demo.overlap.reorder(index, sign)
     shifts = np.unique(s.shifts, axis=0)
     shifts = np.concatenate([[[0, 0, 0]], shifts[shifts.any(axis=1)]])
     cell_of = {tuple(r): i for i, r in enumerate(shifts.tolist())}
@@ -171,7 +171,7 @@ def _hamiltonian_parts(
     demo: Demo, spin: int, rng: np.random.Generator, index: NDArray[np.int64], sign: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     """H[0], H[1], ... and iH[0], iH[1], iH[2] in OpenMX's order."""
-    theirs = [h.reordered(index, sign) for h in demo.hamiltonian]
+    theirs = [h.reorder(index, sign) for h in demo.hamiltonian]
     if spin != 3:
         return [h.values for h in theirs]
     uu, ud, dd = (spin_block(theirs[0], *rc).values for rc in ((0, 0), (0, 1), (1, 1)))

@@ -85,15 +85,15 @@ def random_blocks(structure: Structure, seed: int = 0, basis: OrbitalBasis = BAS
 
 def random_graph(structure: Structure, model: TwoStageModel, seed: int = 0, cutoff: float = 1e3) -> PairGraph:
     """A graph with random input matrices, in the current default precision."""
-    from harmose_dft.model.inputs import PaddedMatrix, PairList, padded, pair_graph
+    from harmose_dft.model.inputs import PaddedMatrix, PairList, pad, pair_graph
 
     matrices = [random_blocks(structure, seed + k) for k in range(MATRICES + 1)]
     pairs = PairList.within(structure, matrices[0], cutoff)
     species = model.layout.species(structure.numbers)
-    blocks = padded(matrices, pairs, species, model.layout)
+    blocks = pad(matrices, pairs, species, model.layout)
     inputs = PaddedMatrix(blocks.node[:, :-1], blocks.edge[:, :-1])
     metric = PaddedMatrix(blocks.node[:, -1:], blocks.edge[:, -1:])
-    return pair_graph(structure, pairs, inputs, species, metric=metric, dtype=torch.get_default_dtype())
+    return pair_graph(structure, pairs, inputs, species, overlap=metric, dtype=torch.get_default_dtype())
 
 
 def slot_rotation(model: TwoStageModel, rotation: np.ndarray) -> Tensor:

@@ -36,20 +36,20 @@ def builder() -> SampleBuilder:
 @cache
 def raw_waters() -> tuple[RawSample, ...]:
     """Five calculations."""
-    return tuple(builder().raw(water_record(k)) for k in range(5))
+    return tuple(builder().make_raw(water_record(k)) for k in range(5))
 
 
 @cache
 def waters() -> tuple[Sample, ...]:
     """Four training samples and one for validation."""
     raws = raw_waters()
-    return tuple(builder().samples(raws, builder().normalizer(raws[:4])))
+    return tuple(builder().make_samples(raws, builder().fit_normalizer(raws[:4])))
 
 
 def trainer(config: TrainConfig | None = None) -> Trainer:
     """An untrained model with its trainer."""
     config = config or tiny_config()
-    network = build_network(water_record(0).basis, builder().normalizer(raw_waters()[:4]), config)
+    network = build_network(water_record(0).basis, builder().fit_normalizer(raw_waters()[:4]), config)
     return Trainer(network, waters()[:4], waters()[4:], config)
 
 

@@ -25,7 +25,7 @@ def test_flat_parameters_stay_views_and_averages_come_and_go() -> None:
         return torch.cat([p.flatten() for p in parameters])
 
     assert torch.equal(joined(), own)
-    with flat.averaged():
+    with flat.use_average():
         assert torch.equal(joined(), flat.average)
         assert not torch.equal(joined(), own)
     assert torch.equal(flat.vector, own)

@@ -10,7 +10,7 @@ import torch
 from tiny_models import tiny_config, water_record
 from tiny_training import FIRST, LAB, builder, raw_waters, trainer, waters
 
-from harmose_dft.core.rotations import rotated_matrix
+from harmose_dft.core.rotations import rotate_matrix
 from harmose_dft.model.stage2.lab import random_rotation
 from harmose_dft.training.samples import collate
 
@@ -40,15 +40,15 @@ def test_rotated_copies_are_samples_of_the_rotated_calculation() -> None:
     q = random_rotation(np.random.default_rng([subject.config.optimizer.seed, subject.step, 1]), np.pi)
 
     def turned(matrix):  # type: ignore[no-untyped-def]
-        return rotated_matrix(matrix, record.structure.numbers, record.basis, q)
+        return rotate_matrix(matrix, record.structure.numbers, record.basis, q)
 
     other = replace(
         record,
-        structure=record.structure.rotated(q),
+        structure=record.structure.rotate(q),
         overlap=turned(record.overlap),
         hamiltonian=(turned(record.hamiltonian[0]),),
     )
-    (expected,) = builder().samples([builder().raw(other)], builder().normalizer(raw_waters()[:4]))
+    (expected,) = builder().make_samples([builder().make_raw(other)], builder().fit_normalizer(raw_waters()[:4]))
     found = subject.view(collate(waters()[:1])).graph
     for name in ("vectors", "node_components", "node_target", "edge_target"):
         torch.testing.assert_close(getattr(found, name), getattr(expected.graph, name), atol=2e-5, rtol=1e-5)

@@ -12,7 +12,7 @@ from extensions import run_extended
 from tiny_models import tiny_config, water_record
 from tiny_training import builder, raw_waters, run, trainer, waters
 
-from harmose_dft.model.inputs import unpadded
+from harmose_dft.model.inputs import unpad
 from harmose_dft.nn.heads import Blocks
 from harmose_dft.training.losses.errors import Errors
 from harmose_dft.training.objective import LOSSES, LossConfig, collect_needs
@@ -38,7 +38,7 @@ def test_orbital_errors_are_first_order_perturbation_energies() -> None:
         record = water_record(k)
         numbers = record.structure.numbers
         blocks = (node[own].numpy(), edge[pairs].numpy())
-        error = unpadded(*blocks, raw.features.integrals.pairs, numbers, record.basis, layout).to_dense()
+        error = unpad(*blocks, raw.features.integrals.pairs, numbers, record.basis, layout).to_dense()
         from scipy.linalg import eigh
 
         c = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]
@@ -118,7 +118,7 @@ def test_terms_count_with_their_weights_for_batches_that_have_what_they_need() -
     subject = trainer(tiny_config(loss={"occupied": 0.3, "gauge": 7.0, "stage1": 0.5}))
     batch = collate(waters()[:2])
     output, mask = subject.predict(batch), subject.objective.mask(batch.graph)
-    whole, first = Errors(output.total, batch, mask), Errors(output.baseline, batch, mask)
+    whole, first = Errors(output.total, batch, mask), Errors(output.stage1, batch, mask)
     orbitals = 0.1 * whole.orbitals.energies + 0.3 * whole.orbitals.occupied + 0.1 * whole.orbitals.mixing
     for joint, extra in ((False, 0.0), (True, 0.5 * float(first.elements))):
         loss, error = subject.objective(output, batch, joint=joint)

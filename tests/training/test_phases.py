@@ -40,7 +40,7 @@ def test_average_of_stage_one_is_kept_and_units_are_set_only_when_a_phase_follow
     assert torch.equal(kept.sort().values, average.sort().values)
     for subject in (followed, resumed):
         assert not any(p.requires_grad for p in subject.model.first.parameters())
-        assert all(sample.first is not None for sample in subject.course.samples.training)
+        assert all(sample.stage1_output is not None for sample in subject.course.samples.training)
 
 
 def test_stages_that_learn_one_after_the_other_leave_each_other_alone() -> None:

@@ -14,5 +14,5 @@ from harmose_dft.core.errors import DataError
 def test_open_shell_calculations_are_refused() -> None:
     record = water_record(0)
     with pytest.raises(DataError, match="closed-shell"):
-        builder().raw(replace(record, hamiltonian=record.hamiltonian * 2))
+        builder().make_raw(replace(record, hamiltonian=record.hamiltonian * 2))
     assert len(water(0)) == 3

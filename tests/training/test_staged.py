@@ -16,7 +16,7 @@ def test_corrections_are_in_units_of_what_stage_one_leaves() -> None:
     run(subject, 6)
     model, batch = subject.model, collate(waters()[:4])
     with torch.no_grad():
-        baseline = model(batch.graph, first_only=True).baseline
+        baseline = model(batch.graph, stage1_only=True).stage1
     left = (baseline.edge - batch.graph.edge_target)[:, 0, 0]  # of 1s orbitals
     source, target = batch.graph.species[batch.graph.edges]
     unit = model.edge_unit * model.edge_scale
@@ -33,7 +33,7 @@ def test_stored_results_of_stage_one_are_those_worked_out_anew(monkeypatch: pyte
         subject = trainer(tiny_config(stages={"mode": "staged", "first_fraction": 0.5}))
         run(subject, 6)
         batch = collate(subject.course.samples.training)
-        assert (batch.first is None) == (limit == 0)
+        assert (batch.stage1_output is None) == (limit == 0)
         found.append((subject.predict(batch).total, subject.model.edge_unit))
     (stored, units), (anew, same) = found
     torch.testing.assert_close((stored.node, stored.edge), (anew.node, anew.edge), atol=2e-6, rtol=0)

@@ -75,14 +75,14 @@ def to_blocks(section: CsrSection, orbitals: OrbitalMap, factor: float) -> Block
     atoms, shifts = len(orbitals.orbitals), len(section.shifts)
     i, j = orbitals.atom[section.rows], orbitals.atom[section.columns]
     code = (i * atoms + j) * shifts + np.repeat(rank, section.counts)
-    present, edge = np.unique(code, return_inverse=True)
-    pairs = np.stack([present // shifts // atoms, present // shifts % atoms], axis=1)
+    codes, edge = np.unique(code, return_inverse=True)
+    pairs = np.stack([codes // shifts // atoms, codes // shifts % atoms], axis=1)
     widths = orbitals.widths
     pointers = np.concatenate([[0], np.cumsum(widths[pairs[:, 0]] * widths[pairs[:, 1]])])
     values = np.zeros(pointers[-1], dtype=section.values.dtype)
-    place = pointers[edge] + orbitals.local[section.rows] * widths[j] + orbitals.local[section.columns]
-    values[place] = section.values * (orbitals.sign[section.rows] * orbitals.sign[section.columns] * factor)
-    return BlockMatrix(orbitals.orbitals, pairs, section.shifts[order][present % shifts], values, orbitals.spinor)
+    position = pointers[edge] + orbitals.local[section.rows] * widths[j] + orbitals.local[section.columns]
+    values[position] = section.values * (orbitals.sign[section.rows] * orbitals.sign[section.columns] * factor)
+    return BlockMatrix(orbitals.orbitals, pairs, section.shifts[order][codes % shifts], values, orbitals.spinor)
 
 
 def from_blocks(matrix: BlockMatrix, orbitals: OrbitalMap, label: str, factor: float, drop: float) -> CsrSection:
@@ -99,17 +99,17 @@ def from_blocks(matrix: BlockMatrix, orbitals: OrbitalMap, label: str, factor: f
         Elements sorted by lattice vector, row and column; lattice vectors without elements are left out.
     """
     widths, size = orbitals.widths, len(orbitals.atom)
-    first = np.cumsum(widths) - widths
+    starts = np.cumsum(widths) - widths
     position = np.empty(size, dtype=np.int64)
-    position[first[orbitals.atom] + orbitals.local] = np.arange(size)
+    position[starts[orbitals.atom] + orbitals.local] = np.arange(size)
     counts = np.diff(matrix.pointers)
     edge = np.repeat(np.arange(len(matrix)), counts)
-    inside = np.arange(len(matrix.values)) - matrix.pointers[edge]
+    offset = np.arange(len(matrix.values)) - matrix.pointers[edge]
     i, j = matrix.pairs[edge, 0], matrix.pairs[edge, 1]
-    rows, columns = position[first[i] + inside // widths[j]], position[first[j] + inside % widths[j]]
+    rows, columns = position[starts[i] + offset // widths[j]], position[starts[j] + offset % widths[j]]
     values = matrix.values * (orbitals.sign[rows] * orbitals.sign[columns] * factor)
-    kept = np.abs(values) > drop
-    rows, columns, values, edge = rows[kept], columns[kept], values[kept], edge[kept]
+    large = np.abs(values) > drop
+    rows, columns, values, edge = rows[large], columns[large], values[large], edge[large]
     shifts, rank = np.unique(matrix.shifts[edge], axis=0, return_inverse=True)
     rank = rank.reshape(-1)
     order = np.lexsort((columns, rows, rank))
@@ -126,9 +126,9 @@ def spatial_part(section: CsrSection, path: object) -> CsrSection:
     up = (section.rows % 2 == 0) & (section.columns % 2 == 0)
     down = (section.rows % 2 == 1) & (section.columns % 2 == 1)
     block = np.repeat(np.arange(len(section.counts)), section.counts)
-    mixed, values = ~(up | down), section.values
-    same = up.sum() == down.sum() and np.array_equal(values[up], values[down])
-    if not same or np.abs(values[mixed]).max(initial=0.0) > 0 or np.abs(values.imag).max(initial=0.0) > 0:
+    spin_flip, values = ~(up | down), section.values
+    balanced = up.sum() == down.sum() and np.array_equal(values[up], values[down])
+    if not balanced or np.abs(values[spin_flip]).max(initial=0.0) > 0 or np.abs(values.imag).max(initial=0.0) > 0:
         raise FileFormatError(
             "This spinor overlap is not the spatial overlap times the 2x2 unit matrix. Is it an overlap?",
             path=str(path), line=section.line,

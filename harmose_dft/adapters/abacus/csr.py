@@ -115,16 +115,16 @@ class _Parser:
         return out
 
     def _section(self) -> CsrSection:
-        first = self._at
+        start = self._at
         header = self._header()
         shifts, counts = np.empty((header.blocks, 3), dtype=np.int64), np.empty(header.blocks, dtype=np.int64)
         values, columns, rows = [], [], []
-        seen: set[tuple[int, ...]] = set()
+        shifts_read: set[tuple[int, ...]] = set()
         for block in range(header.blocks):
             shift, count = self._block_line(block, header.blocks)
-            if shift in seen:
+            if shift in shifts_read:
                 self._fail(f"The block R = {shift} occurs twice.", self._at - 1)
-            seen.add(shift)
+            shifts_read.add(shift)
             shifts[block], counts[block] = shift, count
             value, column, row = self._block(shift, count, header.size)
             values.append(value)
@@ -136,7 +136,7 @@ class _Parser:
         return CsrSection(
             header.label, header.step, header.size, shifts, counts, np.concatenate([np.empty(0, np.int64), *rows]),
             np.concatenate([np.empty(0, np.int64), *columns]), np.concatenate([np.empty(0, kind), *values]),
-            first + 1, header.cell_text, header.gamma_only,
+            start + 1, header.cell_text, header.gamma_only,
         )  # fmt: skip
 
     def _header(self) -> _Header:
@@ -200,14 +200,14 @@ class _Parser:
         self, shift: tuple[int, ...], count: int, size: int
     ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Values, columns and rows of one R."""
-        marked = self._skip_blank() and self._is_comment()
-        if count == 0 and not marked:
+        commented = self._skip_blank() and self._is_comment()
+        if count == 0 and not commented:
             empty = np.empty(0, np.int64)
             return np.empty(0), empty, empty
         start = self._at
-        values = self._array(count, f"values of R = {shift}", marked, value=True)
-        columns = self._array(count, f"column indices of R = {shift}", marked)
-        pointers = self._array(size + 1, f"row pointers of R = {shift}", marked)
+        values = self._array(count, f"values of R = {shift}", commented, value=True)
+        columns = self._array(count, f"column indices of R = {shift}", commented)
+        pointers = self._array(size + 1, f"row pointers of R = {shift}", commented)
         if pointers[0] != 0 or pointers[-1] != count or (np.diff(pointers) < 0).any():
             self._fail(
                 f"The row pointers of R = {shift} must rise from 0 to {count}; they go from {pointers[0]} to "
@@ -217,16 +217,16 @@ class _Parser:
             self._fail(f"A column index of R = {shift} lies outside 0..{size - 1}.", start)
         return values, columns, np.repeat(np.arange(size), np.diff(pointers))
 
-    def _array(self, count: int, what: str, marked: bool, value: bool = False) -> NDArray[Any]:
-        """One array: a single line, or (``marked``) a comment and any number of lines."""
+    def _array(self, count: int, quantity: str, commented: bool, value: bool = False) -> NDArray[Any]:
+        """One array: a single line, or (``commented``) a comment and any number of lines."""
         start = self._at
-        if marked:
+        if commented:
             if not self._skip_blank() or not self._is_comment():
-                self._fail(f"Expected a comment line before the {what}.")
+                self._fail(f"Expected a comment line before the {quantity}.")
             self._at += 1
-            start, found = self._at, 0
-            while found < count and self._at < len(self._lines) and not self._is_comment():
-                found += len(self._lines[self._at].split())
+            start, count_read = self._at, 0
+            while count_read < count and self._at < len(self._lines) and not self._is_comment():
+                count_read += len(self._lines[self._at].split())
                 self._at += 1
         else:
             self._at += 1
@@ -239,10 +239,11 @@ class _Parser:
         words = len(text.split())
         if len(numbers) != count or words != count:
             self._fail(
-                f"Expected {count} {what}; got {len(numbers)}. The file is truncated or damaged; write it again.", start
+                f"Expected {count} {quantity}; got {len(numbers)}. The file is truncated or damaged; write it again.",
+                start
             )
         if not np.isfinite(numbers).all():
-            self._fail(f"The {what} contain a number that is not finite.", start)
+            self._fail(f"The {quantity} contain a number that is not finite.", start)
         return numbers
 
     def _peek(self, ahead: int) -> bytes:

@@ -57,7 +57,7 @@ def gamma_blocks(dense: NDArray[Any], structure: Structure, basis: OrbitalBasis,
         spatial = int(orbitals.sum())
         dense = dense.reshape(spatial, 2, spatial, 2).transpose(1, 0, 3, 2).reshape(2 * spatial, 2 * spatial)
     plain = BlockMatrix.from_dense(dense, orbitals, spinor=spinor)
-    return nearest_image(plain, structure).reordered(*ABACUS.to_ours(basis.shell_sequence(numbers)))
+    return nearest_image(plain, structure).reorder(*ABACUS.to_ours(basis.shell_sequence(numbers)))
 
 
 def nearest_image(matrix: BlockMatrix, structure: Structure) -> BlockMatrix:

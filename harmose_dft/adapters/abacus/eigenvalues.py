@@ -14,12 +14,12 @@ from ...core.errors import FileFormatError
 from ...core.record import Eigenvalues
 from ..text import plain_name, read_lines
 from .constants import EV_IN_HARTREE
-from .text import floats
+from .text import parse_floats
 
 Floats = NDArray[np.float64]
 
 MAX_DENOMINATOR = 60
-"""Largest denominator of a k-point mesh that :func:`snapped` recognises."""
+"""Largest denominator of a k-point mesh that :func:`snap` recognises."""
 
 _ISTATE_K = re.compile(r"^BAND\s.*Kpoint\s*=\s*(\d+)\s*\(([^)]*)\)")
 _EIG_K = re.compile(r"^\s*spin=(\d+)\s+k-point=(\d+)/\d+\s+Cartesian=(.*?)\s*\(")
@@ -41,7 +41,7 @@ def printed_precision(words: Iterable[str]) -> float:
     return 0.5 * 10.0 ** (math.floor(math.log10(largest)) + 1 - digits)
 
 
-def snapped(words: Sequence[Sequence[str]]) -> Floats:
+def snap(words: Sequence[Sequence[str]]) -> Floats:
     """k-points as they were before rounding: 0.333333 is 1/3.
 
     A coordinate that is a fraction with a denominator up to ``MAX_DENOMINATOR`` within the rounding of the print is
@@ -54,12 +54,12 @@ def snapped(words: Sequence[Sequence[str]]) -> Floats:
     decimals = max((len(w.partition(".")[2]) for row in words for w in row), default=0)
     if not 4 <= decimals <= 10:
         return kpoints
-    out, free = kpoints.copy(), np.ones(kpoints.shape, dtype=bool)
+    exact, free = kpoints.copy(), np.ones(kpoints.shape, dtype=bool)
     for denominator in range(1, MAX_DENOMINATOR + 1):
         fraction = np.round(kpoints * denominator) / denominator
-        hit = free & (np.abs(fraction - kpoints) <= 0.51 * 10.0**-decimals)
-        out[hit], free = fraction[hit], free & ~hit
-    return out
+        matches = free & (np.abs(fraction - kpoints) <= 0.51 * 10.0**-decimals)
+        exact[matches], free = fraction[matches], free & ~matches
+    return exact
 
 
 def read_istate(path: Path) -> Eigenvalues:
@@ -73,7 +73,7 @@ def read_istate(path: Path) -> Eigenvalues:
     for number, line in enumerate(read_lines(path), start=1):
         words = line.split()
         if match := _ISTATE_K.match(line):
-            floats(match[2].split(), path, number, "k-point", 3)
+            parse_floats(match[2].split(), path, number, "k-point", 3)
             kpoints.append(match[2].split()[:3])
             energies.append([])
         elif words:
@@ -85,7 +85,7 @@ def read_istate(path: Path) -> Eigenvalues:
             energies[-1].append(words[1::2])
     if len({len(words) for k in energies for words in k}) > 1:
         raise FileFormatError("Some lines hold one spin, others two; the file is damaged.", path=path)
-    return _eigenvalues(path, snapped(kpoints), [list(zip(*k, strict=True)) for k in energies])
+    return _eigenvalues(path, snap(kpoints), [list(zip(*k, strict=True)) for k in energies])
 
 
 def read_eig(path: Path, vectors: Floats | None, step: int | None = None) -> Eigenvalues:
@@ -108,21 +108,23 @@ def read_eig(path: Path, vectors: Floats | None, step: int | None = None) -> Eig
             current, rows = int(match[1]) - 1, None
         elif match := _EIG_K.match(line):
             rows = []
-            kpoint = floats(match[3].split(), path, number, "k-point", 3)
+            kpoint = parse_floats(match[3].split(), path, number, "k-point", 3)
             sections.setdefault(current, {})[int(match[1]), int(match[2])] = (kpoint, rows)
         elif rows is not None and words:
             if len(words) != 3:
                 raise FileFormatError("Expected 'band energy occupation'.", path=path, line=number)
             rows.append(words[1])
-    wanted = max(sections, default=-1) if step is None else step
-    if not sections or wanted not in sections or vectors is None:
-        raise FileFormatError(f"No eigenvalues of ionic step {wanted + 1} (with known lattice vectors).", path=path)
-    found = sections[wanted]
-    spins, ks = sorted({s for s, _ in found}), sorted({k for _, k in found})
-    if len(found) != len(spins) * len(ks):
+    chosen_step = max(sections, default=-1) if step is None else step
+    if not sections or chosen_step not in sections or vectors is None:
+        raise FileFormatError(
+            f"No eigenvalues of ionic step {chosen_step + 1} (with known lattice vectors).", path=path
+        )
+    section = sections[chosen_step]
+    spins, ks = sorted({s for s, _ in section}), sorted({k for _, k in section})
+    if len(section) != len(spins) * len(ks):
         raise FileFormatError("Some k-points lack a spin direction; the file is truncated.", path=path)
-    kpoints = np.array([found[spins[0], k][0] for k in ks]) @ vectors.T
-    return _eigenvalues(path, kpoints, [[tuple(found[s, k][1]) for s in spins] for k in ks])
+    kpoints = np.array([section[spins[0], k][0] for k in ks]) @ vectors.T
+    return _eigenvalues(path, kpoints, [[tuple(section[s, k][1]) for s in spins] for k in ks])
 
 
 def _eigenvalues(path: Path, kpoints: Floats, words: list[list[tuple[str, ...]]]) -> Eigenvalues:
@@ -148,20 +150,20 @@ def read_kpoints(path: Path) -> Floats:
         FileFormatError: There is no such table.
     """
     rows: list[list[str]] = []
-    reading = False
+    in_table = False
     for number, line in enumerate(read_lines(path), start=1):
         words = line.split()
         if line.startswith("K-POINTS"):
-            reading = "DIRECT COORDINATES" in line
-            rows = [] if reading else rows
-        elif reading and len(words) == 5 and words[0].isdigit():
-            floats(words[1:], path, number, "k-point", 3)
+            in_table = "DIRECT COORDINATES" in line
+            rows = [] if in_table else rows
+        elif in_table and len(words) == 5 and words[0].isdigit():
+            parse_floats(words[1:], path, number, "k-point", 3)
             rows.append(words[1:4])
-        elif reading and words and words[0] != "KPOINTS":
-            reading = False
+        elif in_table and words and words[0] != "KPOINTS":
+            in_table = False
     if not rows:
         raise FileFormatError("The file holds no table 'K-POINTS DIRECT COORDINATES'.", path=path)
-    return snapped(rows)
+    return snap(rows)
 
 
 def read_bands(paths: list[Path], kpoints: Floats) -> Eigenvalues:

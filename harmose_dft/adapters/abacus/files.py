@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import FileFormatError
-from ..text import COMPRESSED, existing, plain_name, read_lines
+from ..text import COMPRESSED, find_existing, plain_name, read_lines
 from .log import find_log
-from .text import without_comment
+from .text import strip_comment
 
 _NAMES = (
     re.compile(r"^(?:(?P<before>\d+)_)?data-(?P<kind>[HS])R-sparse_SPIN(?P<spin0>[01])\.csr$"),
@@ -49,24 +49,24 @@ def matrix_file(path: Path) -> MatrixFile | None:
     """What a CSR file holds, by its name; None for other files."""
     for pattern in _NAMES:
         if match := pattern.match(plain_name(path)):
-            found = match.groupdict()
-            spin = int(found.get("spin0") or 0) if "spin0" in found else int(found.get("spin1") or 1) - 1
-            before, after = found.get("before"), found.get("after")
-            step = int(before) if before else int(after) - 1 if after else None
-            return MatrixFile(path, found["kind"].upper(), spin, step)
+            fields = match.groupdict()
+            spin = int(fields.get("spin0") or 0) if "spin0" in fields else int(fields.get("spin1") or 1) - 1
+            step_before, step_after = fields.get("before"), fields.get("after")
+            step = int(step_before) if step_before else int(step_after) - 1 if step_after else None
+            return MatrixFile(path, fields["kind"].upper(), spin, step)
     return None
 
 
 def matrix_files(output: Path) -> list[MatrixFile]:
     """All CSR files of H(R) and S(R) in an OUT folder and its ``matrix`` folder, in order of step and spin."""
     paths = [p for folder in (output, output / STEP_FOLDER) if folder.is_dir() for p in sorted(folder.iterdir())]
-    found = [m for p in paths if (m := matrix_file(p)) is not None]
-    return sorted(found, key=lambda m: (-1 if m.step is None else m.step, m.kind, m.spin))
+    files = [m for p in paths if (m := matrix_file(p)) is not None]
+    return sorted(files, key=lambda m: (-1 if m.step is None else m.step, m.kind, m.spin))
 
 
 def dense_file(output: Path, index: int, kind: str) -> Path | None:
     """The file ``data-<index>-<kind>`` of a k-point's dense matrix, or None."""
-    return existing(output, f"data-{index}-{kind}")
+    return find_existing(output, f"data-{index}-{kind}")
 
 
 def recognise(path: Path) -> bool:
@@ -85,14 +85,14 @@ def locate(path: Path) -> Calculation:
     """
     path = Path(path)
     if path.is_file():
-        only = matrix_file(path)
-        if only is None:
+        single_file = matrix_file(path)
+        if single_file is None:
             raise FileFormatError(
                 "This file name is not one of ABACUS's H(R) or S(R) files (data-HR-sparse_SPIN0.csr, hrs1_nao.csr, "
                 "...). Give the calculation's folder instead.", path=path
             )  # fmt: skip
         output = path.parent.parent if path.parent.name == STEP_FOLDER else path.parent
-        return Calculation(output.parent, output, only)
+        return Calculation(output.parent, output, single_file)
     if not path.is_dir():
         raise FileFormatError("There is no such file or folder.", path=path)
     if _is_output(path):
@@ -123,17 +123,17 @@ def _is_output(folder: Path) -> bool:
 def read_input(calculation: Calculation) -> dict[str, str]:
     """Keywords of the INPUT file (lower case), or of the copy in the OUT folder; empty where there is none."""
     candidates = ((calculation.folder, "INPUT"), (calculation.folder, "INPUT.scf"), (calculation.output, "INPUT"))
-    path = next((p for folder, name in candidates if (p := existing(folder, name))), None)
+    path = next((p for folder, name in candidates if (p := find_existing(folder, name))), None)
     if path is None:
         return {}
-    words = (without_comment(line).split() for line in read_lines(path))
+    words = (strip_comment(line).split() for line in read_lines(path))
     return {w[0].lower(): w[1] for w in words if len(w) > 1}
 
 
 def find_stru(calculation: Calculation, keywords: dict[str, str]) -> Path | None:
     """The STRU file of the run, or None."""
     name = keywords.get("stru_file", "STRU")
-    return next((p for folder in (calculation.folder, calculation.output) if (p := existing(folder, name))), None)
+    return next((p for folder in (calculation.folder, calculation.output) if (p := find_existing(folder, name))), None)
 
 
 def find_library_file(calculation: Calculation, name: str, library: str | None) -> Path | None:
@@ -146,4 +146,4 @@ def find_library_file(calculation: Calculation, name: str, library: str | None) 
     """
     folder = calculation.folder
     folders = ([folder / library] if library else []) + [folder, calculation.output, folder.parent]
-    return next((p for f in folders if name and (p := existing(f, name))), None)
+    return next((p for f in folders if name and (p := find_existing(f, name))), None)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
-from ..text import existing, read_lines
+from ..text import find_existing, read_lines
 from .constants import EV_IN_HARTREE
-from .text import floats
+from .text import parse_floats
 
 LOGS = ("scf", "md", "relax", "cell-relax", "get_S", "get_s", "nscf")
 """Kinds of ``running_<kind>.log``, in the order in which they are looked for."""
@@ -84,7 +84,7 @@ class RunLog:
 
 def find_log(folder: Path) -> Path | None:
     """The running log of an OUT folder, preferring self-consistent runs."""
-    return next((p for kind in LOGS if (p := existing(folder, f"running_{kind}.log"))), None)
+    return next((p for kind in LOGS if (p := find_existing(folder, f"running_{kind}.log"))), None)
 
 
 def read_log(path: Path) -> RunLog:
@@ -150,10 +150,10 @@ def _coordinates(
     for number, line in enumerate(lines, start=1):
         if match := _COORDINATES.match(line):
             tables.append((match[1] == "DIRECT", []))
-            if found := _UNIT.search(line):
-                unit = found[1]
+            if unit_match := _UNIT.search(line):
+                unit = unit_match[1]
         elif tables and (match := _ATOM.match(line)):
-            tables[-1][1].append(floats(match[2].split(), path, number, "position", 3))
+            tables[-1][1].append(parse_floats(match[2].split(), path, number, "position", 3))
     return tuple((direct, np.array(rows)) for direct, rows in tables if rows), unit
 
 
@@ -161,7 +161,7 @@ def _vectors(lines: list[str], path: Path) -> NDArray[np.float64] | None:
     start = next((n for n, line in enumerate(lines) if _LATTICE.match(line)), None)
     if start is None:
         return None
-    rows = [floats(line.split(), path, start + 2 + n, "lattice vector", 3)
+    rows = [parse_floats(line.split(), path, start + 2 + n, "lattice vector", 3)
             for n, line in enumerate(lines[start + 1 : start + 4])]  # fmt: skip
     return np.array(rows)
 
@@ -171,6 +171,6 @@ def _per_step(pattern: re.Pattern[str], lines: list[str]) -> tuple[float | None,
     starts = [n for n, line in enumerate(lines) if _STEP.search(line)] or [0]
     out: list[float | None] = []
     for begin, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        found = [next(g for g in m.groups() if g) for line in lines[begin:end] if (m := pattern.search(line))]
-        out.append(float(found[-1]) * EV_IN_HARTREE if found else None)
+        values = [next(g for g in m.groups() if g) for line in lines[begin:end] if (m := pattern.search(line))]
+        out.append(float(values[-1]) * EV_IN_HARTREE if values else None)
     return tuple(out)

@@ -45,38 +45,38 @@ def collect(calculation: Calculation, nspin: int | None) -> list[StepMatrices]:
     Raises:
         FileFormatError: A file is damaged or missing, or files do not belong together.
     """
-    files = _wanted(calculation)
+    files = _select_files(calculation)
     hamiltonians, overlaps = [f for f in files if f.kind == "H"], [f for f in files if f.kind == "S"]
     if hamiltonians and not overlaps:
         raise FileFormatError(
             "There is H(R) but no S(R) file (data-SR-sparse_SPIN0.csr, srs1_nao.csr, sr_nao.csr). Copy it as well.",
             path=calculation.output,
         )
-    h, s = _sections(hamiltonians), _sections(overlaps)
+    h, s = _collect_sections(hamiltonians), _collect_sections(overlaps)
     steps = sorted({step for step, _ in h or s})
-    return [_paired(step, h, s, nspin) for step in steps]
+    return [_pair_matrices(step, h, s, nspin) for step in steps]
 
 
-def _wanted(calculation: Calculation) -> list[MatrixFile]:
+def _select_files(calculation: Calculation) -> list[MatrixFile]:
     """CSR files to read: one of each matrix."""
-    only = calculation.only
-    if only is not None and only.kind == "S":
-        return [only]
-    files = [f for f in matrix_files(calculation.output) if only is None or f.step == only.step]
+    single_file = calculation.only
+    if single_file is not None and single_file.kind == "S":
+        return [single_file]
+    files = [f for f in matrix_files(calculation.output) if single_file is None or f.step == single_file.step]
     pair = any(f.kind == "H" for f in files) and any(f.kind == "S" and plain_name(f.path) != GET_S for f in files)
     files = [f for f in files if not (pair and plain_name(f.path) == GET_S)]
-    seen: dict[tuple[str, int | None, int], MatrixFile] = {}
+    by_key: dict[tuple[str, int | None, int], MatrixFile] = {}
     for file in files:
-        other = seen.setdefault((file.kind, file.step, file.spin), file)
-        if other is not file:
+        previous = by_key.setdefault((file.kind, file.step, file.spin), file)
+        if previous is not file:
             raise FileFormatError(
-                f"{other.path.name} and {file.path.name} hold the same matrix. Remove the one that is out of date.",
+                f"{previous.path.name} and {file.path.name} hold the same matrix. Remove the one that is out of date.",
                 path=file.path,
             )
     return files
 
 
-def _sections(files: list[MatrixFile]) -> _Sections:
+def _collect_sections(files: list[MatrixFile]) -> _Sections:
     """(step, spin) -> section, over all files; the step in a file's name goes before that in its header."""
     out: _Sections = {}
     for file in files:
@@ -86,45 +86,45 @@ def _sections(files: list[MatrixFile]) -> _Sections:
                     f"The name promises {file.kind}(R), the header says {section.label}(R).", path=file.path,
                     line=section.line,
                 )  # fmt: skip
-            stated = order if section.step is None else section.step
-            step = stated if file.step is None else file.step
+            section_step = order if section.step is None else section.step
+            step = section_step if file.step is None else file.step
             if (step, file.spin) in out:
                 raise FileFormatError(f"Ionic step {step} occurs twice.", path=file.path, line=section.line)
             out[step, file.spin] = file, section
     return out
 
 
-def _paired(step: int, hamiltonians: _Sections, overlaps: _Sections, nspin: int | None) -> StepMatrices:
+def _pair_matrices(step: int, hamiltonians: _Sections, overlaps: _Sections, nspin: int | None) -> StepMatrices:
     """The matrices of one step, with everything checked that needs no orbitals."""
-    found = tuple(hamiltonians[step, spin] for spin in (0, 1) if (step, spin) in hamiltonians)
+    spin_channels = tuple(hamiltonians[step, spin] for spin in (0, 1) if (step, spin) in hamiltonians)
     if (step, 0) not in overlaps:
-        file, section = found[0]
+        file, section = spin_channels[0]
         raise FileFormatError(
             f"There is no S(R) of ionic step {step}. Are the H and S files of one run?", path=file.path,
             line=section.line,
         )  # fmt: skip
     overlap_file, overlap = overlaps[step, 0]
-    for file, section in found:
+    for file, section in spin_channels:
         if section.size != overlap.size:
             raise FileFormatError(
                 f"H(R) has dimension {section.size}, S(R) in {overlap_file.path.name} has {overlap.size}. They are "
                 "not of one run.", path=file.path, line=section.line
             )  # fmt: skip
-    if found:
-        _check_spin(found, nspin)
-    return StepMatrices(step, found, (overlap_file, overlap))
+    if spin_channels:
+        _check_spin(spin_channels, nspin)
+    return StepMatrices(step, spin_channels, (overlap_file, overlap))
 
 
-def _check_spin(found: tuple[Located, ...], nspin: int | None) -> None:
+def _check_spin(spin_channels: tuple[Located, ...], nspin: int | None) -> None:
     """Refuse spin directions that do not fit each other or the log."""
-    file, section = found[0]
-    got = 4 if section.complex else len(found)
-    if section.complex and len(found) > 1:
+    file, section = spin_channels[0]
+    nspin_read = 4 if section.complex else len(spin_channels)
+    if section.complex and len(spin_channels) > 1:
         problem = "a complex H(R) (nspin 4) and a second spin direction cannot go together"
     elif file.spin != 0:
         problem = "the first spin direction is missing"
-    elif nspin is not None and got != nspin:
-        kind = {1: "one real H(R)", 2: "two spin directions of H(R)", 4: "one complex H(R)"}[got]
+    elif nspin is not None and nspin_read != nspin:
+        kind = {1: "one real H(R)", 2: "two spin directions of H(R)", 4: "one complex H(R)"}[nspin_read]
         problem = f"the run has nspin = {nspin}, but the files hold {kind}"
     else:
         return
@@ -155,8 +155,8 @@ def check_overlap(overlap: BlockMatrix, path: Path, line: int) -> None:
     """
     check_hermitian(overlap, "S", path, line)
     atoms = np.arange(len(overlap.orbitals))
-    home = overlap.find(np.stack([atoms, atoms], axis=1), np.zeros((len(atoms), 3), dtype=np.int64))
-    worst = max(float(np.abs(np.diag(overlap.block(e)) - 1).max()) if e >= 0 else np.inf for e in home.tolist())
+    on_site = overlap.find(np.stack([atoms, atoms], axis=1), np.zeros((len(atoms), 3), dtype=np.int64))
+    worst = max(float(np.abs(np.diag(overlap.block(e)) - 1).max()) if e >= 0 else np.inf for e in on_site.tolist())
     if worst > NORMALISED_WITHIN:
         raise FileFormatError(
             f"A diagonal element of S(R = 0) differs from one by {worst:.2g}. This is not the overlap of normalised "
@@ -164,13 +164,13 @@ def check_overlap(overlap: BlockMatrix, path: Path, line: int) -> None:
         )  # fmt: skip
 
 
-def united(hamiltonian: list[BlockMatrix], overlap: BlockMatrix) -> tuple[list[BlockMatrix], BlockMatrix, str]:
+def unite(hamiltonian: list[BlockMatrix], overlap: BlockMatrix) -> tuple[list[BlockMatrix], BlockMatrix, str]:
     """All matrices on the union of their pairs, and a sentence about it."""
     if not hamiltonian:
         return [], overlap, f"{len(overlap)} pairs of S"
-    own = len(overlap)
+    n_overlap = len(overlap)
     for matrix in hamiltonian:
-        _, overlap = matrix.united_with(overlap)
+        _, overlap = matrix.unite_with(overlap)
     sizes = " and ".join(str(len(m)) for m in hamiltonian)
-    text = f"union of {len(overlap)} pairs: H has {sizes}, S has {own}"
+    text = f"union of {len(overlap)} pairs: H has {sizes}, S has {n_overlap}"
     return [matrix.on_pairs_of(overlap) for matrix in hamiltonian], overlap, text

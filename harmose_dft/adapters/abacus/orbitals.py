@@ -10,7 +10,7 @@ import numpy as np
 from ...core.basis import NumericalRadial, Shell
 from ...core.errors import FileFormatError
 from ..text import read_bytes, read_lines
-from .text import floats, parse_numbers
+from .text import parse_floats, parse_numbers
 
 _NAME = re.compile(r"_((?:\d+[spdfghi])+)\.orb", re.IGNORECASE)
 _COUNT = re.compile(r"^Number of ([SPDFGHI])orbital-->\s*(\d+)", re.IGNORECASE)
@@ -34,24 +34,24 @@ def read_orb(path: Path) -> tuple[str, tuple[Shell, ...]]:
         FileFormatError: The file is truncated, or its tables do not match its header.
     """
     lines = read_lines(path)
-    element, mesh, step, announced = _orb_header(lines, path)
+    element, mesh, step, n_announced = _orb_header(lines, path)
     heads = [n for n, line in enumerate(lines) if line.split() == ["Type", "L", "N"]]
-    if len(heads) != sum(announced.values()):
+    if len(heads) != sum(n_announced.values()):
         raise FileFormatError(
-            f"The header announces {sum(announced.values())} orbitals; {len(heads)} tables follow. The file is "
+            f"The header announces {sum(n_announced.values())} orbitals; {len(heads)} tables follow. The file is "
             "truncated; download it again.", path=path, line=len(lines)
         )  # fmt: skip
     grid = step * np.arange(mesh, dtype=np.float64)
     shells: list[Shell] = []
-    found: dict[int, int] = {}
+    n_read: dict[int, int] = {}
     for head, end in zip(heads, [*heads[1:], len(lines)], strict=True):
         words = lines[head + 1].split() if head + 1 < len(lines) else []
         if len(words) != 3 or not all(w.isdigit() for w in words):
             raise FileFormatError("Expected three integers: type, l, zeta.", path=path, line=head + 2)
         l, zeta = int(words[1]), int(words[2])
-        if zeta != found.get(l, 0) or l < max(found, default=0):
+        if zeta != n_read.get(l, 0) or l < max(n_read, default=0):
             raise FileFormatError(f"The table of l = {l}, zeta = {zeta} is out of order.", path=path, line=head + 2)
-        found[l] = zeta + 1
+        n_read[l] = zeta + 1
         values = parse_numbers(" ".join(lines[head + 2 : end]).encode())
         if len(values) != mesh or not np.isfinite(values).all():
             raise FileFormatError(
@@ -59,8 +59,10 @@ def read_orb(path: Path) -> tuple[str, tuple[Shell, ...]]:
                 "or damaged.", path=path, line=head + 3
             )  # fmt: skip
         shells.append(Shell(l, NumericalRadial(grid, values)))
-    if found != {l: n for l, n in announced.items() if n}:
-        raise FileFormatError(f"The header announces {_label(announced)}; the tables hold {_label(found)}.", path=path)
+    if n_read != {l: n for l, n in n_announced.items() if n}:
+        raise FileFormatError(
+            f"The header announces {_label(n_announced)}; the tables hold {_label(n_read)}.", path=path
+        )
     return element, tuple(shells)
 
 
@@ -74,7 +76,7 @@ def _orb_header(lines: list[str], path: Path) -> tuple[str, int, float, dict[int
         elif len(words) == 2 and words[0] == "Mesh" and words[1].isdigit():
             mesh = int(words[1])
         elif len(words) == 2 and words[0] == "dr":
-            step = float(floats(words[1:], path, number, "mesh spacing")[0])
+            step = float(parse_floats(words[1:], path, number, "mesh spacing")[0])
         elif match := _COUNT.match(line.strip()):
             counts[LETTERS.index(match[1].lower())] = int(match[2])
         elif words == ["Type", "L", "N"]:
@@ -92,8 +94,8 @@ def shells_in_name(name: str) -> tuple[int, ...] | None:
     match = _NAME.search(name)
     if match is None:
         return None
-    parts = re.findall(r"(\d+)([a-z])", match[1].lower())
-    return tuple(LETTERS.index(letter) for count, letter in parts for _ in range(int(count)))
+    counts = re.findall(r"(\d+)([a-z])", match[1].lower())
+    return tuple(LETTERS.index(letter) for count, letter in counts for _ in range(int(count)))
 
 
 def read_z_valence(path: Path) -> float:

@@ -14,9 +14,9 @@ from .blocks import OrbitalMap, spatial_part, to_blocks
 from .constants import CSR_PRECISION
 from .dense import gamma_blocks, nearest_image, read_dense
 from .files import dense_file, locate
-from .matrices import StepMatrices, check_hermitian, check_overlap, collect, united
+from .matrices import StepMatrices, check_hermitian, check_overlap, collect, unite
 from .run import Run
-from .structure import structure_of_header
+from .structure import structure_from_header
 
 
 def read(path: Path) -> list[Record]:
@@ -43,7 +43,7 @@ def read(path: Path) -> list[Record]:
 def _record(run: Run, basis: OrbitalBasis, matrices: StepMatrices, steps: int, last: bool) -> Record:
     """The record of one ionic step from its CSR sections."""
     file, section = matrices.overlap
-    header = structure_of_header(section.cell_text, file.path) if section.cell_text else None
+    header = structure_from_header(section.cell_text, file.path) if section.cell_text else None
     structure = run.structure(matrices.step, steps, header)
     numbers = structure.numbers.tolist()
     spinor = section.complex or (not matrices.hamiltonian and run.nspin == 4)
@@ -63,12 +63,12 @@ def _record(run: Run, basis: OrbitalBasis, matrices: StepMatrices, steps: int, l
     if section.gamma_only:
         hamiltonian = [nearest_image(h, structure) for h in hamiltonian]
         overlap = nearest_image(overlap, structure)
-    hamiltonian, overlap, support = united(hamiltonian, overlap)
+    hamiltonian, overlap, support = unite(hamiltonian, overlap)
     files = [f.path for f, _ in matrices.hamiltonian] + [file.path]
-    what = f"{'H(R) and ' if hamiltonian else ''}S(R) with {len(section.shifts)} lattice vectors"
-    what += " (gamma_only: lattice sums, each block given to the nearest image)" if section.gamma_only else ""
+    contents = f"{'H(R) and ' if hamiltonian else ''}S(R) with {len(section.shifts)} lattice vectors"
+    contents += " (gamma_only: lattice sums, each block given to the nearest image)" if section.gamma_only else ""
     provenance = {"step": str(matrices.step), "pair_support": support, "matrix_precision": str(CSR_PRECISION)}
-    return _assembled(run, structure, basis, hamiltonian, overlap, files, what, provenance, last)
+    return _assemble_record(run, structure, basis, hamiltonian, overlap, files, contents, provenance, last)
 
 
 def _gamma_record(run: Run, basis: OrbitalBasis) -> Record:
@@ -94,30 +94,30 @@ def _gamma_record(run: Run, basis: OrbitalBasis) -> Record:
     *dense, s = matrices if spinor else [matrix.real for matrix in matrices]
     overlap = gamma_blocks((s[::2, ::2] if spinor else s).real, structure, basis, False)
     hamiltonian = [gamma_blocks(h * RYDBERG_IN_HARTREE, structure, basis, spinor) for h in dense]
-    what = "H and S at Gamma (sums over lattice vectors; each block is given to the nearest image)"
+    contents = "H and S at Gamma (sums over lattice vectors; each block is given to the nearest image)"
     provenance = {"step": "0", "pair_support": "all pairs, nearest image"}
-    return _assembled(run, structure, basis, hamiltonian, overlap, files, what, provenance, True)
+    return _assemble_record(run, structure, basis, hamiltonian, overlap, files, contents, provenance, True)
 
 
-def _assembled(
+def _assemble_record(
     run: Run, structure: Structure, basis: OrbitalBasis, hamiltonian: list[BlockMatrix], overlap: BlockMatrix,
-    files: list[Path], what: str, provenance: dict[str, str], last: bool,
+    files: list[Path], contents: str, provenance: dict[str, str], last: bool,
 ) -> Record:  # fmt: skip
     """A record with the facts of the log and of the eigenvalue files."""
     step = int(provenance["step"])
     eigenvalues = run.eigenvalues(step, last, len(hamiltonian)) if hamiltonian else ()
     spinor = bool(hamiltonian) and hamiltonian[0].spinor
     nspin = run.nspin or (4 if spinor else max(len(hamiltonian), 1))
-    found = (
+    summary = (
         f"ABACUS {run.version or '(version not stated)'}, {run.functional or 'functional not stated'}, nspin {nspin}: "
-        f"{structure.formula}, {overlap.size} orbitals, {what}, ionic step {step}"
+        f"{structure.formula}, {overlap.size} orbitals, {contents}, ionic step {step}"
     ) + "".join(f", eigenvalues at {len(e.kpoints)} k-points ({e.source})" for e in eigenvalues)
-    facts = {
+    log_facts = {
         "code": "ABACUS", "version": run.version, "functional": run.functional, "nspin": str(nspin),
-        "source": ", ".join(str(path) for path in files), "structure": str(run.stru.path), "found": found,
+        "source": ", ".join(str(path) for path in files), "structure": str(run.stru.path), "found": summary,
         "atoms": "in ABACUS's order (species by species), folded into the cell",
     }  # fmt: skip
     return Record(
         structure, basis, tuple(hamiltonian), overlap, run.electrons(), run.fermi(step), run.energy(step), eigenvalues,
-        facts | provenance,
+        log_facts | provenance,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from ...core.basis import OrbitalBasis, Shell
 from ...core.errors import FileFormatError
 from ...core.record import Eigenvalues
 from ...core.structure import SYMBOLS, Structure
-from ..text import existing
+from ..text import find_existing
 from . import structure as structures
 from .eigenvalues import read_bands, read_eig, read_istate, read_kpoints
 from .files import Calculation, find_library_file, find_stru, read_input
@@ -43,18 +43,18 @@ class Run:
         if stru_path is not None:
             stru = structures.read_stru(stru_path)
         elif log is not None:
-            stru = structures.structure_of_log(log)
+            stru = structures.structure_from_log(log)
         else:
             raise FileFormatError(
                 "Neither a STRU file nor a running log is there; the structure is unknown. Put the STRU of the run "
                 "beside the OUT folder.", path=calculation.output
             )  # fmt: skip
         if log and log.species:
-            ran = [(s.label, s.atoms) for s in log.species]
-            stated = list(zip(stru.labels, stru.counts, strict=True))
-            if ran != stated:
+            in_log = [(s.label, s.atoms) for s in log.species]
+            in_file = list(zip(stru.labels, stru.counts, strict=True))
+            if in_log != in_file:
                 raise FileFormatError(
-                    f"The run had {_count_text(ran)}, this file has {_count_text(stated)}. It is not of this run.",
+                    f"The run had {_count_text(in_log)}, this file has {_count_text(in_file)}. It is not of this run.",
                     path=stru.path,
                 )
         return cls(calculation, keywords, log, stru)
@@ -83,9 +83,9 @@ class Run:
             FileFormatError: No file states the positions of the step, or two files contradict each other.
         """
         stru, cell = self.stru, self.stru.cell
-        printed = structures.logged_positions(self.log, stru.vectors) if self.log else []
-        dump = existing(self.calculation.output, "MD_dump")
-        dumped = structures.read_md_dump(dump) if dump else {}
+        log_positions = structures.read_logged_positions(self.log, stru.vectors) if self.log else []
+        dump = find_existing(self.calculation.output, "MD_dump")
+        dump_steps = structures.read_md_dump(dump) if dump else {}
         if header is not None:
             if (header.labels, header.counts) != (stru.labels, stru.counts):
                 raise FileFormatError(
@@ -93,13 +93,15 @@ class Run:
                 )
             if not np.allclose(header.cell, cell, rtol=1e-4, atol=1e-4):
                 cell = header.cell
-            positions = structures.folded(header.fractional, None, header.path)
-        elif step in dumped:
-            cell, positions = dumped[step]
+            positions = structures.fold_into_cell(header.fractional, None, header.path)
+        elif step in dump_steps:
+            cell, positions = dump_steps[step]
         elif steps == 1 and step == 0:
-            positions = structures.folded(stru.fractional, printed[0] if printed else None, stru.path)
-        elif len(printed) > step:
-            positions = printed[step]
+            positions = structures.fold_into_cell(
+                stru.fractional, log_positions[0] if log_positions else None, stru.path
+            )
+        elif len(log_positions) > step:
+            positions = log_positions[step]
         else:
             raise FileFormatError(
                 f"The positions of ionic step {step} are not known: neither MD_dump nor the running log states them.",
@@ -123,31 +125,32 @@ class Run:
         for n, label in enumerate(self.stru.labels):
             z = atomic_number(label, self.stru.path)
             name = self.stru.orbitals[n] if n < len(self.stru.orbitals) else ""
-            one = self._species_shells(n, z, name)
-            if z in shells and OrbitalBasis("", {z: shells[z]}) != OrbitalBasis("", {z: one}):
+            shells_of_species = self._species_shells(n, z, name)
+            if z in shells and OrbitalBasis("", {z: shells[z]}) != OrbitalBasis("", {z: shells_of_species}):
                 raise FileFormatError(
                     f"Two species of {SYMBOLS[z]} have different orbitals ({names[z]}, {name}); a basis is known by "
                     "element here, so such a run cannot be read.", path=self.stru.path
                 )  # fmt: skip
-            shells[z], names[z] = one, name
+            shells[z], names[z] = shells_of_species, name
         stems = sorted({name.removesuffix(".orb") for name in names.values() if name})
         return OrbitalBasis("+".join(stems) or "ABACUS", shells)
 
     def _species_shells(self, n: int, z: int, name: str) -> tuple[Shell, ...]:
         """Shells of one species: from its ``.orb`` file, else from the log, else from the file's name."""
-        logged = self.log.species[n].shells if self.log and n < len(self.log.species) else ()
+        log_shells = self.log.species[n].shells if self.log and n < len(self.log.species) else ()
         path = find_library_file(self.calculation, name, self.keywords.get("orbital_dir"))
         if path is not None:
             element, shells = read_orb(path)
             if element != SYMBOLS[z]:
                 raise FileFormatError(f"These are orbitals of {element}; STRU uses them for {SYMBOLS[z]}.", path=path)
-            if logged and tuple(s.l for s in shells) != logged:
-                here, ran = _label(z, [s.l for s in shells]), _label(z, logged)
+            if log_shells and tuple(s.l for s in shells) != log_shells:
+                orbital_label, log_label = _label(z, [s.l for s in shells]), _label(z, log_shells)
                 raise FileFormatError(
-                    f"The file holds {here}; the run used {ran}. Use the orbital file of the run.", path=path
+                    f"The file holds {orbital_label}; the run used {log_label}. Use the orbital file of the run.",
+                    path=path
                 )
             return shells
-        angular = logged or shells_in_name(name)
+        angular = log_shells or shells_in_name(name)
         if not angular:
             raise FileFormatError(
                 f"The orbital file {name or '(none named)'} of {SYMBOLS[z]} is not found, and the log does not state "
@@ -163,17 +166,17 @@ class Run:
         """
         if self.log and self.log.n_electrons is not None:
             return self.log.n_electrons
-        if (given := self._number("nelec")) > 0:
-            return given
+        if (nelec := self._number("nelec")) > 0:
+            return nelec
         library, stru = self.keywords.get("pseudo_dir"), self.stru
         paths = [find_library_file(self.calculation, name, library) for name in stru.pseudopotentials]
-        found = [path for path in paths if path is not None]
-        if len(found) < len(stru.labels):
+        upf_paths = [path for path in paths if path is not None]
+        if len(upf_paths) < len(stru.labels):
             raise FileFormatError(
                 "The number of electrons is not known: no running log states it, and not all pseudopotentials of STRU "
                 "are there. Copy one or the other.", path=self.calculation.folder
             )  # fmt: skip
-        valence = sum(count * read_z_valence(path) for count, path in zip(stru.counts, found, strict=True))
+        valence = sum(count * read_z_valence(path) for count, path in zip(stru.counts, upf_paths, strict=True))
         return valence + self._number("nelec_delta")
 
     def _number(self, keyword: str) -> float:
@@ -199,20 +202,20 @@ class Run:
         """
         output = self.calculation.output
         out: list[Eigenvalues] = []
-        if (path := existing(output, "eig_occ.txt")) is not None:
+        if (path := find_existing(output, "eig_occ.txt")) is not None:
             out.append(read_eig(path, self.stru.vectors, step))
-        elif last and (path := existing(output, "eig.txt")) is not None:
+        elif last and (path := find_existing(output, "eig.txt")) is not None:
             out.append(read_eig(path, self.stru.vectors))
-        if last and (path := existing(output, "istate.info")) is not None:
+        if last and (path := find_existing(output, "istate.info")) is not None:
             out.append(read_istate(path))
-        bands = [path for n in (1, 2) if (path := existing(output, f"BANDS_{n}.dat"))]
-        if last and bands and (path := existing(output, "kpoints")) is not None:
+        bands = [path for n in (1, 2) if (path := find_existing(output, f"BANDS_{n}.dat"))]
+        if last and bands and (path := find_existing(output, "kpoints")) is not None:
             out.append(read_bands(bands, read_kpoints(path)))
-        for one in out:
-            if len(one.energies) != spins:
+        for spectrum in out:
+            if len(spectrum.energies) != spins:
                 raise FileFormatError(
-                    f"The file has {len(one.energies)} spin directions, H(R) has {spins}. Are they of one run?",
-                    path=output / one.source,
+                    f"The file has {len(spectrum.energies)} spin directions, H(R) has {spins}. Are they of one run?",
+                    path=output / spectrum.source,
                 )
         return tuple(out)
 
@@ -232,7 +235,7 @@ class Run:
     @property
     def gamma_only(self) -> bool:
         """Whether the k-point list of the run holds Gamma alone."""
-        path = existing(self.calculation.output, "kpoints")
+        path = find_existing(self.calculation.output, "kpoints")
         return path is not None and not read_kpoints(path).any()
 
     @property

@@ -19,7 +19,7 @@ from ...core.structure import SYMBOLS
 from ..text import read_lines
 from .constants import ANGSTROM_IN_BOHR
 from .log import RunLog
-from .text import floats, without_comment
+from .text import parse_floats, strip_comment
 
 Floats = NDArray[np.float64]
 
@@ -100,8 +100,8 @@ def read_stru(path: Path) -> Stru:
             "write the vectors out.", path=path
         )  # fmt: skip
     line, words = sections["LATTICE_CONSTANT"][0]
-    constant = float(floats(words, path, line, "lattice constant", 1)[0])
-    vectors = np.array([floats(w, path, n, "lattice vector", 3) for n, w in sections["LATTICE_VECTORS"][:3]])
+    constant = float(parse_floats(words, path, line, "lattice constant", 1)[0])
+    vectors = np.array([parse_floats(w, path, n, "lattice vector", 3) for n, w in sections["LATTICE_VECTORS"][:3]])
     species = [w for _, w in sections["ATOMIC_SPECIES"]]
     labels = tuple(w[0] for w in species)
     counts, fractional = _positions(sections["ATOMIC_POSITIONS"], labels, constant, vectors, path)
@@ -120,7 +120,7 @@ def _sections(path: Path) -> dict[str, _Lines]:
     out: dict[str, _Lines] = {}
     lines: _Lines = []
     for number, raw in enumerate(read_lines(path), start=1):
-        text = without_comment(raw)
+        text = strip_comment(raw)
         if text in SECTIONS:
             lines = out.setdefault(text, [])
         elif text:
@@ -138,7 +138,7 @@ def _positions(
         raise FileFormatError(
             f"Positions of kind {kind!r} are not supported; use Direct, {', '.join(units)}.", path=path, line=first
         )
-    found: dict[str, Floats] = {}
+    by_label: dict[str, Floats] = {}
     at = 1
     while at < len(lines):
         number, words = lines[at]
@@ -151,45 +151,45 @@ def _positions(
         rows = lines[at + 3 : at + 3 + count]
         if len(rows) < count:
             raise FileFormatError(f"{words[0]} has {count} atoms; {len(rows)} follow.", path=path, line=number)
-        atoms = np.array([floats(w, path, n, "position", 3) for n, w in rows]).reshape(-1, 3)
-        found[words[0]] = atoms if kind == "Direct" else atoms * units[kind] @ np.linalg.inv(constant * vectors)
+        atoms = np.array([parse_floats(w, path, n, "position", 3) for n, w in rows]).reshape(-1, 3)
+        by_label[words[0]] = atoms if kind == "Direct" else atoms * units[kind] @ np.linalg.inv(constant * vectors)
         at += 3 + count
-    missing = [label for label in labels if label not in found]
+    missing = [label for label in labels if label not in by_label]
     if missing:
         raise FileFormatError(f"ATOMIC_POSITIONS has no atoms of {missing[0]}.", path=path, line=first)
-    return tuple(len(found[label]) for label in labels), np.concatenate([found[label] for label in labels])
+    return tuple(len(by_label[label]) for label in labels), np.concatenate([by_label[label] for label in labels])
 
 
-def folded(fractional: Floats, printed: Floats | None, path: Path) -> Floats:
+def fold_into_cell(fractional: Floats, reference: Floats | None, path: Path) -> Floats:
     """Fractional positions moved into the cell, as the code did.
 
     Args:
         fractional: With all digits, (atom, 3).
-        printed: The code's own folded positions, where it printed them; they decide at a cell boundary.
+        reference: The code's own folded positions, where it printed them; they decide at a cell boundary.
         path: File of ``fractional``, for the error.
 
     Raises:
         FileFormatError: The two are not one structure.
     """
-    if printed is None:
+    if reference is None:
         return np.asarray(fractional - np.floor(fractional + FOLD_MARGIN))
-    if printed.shape != fractional.shape:
+    if reference.shape != fractional.shape:
         raise FileFormatError(
-            f"The structure has {len(fractional)} atoms, the run {len(printed)}. Are they of one calculation?",
+            f"The structure has {len(fractional)} atoms, the run {len(reference)}. Are they of one calculation?",
             path=path,
         )
-    moved = fractional + np.round(printed - fractional)
-    worst = np.abs(moved - printed).max(axis=1)
+    near_reference = fractional + np.round(reference - fractional)
+    worst = np.abs(near_reference - reference).max(axis=1)
     if worst.max() > SAME_POSITION:
         atom = int(worst.argmax())
         raise FileFormatError(
             f"Atom {atom + 1} lies at {np.round(fractional[atom], 6).tolist()} (fractional); the run had it at "
-            f"{np.round(printed[atom], 6).tolist()}. This is not the structure of the run.", path=path
+            f"{np.round(reference[atom], 6).tolist()}. This is not the structure of the run.", path=path
         )  # fmt: skip
-    return np.asarray(moved)
+    return np.asarray(near_reference)
 
 
-def logged_positions(log: RunLog, vectors: Floats) -> list[Floats]:
+def read_logged_positions(log: RunLog, vectors: Floats) -> list[Floats]:
     """Folded fractional positions of every table in a log.
 
     Args:
@@ -200,7 +200,7 @@ def logged_positions(log: RunLog, vectors: Floats) -> list[Floats]:
     return [numbers if direct else numbers @ inverse for direct, numbers in log.coordinates]
 
 
-def structure_of_log(log: RunLog) -> Stru:
+def structure_from_log(log: RunLog) -> Stru:
     """The structure a log prints (lattice vectors to 6 digits), for an OUT folder without its STRU.
 
     Raises:
@@ -212,10 +212,10 @@ def structure_of_log(log: RunLog) -> Stru:
             "folder.", path=log.path
         )  # fmt: skip
     labels, counts = tuple(s.label for s in log.species), tuple(s.atoms for s in log.species)
-    return Stru(log.path, labels, counts, log.constant, log.vectors, logged_positions(log, log.vectors)[0])
+    return Stru(log.path, labels, counts, log.constant, log.vectors, read_logged_positions(log, log.vectors)[0])
 
 
-def structure_of_header(cell_text: Sequence[tuple[int, str]], path: Path) -> Stru:
+def structure_from_header(cell_text: Sequence[tuple[int, str]], path: Path) -> Stru:
     """The unit cell in the header of a newer CSR file.
 
     Lines: name, lattice constant (Angstrom), three vectors in its units, labels, atoms of each, "Direct", positions.
@@ -227,10 +227,10 @@ def structure_of_header(cell_text: Sequence[tuple[int, str]], path: Path) -> Str
     if len(cell_text) < 9 or cell_text[7][1] != "Direct":
         raise FileFormatError("The unit cell in the header is incomplete.", path=path, line=line)
     rows = [(number, text.split()) for number, text in cell_text]
-    constant = float(floats(rows[1][1], path, rows[1][0], "lattice constant", 1)[0]) * ANGSTROM_IN_BOHR
-    vectors = np.array([floats(words, path, number, "lattice vector", 3) for number, words in rows[2:5]])
-    positions = np.array([floats(words, path, number, "position", 3) for number, words in rows[8:]])
-    counts = floats(rows[6][1], path, rows[6][0], "atoms of each species").astype(int)
+    constant = float(parse_floats(rows[1][1], path, rows[1][0], "lattice constant", 1)[0]) * ANGSTROM_IN_BOHR
+    vectors = np.array([parse_floats(words, path, number, "lattice vector", 3) for number, words in rows[2:5]])
+    positions = np.array([parse_floats(words, path, number, "position", 3) for number, words in rows[8:]])
+    counts = parse_floats(rows[6][1], path, rows[6][0], "atoms of each species").astype(int)
     if len(counts) != len(rows[5][1]) or counts.sum() != len(positions):
         raise FileFormatError(
             f"The header counts {counts.sum()} atoms and lists {len(positions)}.", path=path, line=line
@@ -253,10 +253,12 @@ def read_md_dump(path: Path) -> dict[int, tuple[Floats, Floats]]:
         if head < 6 or rows[1][1][0] != "LATTICE_CONSTANT:":
             raise FileFormatError("Expected a lattice constant, three vectors and atoms.", path=path, line=begin + 1)
         line, words = rows[1]
-        constant = float(floats(words[1:], path, line, "lattice constant", 1)[0]) * ANGSTROM_IN_BOHR
-        cell = constant * np.array([floats(w, path, n, "lattice vector", 3) for n, w in rows[3:6]])
-        positions = np.array([floats(w[2:], path, n, "position", 3) for n, w in rows[head + 1 :]]) * ANGSTROM_IN_BOHR
+        constant = float(parse_floats(words[1:], path, line, "lattice constant", 1)[0]) * ANGSTROM_IN_BOHR
+        cell = constant * np.array([parse_floats(w, path, n, "lattice vector", 3) for n, w in rows[3:6]])
+        positions = np.array(
+            [parse_floats(w[2:], path, n, "position", 3) for n, w in rows[head + 1 :]]
+        ) * ANGSTROM_IN_BOHR
         fractional = positions @ np.linalg.inv(cell)
-        step = floats(rows[0][1][1:], path, begin + 1, "step", 1)
-        out[int(step[0])] = cell, folded(fractional, None, path)
+        step = parse_floats(rows[0][1][1:], path, begin + 1, "step", 1)
+        out[int(step[0])] = cell, fold_into_cell(fractional, None, path)
     return out

@@ -16,31 +16,35 @@ from ...core.errors import FileFormatError
 _PARENTHESES = bytes.maketrans(b"(),", b"   ")
 
 
-def without_comment(line: str) -> str:
+def strip_comment(line: str) -> str:
     """A line of an input file (INPUT, STRU) without its ``#`` or ``//`` comment, stripped."""
     return re.split(r"#|//", line, maxsplit=1)[0].strip()
 
 
-def floats(words: Sequence[str], path: Path, line: int, what: str, count: int | None = None) -> NDArray[np.float64]:
+def parse_floats(
+    words: Sequence[str], path: Path, line: int, quantity: str, count: int | None = None
+) -> NDArray[np.float64]:
     """Numbers of a line.
 
     Args:
         words: The line, split.
         path: The file, for the error.
         line: Line number (1-based), for the error.
-        what: What the numbers are, for the error.
+        quantity: What the numbers are, for the error.
         count: How many to take from the front; all if None.
 
     Raises:
         FileFormatError: There are too few words, or one is not a number.
     """
-    taken = list(words if count is None else words[:count])
-    if count is not None and len(taken) < count:
-        raise FileFormatError(f"Expected {count} numbers ({what}); got {len(taken)}.", path=path, line=line)
+    used_words = list(words if count is None else words[:count])
+    if count is not None and len(used_words) < count:
+        raise FileFormatError(f"Expected {count} numbers ({quantity}); got {len(used_words)}.", path=path, line=line)
     try:
-        return np.array(taken, dtype=np.float64)
+        return np.array(used_words, dtype=np.float64)
     except ValueError as error:
-        raise FileFormatError(f"Expected numbers ({what}); got {' '.join(taken)!r}.", path=path, line=line) from error
+        raise FileFormatError(
+            f"Expected numbers ({quantity}); got {' '.join(used_words)!r}.", path=path, line=line
+        ) from error
 
 
 def parse_numbers(text: bytes) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from .blocks import OrbitalMap, from_blocks
 from .constants import ABACUS_BOHR_IN_ANGSTROM, DROPPED_BELOW
 from .csr import BASIS_SIZE, R_COUNT, SPIN_COUNT, SPIN_INDEX, CsrSection
 from .matrices import HERMITIAN_WITHIN
-from .structure import folded
+from .structure import fold_into_cell
 
 VALUES_PER_LINE, INTEGERS_PER_LINE = 6, 16
 """Line lengths of the newer layout."""
@@ -72,12 +72,12 @@ def write_hr(
     target = Path(path)
     if not target.is_dir() and len(matrices) > 1:
         raise HarmoseError(f"There are {len(matrices)} spin directions; give an existing folder, not a file ({path}).")
-    written = []
+    written_paths = []
     for spin, matrix in enumerate(matrices):
         file = target / layout.file_name("H", spin) if target.is_dir() else target
         _write(matrix, structure, basis, file, ("H", spin, len(matrices)), layout, decimals, force)
-        written.append(file)
-    return written
+        written_paths.append(file)
+    return written_paths
 
 
 def write_sr(
@@ -107,18 +107,18 @@ def _parts(
 
 
 def _write(
-    matrix: BlockMatrix, structure: Structure, basis: OrbitalBasis, path: Path, what: tuple[str, int, int],
+    matrix: BlockMatrix, structure: Structure, basis: OrbitalBasis, path: Path, heading: tuple[str, int, int],
     layout: Layout, decimals: int, force: bool,
 ) -> None:  # fmt: skip
     error = matrix.hermiticity_error()
     if error > HERMITIAN_WITHIN:
         raise HarmoseError(
-            f"The matrix is not Hermitian (blocks at R and -R differ by {error:.1e}); take its symmetrized() first."
+            f"The matrix is not Hermitian (blocks at R and -R differ by {error:.1e}); take its symmetrize() first."
         )
-    label, spin, spins = what
-    grouped, atoms = in_abacus_order(matrix, structure)
+    label, spin, spins = heading
+    ordered, atoms = to_abacus_order(matrix, structure)
     rows = OrbitalMap.of(atoms.numbers.tolist(), basis, matrix.spinor)
-    section = from_blocks(grouped, rows, label, 1.0 / RYDBERG_IN_HARTREE if label == "H" else 1.0, DROPPED_BELOW)
+    section = from_blocks(ordered, rows, label, 1.0 / RYDBERG_IN_HARTREE if label == "H" else 1.0, DROPPED_BELOW)
     if layout is Layout.SPARSE:
         lines = _sparse_lines(section, decimals)
     else:
@@ -127,7 +127,7 @@ def _write(
         stream.writelines(line + "\n" for line in lines)
 
 
-def in_abacus_order(matrix: BlockMatrix, structure: Structure) -> tuple[BlockMatrix, Structure]:
+def to_abacus_order(matrix: BlockMatrix, structure: Structure) -> tuple[BlockMatrix, Structure]:
     """A matrix and its structure with atoms grouped by species and folded into the cell.
 
     If atom i moves by the lattice vector n_i, the block at R belongs to R + n_i - n_j afterwards.
@@ -140,14 +140,14 @@ def in_abacus_order(matrix: BlockMatrix, structure: Structure) -> tuple[BlockMat
     species = list(dict.fromkeys(structure.numbers.tolist()))
     order = np.argsort([species.index(z) for z in structure.numbers.tolist()], kind="stable")
     fractional = structure.positions @ np.linalg.inv(structure.cell)
-    moved = np.round(folded(fractional, None, Path()) - fractional).astype(np.int64)
-    if not moved.any() and np.array_equal(order, np.arange(len(order))):
+    cell_shifts = np.round(fold_into_cell(fractional, None, Path()) - fractional).astype(np.int64)
+    if not cell_shifts.any() and np.array_equal(order, np.arange(len(order))):
         return matrix, structure
-    shifts = matrix.shifts + moved[matrix.pairs[:, 0]] - moved[matrix.pairs[:, 1]]
+    shifts = matrix.shifts + cell_shifts[matrix.pairs[:, 0]] - cell_shifts[matrix.pairs[:, 1]]
     rank = np.argsort(order)
-    grouped = BlockMatrix(matrix.orbitals[order], rank[matrix.pairs], shifts, matrix.values, matrix.spinor)
-    positions = (structure.positions + moved @ structure.cell)[order]
-    return grouped, Structure(structure.numbers[order], positions, structure.cell, structure.charge, structure.spin)
+    ordered = BlockMatrix(matrix.orbitals[order], rank[matrix.pairs], shifts, matrix.values, matrix.spinor)
+    positions = (structure.positions + cell_shifts @ structure.cell)[order]
+    return ordered, Structure(structure.numbers[order], positions, structure.cell, structure.charge, structure.spin)
 
 
 def _blocks(section: CsrSection) -> Iterator[tuple[str, NDArray[Any], NDArray[np.int64], NDArray[np.int64]]]:
@@ -165,9 +165,9 @@ def _sparse_lines(section: CsrSection, decimals: int) -> Iterator[str]:
     yield f"Matrix number of {section.label}(R): {len(section.shifts)}"
     for head, values, columns, pointers in _blocks(section):
         yield head
-        yield from _wrapped(_words(values, decimals), len(values))
-        yield from _wrapped([str(n) for n in columns.tolist()], len(columns))
-        yield from _wrapped([str(n) for n in pointers.tolist()], len(pointers))
+        yield from _wrap(_words(values, decimals), len(values))
+        yield from _wrap([str(n) for n in columns.tolist()], len(columns))
+        yield from _wrap([str(n) for n in pointers.tolist()], len(pointers))
 
 
 def _nao_lines(section: CsrSection, structure: Structure, spins: int, spin: int, decimals: int) -> Iterator[str]:
@@ -184,11 +184,11 @@ def _nao_lines(section: CsrSection, structure: Structure, spins: int, spin: int,
     for head, values, columns, pointers in _blocks(section):
         yield f" {head}"
         yield " # CSR values"
-        yield from _wrapped(_words(values, decimals), VALUES_PER_LINE)
+        yield from _wrap(_words(values, decimals), VALUES_PER_LINE)
         yield " # CSR column indices"
-        yield from _wrapped([str(n) for n in columns.tolist()], INTEGERS_PER_LINE)
+        yield from _wrap([str(n) for n in columns.tolist()], INTEGERS_PER_LINE)
         yield " # CSR row pointers"
-        yield from _wrapped([str(n) for n in pointers.tolist()], INTEGERS_PER_LINE)
+        yield from _wrap([str(n) for n in pointers.tolist()], INTEGERS_PER_LINE)
         yield ""
 
 
@@ -229,6 +229,6 @@ def _words(values: NDArray[Any], decimals: int) -> list[str]:
     return [f"{v:.{decimals}e}" for v in values.tolist()]
 
 
-def _wrapped(words: Sequence[str], per_line: int) -> Iterator[str]:
+def _wrap(words: Sequence[str], per_line: int) -> Iterator[str]:
     for start in range(0, len(words), max(per_line, 1)):
         yield " " + " ".join(words[start : start + per_line])

@@ -76,14 +76,14 @@ class GaussianDataset(Dataset):
         return self._basis
 
     def __getitem__(self, index: int) -> Record:
-        index = self._checked(index)
+        index = self._check_index(index)
         entry = self.entry(index)
         structure = entry.structure
-        basis = self.basis.restricted(structure.numbers.tolist())
+        basis = self.basis.restrict(structure.numbers.tolist())
         analytic = overlap(structure, basis)
         if entry.overlap is not None:
-            stored = self._blocks(entry.overlap, structure, basis, index)
-            difference = float(np.abs(stored.values - analytic.values).max())
+            from_file = self._blocks(entry.overlap, structure, basis, index)
+            difference = float(np.abs(from_file.values - analytic.values).max())
             if not difference < OVERLAP_TOLERANCE:
                 raise FileFormatError(
                     f"The overlap stored with record {index} differs from that of {self.basis_name} in the orbital "
@@ -116,8 +116,8 @@ class GaussianDataset(Dataset):
                 path=self.path,
             )
         order, sign = self.convention.to_ours(basis.shell_sequence(structure.numbers))
-        ours = np.asarray(matrix, dtype=np.float64)[np.ix_(order, order)] * np.outer(sign, sign)
-        return BlockMatrix.from_dense(ours, basis.orbitals_per_atom(structure.numbers))
+        dense = np.asarray(matrix, dtype=np.float64)[np.ix_(order, order)] * np.outer(sign, sign)
+        return BlockMatrix.from_dense(dense, basis.orbitals_per_atom(structure.numbers))
 
 
 def from_triangle(triangle: NDArray[np.float64]) -> NDArray[np.float64]:

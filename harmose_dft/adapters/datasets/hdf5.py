@@ -43,15 +43,15 @@ def open_hdf5(path: Path) -> GaussianDataset | None:
     try:
         with open_own(path) as file:
             names = set(file)
-            first = file[next(iter(names))] if names else None
-            grouped = isinstance(first, h5py.Group) and set(GROUP) <= set(first)
+            first_item = file[next(iter(names))] if names else None
+            is_grouped = isinstance(first_item, h5py.Group) and set(GROUP) <= set(first_item)
     except OSError as error:
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
     if set(RAGGED) <= names:
         return RaggedFile(path)
     if set(FRAMES) <= names:
         return FramesFile(path)
-    return GroupedFile(path) if grouped else None
+    return GroupedFile(path) if is_grouped else None
 
 
 class _PyscfFile(GaussianDataset):
@@ -78,12 +78,12 @@ class _PyscfFile(GaussianDataset):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["path"])  # type: ignore[misc]
 
-    def _common(self, **more: str) -> dict[str, str]:
+    def _common(self, **extra: str) -> dict[str, str]:
         """Metadata that all records share, with that of one record."""
         attrs = self._file.attrs
         common = {"code": "PySCF", "functional": str(attrs["xc"]), "basis": self.basis_name, "source": self.path.name}
-        optional = {"version": "pyscf", "grid_level": "grid_level"}
-        return common | {k: str(attrs[name]) for k, name in optional.items() if name in attrs} | more
+        optional_keys = {"version": "pyscf", "grid_level": "grid_level"}
+        return common | {k: str(attrs[name]) for k, name in optional_keys.items() if name in attrs} | extra
 
     def _structure(self, numbers: NDArray[Any], positions: NDArray[Any], name: str = "") -> Structure:
         return Structure(numbers, positions / self._bohr, name=name)
@@ -107,14 +107,14 @@ class FramesFile(_PyscfFile):
 
     def structure(self, index: int) -> Structure:
         """Structure of a frame."""
-        i = self._checked(index)
+        i = self._check_index(index)
         return self._structure(self._file["numbers"][()], self._read("positions", i, i + 1)[0], f"frame {i}")
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a frame."""
         attrs = self._file.attrs
-        more = {k: str(attrs[k]) for k in ("smiles", "temperature") if k in attrs}
-        return self._common(frame=str(self._checked(index)), **more)
+        extra = {k: str(attrs[k]) for k in ("smiles", "temperature") if k in attrs}
+        return self._common(frame=str(self._check_index(index)), **extra)
 
     def entry(self, index: int) -> Entry:
         """A frame with its matrix."""
@@ -146,19 +146,19 @@ class RaggedFile(_PyscfFile):
 
     def structure(self, index: int) -> Structure:
         """Structure of a molecule."""
-        i = self._checked(index)
+        i = self._check_index(index)
         name = self.metadata(i).get("smiles", "")
         return self._structure(self._slice("atom", "numbers", i), self._slice("atom", "positions", i), name)
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a molecule."""
-        i = self._checked(index)
-        more = {}
+        i = self._check_index(index)
+        extra = {}
         if "smiles" in self._file:
-            more["smiles"] = self._file["smiles"].asstr()[i]
+            extra["smiles"] = self._file["smiles"].asstr()[i]
         if "temperature" in self._file:
-            more["temperature"] = str(self._file["temperature"][i])
-        return self._common(**more)
+            extra["temperature"] = str(self._file["temperature"][i])
+        return self._common(**extra)
 
     def entry(self, index: int) -> Entry:
         """A molecule with its matrix."""
@@ -186,12 +186,12 @@ class GroupedFile(_PyscfFile):
 
     def structure(self, index: int) -> Structure:
         """Structure of a molecule."""
-        group = self._file[self._names[self._checked(index)]]
+        group = self._file[self._names[self._check_index(index)]]
         return self._structure(group["numbers"][()], group["positions"][()], str(group.attrs.get("smiles", "")))
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a molecule."""
-        name = self._names[self._checked(index)]
+        name = self._names[self._check_index(index)]
         attrs = self._file[name].attrs
         return self._common(group=name, **{k: str(attrs[k]) for k in ("smiles", "temperature") if k in attrs})
 

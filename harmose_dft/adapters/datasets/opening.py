@@ -58,9 +58,9 @@ def open_dataset(path: str | Path) -> Dataset:
     elif start.startswith(ZIP_MAGIC) or start.startswith(PICKLE_MAGICS):
         raise FileFormatError(_about_archive(path), path=path)
     if dataset is None:
-        what = "The file is empty." if not start else "This is neither an HDF5 file nor an SQLite database."
+        issue = "The file is empty." if not start else "This is neither an HDF5 file nor an SQLite database."
         raise FileFormatError(
-            f"{what} Data sets are .h5 or .db files: harmose-dft label makes one from structures, harmose-dft convert "
+            f"{issue} Data sets are .h5 or .db files: harmose-dft label makes one from structures, harmose-dft convert "
             "from calculations.",
             path=path,
         )

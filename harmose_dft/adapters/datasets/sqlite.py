@@ -133,15 +133,15 @@ class _Database(GaussianDataset):
         return [row[0] for row in self._query(f"SELECT rowid FROM {self.table} ORDER BY rowid")]
 
     def _columns(self, index: int, *names: str) -> tuple[Any, ...]:
-        row = self._rows[self._checked(index)]
+        row = self._rows[self._check_index(index)]
         return self._query(f"SELECT {', '.join(names)} FROM {self.table} WHERE rowid = ?", row)[0]
 
-    def _numbers(self, blob: Any, count: int, kinds: Mapping[int, str], what: str) -> NDArray[Any]:
+    def _numbers(self, blob: Any, count: int, kinds: Mapping[int, str], quantity: str) -> NDArray[Any]:
         """Raw numbers of which the count is known and the width is not."""
         width = len(blob) / count if isinstance(blob, bytes) else 0
         if width not in kinds:
             size = f"{len(blob)} bytes" if isinstance(blob, bytes) else type(blob).__name__
-            raise FileFormatError(f"{what} of a record has {size}; {count} numbers are expected.", path=self.path)
+            raise FileFormatError(f"{quantity} of a record has {size}; {count} numbers are expected.", path=self.path)
         return np.frombuffer(blob, kinds[int(width)])
 
 
@@ -169,10 +169,10 @@ class QH9Database(_Database):
         """Provenance of a molecule; ``molecule`` is its number in QM9."""
         out = {"code": "PySCF", "functional": "b3lyp5", "basis": self.basis_name, "source": self.path.name}
         names = ("id", "geo_id", "time", "converged") if self._dynamic else ("id",)
-        one = dict(zip(names, self._columns(index, *names), strict=True))
-        key = one.pop("id")
+        row = dict(zip(names, self._columns(index, *names), strict=True))
+        key = row.pop("id")
         number = int.from_bytes(key, "little") if isinstance(key, bytes) else int(key)
-        return out | {"molecule": str(number)} | {name: str(value) for name, value in one.items()}
+        return out | {"molecule": str(number)} | {name: str(value) for name, value in row.items()}
 
     def entry(self, index: int) -> Entry:
         """A molecule with its matrix."""
@@ -205,7 +205,7 @@ class PhiSNetDatabase(_Database):
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a frame."""
-        return _orca_metadata(self.path, self._checked(index))
+        return _orca_metadata(self.path, self._check_index(index))
 
     def entry(self, index: int) -> Entry:
         """A frame with its matrices."""
@@ -234,7 +234,7 @@ class SchNOrbDatabase(_Database):
         return database
 
     def _row(self, index: int) -> Any:
-        return self._database.get(id=self._rows[self._checked(index)])
+        return self._database.get(id=self._rows[self._check_index(index)])
 
     def elements(self) -> tuple[int, ...]:
         """Elements of the first frame's molecule."""
@@ -247,7 +247,7 @@ class SchNOrbDatabase(_Database):
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a frame."""
-        return _orca_metadata(self.path, self._checked(index))
+        return _orca_metadata(self.path, self._check_index(index))
 
     def entry(self, index: int) -> Entry:
         """A frame with its matrices. Energies are stored minus their mean, which the database's metadata may give."""

@@ -29,12 +29,12 @@ from .common import (
     DEEPH_HARTREE_IN_EV,
     ELECTRONS,
     basis_of,
-    boxed,
-    in_our_order,
-    in_their_order,
     make_record,
+    put_in_box,
     read_info,
     single_hamiltonian,
+    to_our_order,
+    to_their_order,
 )
 
 LAYOUT = "chunked"
@@ -73,8 +73,8 @@ def read(folder: Path) -> Record:
     else:
         raise FileFormatError("The folder has no overlap.h5, without which H has no eigenvalues.", path=folder)
     if hamiltonian is not None:
-        hamiltonian = in_our_order(hamiltonian, CONVENTION, basis, structure)
-    overlap = in_our_order(overlap, CONVENTION, basis, structure)
+        hamiltonian = to_our_order(hamiltonian, CONVENTION, basis, structure)
+    overlap = to_our_order(overlap, CONVENTION, basis, structure)
     return make_record(structure, basis, hamiltonian, overlap, info, "fermi_energy_eV", LAYOUT, folder)
 
 
@@ -84,14 +84,14 @@ def write(record: Record, folder: Path) -> None:
     Atoms are grouped by element, as DeepH-dock expects of a POSCAR. Collinear spin is written as a spinor matrix
     without up-down blocks, a molecule in a cube with vacuum.
     """
-    structure, basis = boxed(record.structure), record.basis
+    structure, basis = put_in_box(record.structure), record.basis
     assert structure.cell is not None
-    first = {z: i for i, z in reversed(list(enumerate(structure.numbers.tolist())))}
-    order = np.array(sorted(range(len(structure)), key=lambda a: (first[int(structure.numbers[a])], a)))
+    first_atom = {z: i for i, z in reversed(list(enumerate(structure.numbers.tolist())))}
+    order = np.array(sorted(range(len(structure)), key=lambda a: (first_atom[int(structure.numbers[a])], a)))
     structure = replace(structure, numbers=structure.numbers[order], positions=structure.positions[order])
     hamiltonian, overlap = single_hamiltonian(record), record.overlap
     if hamiltonian is not None:
-        hamiltonian, overlap = hamiltonian.united_with(overlap)
+        hamiltonian, overlap = hamiltonian.unite_with(overlap)
         _write_matrix(folder / "hamiltonian.h5", hamiltonian, order, basis, structure, DEEPH_HARTREE_IN_EV)
     _write_matrix(folder / "overlap.h5", overlap, order, basis, structure, 1.0)
     (folder / "POSCAR").write_text(_poscar(structure))
@@ -101,7 +101,7 @@ def write(record: Record, folder: Path) -> None:
         "orthogonal_basis": False,
         "spinful": hamiltonian is not None and hamiltonian.spinor,
         "fermi_energy_eV": None if record.fermi is None else record.fermi * DEEPH_HARTREE_IN_EV,
-        MAP: {SYMBOLS[z]: list(basis.angular_momenta(z)) for z in first},
+        MAP: {SYMBOLS[z]: list(basis.angular_momenta(z)) for z in first_atom},
     }
     if np.isfinite(record.n_electrons):
         info[ELECTRONS] = record.n_electrons
@@ -177,11 +177,11 @@ def _structure(path: Path) -> Structure:
 
 
 def _basis(info: dict[str, Any], structure: Structure, path: Path) -> OrbitalBasis:
-    given = info.get(MAP)
+    orbital_map = info.get(MAP)
     symbols = set(structure.symbols)
-    if not isinstance(given, dict) or not symbols <= set(given):
+    if not isinstance(orbital_map, dict) or not symbols <= set(orbital_map):
         raise FileFormatError(f"It needs {MAP} with the shells of {', '.join(sorted(symbols))}.", path=path)
-    basis = basis_of({SYMBOLS.index(s): given[s] for s in symbols})
+    basis = basis_of({SYMBOLS.index(s): orbital_map[s] for s in symbols})
     for key, count in (("atoms_quantity", len(structure)),
                        ("orbits_quantity", int(basis.orbitals_per_atom(structure.numbers).sum()))):
         if info.get(key, count) != count:
@@ -195,15 +195,15 @@ def _write_matrix(
     """Write a matrix with its atoms renumbered: new atom a was atom order[a]."""
     import h5py
 
-    place = np.argsort(order)
-    moved = BlockMatrix(matrix.orbitals[order], place[matrix.pairs], matrix.shifts, matrix.values, matrix.spinor)
-    theirs = in_their_order(moved, CONVENTION, basis, structure)
-    shapes = theirs.orbitals[theirs.pairs] * (2 if theirs.spinor else 1)
+    rank = np.argsort(order)
+    sorted_matrix = BlockMatrix(matrix.orbitals[order], rank[matrix.pairs], matrix.shifts, matrix.values, matrix.spinor)
+    deeph_matrix = to_their_order(sorted_matrix, CONVENTION, basis, structure)
+    shapes = deeph_matrix.orbitals[deeph_matrix.pairs] * (2 if deeph_matrix.spinor else 1)
     with h5py.File(path, "w") as file:
-        file["atom_pairs"] = np.concatenate([theirs.shifts, theirs.pairs], axis=1)
+        file["atom_pairs"] = np.concatenate([deeph_matrix.shifts, deeph_matrix.pairs], axis=1)
         file["chunk_shapes"] = shapes
-        file["chunk_boundaries"] = theirs.pointers
-        file["entries"] = scale * theirs.values
+        file["chunk_boundaries"] = deeph_matrix.pointers
+        file["entries"] = scale * deeph_matrix.values
 
 
 def _poscar(structure: Structure) -> str:

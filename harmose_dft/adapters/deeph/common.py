@@ -53,18 +53,18 @@ def basis_of(orbitals: Mapping[int, Sequence[int]]) -> OrbitalBasis:
     return OrbitalBasis("+".join(OrbitalBasis("", shells).label(z) + f"({SYMBOLS[z]})" for z in sorted(shells)), shells)
 
 
-def in_our_order(
+def to_our_order(
     matrix: BlockMatrix, convention: OrbitalConvention, basis: OrbitalBasis, structure: Structure
 ) -> BlockMatrix:
     """A matrix brought from a convention to ours."""
-    return matrix.reordered(*convention.to_ours(basis.shell_sequence(structure.numbers.tolist())))
+    return matrix.reorder(*convention.to_ours(basis.shell_sequence(structure.numbers.tolist())))
 
 
-def in_their_order(
+def to_their_order(
     matrix: BlockMatrix, convention: OrbitalConvention, basis: OrbitalBasis, structure: Structure
 ) -> BlockMatrix:
     """A matrix brought from our convention to another."""
-    return matrix.reordered(*convention.from_ours(basis.shell_sequence(structure.numbers.tolist())))
+    return matrix.reorder(*convention.from_ours(basis.shell_sequence(structure.numbers.tolist())))
 
 
 def make_record(
@@ -81,22 +81,22 @@ def make_record(
     pairs = f"S on {len(overlap)} pairs, no H"
     matrices: tuple[BlockMatrix, ...] = ()
     if hamiltonian is not None:
-        before = len(hamiltonian), len(overlap)
-        hamiltonian, overlap = hamiltonian.united_with(overlap)
-        same = before == (len(overlap), len(overlap))
-        pairs = f"H and S on the same {len(overlap)} pairs" if same else (
-            f"union of {before[0]} pairs of H and {before[1]} of S: {len(overlap)}; missing blocks are zero"
+        n_before = len(hamiltonian), len(overlap)
+        hamiltonian, overlap = hamiltonian.unite_with(overlap)
+        complete = n_before == (len(overlap), len(overlap))
+        pairs = f"H and S on the same {len(overlap)} pairs" if complete else (
+            f"union of {n_before[0]} pairs of H and {n_before[1]} of S: {len(overlap)}; missing blocks are zero"
         )
-        matrices = tuple(m.symmetrized() for m in spin_directions(hamiltonian))
+        matrices = tuple(m.symmetrize() for m in spin_directions(hamiltonian))
     fermi = info.get(fermi_key)
     electrons = float(info.get(ELECTRONS, np.nan))
     nspin = "4" if matrices and matrices[0].spinor else str(max(len(matrices), 1))
-    said = "" if np.isfinite(electrons) else "; the number of electrons is not known"
+    electron_note = "" if np.isfinite(electrons) else "; the number of electrons is not known"
     return Record(
         structure,
         basis,
         matrices,
-        overlap.symmetrized(),
+        overlap.symmetrize(),
         electrons,
         fermi=None if fermi is None else float(fermi) / DEEPH_HARTREE_IN_EV,
         provenance={
@@ -106,7 +106,7 @@ def make_record(
             "nspin": nspin,
             "source": str(folder),
             "found": f"DeepH folder ({layout}): {structure.formula}, {len(structure)} atoms, "
-            f"{overlap.size} orbitals, nspin {nspin}; {pairs}; no radial functions{said}",
+            f"{overlap.size} orbitals, nspin {nspin}; {pairs}; no radial functions{electron_note}",
             "pair_support": pairs,
         },
     )
@@ -116,10 +116,10 @@ def spin_directions(hamiltonian: BlockMatrix) -> tuple[BlockMatrix, ...]:
     """The matrix itself, or spin up and down of a real spinor matrix whose up-down blocks vanish (collinear spin)."""
     if not hamiltonian.spinor or hamiltonian.values.dtype.kind == "c":
         return (hamiltonian,)
-    parts = {(r, c): spin_block(hamiltonian, r, c) for r in (0, 1) for c in (0, 1)}
-    if parts[0, 1].values.any() or parts[1, 0].values.any():
+    spin_blocks = {(r, c): spin_block(hamiltonian, r, c) for r in (0, 1) for c in (0, 1)}
+    if spin_blocks[0, 1].values.any() or spin_blocks[1, 0].values.any():
         return (hamiltonian,)
-    return parts[0, 0], parts[1, 1]
+    return spin_blocks[0, 0], spin_blocks[1, 1]
 
 
 def single_hamiltonian(record: Record) -> BlockMatrix | None:
@@ -127,12 +127,12 @@ def single_hamiltonian(record: Record) -> BlockMatrix | None:
     if len(record.hamiltonian) < 2:
         return record.hamiltonian[0] if record.hamiltonian else None
     up, down = record.hamiltonian
-    up, down = up.united_with(down)
+    up, down = up.unite_with(down)
     zero = up.with_values(np.zeros_like(up.values))
     return spinor_matrix(up, zero, zero, down)
 
 
-def boxed(structure: Structure) -> Structure:
+def put_in_box(structure: Structure) -> Structure:
     """A structure with a cell: a molecule's is a cube with :data:`VACUUM` around it; positions stay as they are."""
     if structure.cell is not None:
         return structure

@@ -71,8 +71,8 @@ class FolderWriter:
 
     def __init__(self, folder: Path, layout: str, *, force: bool = False) -> None:
         self._module, self._count, self._stack = _module(layout), 0, ExitStack()
-        replaceable = force and folder.is_dir() and all(recognise(child) for child in folder.iterdir())
-        self._target = folder, replaceable
+        may_replace = force and folder.is_dir() and all(recognise(child) for child in folder.iterdir())
+        self._target = folder, may_replace
 
     def __enter__(self) -> FolderWriter:
         self._part = self._stack.enter_context(_atomic_folder(*self._target))

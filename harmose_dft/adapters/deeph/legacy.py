@@ -20,18 +20,18 @@ from ...core.conventions import OPENMX
 from ...core.errors import FileFormatError
 from ...core.record import Record
 from ...core.structure import SYMBOLS, Structure
-from ..keyed_blocks import keyed_matrix, read_keyed_blocks
+from ..keyed_blocks import assemble_matrix, read_keyed_blocks
 from .common import (
     DEEPH_BOHR_IN_ANGSTROM,
     DEEPH_HARTREE_IN_EV,
     ELECTRONS,
     basis_of,
-    boxed,
-    in_our_order,
-    in_their_order,
     make_record,
+    put_in_box,
     read_info,
     single_hamiltonian,
+    to_our_order,
+    to_their_order,
 )
 
 LAYOUT = "legacy"
@@ -60,15 +60,15 @@ def read(folder: Path) -> Record:
             "The folder has no overlaps.h5, without which H has no eigenvalues. Write it too (DeepH-pack's "
             "preprocessing: save_overlap).", path=folder,
         )  # fmt: skip
-    overlap = keyed_matrix(read_keyed_blocks(file), orbitals, file)
+    overlap = assemble_matrix(read_keyed_blocks(file), orbitals, file)
     hamiltonian = None
     file = folder / "hamiltonians.h5"
     if file.is_file():
         spinor = bool(info.get("isspinful", False))
-        found = keyed_matrix(read_keyed_blocks(file), orbitals, file, spinor=spinor)
-        found = found.with_values(found.values / DEEPH_HARTREE_IN_EV)
-        hamiltonian = in_our_order(found, OPENMX, basis, structure)
-    overlap = in_our_order(overlap, OPENMX, basis, structure)
+        matrix = assemble_matrix(read_keyed_blocks(file), orbitals, file, spinor=spinor)
+        matrix = matrix.with_values(matrix.values / DEEPH_HARTREE_IN_EV)
+        hamiltonian = to_our_order(matrix, OPENMX, basis, structure)
+    overlap = to_our_order(overlap, OPENMX, basis, structure)
     return make_record(structure, basis, hamiltonian, overlap, info, "fermi_level", LAYOUT, folder)
 
 
@@ -80,7 +80,7 @@ def write(record: Record, folder: Path) -> None:
     """
     import h5py
 
-    structure, basis = boxed(record.structure), record.basis
+    structure, basis = put_in_box(record.structure), record.basis
     assert structure.cell is not None
     matrix = single_hamiltonian(record)
     lattice = structure.cell * DEEPH_BOHR_IN_ANGSTROM
@@ -99,7 +99,7 @@ def write(record: Record, folder: Path) -> None:
     for name, m, scale in (("overlaps", record.overlap, 1.0), ("hamiltonians", matrix, DEEPH_HARTREE_IN_EV)):
         if m is not None:
             with h5py.File(folder / f"{name}.h5", "w") as file:
-                for i, j, shift, block in in_their_order(m, OPENMX, basis, structure).blocks():
+                for i, j, shift, block in to_their_order(m, OPENMX, basis, structure).blocks():
                     file[str([*shift, i + 1, j + 1])] = scale * block
     shifts = np.unique((record.overlap if matrix is None else matrix).shifts, axis=0)
     np.savetxt(folder / "R_list.dat", shifts, fmt="%d")

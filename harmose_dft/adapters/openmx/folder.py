@@ -50,9 +50,9 @@ def read(path: Path, *, pao_dir: Path | None = None) -> list[Record]:
         if name.startswith("overlaps_"):
             return [read_overlap_only(path.absolute().parent.parent, pao_dir)]
         stem = name.rsplit(".", 1)[0]
-        own = [f for f in _scfout_files(path.parent) if plain_name(f) == f"{stem}.scfout"]
-        if own:
-            return [read_calculation(own[0], pao_dir)]
+        own_scfouts = [f for f in _scfout_files(path.parent) if plain_name(f) == f"{stem}.scfout"]
+        if own_scfouts:
+            return [read_calculation(own_scfouts[0], pao_dir)]
         path = path.parent
     if files := _scfout_files(path):
         return [read_calculation(f, pao_dir) for f in files]

@@ -129,13 +129,13 @@ class Input:
         if "atoms.unitvectors" in self.blocks:
             scale = self._scale(self.keyword("Atoms.UnitVectors.Unit", "Ang").lower())
             cell = scale * self._vectors("Atoms.UnitVectors", 0)
-        given = self._vectors("Atoms.SpeciesAndCoordinates", 2)
+        coordinates = self._vectors("Atoms.SpeciesAndCoordinates", 2)
         if unit == "frac":
             if cell is None:
                 raise FileFormatError("Fractional coordinates need the block <Atoms.UnitVectors.", path=self.path)
-            positions = given @ cell
+            positions = coordinates @ cell
         else:
-            positions = self._scale(unit) * given
+            positions = self._scale(unit) * coordinates
         numbers = np.array([s.number for s in self.atoms])
         return Structure(numbers, positions, cell, round(self.charge), name=self.keyword("System.Name"))
 
@@ -146,12 +146,12 @@ class Input:
             raise FileFormatError(f"The unit {unit!r} is not known; expected Ang, AU or FRAC.", path=self.path)
         return scales[unit]
 
-    def _vectors(self, name: str, first: int) -> NDArray[np.float64]:
-        """Three numbers of every line of a block, from word ``first`` on."""
+    def _vectors(self, name: str, first_word: int) -> NDArray[np.float64]:
+        """Three numbers of every line of a block, from word ``first_word`` on."""
         out = []
         for line, words in self.block(name):
             try:
-                out.append([float(w) for w in words[first : first + 3]])
+                out.append([float(w) for w in words[first_word : first_word + 3]])
             except ValueError as error:
                 raise FileFormatError(f"Expected three numbers ({error}).", path=self.path, line=line) from error
             if len(out[-1]) != 3:
@@ -167,21 +167,21 @@ def parse_input(text: str, path: Path) -> Input:
     """
     keywords: dict[str, str] = {}
     blocks: dict[str, list[tuple[int, list[str]]]] = {}
-    inside, opened = "", 0
+    open_block, opened_line = "", 0
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.split("#")[0].strip()
-        if inside and line.lower() == f"{inside}>":
-            inside = ""
-        elif inside and line:
-            blocks[inside].append((number, line.split()))
+        if open_block and line.lower() == f"{open_block}>":
+            open_block = ""
+        elif open_block and line:
+            blocks[open_block].append((number, line.split()))
         elif line.startswith("<"):
-            inside, opened = line[1:].strip().lower(), number
-            blocks[inside] = []
-        elif line and not inside:
+            open_block, opened_line = line[1:].strip().lower(), number
+            blocks[open_block] = []
+        elif line and not open_block:
             name, _, value = line.partition(" ") if " " in line else line.partition("\t")
             keywords[name.lower()] = value.strip()
-    if inside:
-        raise FileFormatError(f"The block <{inside} is not closed by {inside}>.", path=path, line=opened)
+    if open_block:
+        raise FileFormatError(f"The block <{open_block} is not closed by {open_block}>.", path=path, line=opened_line)
     return Input(path, keywords, blocks)
 
 

@@ -12,7 +12,7 @@ STEP = 0.01
 """Spacing in Bohr of the table that replaces the file's: fine enough for any interpolation to follow it to 1e-8."""
 
 
-def interpolated(r: NDArray[np.float64], values: NDArray[np.float64]) -> NumericalRadial:
+def interpolate(r: NDArray[np.float64], values: NDArray[np.float64]) -> NumericalRadial:
     """R(r) as OpenMX evaluates it, on r = 0, 0.01, ... Bohr.
 
     The logarithmic mesh of a ``.pao`` file is coarse where the orbital ends (0.15 Bohr), so that the interpolation is

@@ -83,12 +83,12 @@ def _scf_eigenvalues(
     titles = list(_TITLE.finditer(text))
     if not titles:
         return None
-    first = text.count("\n", 0, titles[-1].start()) + 1
+    first_line = text.count("\n", 0, titles[-1].start()) + 1
     kpoints: list[Floats | None] = []
     levels: list[list[list[float]]] = []
-    for number, line in enumerate(text[titles[-1].start() :].splitlines(), start=first):
+    for number, line in enumerate(text[titles[-1].start() :].splitlines(), start=first_line):
         if match := _KPOINT.search(line):
-            kpoints.append(_on_mesh(np.array([float(k) for k in match.groups()]), mesh))
+            kpoints.append(_find_on_mesh(np.array([float(k) for k in match.groups()]), mesh))
             levels.append([])
         elif match := _LEVEL.match(line):
             if int(match[1]) == 1 and not kpoints:
@@ -101,7 +101,8 @@ def _scf_eigenvalues(
             break
     if not levels or len({len(e) for e in levels}) != 1 or len({len(e) for k in levels for e in k}) != 1:
         raise FileFormatError(
-            "The table of eigenvalues is incomplete: k-points have different numbers of levels.", path=path, line=first
+            "The table of eigenvalues is incomplete: k-points have different numbers of levels.", path=path,
+            line=first_line
         )
     if any(k is None for k in kpoints):
         return None
@@ -109,16 +110,16 @@ def _scf_eigenvalues(
     return Eigenvalues(np.array(kpoints), energies, path.name, precision)
 
 
-def _on_mesh(printed: Floats, mesh: tuple[int, int, int]) -> Floats | None:
+def _find_on_mesh(printed_kpoints: Floats, mesh: tuple[int, int, int]) -> Floats | None:
     """The shifted point -1/2 + (2 i + 1) / (2 n) of the mesh nearest to a printed k-point, or None if none is near.
 
     Along a direction with one point k is zero, without a shift.
     """
     out = np.zeros(3)
     for axis, n in enumerate(mesh):
-        i = np.round((printed[axis] + 0.5) * n - 0.5)
+        i = np.round((printed_kpoints[axis] + 0.5) * n - 0.5)
         out[axis] = -0.5 + (2 * i + 1) / (2 * n)
-        if abs(out[axis] - printed[axis]) > K_PRINTED:
+        if abs(out[axis] - printed_kpoints[axis]) > K_PRINTED:
             return None
         out[axis] += K_SHIFT[axis] if n > 1 else 0.0
     return out
@@ -135,7 +136,7 @@ def read_bands(path: Path) -> tuple[Eigenvalues, float]:
     """
     lines = read_text(path).splitlines()
 
-    def numbers(index: int, count: int, what: str) -> list[float]:
+    def numbers(index: int, count: int, quantity: str) -> list[float]:
         words = lines[index].split() if index < len(lines) else []
         try:
             values = [float(w) for w in words[:count]]
@@ -143,7 +144,7 @@ def read_bands(path: Path) -> tuple[Eigenvalues, float]:
             values = []
         if len(values) != count:
             raise FileFormatError(
-                f"Expected {count} numbers ({what}); got {len(words)} words. The file is truncated or damaged.",
+                f"Expected {count} numbers ({quantity}); got {len(words)} words. The file is truncated or damaged.",
                 path=path, line=index + 1,
             )  # fmt: skip
         return values

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ...core.errors import FileFormatError
 from ...core.record import Record
-from ..keyed_blocks import keyed_matrix, read_keyed_blocks
+from ..keyed_blocks import assemble_matrix, read_keyed_blocks
 from ..text import plain_name, read_text
 from .input import Input, parse_input
 from .output import read_output
-from .pao import in_our_order, read_basis
+from .pao import read_basis, to_our_order
 
 
 def read_overlap_only(folder: Path, pao_dir: Path | None = None) -> Record:
@@ -29,13 +29,13 @@ def read_overlap_only(folder: Path, pao_dir: Path | None = None) -> Record:
     """
     settings = _only_input(folder)
     structure = settings.structure()
-    basis, said = read_basis(settings, folder, pao_dir)
+    basis, basis_note = read_basis(settings, folder, pao_dir)
     files = sorted((folder / "output").glob("overlaps_*.h5"))
     blocks = {}
     for file in files:
         blocks.update(read_keyed_blocks(file))
     orbitals = basis.orbitals_per_atom(structure.numbers)
-    overlap = in_our_order(keyed_matrix(blocks, orbitals, files[0]), basis, structure.numbers).symmetrized()
+    overlap = to_our_order(assemble_matrix(blocks, orbitals, files[0]), basis, structure.numbers).symmetrize()
     if not overlap.shifts.any() and settings.keyword("scf.EigenvalueSolver").lower() == "cluster":
         structure = replace(structure, cell=None)
     log = next((f for f in sorted(folder.glob("*.out*")) if plain_name(f).endswith(".out")), None)
@@ -53,7 +53,7 @@ def read_overlap_only(folder: Path, pao_dir: Path | None = None) -> Record:
             "nspin": "1",
             "source": str(folder),
             "found": f"OpenMX {version}, overlap only: {structure.formula}, {len(structure)} atoms, {overlap.size} "
-            f"orbitals; {said}",
+            f"orbitals; {basis_note}",
             "pair_support": f"S on {len(overlap)} pairs, no H",
         },
     )

@@ -14,9 +14,9 @@ from ...core.conventions import OPENMX
 from ...core.errors import FileFormatError
 from ...core.matrix import BlockMatrix
 from ...core.structure import SYMBOLS
-from ..text import existing, read_text
+from ..text import find_existing, read_text
 from .input import DEFAULT_DATA_PATH, Input
-from .interpolation import interpolated
+from .interpolation import interpolate
 
 DATA_PATH_VARIABLE = "OPENMX_DFT_DATA_PATH"
 """Environment variable (ASE's) that names the folder with PAO/ and VPS/."""
@@ -42,12 +42,12 @@ def read_pao(path: Path, angular_momenta: tuple[int, ...]) -> tuple[Shell, ...]:
     functions: dict[int, Iterator[NumericalRadial]] = {}
     for l in sorted(set(angular_momenta)):
         table, line = _table(text, l, path)
-        wanted, held = angular_momenta.count(l), table.shape[1] - 2
-        if held < wanted:
+        n_asked, n_held = angular_momenta.count(l), table.shape[1] - 2
+        if n_held < n_asked:
             raise FileFormatError(
-                f"The table of l = {l} holds {held} functions; the input asks for {wanted}.", path=path, line=line
+                f"The table of l = {l} holds {n_held} functions; the input asks for {n_asked}.", path=path, line=line
             )
-        functions[l] = (interpolated(table[:, 1], column) for column in table[:, 2:].T)
+        functions[l] = (interpolate(table[:, 1], column) for column in table[:, 2:].T)
     return tuple(Shell(l, next(functions[l])) for l in angular_momenta)
 
 
@@ -83,7 +83,7 @@ def find_pao(name: str, settings: Input, folder: Path, pao_dir: Path | None = No
         pao_dir: Folder given by the user.
     """
     candidates = iter([pao_dir / "PAO", pao_dir]) if pao_dir is not None else _candidates(settings, folder)
-    return next((p for c in candidates if (p := existing(c, f"{name}.pao")) is not None), None)
+    return next((p for c in candidates if (p := find_existing(c, f"{name}.pao")) is not None), None)
 
 
 def _candidates(settings: Input, folder: Path) -> Iterator[Path]:
@@ -102,11 +102,11 @@ def read_basis(settings: Input, folder: Path, pao_dir: Path | None = None) -> tu
         FileFormatError: An element occurs with two different bases, a ``.pao`` file is damaged, or ``pao_dir`` lacks
             one.
     """
-    used = {s.name: s for s in settings.atoms}.values()
+    species_used = {s.name: s for s in settings.atoms}.values()
     shells: dict[int, tuple[Shell, ...]] = {}
     names: dict[int, str] = {}
     files, missing = [], []
-    for species in used:
+    for species in species_used:
         z = species.number
         if names.setdefault(z, species.basis) != species.basis:
             raise FileFormatError(
@@ -125,13 +125,13 @@ def read_basis(settings: Input, folder: Path, pao_dir: Path | None = None) -> tu
         else:
             files.append(file)
             shells[z] = read_pao(file, species.angular_momenta)
-    said = f"radial functions from {files[0].parent}" if files else ""
+    basis_note = f"radial functions from {files[0].parent}" if files else ""
     if missing:
         lacking = f"no radial functions: {', '.join(sorted(set(missing)))} not found"
-        said = f"{said}; {lacking}" if said else lacking
-    return OrbitalBasis("+".join(names[z] for z in sorted(names)), shells), said
+        basis_note = f"{basis_note}; {lacking}" if basis_note else lacking
+    return OrbitalBasis("+".join(names[z] for z in sorted(names)), shells), basis_note
 
 
-def in_our_order(matrix: BlockMatrix, basis: OrbitalBasis, numbers: NDArray[np.int64]) -> BlockMatrix:
+def to_our_order(matrix: BlockMatrix, basis: OrbitalBasis, numbers: NDArray[np.int64]) -> BlockMatrix:
     """A matrix with its orbitals brought from OpenMX's order to ours."""
-    return matrix.reordered(*OPENMX.to_ours(basis.shell_sequence(numbers.tolist())))
+    return matrix.reorder(*OPENMX.to_ours(basis.shell_sequence(numbers.tolist())))

@@ -105,33 +105,35 @@ class _Cursor:
     def __init__(self, path: Path) -> None:
         self.path, self.data, self.offset = path, read_bytes(path), 0
 
-    def take(self, count: int, dtype: str, what: str) -> NDArray[Any]:
+    def take(self, count: int, dtype: str, quantity: str) -> NDArray[Any]:
         """The next ``count`` numbers, copied."""
-        begin = self.skip(count * np.dtype(dtype).itemsize, what)
+        begin = self.skip(count * np.dtype(dtype).itemsize, quantity)
         return np.frombuffer(self.data[begin : self.offset].tobytes(), dtype=dtype)
 
-    def ints(self, count: int, what: str) -> Ints:
-        return self.take(count, "<i4", what).astype(np.int64)
+    def ints(self, count: int, quantity: str) -> Ints:
+        return self.take(count, "<i4", quantity).astype(np.int64)
 
-    def floats(self, count: int, what: str) -> Floats:
+    def floats(self, count: int, quantity: str) -> Floats:
         """The next numbers, all of them finite."""
         begin = self.offset
-        values = self.take(count, "<f8", what).astype(np.float64)
+        values = self.take(count, "<f8", quantity).astype(np.float64)
         if not np.isfinite(values).all():
-            bad = begin + 8 * int(np.flatnonzero(~np.isfinite(values))[0])
-            raise FileFormatError(f"The {what} holds a number that is not finite.", path=self.path, offset=bad)
+            bad_offset = begin + 8 * int(np.flatnonzero(~np.isfinite(values))[0])
+            raise FileFormatError(
+                f"The {quantity} holds a number that is not finite.", path=self.path, offset=bad_offset
+            )
         return values
 
-    def vectors(self, count: int, what: str) -> Floats:
+    def vectors(self, count: int, quantity: str) -> Floats:
         """Three-vectors, (count, 3); the first of their four places is unused and may hold anything."""
-        return self.take(4 * count, "<f8", what).reshape(count, 4)[:, 1:].astype(np.float64)
+        return self.take(4 * count, "<f8", quantity).reshape(count, 4)[:, 1:].astype(np.float64)
 
-    def skip(self, size: int, what: str) -> int:
+    def skip(self, size: int, quantity: str) -> int:
         """Move on by ``size`` bytes; returns where they began."""
         begin, missing = self.offset, self.offset + size - len(self.data)
         if missing > 0:
             raise FileFormatError(
-                f"The file ends inside the {what}: {missing} bytes of {size} are missing. It is truncated (the "
+                f"The file ends inside the {quantity}: {missing} bytes of {size} are missing. It is truncated (the "
                 "calculation was stopped, or the copy is incomplete); copy it again or run OpenMX again.",
                 path=self.path, offset=len(self.data),
             )  # fmt: skip
@@ -212,21 +214,21 @@ def _pairs(f: _Cursor, atoms: int, cell_shifts: Ints) -> tuple[Ints, Ints, Ints]
         )  # fmt: skip
     counts = neighbours + 1
     start = f.offset
-    second = f.ints(int(counts.sum()), "neighbour atoms") - 1
+    target = f.ints(int(counts.sum()), "neighbour atoms") - 1
     cells = f.ints(int(counts.sum()), "neighbour cells")
-    first = np.repeat(np.arange(atoms), counts)
-    own = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    if second.min() < 0 or second.max() >= atoms or cells.min() < 0 or cells.max() >= len(cell_shifts):
+    source = np.repeat(np.arange(atoms), counts)
+    self_index = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    if target.min() < 0 or target.max() >= atoms or cells.min() < 0 or cells.max() >= len(cell_shifts):
         raise FileFormatError(
             f"The neighbour list names atoms or cells outside 1..{atoms} and 0..{len(cell_shifts) - 1}: the file is "
             "damaged. Copy it again.", path=f.path, offset=start,
         )  # fmt: skip
-    if not np.array_equal(second[own], np.arange(atoms)) or cells[own].any():
+    if not np.array_equal(target[self_index], np.arange(atoms)) or cells[self_index].any():
         raise FileFormatError(
             "The neighbour list of an atom does not begin with the atom itself: the file is damaged.",
             path=f.path, offset=start,
         )  # fmt: skip
-    return orbitals, np.stack([first, second], axis=1), cell_shifts[cells]
+    return orbitals, np.stack([source, target], axis=1), cell_shifts[cells]
 
 
 def _texts(f: _Cursor) -> tuple[str, str]:
@@ -241,10 +243,10 @@ def _texts(f: _Cursor) -> tuple[str, str]:
     raw = f.data[begin : f.offset].tobytes()
     records = (raw[i : i + LINE_BYTES] for i in range(0, len(raw), LINE_BYTES))
     text = b"".join(r.split(b"\0")[0].split(b"\n")[0] + b"\n" for r in records).decode("utf-8", errors="replace")
-    rest = f.data[f.offset :].tobytes()
-    if rest and b"OpenMX" not in rest[:4096]:
+    tail = f.data[f.offset :].tobytes()
+    if tail and b"OpenMX" not in tail[:4096]:
         raise FileFormatError(
-            f"{len(rest)} bytes follow the end of the data: the file is damaged, or of a layout that is not known.",
+            f"{len(tail)} bytes follow the end of the data: the file is damaged, or of a layout that is not known.",
             path=f.path, offset=f.offset,
         )  # fmt: skip
-    return text, rest.decode("utf-8", errors="replace")
+    return text, tail.decode("utf-8", errors="replace")

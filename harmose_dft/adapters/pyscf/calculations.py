@@ -119,26 +119,26 @@ def reference(
         raise HarmoseError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
     require_closed_shell(structure)
     mol = to_mole(structure, basis)
-    ours = basis_from_mole(mol, basis_label(basis) if isinstance(basis, str) else basis.name)
-    final = kohn_sham(mol, xc, grid_level)
-    density = None if guess is None else _density(final, from_ours(guess.to_dense(), ours, structure.numbers))
+    our_basis = basis_from_mole(mol, basis_label(basis) if isinstance(basis, str) else basis.name)
+    final_mf = kohn_sham(mol, xc, grid_level)
+    density = None if guess is None else _density(final_mf, from_ours(guess.to_dense(), our_basis, structure.numbers))
     if recipe == "corrected":
-        fock, energy, cycles = _corrected(final, density)
+        fock, energy, cycles = _converge_corrected(final_mf, density)
     elif recipe == "staged":
-        fock, energy, cycles = _staged(final, density)
+        fock, energy, cycles = _converge_in_steps(final_mf, density)
     else:
-        cycles = _converge(final, density, ENERGY_TOLERANCE, GRADIENT_TOLERANCE)
-        fock, energy = final.get_fock(dm=final.make_rdm1()), final.e_tot
-    levels = final.eig(fock, final.get_ovlp())[0]
+        cycles = _converge(final_mf, density, ENERGY_TOLERANCE, GRADIENT_TOLERANCE)
+        fock, energy = final_mf.get_fock(dm=final_mf.make_rdm1()), final_mf.e_tot
+    levels = final_mf.eig(fock, final_mf.get_ovlp())[0]
     return Record(
         structure,
-        ours,
-        (to_blocks(np.asarray(fock), ours, structure.numbers),),
-        to_blocks(final.get_ovlp(), ours, structure.numbers),
+        our_basis,
+        (to_blocks(np.asarray(fock), our_basis, structure.numbers),),
+        to_blocks(final_mf.get_ovlp(), our_basis, structure.numbers),
         n_electrons=float(mol.nelectron),
         energy=float(energy),
         eigenvalues=(Eigenvalues(np.zeros((1, 3)), levels[None, None], "PySCF"),),
-        provenance=_provenance(xc, ours.name, grid_level, recipe, cycles)
+        provenance=_provenance(xc, our_basis.name, grid_level, recipe, cycles)
         | ({"smiles": structure.smiles} if structure.smiles else {}),
     )
 
@@ -180,9 +180,9 @@ def fock_residual(
     """
     require_closed_shell(structure)
     mf = kohn_sham(to_mole(structure, basis), xc, grid_level)
-    given = from_ours(hamiltonian.to_dense(), basis, structure.numbers)
+    predicted_fock = from_ours(hamiltonian.to_dense(), basis, structure.numbers)
     overlap = mf.get_ovlp()
-    energies, orbitals = mf.eig(given, overlap)
+    energies, orbitals = mf.eig(predicted_fock, overlap)
     occupations = mf.get_occ(energies, orbitals)
     density = mf.make_rdm1(orbitals, occupations)
     veff = mf.get_veff(dm=density)
@@ -190,7 +190,7 @@ def fock_residual(
     return FockResidual(
         fock=to_blocks(fock, basis, structure.numbers),
         energy=float(mf.energy_tot(dm=density, vhf=veff)),
-        mean_change=float(np.abs(fock - given).mean()),
+        mean_change=float(np.abs(fock - predicted_fock).mean()),
         commutator=commutator_norm(fock, density, overlap),
         gradient=float(np.linalg.norm(mf.get_grad(orbitals, occupations, fock))),
     )
@@ -221,12 +221,12 @@ def _coarse_density(mol: Mole, xc: str, density: NDArray[np.float64] | None) -> 
         start.conv_tol = 1e-6
         start.kernel()
         density = start.make_rdm1()
-    coarse = kohn_sham(mol, xc, 1)
-    cycles = _converge(coarse, density, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
-    return np.asarray(coarse.make_rdm1()), cycles
+    coarse_mf = kohn_sham(mol, xc, 1)
+    cycles = _converge(coarse_mf, density, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
+    return np.asarray(coarse_mf.make_rdm1()), cycles
 
 
-def _staged(final: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], float, int]:
+def _converge_in_steps(final: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], float, int]:
     """Fock matrix and energy on the final grid at the density of the level-1 grid, and the cycles it took."""
     density, cycles = _coarse_density(final.mol, final.xc, density)
     hcore = final.get_hcore()
@@ -234,7 +234,7 @@ def _staged(final: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np
     return np.asarray(hcore + veff), float(final.energy_tot(dm=density, h1e=hcore, vhf=veff)), cycles
 
 
-def _corrected(exact: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], float, int]:
+def _converge_corrected(exact: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], float, int]:
     """Fock matrix, energy and cycles of an SCF with a cheap Fock matrix and a constant correction to it.
 
     The cheap one is density-fitted on the level-0 grid. At its own density D0 the correction F[D0] - F_cheap[D0] is
@@ -245,17 +245,17 @@ def _corrected(exact: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray
         exact: The Kohn-Sham object on the final grid.
         density: Start, PySCF's default guess if None, (ao, ao).
     """
-    cheap = kohn_sham(exact.mol, exact.xc, 0).density_fit()
-    cheap.conv_tol, cheap.conv_tol_grad, cheap.max_cycle = *ROUGH_TOLERANCES, MAX_CYCLES
-    cheap.kernel(dm0=density)
-    start, hcore = np.asarray(cheap.make_rdm1()), exact.get_hcore()
-    veff, fitted = exact.get_veff(dm=start), cheap.get_veff(dm=start)
+    approx = kohn_sham(exact.mol, exact.xc, 0).density_fit()
+    approx.conv_tol, approx.conv_tol_grad, approx.max_cycle = *ROUGH_TOLERANCES, MAX_CYCLES
+    approx.kernel(dm0=density)
+    start, hcore = np.asarray(approx.make_rdm1()), exact.get_hcore()
+    veff, fitted = exact.get_veff(dm=start), approx.get_veff(dm=start)
     difference = np.asarray(veff - fitted)
-    offset = exact.energy_tot(dm=start, vhf=veff) - cheap.energy_tot(dm=start, vhf=fitted) - np.sum(difference * start)
-    corrected = hcore + difference
-    cheap.get_hcore = lambda *_: corrected
-    cycles = _converge(cheap, start, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
-    return np.asarray(cheap.get_fock(dm=cheap.make_rdm1())), float(cheap.e_tot + offset), cycles
+    offset = exact.energy_tot(dm=start, vhf=veff) - approx.energy_tot(dm=start, vhf=fitted) - np.sum(difference * start)
+    corrected_fock = hcore + difference
+    approx.get_hcore = lambda *_: corrected_fock
+    cycles = _converge(approx, start, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
+    return np.asarray(approx.get_fock(dm=approx.make_rdm1())), float(approx.e_tot + offset), cycles
 
 
 def _provenance(xc: str, basis: str, grid_level: int, recipe: str, cycles: int) -> dict[str, Any]:

@@ -82,17 +82,17 @@ def basis_from_mole(mol: Mole, name: str | None = None) -> OrbitalBasis:
         raise BasisMismatchError(
             "The molecule uses Cartesian orbitals (6 d functions); only spherical ones are supported. Set cart=False."
         )
-    found: dict[int, tuple[Shell, ...]] = {}
+    shells_by_element: dict[int, tuple[Shell, ...]] = {}
     for atom in range(mol.natm):
         z = _atomic_number(mol, atom)
         shells = tuple(s for b in mol.atom_shell_ids(atom) for s in _split_shell(mol, int(b)))
-        if z in found and not _same_shells(found[z], shells):
+        if z in shells_by_element and not _same_shells(shells_by_element[z], shells):
             raise BasisMismatchError(
                 f"The atoms of element {SYMBOLS[z]} have different basis sets (atom {atom + 1} differs from an earlier "
                 "one); one basis per element is supported."
             )
-        found[z] = shells
-    return OrbitalBasis(name or (mol.basis if isinstance(mol.basis, str) else "custom"), found)
+        shells_by_element[z] = shells
+    return OrbitalBasis(name or (mol.basis if isinstance(mol.basis, str) else "custom"), shells_by_element)
 
 
 def orbital_basis(name: str, elements: Iterable[int]) -> OrbitalBasis:
@@ -142,12 +142,12 @@ def to_ours(matrix: NDArray[Any], basis: OrbitalBasis, numbers: Iterable[int]) -
         basis: The basis of both axes.
         numbers: Atomic numbers, (atom,).
     """
-    return _reordered(matrix, *PYSCF.to_ours(basis.shell_sequence(numbers)))
+    return _reorder(matrix, *PYSCF.to_ours(basis.shell_sequence(numbers)))
 
 
 def from_ours(matrix: NDArray[Any], basis: OrbitalBasis, numbers: Iterable[int]) -> NDArray[Any]:
     """A matrix of ours in PySCF's orbital order; the inverse of :func:`to_ours`."""
-    return _reordered(matrix, *PYSCF.from_ours(basis.shell_sequence(numbers)))
+    return _reorder(matrix, *PYSCF.from_ours(basis.shell_sequence(numbers)))
 
 
 def to_blocks(matrix: NDArray[Any], basis: OrbitalBasis, numbers: Sequence[int] | NDArray[np.int64]) -> BlockMatrix:
@@ -155,7 +155,7 @@ def to_blocks(matrix: NDArray[Any], basis: OrbitalBasis, numbers: Sequence[int] 
     return BlockMatrix.from_dense(to_ours(matrix, basis, numbers), basis.orbitals_per_atom(numbers))
 
 
-def _reordered(matrix: NDArray[Any], index: NDArray[np.int64], sign: NDArray[np.float64]) -> NDArray[Any]:
+def _reorder(matrix: NDArray[Any], index: NDArray[np.int64], sign: NDArray[np.float64]) -> NDArray[Any]:
     if np.shape(matrix)[-2:] != (len(index), len(index)):
         raise BasisMismatchError(
             f"The basis has {len(index)} orbitals for these atoms; got a matrix of shape {np.shape(matrix)}."
@@ -175,8 +175,8 @@ def _split_shell(mol: Mole, shell: int) -> list[Shell]:
     return [Shell(l, GaussianRadial(exponents.copy(), column.copy())) for column in coefficients.T]
 
 
-def _same_shells(one: tuple[Shell, ...], other: tuple[Shell, ...]) -> bool:
-    return OrbitalBasis("", {1: one}) == OrbitalBasis("", {1: other})
+def _same_shells(left: tuple[Shell, ...], right: tuple[Shell, ...]) -> bool:
+    return OrbitalBasis("", {1: left}) == OrbitalBasis("", {1: right})
 
 
 def _as_pyscf_basis(basis: OrbitalBasis, z: int) -> list[list[Any]]:

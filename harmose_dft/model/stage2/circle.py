@@ -21,7 +21,7 @@ from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
 from ...nn.spin import spin_components
-from ..stage1 import FirstStageConfig, StageOneOutput, tapered
+from ..stage1 import FirstStageConfig, StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
 
 POINTS_PER_FREQUENCY = 3
@@ -81,40 +81,40 @@ class CircleLayer(nn.Module):
         super().__init__()
         c, w = first.channels, config.width
         m_max = pair.m_max
-        inside = O2Dims(w, 0, (w,) * m_max)
+        hidden = O2Dims(w, 0, (w,) * m_max)
         self.channels, self.heads, self.width = c, config.heads, w
         self.norm = NodeNorm(first.l_max, c)
-        self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, inside)
+        self.enter = O2Linear(node_dims(first.l_max, 2 * c) + pair, hidden)
         self.grid = CircleGrid(m_max, config.points or POINTS_PER_FREQUENCY * m_max)
         self.mlp = CircleMLP(w, config.expansion * w, w, first.radial)
-        self.products = O2Products(inside)
+        self.products = O2Products(hidden)
         self.odd = nn.Linear(self.products.size, pair.odd, bias=False)
-        self.pair_update = O2Linear(inside, pair, gain=0.5)
+        self.pair_update = O2Linear(hidden, pair, gain=0.5)
         self.attends = attends
         if attends:
             self.scores = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, config.heads))
-            self.values = O2Linear(inside, node_dims(first.l_max, c))
+            self.values = O2Linear(hidden, node_dims(first.l_max, c))
             self.node_update = NodeUpdate(first.l_max, c)
 
     def forward(
-        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1: StageOneOutput
+        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1_output: StageOneOutput
     ) -> tuple[Tensor, O2Features]:
         """Updated nodes and pairs."""
         x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
-        even, turned = self.grid.project(self.mlp(self.grid.sample(x), stage1.radial))
-        x = O2Features(even, even.new_zeros(len(even), 0), turned)
+        even, rest = self.grid.project(self.mlp(self.grid.sample(x), stage1_output.radial))
+        x = O2Features(even, even.new_zeros(len(even), 0), rest)
         updated = pairs + self.pair_update(x)
         updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
         if self.attends:
-            nodes = self.node_update(nodes, self._received(x, geometry, stage1.cutoff, len(nodes)))
+            nodes = self.node_update(nodes, self._receive(x, geometry, stage1_output.cutoff, len(nodes)))
         return nodes, updated
 
-    def _received(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
+    def _receive(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
         """What attention over its pairs brings to each atom, (atom, (L+1)^2, channel)."""
         weights = attention_weights(self.scores(x.even), geometry.source, atoms, cutoff)
-        sent = geometry.to_lab(self.values(x), self.channels)
-        sent = (sent.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
-        return sum_over(sent, geometry.source, atoms)
+        messages = geometry.to_lab(self.values(x), self.channels)
+        messages = (messages.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
+        return sum_over(messages, geometry.source, atoms)
 
 
 class SpinCorrection(nn.Module):
@@ -133,10 +133,10 @@ class SpinCorrection(nn.Module):
         self.embed = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
         self.head = BlockHead(self.components, pair, neighbours, start_at_zero=True)
 
-    def embedded(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
+    def embed_blocks(self, stage1_output: StageOneOutput, geometry: PairGeometry) -> O2Features:
         """Pair features of stage 1's blocks."""
-        assert stage1.blocks.spin is not None
-        blocks = self.components.to_frame(stage1.blocks.spin.edge.detach(), geometry)
+        assert stage1_output.blocks.spin is not None
+        blocks = self.components.to_frame(stage1_output.blocks.spin.edge.detach(), geometry)
         return self.embed(self.components.split(blocks))
 
 
@@ -174,7 +174,7 @@ class CircleNetwork(nn.Module):
         super().__init__()
         layout, first, potential = setting.layout, setting.first, setting.potential
         m_max = max(2 * layout.l_max, first.l_max)
-        pair = tapered(first.pair_channels, m_max, odd=first.pair_channels // 4)
+        pair = taper(first.pair_channels, m_max, odd=first.pair_channels // 4)
         if first.channels % config.heads:
             raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
         self.components = BlockComponents(layout)
@@ -193,24 +193,24 @@ class CircleNetwork(nn.Module):
             self.spin = SpinCorrection(layout, setting.spin, pair, first.neighbours)
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1_output: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
     ) -> tuple[Blocks, Potential | None]:
         """The correction, in units of the model's scales, and that of the potential."""
-        baseline = geometry.blocks_to_frame(stage1.blocks.edge.detach())
-        pairs = stage1.pairs + self.embed_blocks(self.components.split(baseline))
+        stage1_blocks = geometry.blocks_to_frame(stage1_output.blocks.edge.detach())
+        pairs = stage1_output.pairs + self.embed_blocks(self.components.split(stage1_blocks))
         if self.spin is not None:
-            pairs = pairs + self.spin.embedded(stage1, geometry)
-        nodes = stage1.nodes
-        if self.embed_potential is not None and stage1.potential is not None:
-            nodes = self.embed_potential(nodes, stage1.potential)
+            pairs = pairs + self.spin.embed_blocks(stage1_output, geometry)
+        nodes = stage1_output.nodes
+        if self.embed_potential is not None and stage1_output.potential is not None:
+            nodes = self.embed_potential(nodes, stage1_output.potential)
         if self.embed_density is not None:
             more_nodes, more_pairs = self.embed_density(graph)
             nodes, pairs = nodes + more_nodes, pairs + more_pairs
         for layer in self.layers:
-            nodes, pairs = layer(nodes, pairs, geometry, stage1)
-        potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1.cutoff, graph)
-        blocks = self.head(pairs, graph, geometry, stage1.cutoff)
-        spin = None if self.spin is None else self.spin.head(pairs, graph, geometry, stage1.cutoff)
+            nodes, pairs = layer(nodes, pairs, geometry, stage1_output)
+        potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1_output.cutoff, graph)
+        blocks = self.head(pairs, graph, geometry, stage1_output.cutoff)
+        spin = None if self.spin is None else self.spin.head(pairs, graph, geometry, stage1_output.cutoff)
         return Blocks(blocks.node, blocks.edge, spin), potential
 
 
@@ -236,10 +236,10 @@ class CircleTransformer(SecondStage):
         self.members = nn.ModuleList(CircleNetwork(config, setting) for _ in range(config.members))
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1_output: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, Potential | None]]:
         """Correction of each network, in units of the model's scales, and that of the potential."""
-        return [member(stage1, graph, geometry) for member in self.members]
+        return [member(stage1_output, graph, geometry) for member in self.members]
 
     @property
     def points(self) -> int:

@@ -23,7 +23,7 @@ from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
 from ...nn.graph import PreparedGraph
 from ...nn.heads import Blocks
 from ...nn.o2 import O2Linear
-from ..stage1 import StageOneOutput, tapered
+from ..stage1 import StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
 
 ROTATIONS = 1
@@ -85,8 +85,8 @@ class LabLayer(nn.Module):
         scores = ((query * key).sum(-1) / math.sqrt(query.shape[-1])).clamp(-SCORE_LIMIT, SCORE_LIMIT)
         weights = torch.exp(scores)
         weights = weights / sum_over(weights, source, len(nodes))[source]
-        gathered = sum_over((weights[..., None] * value).flatten(1), source, len(nodes))
-        nodes = self.norms[0](nodes + self.gather(gathered))
+        messages = sum_over((weights[..., None] * value).flatten(1), source, len(nodes))
+        nodes = self.norms[0](nodes + self.gather(messages))
         nodes = self.norms[1](nodes + self.node_feed(nodes))
         triple = torch.cat([nodes[source], pairs, nodes[target]], dim=-1)
         pairs = self.norms[2](pairs + self.inject(triple, harmonics, radial))
@@ -116,7 +116,7 @@ class LabTransformer(SecondStage):
             raise ValueError(f"A width of {config.width} cannot be shared by {config.heads} heads.")
         self.config, self.n = config, layout.size
         lab = (first.l_max + 1) ** 2
-        pair = tapered(first.pair_channels, max(2 * layout.l_max, first.l_max), odd=first.pair_channels // 4)
+        pair = taper(first.pair_channels, max(2 * layout.l_max, first.l_max), odd=first.pair_channels // 4)
         self.hand_over = O2Linear(pair, node_dims(first.l_max, config.pair_channels))
         harmonics = (config.l_max + 1) ** 2
         features = 2 * lab * first.channels + lab * config.pair_channels + layout.size**2
@@ -127,18 +127,18 @@ class LabTransformer(SecondStage):
         nn.init.zeros_(self.head.bias)
 
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1_output: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, None]]:
         """One correction, in units of the model's scales, exactly Hermitian; none of the potential."""
         atoms = torch.arange(len(graph.species), device=graph.species.device)
         source, target = torch.cat([atoms, geometry.source]), torch.cat([atoms, geometry.target])
-        harmonics, radial = self._geometry(stage1, graph, len(atoms))
-        pairs = self.embed(self._features(stage1, geometry, source, target), harmonics, radial)
+        harmonics, radial = self._geometry(stage1_output, graph, len(atoms))
+        pairs = self.embed(self._features(stage1_output, geometry, source, target), harmonics, radial)
         nodes = pairs[: len(atoms)]
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, source, target, harmonics, radial)
         blocks = self.head(pairs).reshape(-1, self.n, self.n)
-        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1.cutoff[..., None]
+        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1_output.cutoff[..., None]
         edge = 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
         return [(Blocks(0.5 * (node + node.transpose(1, 2)), edge), None)]
 
@@ -147,25 +147,29 @@ class LabTransformer(SecondStage):
         if moment.largest_rotation <= 0.0:
             return graph
         rotation = random_rotation(moment.generator(ROTATIONS), moment.largest_rotation)
-        return frames.rotated(graph, torch.from_numpy(rotation).to(graph.vectors))
+        return frames.rotate(graph, torch.from_numpy(rotation).to(graph.vectors))
 
-    def _features(self, stage1: StageOneOutput, geometry: PairGeometry, source: Tensor, target: Tensor) -> Tensor:
-        flat = stage1.nodes.flatten(1)
-        handed = geometry.to_lab(self.hand_over(stage1.pairs), self.config.pair_channels).flatten(1)
-        own = handed.new_zeros(len(flat), handed.shape[1])
-        baseline = torch.cat([stage1.blocks.node, stage1.blocks.edge]).detach().flatten(1)
-        return torch.cat([flat[source], flat[target], torch.cat([own, handed]), baseline], dim=-1)
+    def _features(
+        self, stage1_output: StageOneOutput, geometry: PairGeometry, source: Tensor, target: Tensor
+    ) -> Tensor:
+        flat = stage1_output.nodes.flatten(1)
+        pair_features = geometry.to_lab(self.hand_over(stage1_output.pairs), self.config.pair_channels).flatten(1)
+        no_pair_features = pair_features.new_zeros(len(flat), pair_features.shape[1])
+        stage1_blocks = torch.cat([stage1_output.blocks.node, stage1_output.blocks.edge]).detach().flatten(1)
+        return torch.cat(
+            [flat[source], flat[target], torch.cat([no_pair_features, pair_features]), stage1_blocks], dim=-1
+        )
 
-    def _geometry(self, stage1: StageOneOutput, graph: PreparedGraph, atoms: int) -> tuple[Tensor, Tensor]:
+    def _geometry(self, stage1_output: StageOneOutput, graph: PreparedGraph, atoms: int) -> tuple[Tensor, Tensor]:
         from e3nn import o3
 
         degrees = list(range(self.config.l_max + 1))
-        turned = graph.vectors[:, E3NN_AXES]
-        harmonics = o3.spherical_harmonics(degrees, turned, normalize=True, normalization="component")
-        own = harmonics.new_zeros(atoms, harmonics.shape[1])
-        own[:, 0] = 1.0
-        near = stage1.radial.new_zeros(atoms, stage1.radial.shape[1])
-        return torch.cat([own, harmonics]), torch.cat([near, stage1.radial])
+        vectors = graph.vectors[:, E3NN_AXES]
+        harmonics = o3.spherical_harmonics(degrees, vectors, normalize=True, normalization="component")
+        no_harmonics = harmonics.new_zeros(atoms, harmonics.shape[1])
+        no_harmonics[:, 0] = 1.0
+        no_radial = stage1_output.radial.new_zeros(atoms, stage1_output.radial.shape[1])
+        return torch.cat([no_harmonics, harmonics]), torch.cat([no_radial, stage1_output.radial])
 
 
 def random_rotation(rng: np.random.Generator, largest: float) -> NDArray[np.float64]:

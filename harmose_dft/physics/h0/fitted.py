@@ -111,7 +111,7 @@ def choose_records(records: Sequence[Record], basis: OrbitalBasis, count: int, s
     return chosen
 
 
-def fitted_exponents() -> tuple[float, ...]:
+def choose_exponents() -> tuple[float, ...]:
     """Exponents a_k of the fitted charges, Bohr^-2: those of the SAP fit, narrowest first.
 
     The SAP fit uses one even-tempered series for all elements, so charges of equal width merge into one and H0 costs
@@ -144,7 +144,7 @@ def fit_charges(
         # An element off the diagonal counts twice; every molecule counts the same, whatever its size.
         weights.append(np.where(lower[0] == lower[1], 1.0, 2.0) / len(hamiltonian) ** 2)
     solution = _least_absolute(np.concatenate(columns), np.concatenate(targets), np.concatenate(weights))
-    exponents = fitted_exponents()
+    exponents = choose_exponents()
     free = solution.reshape(len(elements), len(exponents) - 1)
     # The widest charge of an element makes it neutral.
     charges = np.concatenate([free, -free.sum(axis=1, keepdims=True)], axis=1)
@@ -153,7 +153,7 @@ def fit_charges(
 
 def _columns(structure: Structure, basis: OrbitalBasis, elements: Sequence[int]) -> NDArray[np.float64]:
     """Matrices of a unit charge of each element and width minus one of the widest, (ao, ao, column)."""
-    exponents = fitted_exponents()
+    exponents = choose_exponents()
     mol = to_mole(structure, basis)
     n = int(basis.orbitals_per_atom(structure.numbers).sum())
     out = np.zeros((n, n, len(elements) * (len(exponents) - 1)))
@@ -175,9 +175,9 @@ def _least_absolute(
     current = weights
     solution: NDArray[np.float64] = np.zeros(columns.shape[1])
     for _ in range(ITERATIONS):
-        scaled = columns * current[:, None]
-        normal = columns.T @ scaled
+        weighted = columns * current[:, None]
+        normal = columns.T @ weighted
         normal[np.diag_indices_from(normal)] += RIDGE * normal.diagonal().max()
-        solution = np.asarray(np.linalg.solve(normal, scaled.T @ target), dtype=np.float64)
+        solution = np.asarray(np.linalg.solve(normal, weighted.T @ target), dtype=np.float64)
         current = weights / np.maximum(np.abs(target - columns @ solution), SMALLEST_DEVIATION)
     return np.asarray(solution)

@@ -37,9 +37,9 @@ def neighbour_pairs(structure: Structure, cutoffs: ArrayLike) -> Pairs:
     radii = np.asarray(cutoffs, dtype=np.float64)
     if radii.shape != (len(structure),) or not (radii >= 0).all():
         raise HarmoseError(f"Cutoffs must be {len(structure)} non-negative radii, one per atom; got {cutoffs!r}.")
-    home, cell_of = _fold(structure)
-    image_atom, image_shift, image = _images(structure, home, 2 * radii.max())
-    near = cKDTree(home).sparse_distance_matrix(cKDTree(image), 2 * radii.max(), output_type="ndarray")
+    positions_in_cell, cell_of = _fold(structure)
+    image_atom, image_shift, image = _images(structure, positions_in_cell, 2 * radii.max())
+    near = cKDTree(positions_in_cell).sparse_distance_matrix(cKDTree(image), 2 * radii.max(), output_type="ndarray")
     i, j = near["i"], image_atom[near["j"]]
     # The images belong to folded atoms; shifts count from the cells that the atoms were folded from.
     shift = image_shift[near["j"]] + cell_of[i] - cell_of[j]
@@ -60,7 +60,7 @@ def overlapping_pairs(structure: Structure, basis: OrbitalBasis) -> Pairs:
         BasisMismatchError: The basis lacks an element of the structure.
         HarmoseError: A shell has no radial function.
     """
-    cutoffs = orbital_cutoffs(basis.restricted(structure.numbers.tolist()))
+    cutoffs = orbital_cutoffs(basis.restrict(structure.numbers.tolist()))
     return neighbour_pairs(structure, [cutoffs[z] for z in structure.numbers.tolist()])
 
 
@@ -103,25 +103,25 @@ def _fold(structure: Structure) -> tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def _images(
-    structure: Structure, home: NDArray[np.float64], reach: float
+    structure: Structure, positions_in_cell: NDArray[np.float64], reach: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Atom, shift and position of every image that may lie within ``reach`` of an atom of the home cell."""
-    atoms = np.arange(len(home))
+    atoms = np.arange(len(positions_in_cell))
     if structure.cell is None:
-        return atoms, np.zeros((len(home), 3), dtype=np.int64), home
+        return atoms, np.zeros((len(positions_in_cell), 3), dtype=np.int64), positions_in_cell
     inverse = np.linalg.inv(structure.cell)
     # A distance d is at most d |column| of a fractional coordinate: the columns are the reciprocal vectors.
     margin = reach * np.linalg.norm(inverse, axis=0)
     spans = [np.arange(-n, n + 1) for n in np.ceil(margin).astype(int)]
     shifts = np.stack(np.meshgrid(*spans, indexing="ij"), -1).reshape(-1, 3)
-    fractional = home @ inverse
-    near = np.ones((len(shifts), len(home)), dtype=bool)
+    fractional = positions_in_cell @ inverse
+    is_near = np.ones((len(shifts), len(positions_in_cell)), dtype=bool)
     for axis in range(3):
         home_axis = fractional[:, axis]
-        place = shifts[:, None, axis] + home_axis
-        near &= (place >= home_axis.min() - margin[axis]) & (place <= home_axis.max() + margin[axis])
-    row, atom = np.nonzero(near)
-    return atom, shifts[row], home[atom] + shifts[row] @ structure.cell
+        coordinate = shifts[:, None, axis] + home_axis
+        is_near &= (coordinate >= home_axis.min() - margin[axis]) & (coordinate <= home_axis.max() + margin[axis])
+    row, atom = np.nonzero(is_near)
+    return atom, shifts[row], positions_in_cell[atom] + shifts[row] @ structure.cell
 
 
 def _is_positive(shifts: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -52,9 +52,9 @@ def kinetic_energy(l: int) -> list[Term]:
 
 def displacement(l: int) -> list[Term]:
     """x, y, z relative to the orbital's own atom: q R Y_lm = (r R) (q/r) Y_lm."""
-    return [Term(to, to, 1, 0, 1.0, vector_coupling(l, to)) for to in (l - 1, l + 1) if to >= 0]
+    return [Term(l_to, l_to, 1, 0, 1.0, vector_coupling(l, l_to)) for l_to in (l - 1, l + 1) if l_to >= 0]
 
 
 def derivative(l: int) -> list[Term]:
     """d/dx, d/dy, d/dz, which is i k_q in reciprocal space; i (-i)^l = -+ (-i)^l' for l' = l +- 1."""
-    return [Term(to, l, 0, 1, float(l - to), vector_coupling(l, to)) for to in (l - 1, l + 1) if to >= 0]
+    return [Term(l_to, l, 0, 1, float(l - l_to), vector_coupling(l, l_to)) for l_to in (l - 1, l + 1) if l_to >= 0]

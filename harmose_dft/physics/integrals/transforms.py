@@ -119,12 +119,12 @@ class ReciprocalGrid:
         It bounds the error of overlaps (Cauchy-Schwarz): |dS_ab| <= sqrt(tail_a tail_b).
         """
         transforms = self.transforms([(radial, identity(l)[0]) for l, radial in radials])
-        inside = [self.weights @ transform.values**2 for transform in transforms]
+        norm_on_grid = [self.weights @ transform.values**2 for transform in transforms]
         norms = []
         for _, radial in radials:
             r, weight = _panels(support(radial)[0][-1], self.k_max)
             norms.append(weight @ (r * spline_of(radial)(r)) ** 2)
-        return np.array(norms) - np.array(inside)
+        return np.array(norms) - np.array(norm_on_grid)
 
 
 def grid_for(radials: Sequence[tuple[int, NumericalRadial]]) -> ReciprocalGrid:

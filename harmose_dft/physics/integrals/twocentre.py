@@ -87,15 +87,15 @@ def _scalar(operator: Operator, structure: Structure, basis: OrbitalBasis, pairs
     z, reverse = structure.numbers[frame.pairs], frame.reverse_edges()
     # Of two directions the one that begins at the lighter element is computed (equal elements: the first in order).
     second = (z[:, 0] > z[:, 1]) | ((z[:, 0] == z[:, 1]) & (reverse < np.arange(len(frame))))
-    copied = second & (reverse >= 0)
+    is_copied = second & (reverse >= 0)
     on_site = reverse == np.arange(len(frame))
-    values = _evaluate(operator, structure, basis, frame, ~copied)[0]
+    values = _evaluate(operator, structure, basis, frame, ~is_copied)[0]
     for edges, index in frame.groups(structure.numbers):
         _, rows, columns = index.shape
-        todo = np.flatnonzero(copied[edges])
+        copies = np.flatnonzero(is_copied[edges])
         # Element (r, c) of a copied block is element (c, r) of its reverse, which has ``rows`` elements in each row.
-        source = frame.pointers[reverse[edges[todo]], None, None] + np.arange(rows * columns).reshape(columns, rows).T
-        values[index[todo]] = values[source]
+        source = frame.pointers[reverse[edges[copies]], None, None] + np.arange(rows * columns).reshape(columns, rows).T
+        values[index[copies]] = values[source]
         if on_site[edges].any():
             blocks = values[index[on_site[edges]]]
             values[index[on_site[edges]]] = 0.5 * (blocks + blocks.transpose(0, 2, 1))
@@ -113,16 +113,16 @@ def _evaluate(
 
     The operator acts on the orbital of the second atom, relative to that atom.
     """
-    integrals = _integrals(operator, basis.restricted(structure.numbers.tolist()))
+    integrals = _integrals(operator, basis.restrict(structure.numbers.tolist()))
     vectors = structure.positions[frame.pairs[:, 1]] - structure.positions[frame.pairs[:, 0]]
     vectors = vectors + _translations(structure, frame)
     values = np.zeros((integrals.components, len(frame.values)))
     for edges, index in frame.groups(structure.numbers):
-        first, second = structure.numbers[frame.pairs[edges[0]]].tolist()
-        todo = np.arange(len(edges)) if chosen is None else np.flatnonzero(chosen[edges])
-        for start in range(0, len(todo), CHUNK):
-            part = todo[start : start + CHUNK]
-            values[:, index[part]] = integrals.blocks(first, second, vectors[edges[part]])
+        z_bra, z_ket = structure.numbers[frame.pairs[edges[0]]].tolist()
+        selected_edges = np.arange(len(edges)) if chosen is None else np.flatnonzero(chosen[edges])
+        for start in range(0, len(selected_edges), CHUNK):
+            part = selected_edges[start : start + CHUNK]
+            values[:, index[part]] = integrals.blocks(z_bra, z_ket, vectors[edges[part]])
     return values
 
 

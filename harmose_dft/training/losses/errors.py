@@ -71,7 +71,7 @@ def _element_error(error: Blocks, batch: Batch) -> Tensor:
     spin = error.spin
     node, edge = _split_spins(error)
     if batch.gauge:
-        node, edge = without_shift(node, edge, batch.graph)
+        node, edge = subtract_shift(node, edge, batch.graph)
     total = node.abs().sum() + edge.abs().sum()
     if spin is not None and spin.node.shape[1] > 1:
         total = 2.0 * (total + spin.node.abs().sum() + spin.edge.abs().sum())
@@ -115,10 +115,10 @@ def _errors(predicted: Blocks, graph: PreparedGraph) -> Blocks:
 def remainder(predicted: Blocks, batch: Batch) -> Blocks:
     """Prediction minus target, Hartree; crystals: after the best shift of what does not depend on spin."""
     error = _errors(predicted, batch.graph)
-    return Blocks(*without_shift(error.node, error.edge, batch.graph), error.spin) if batch.gauge else error
+    return Blocks(*subtract_shift(error.node, error.edge, batch.graph), error.spin) if batch.gauge else error
 
 
-def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+def subtract_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
     """Errors of a crystal's matrix less the shift mu S, for each structure, that makes them smallest in the 1-norm.
 
     mu is the median of error / S weighted by |S|. No gradient flows through it: at the minimum there is none.
@@ -133,9 +133,9 @@ def without_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Ten
     shifts = []
     with torch.no_grad():
         for k in range(graph.n_structures):
-            atoms, pairs = graph.structure == k, edge_structure == k
-            error = torch.cat([node[atoms].flatten(), edge[pairs].flatten()])
-            overlap = torch.cat([node_overlap[atoms].flatten(), edge_overlap[pairs].flatten()])
+            atoms, is_pair = graph.structure == k, edge_structure == k
+            error = torch.cat([node[atoms].flatten(), edge[is_pair].flatten()])
+            overlap = torch.cat([node_overlap[atoms].flatten(), edge_overlap[is_pair].flatten()])
             shifts.append(_weighted_median(error, overlap))
     mu = torch.stack(shifts).reshape(-1, *(1,) * (node.ndim - 1))
     return node - mu[graph.structure] * node_overlap, edge - mu[edge_structure] * edge_overlap
@@ -152,9 +152,9 @@ def _expand_overlap(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[T
 
 
 def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
-    chosen = overlap != 0
-    ratio, order = (error[chosen] / overlap[chosen]).sort()
-    weight = overlap[chosen][order].abs().double().cumsum(0)
+    nonzero = overlap != 0
+    ratio, order = (error[nonzero] / overlap[nonzero]).sort()
+    weight = overlap[nonzero][order].abs().double().cumsum(0)
     return ratio[torch.searchsorted(weight, 0.5 * weight[-1])]
 
 

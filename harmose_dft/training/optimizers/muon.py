@@ -48,10 +48,10 @@ class Muon(MatrixOptimizer):
     def direction(self, gradient: Tensor, updates: int) -> Tensor:
         """Direction of one more update."""
         self.momentum.lerp_(gradient, 1.0 - MOMENTUM)
-        ahead = torch.lerp(gradient, self.momentum, MOMENTUM)
+        lookahead = torch.lerp(gradient, self.momentum, MOMENTUM)
         for group in self.groups:
             size = LIKE_ADAM * math.sqrt(max(group.rows, group.columns))
-            torch.mul(orthogonalise(group.view(ahead)), size, out=group.view(self.moves))
+            torch.mul(orthogonalise(group.view(lookahead)), size, out=group.view(self.moves))
         return self.moves
 
     def memory(self) -> dict[str, Tensor]:

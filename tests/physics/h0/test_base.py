@@ -120,7 +120,7 @@ def test_configuration_is_written_and_read_as_before() -> None:
     config = TrainConfig.model_validate({"baseline": {"kind": "sap"}})
     assert config.model_dump(mode="json")["baseline"] == {"kind": "sap", "fit_structures": 80}
     assert TrainConfig.model_validate(config.model_dump(mode="json")) == config
-    assert TrainConfig().baseline.kind == "fitted"
+    assert TrainConfig().h0.kind == "fitted"
 
 
 def test_another_kind_keeps_the_common_values() -> None:

@@ -58,9 +58,9 @@ def test_charges_of_every_element_are_neutral() -> None:
 def test_h0_rotates_with_the_molecule() -> None:
     structure = calculation(METHANOL).structure
     straight = fitted().dense(structure)
-    for q in random_rotations(2, seed=1):
+    for q in random_rotations(2, random_seed=1):
         d = orbital_rotation(fitted().basis.shell_sequence(structure.numbers), q)
-        np.testing.assert_allclose(fitted().dense(structure.rotated(q)), d @ straight @ d.T, atol=1e-10)
+        np.testing.assert_allclose(fitted().dense(structure.rotate(q)), d @ straight @ d.T, atol=1e-10)
 
 
 def test_description_gives_the_same_h0() -> None:
