@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from shared_data import SHARED
-from synthetic_abacus import write_record
-from synthetic_crystals import calculation, layer
 
 from harmose_dft.model.loading import bundled_models
+from harmose_dft.testing.abacus import write_record
+from harmose_dft.testing.crystals import calculation, layer
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("[0-9][0-9]_*.py"))
 

@@ -22,7 +22,6 @@ import h5py
 import numpy as np
 import pytest
 from foreign_datasets import groups, phisnet, qh9_stable, ragged, schnorb, schnorb_text
-from reference_molecules import WATER
 from test_layers import PACKAGE, sources
 
 from harmose_dft.adapters import pyscf as adapter
@@ -40,6 +39,7 @@ from harmose_dft.model.checkpoint import DESCRIPTION, WEIGHTS, ModelFile, descri
 from harmose_dft.model.loading import BUNDLED, load_model
 from harmose_dft.output import write_cube
 from harmose_dft.plots import LevelColumn, plot_levels
+from harmose_dft.testing.molecules import WATER
 from harmose_dft.workflows.configuration import read_config
 from harmose_dft.workflows.label import LabelSettings, label
 
@@ -540,10 +540,10 @@ def test_folder_of_an_unfinished_run_is_no_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [WEIGHTS, DESCRIPTION, "log.jsonl"])
 def test_training_does_not_write_through_links_in_its_folder(name: str, tmp_path: Path) -> None:
-    from tiny_models import tiny_config, write_waters
-
     from harmose_dft.core.progress import silent
-    from harmose_dft.training.run import LOG, STATE, Fit
+    from harmose_dft.testing.models import tiny_config, write_waters
+    from harmose_dft.training.folder import LOG, STATE
+    from harmose_dft.training.run import Fit
 
     assert {name, STATE} <= {WEIGHTS, DESCRIPTION, STATE, LOG}
     data = write_waters(tmp_path / "waters.h5", range(3))
@@ -677,12 +677,13 @@ ONLY_IN = {
     "gto.format_basis": {"adapters/pyscf/known_names.py"},
     "libxc.parse_xc": {"adapters/pyscf/known_names.py", "plugins/pyscf.py"},
     "import_module": {
-        "__init__.py", "adapters/pyscf/known_names.py", "adapters/registry.py", "cli/__init__.py", "core/lazy.py",
+        "__init__.py", "adapters/pyscf/known_names.py", "adapters/registry.py", "cli/__init__.py", "core/discovery.py",
+        "core/lazy.py",
     },
     "print": {"cli/console.py"},
 }
 """Calls -> the modules that may make them: known_names for what a file names, seeding for the user's own functional,
-import_module for names in tables of ours."""
+import_module for names in tables of ours and for modules of our own packages."""
 
 
 def faults(tree: ast.AST, module: str) -> list[str]:

@@ -71,8 +71,8 @@ def find_calculations(path: Path) -> list[Path]:
         raise FileFormatError("There is no such file or folder. Check the path.", path=path)
     calculations = list(_walk(path))
     if not calculations:
-        codes = "; ".join(f"{code.name}: {code.recognises}" for code in codes() if code.recognises)
-        raise FileFormatError(f"No calculation of a known code was found. Known are {codes}.", path=path)
+        formats = "; ".join(f"{code.name}: {code.recognises}" for code in codes() if code.recognises)
+        raise FileFormatError(f"No calculation of a known code was found. Known are {formats}.", path=path)
     return calculations
 
 

@@ -138,9 +138,9 @@ def leave_local_settings_alone() -> None:
     The user's own, in the home folder or named by ``PYSCF_CONFIG_FILE``, is run as PySCF documents it.
     """
     if not os.path.isfile(os.environ.get("PYSCF_CONFIG_FILE", "")):
-        own = os.path.join(os.path.expanduser("~"), ".pyscf_conf.py")
+        settings = os.path.join(os.path.expanduser("~"), ".pyscf_conf.py")
         neutral = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pyscf_settings.txt")
-        os.environ["PYSCF_CONFIG_FILE"] = own if os.path.isfile(own) else neutral
+        os.environ["PYSCF_CONFIG_FILE"] = settings if os.path.isfile(settings) else neutral
 
 
 def describe_os_error(error: OSError) -> str:

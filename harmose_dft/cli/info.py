@@ -44,15 +44,16 @@ def info(path: Path | None, as_json: bool) -> None:
 
 def shorten(description: Mapping[str, Any]) -> dict[str, Any]:
     """A description without what only a program reads: a model's configurations and those of its forerunners."""
-    told = dict(description)
-    if "training" in told:
-        training = told["training"]
-        told["training"] = {k: v for k, v in training.items() if k in TOLD_OF_TRAINING}
-        told["trained further from"] = [f"{s['name']} ({s['sha256'][:8]})" for s in _forerunners(training)] or "nothing"
-    for name, figures in told.pop("metrics", {}).items():
+    short = dict(description)
+    if "training" in short:
+        training = short["training"]
+        short["training"] = {k: v for k, v in training.items() if k in TOLD_OF_TRAINING}
+        starts = [f"{s['name']} ({s['sha256'][:8]})" for s in _forerunners(training)]
+        short["trained further from"] = starts or "nothing"
+    for name, figures in short.pop("metrics", {}).items():
         numbers = {k: f"{v:.4g}" for k, v in figures.items() if isinstance(v, float)}
-        told[f"measured on {name}"] = {**numbers, "unit": figures.get("unit"), "samples": figures.get("samples")}
-    return told
+        short[f"measured on {name}"] = {**numbers, "unit": figures.get("unit"), "samples": figures.get("samples")}
+    return short
 
 
 def _forerunners(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:

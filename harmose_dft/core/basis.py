@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UNPRINTABLE, BasisMismatchError, HarmoseError, shortened
+from .errors import UNPRINTABLE, BasisMismatchError, HarmoseError, shorten
 from .structure import SYMBOLS
 
 FINGERPRINT_DECIMALS = 8
@@ -221,7 +221,7 @@ class OrbitalBasis:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description, radial functions included."""
-        def one(shell: Shell) -> dict[str, Any]:
+        def describe(shell: Shell) -> dict[str, Any]:
             match shell.radial:
                 case GaussianRadial(exponents, coefficients):
                     return {"l": shell.l, "exponents": exponents.tolist(), "coefficients": coefficients.tolist()}
@@ -230,7 +230,8 @@ class OrbitalBasis:
                 case _:
                     return {"l": shell.l}
 
-        return {"name": self.name, "shells": {str(z): [one(s) for s in shells] for z, shells in self.shells.items()}}
+        elements = {str(z): [describe(shell) for shell in shells] for z, shells in self.shells.items()}
+        return {"name": self.name, "shells": elements}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OrbitalBasis:
@@ -241,9 +242,9 @@ class OrbitalBasis:
         """
         name = str(data["name"])
         if not is_label(name):
-            raise HarmoseError(f"The stored basis is called {shortened(name)!r}; expected a name of one line.")
+            raise HarmoseError(f"The stored basis is called {shorten(name)!r}; expected a name of one line.")
 
-        def one(d: Mapping[str, Any]) -> Shell:
+        def read(d: Mapping[str, Any]) -> Shell:
             radial: Radial | None = None
             if "exponents" in d:
                 radial = GaussianRadial(np.asarray(d["exponents"], float), np.asarray(d["coefficients"], float))
@@ -251,4 +252,4 @@ class OrbitalBasis:
                 radial = NumericalRadial(np.asarray(d["r"], float), np.asarray(d["values"], float))
             return Shell(int(d["l"]), radial)
 
-        return cls(name, {int(z): tuple(one(d) for d in shells) for z, shells in data["shells"].items()})
+        return cls(name, {int(z): tuple(read(d) for d in shells) for z, shells in data["shells"].items()})

@@ -23,10 +23,10 @@ def discover(package: str, base: type[T]) -> tuple[type[T], ...]:
     Returns:
         The classes, by the names of their modules; those of one module as they stand in it.
     """
-    return tuple(_defined(package, base))
+    return tuple(_find_classes(package, base))
 
 
-def _defined(package: str, base: type[T]) -> Iterator[type[T]]:
+def _find_classes(package: str, base: type[T]) -> Iterator[type[T]]:
     folders = importlib.import_module(package).__path__
     for name in sorted(m.name for m in pkgutil.iter_modules(folders)):
         module = importlib.import_module(f"{package}.{name}")

@@ -19,7 +19,7 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """The beginning of a foreign text, for a message."""
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 

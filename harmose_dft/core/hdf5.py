@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import FileFormatError, shortened
+from .errors import FileFormatError, shorten
 
 if TYPE_CHECKING:
     import h5py
@@ -31,15 +31,15 @@ def open_hdf5(path: str | Path, **options: Any) -> h5py.File:
         raise FileFormatError("There is no such file." if not Path(path).exists() else "This is not a file.", path=path)
     file = h5py.File(path, "r", **options)
     try:
-        found = _leading_out(file)
+        outside = _leading_out(file)
     except (RuntimeError, KeyError, ValueError) as error:
         file.close()
         raise OSError(f"its table of contents is damaged: {error}") from error
-    if found is not None:
+    if outside is not None:
         file.close()
         raise FileFormatError(
-            f"{shortened(found[0])!r} is {found[1]}; expected a file that holds everything itself. Copy what it refers "
-            "to into the file.",
+            f"{shorten(outside[0])!r} is {outside[1]}; expected a file that holds everything itself. Copy what it "
+            "refers to into the file.",
             path=path,
         )
     return file
@@ -54,19 +54,19 @@ def _leading_out(file: h5py.File) -> tuple[str, str] | None:
             return "a link to another name or file"
         if name.count(b"/") > DEEPEST:
             return f"more than {DEEPEST} groups deep"
-        found = h5o.open(file.id, name)
-        if not isinstance(found, h5d.DatasetID):
+        opened = h5o.open(file.id, name)
+        if not isinstance(opened, h5d.DatasetID):
             return None
-        storage = found.get_create_plist()
+        storage = opened.get_create_plist()
         if storage.get_layout() == h5d.VIRTUAL:
             return "a virtual data set"
         if storage.get_external_count():
             return "stored in another file"
-        return "a table of references" if found.get_type().detect_class(h5t.REFERENCE) else None
+        return "a table of references" if opened.get_type().detect_class(h5t.REFERENCE) else None
 
     def visit(name: bytes, info: Any) -> tuple[str, str] | None:
-        what = kind(name, info)
-        return None if what is None else (name.decode("utf-8", "replace"), what)
+        described = kind(name, info)
+        return None if described is None else (name.decode("utf-8", "replace"), described)
 
-    found: tuple[str, str] | None = file.id.links.visit(visit, info=True)
-    return found
+    first: tuple[str, str] | None = file.id.links.visit(visit, info=True)
+    return first

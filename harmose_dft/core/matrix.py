@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import running_sum
 from .errors import HarmoseError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class BlockMatrix:
             raise HarmoseError(f"Pairs name atoms 0..{len(self.orbitals) - 1}; got an index outside this range.")
         width = self.orbitals * (2 if self.spinor else 1)
         rows, columns = width[self.pairs[:, 0]], width[self.pairs[:, 1]]
-        pointers = np.concatenate([[0], np.cumsum(rows * columns)])
+        pointers = running_sum(rows * columns)
         object.__setattr__(self, "_rows", rows)
         object.__setattr__(self, "_columns", columns)
         object.__setattr__(self, "_pointers", pointers)
@@ -83,7 +84,8 @@ class BlockMatrix:
     @property
     def pointers(self) -> NDArray[np.int64]:
         """Start of each block in ``values``, (edge + 1,)."""
-        return self._pointers  # type: ignore[attr-defined]
+        pointers: NDArray[np.int64] = self._pointers  # type: ignore[attr-defined]
+        return pointers
 
     def block(self, edge: int) -> Array:
         """Block of one pair, shape (rows, columns); a view."""
@@ -136,7 +138,7 @@ class BlockMatrix:
         """
         if self.spinor:
             raise HarmoseError("This matrix carries spin already; only a spatial matrix can be given spin.")
-        pointers = np.concatenate([[0], np.cumsum(4 * np.diff(self.pointers))])
+        pointers = running_sum(4 * np.diff(self.pointers))
         values = np.zeros(pointers[-1], dtype=self.values.dtype)
         for edges, index in self.groups(self.orbitals):
             _, n, m = index.shape
@@ -277,7 +279,7 @@ class BlockMatrix:
         source = self.find(other.pairs, other.shifts)
         width = self.orbitals * (2 if self.spinor else 1)
         sizes = width[other.pairs[:, 0]] * width[other.pairs[:, 1]]
-        pointers = np.concatenate([[0], np.cumsum(sizes)])
+        pointers = running_sum(sizes)
         start = np.where(source < 0, -1, self.pointers[source])
         element_index = np.arange(pointers[-1]) - np.repeat(pointers[:-1], sizes)
         is_stored = np.repeat(source >= 0, sizes)
@@ -310,7 +312,7 @@ class BlockMatrix:
         Raises:
             HarmoseError: The index moves an orbital to another atom.
         """
-        offsets = np.concatenate([[0], np.cumsum(self.orbitals)])
+        offsets = running_sum(self.orbitals)
         local = np.asarray(index) - np.repeat(offsets[:-1], self.orbitals)
         if (local < 0).any() or (local >= np.repeat(self.orbitals, self.orbitals)).any():
             raise HarmoseError("Orbitals may be reordered inside an atom only; the index crosses atoms.")
@@ -340,9 +342,9 @@ class BlockMatrix:
 def _dense_index(orbitals: NDArray[np.int64], pairs: NDArray[np.int64], spinor: bool) -> NDArray[np.int64]:
     """Flat dense index of every value of these blocks; for spinors spin up of the whole structure comes first."""
     total, spins = int(orbitals.sum()), 2 if spinor else 1
-    offsets = np.concatenate([[0], np.cumsum(orbitals)])[:-1]
+    offsets = running_sum(orbitals)[:-1]
     sizes = spins**2 * orbitals[pairs[:, 0]] * orbitals[pairs[:, 1]]
-    pointers = np.concatenate([[0], np.cumsum(sizes)])
+    pointers = running_sum(sizes)
     out = np.empty(pointers[-1], dtype=np.int64)
     for n, m in np.unique(orbitals[pairs], axis=0):
         edges = np.flatnonzero((orbitals[pairs] == (n, m)).all(axis=1))

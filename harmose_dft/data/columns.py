@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arrays import running_sum
 from ..core.basis import OrbitalBasis
 from ..core.matrix import BlockMatrix
 from ..core.record import Eigenvalues, Record, read_provenance
@@ -208,8 +209,8 @@ def _encode_spectra(record: Record, c: dict[tuple[str, str], Array], counts: dic
 
 def _decode_matrices(rows: Rows, orbitals: NDArray[np.int64]) -> dict[int, BlockMatrix]:
     c, out = rows.columns, {}
-    edges = np.concatenate([[0], np.cumsum(rows.counts["edges"])])
-    values = np.concatenate([[0], np.cumsum(rows.counts["values"])])
+    edges = running_sum(rows.counts["edges"])
+    values = running_sum(rows.counts["values"])
     for m, role in enumerate(c["matrices", "role"].tolist()):
         e, v = slice(edges[m], edges[m + 1]), slice(values[m], values[m + 1])
         numbers = np.ascontiguousarray(c["values", "values"][v], dtype=np.float64)
@@ -223,8 +224,8 @@ def _decode_matrices(rows: Rows, orbitals: NDArray[np.int64]) -> dict[int, Block
 
 def _decode_spectra(rows: Rows) -> tuple[Eigenvalues, ...]:
     c, out = rows.columns, []
-    k = np.concatenate([[0], np.cumsum(rows.counts["kpoints"])])
-    n = np.concatenate([[0], np.cumsum(rows.counts["energies"])])
+    k = running_sum(rows.counts["kpoints"])
+    n = running_sum(rows.counts["energies"])
     for e, source in enumerate(c["spectra", "source"]):
         kpoints = c["kpoints", "kpoints"][k[e] : k[e + 1]]
         energies = c["energies", "energies"][n[e] : n[e + 1]].reshape(int(c["spectra", "spins"][e]), len(kpoints), -1)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arrays import running_sum
 from ..core.basis import OrbitalBasis
 from ..core.errors import BasisMismatchError
 from ..core.matrix import BlockMatrix
@@ -91,7 +92,7 @@ class BlockErrors:
         for z in basis.elements:
             ls = basis.angular_momenta(z)
             self._start[z] = len(self.labels)
-            self._shell_starts[z] = np.concatenate([[0], np.cumsum([2 * l + 1 for l in ls])]).astype(np.int64)
+            self._shell_starts[z] = running_sum([2 * l + 1 for l in ls]).astype(np.int64)
             self.labels += [f"{SYMBOLS[z]} {'spdfghi'[l]}{ls[: n + 1].count(l)}" for n, l in enumerate(ls)]
         self.sums = np.zeros((len(self.labels), len(self.labels)))
         self.counts = np.zeros_like(self.sums)

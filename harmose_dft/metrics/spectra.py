@@ -92,7 +92,7 @@ def _common(reference: Spectrum, prediction: Spectrum) -> int:
             f"Spectra of shapes {reference.energies.shape} and {prediction.energies.shape} cannot be compared: "
             f"use the same k-points and spins."
         )
-    return min(reference.energies.shape[-1], prediction.energies.shape[-1])
+    return int(min(reference.energies.shape[-1], prediction.energies.shape[-1]))
 
 
 def _occupied_pairs(reference: Spectrum, prediction: Spectrum) -> Iterator[tuple[Array, Array]]:

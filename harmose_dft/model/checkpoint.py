@@ -15,14 +15,15 @@ import numpy as np
 import torch
 
 from ..core.basis import OrbitalBasis
-from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, printable, shortened
+from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, printable, shorten
 from ..core.files import atomic_path, sha256
 from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
 from ..physics.base import Physics
 from ..physics.choice import physics_class
 from ..solver import Filling
 from .domain import TrainingDomain
-from .inputs import InputName, Normalizer
+from .inputs import input_matrices
+from .normalizer import Normalizer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
 FORMAT_VERSION = 7
@@ -87,7 +88,7 @@ class ModelFile:
     network: TwoStageModel
     normalizer: Normalizer
     basis: OrbitalBasis
-    inputs: tuple[InputName, ...]
+    inputs: tuple[str, ...]
     physics: Physics
     functional: str
     code: str
@@ -119,7 +120,7 @@ class ModelFile:
         with atomic_path(folder / WEIGHTS, force) as weights, atomic_path(folder / DESCRIPTION, force) as description:
             save_file(tensors, weights, metadata={VERSION: str(FORMAT_VERSION)})
             digest = sha256(weights)
-            description.write_text(sealed(self._description(digest)), encoding="utf-8")
+            description.write_text(seal(self._description(digest)), encoding="utf-8")
         return digest
 
     def _description(self, digest: str) -> dict[str, Any]:
@@ -209,7 +210,7 @@ class ModelFile:
             network=network,
             normalizer=Normalizer.from_arrays(arrays),
             basis=basis,
-            inputs=tuple(d["inputs"]),
+            inputs=tuple(matrix.name for matrix in input_matrices(d["inputs"])),
             physics=physics_class(basis).from_description(d, basis, str(d["functional"])),
             functional=_line(d, "functional"),
             code=_line(d, "code"),
@@ -250,10 +251,10 @@ def record_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> None:
     description = describe_model(folder)
     description["metrics"] = {**description.get("metrics", {}), **metrics}
     with atomic_path(Path(folder) / DESCRIPTION, force=True) as path:
-        path.write_text(sealed(description), encoding="utf-8")
+        path.write_text(seal(description), encoding="utf-8")
 
 
-def sealed(description: Mapping[str, Any]) -> str:
+def seal(description: Mapping[str, Any]) -> str:
     """The text of a description with its own hash, :data:`SEAL`."""
     return json.dumps({**description, SEAL: seal_of(description)}, indent=1)
 
@@ -277,16 +278,16 @@ def _require_whole(folder: Path, description: Mapping[str, Any], version: int) -
             stored = (weights.metadata() or {}).get(VERSION)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{folder} is no usable model: {WEIGHTS} is damaged ({error}). Copy it again.") from error
-    what = ""
+    flaw = ""
     if stored is not None and stored != str(version):
-        what = f"it has format version {version}, its weights have {printable(stored)[:20]}"
+        flaw = f"it has format version {version}, its weights have {printable(stored)[:20]}"
     elif SEAL in description and description[SEAL] != seal_of(description):
-        what = "it was changed after it was written: its hash of itself differs"
+        flaw = "it was changed after it was written: its hash of itself differs"
     elif SEAL not in description and (version >= SEALED or description.get("weights_sha256") in SEALED_LATER):
-        what = "its hash of itself is missing"
-    if what:
+        flaw = "its hash of itself is missing"
+    if flaw:
         raise CheckpointError(
-            f"{folder / DESCRIPTION} is damaged or was edited: {what}. Copy both files again from where the model came "
+            f"{folder / DESCRIPTION} is damaged or was edited: {flaw}. Copy both files again from where the model came "
             "from; harmose-dft evaluate --record is what adds figures to it."
         )
 
@@ -295,7 +296,7 @@ def _line(description: Mapping[str, Any], key: str) -> str:
     """A name in a description: one line of bounded length, without control characters."""
     text = str(description[key])
     if len(text) > LONGEST_REASON or "\n" in text or UNPRINTABLE.search(text):
-        raise ValueError(f"its {key} is {shortened(text)!r}, expected a name of one line")
+        raise ValueError(f"its {key} is {shorten(text)!r}, expected a name of one line")
     return text
 
 

@@ -1,29 +1,29 @@
-"""The density matrix of stage 1's Hamiltonian, which the second stage may see."""
+"""The density matrix of stage 1's Hamiltonian, which the second stage may take as input."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from torch import Tensor
 
 from ..core.matrix import BlockMatrix
-from ..nn.heads import Blocks
+from ..nn.blocks import Blocks
 from ..solver import Filling, density_blocks, solve_structure
-from .featurize import Featurizer, Integrals
-from .inputs import Normalizer, PaddedMatrix, lowdin_density, pad
+from .featurize import Featurizer
+from .inputs import Integrals, lowdin_density
+from .normalizer import Normalizer
+from .padding import pad
 
 
 class DensityInput:
-    """Works out the density of stage 1's Hamiltonian of a structure.
+    """Computes the density of stage 1's Hamiltonian of a structure.
 
-    H depends on the density it makes. What a network finds from positions alone misses what hangs on the occupation of
-    a few levels, such as those that a small cell folds to the Fermi level; the density of a first Hamiltonian holds it.
+    H depends on the density of its own orbitals. A network that takes positions alone misses the effect of the
+    occupation of a few levels, such as those that a small cell folds to the Fermi level; the density of a first
+    Hamiltonian contains it.
 
     Args:
         featurizer: The model's.
@@ -34,7 +34,7 @@ class DensityInput:
     def __init__(self, featurizer: Featurizer, normalizer: Normalizer, filling: Filling) -> None:
         self.featurizer, self.normalizer, self.filling = featurizer, normalizer, filling
 
-    def __call__(self, integrals: Integrals, stage1: Blocks) -> PaddedMatrix:
+    def __call__(self, integrals: Integrals, stage1: Blocks) -> Blocks:
         """The density matrix on the pairs of a structure, one matrix, in the symmetrically orthogonalised basis.
 
         Args:
@@ -47,12 +47,6 @@ class DensityInput:
         ((hamiltonian,),) = self.featurizer.assemble_hamiltonians(integrals, [stage1], self.normalizer)
         density = orthogonal_density(integrals, hamiltonian, self.filling)
         return pad([density], integrals.pairs, integrals.species, self.featurizer.layout)
-
-
-def as_blocks(densities: Sequence[PaddedMatrix], reference: Tensor) -> tuple[Tensor, Tensor]:
-    """On-site and pair blocks of several structures side by side, in the precision and on the device of a tensor."""
-    node, edge = (np.concatenate([getattr(d, part)[:, 0] for d in densities]) for part in ("node", "edge"))
-    return torch.from_numpy(node).to(reference), torch.from_numpy(edge).to(reference)
 
 
 def orthogonal_density(integrals: Integrals, hamiltonian: BlockMatrix, filling: Filling) -> BlockMatrix:

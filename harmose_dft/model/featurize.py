@@ -1,56 +1,36 @@
-"""From a structure and its matrices to what the model sees, the same way in training and prediction."""
+"""From a structure and its matrices to the graph that a model takes, the same way in training and prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from torch import Tensor
 
 from ..core.basis import OrbitalBasis
 from ..core.matrix import BlockMatrix
-from ..core.spin import decompose, recombine
+from ..core.spin import Spin, decompose, recombine
 from ..core.structure import Structure
+from ..nn.axis import MatrixAxis
+from ..nn.blocks import Blocks, symmetrize
 from ..nn.geometry import FrameBuilder
-from ..nn.graph import PreparedGraph
-from ..nn.heads import Blocks
+from ..nn.graph import PairGraph
 from ..nn.layout import OrbitalLayout
-from .inputs import (
-    InputName,
-    Normalizer,
-    PaddedMatrix,
-    PairList,
-    lowdin_density,
-    pad,
-    pair_graph,
-    unpad,
-)
+from .inputs import Integrals, input_matrices
+from .normalizer import Normalizer
+from .padding import pad, unpad
+from .pairs import PairList
 
 OVERLAP_FLOOR = 3e-3
 """s0 of :func:`damping`; chosen on validation molecules (journal/results.md)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Integrals:
-    """A structure with what is computed for it before a model sees it.
-
-    Args:
-        structure: The atoms.
-        species: Species index of each atom, (atom,).
-        pairs: Pairs within the cutoff.
-        overlap: S.
-        h0: H0, Hartree.
-        n_electrons: Electrons.
-    """
-
-    structure: Structure
-    species: NDArray[np.int64]
-    pairs: PairList
-    overlap: BlockMatrix
-    h0: BlockMatrix
-    n_electrons: float
+SPIN_OF_PARTS: dict[int, Spin] = {0: "none", 1: "collinear", 3: "spin-orbit"}
+"""Number of real matrices beside the spin-independent one -> spin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +45,9 @@ class Features:
     """
 
     integrals: Integrals
-    inputs: PaddedMatrix
-    target: PaddedMatrix | None
-    overlap: PaddedMatrix
+    inputs: Blocks
+    target: Blocks | None
+    overlap: Blocks
 
 
 class Featurizer:
@@ -81,9 +61,9 @@ class Featurizer:
     """
 
     def __init__(
-        self, basis: OrbitalBasis, names: Sequence[InputName], cutoff: float, *, damped: bool = True
+        self, basis: OrbitalBasis, names: Sequence[str], cutoff: float, *, damped: bool = True
     ) -> None:
-        self.basis, self.names, self.cutoff, self.damped = basis, tuple(names), cutoff, damped
+        self.basis, self.inputs, self.cutoff, self.damped = basis, input_matrices(names), cutoff, damped
         self.layout = OrbitalLayout.of(basis)
 
     def featurize(
@@ -106,31 +86,29 @@ class Featurizer:
         Raises:
             DataError: A spinor Hamiltonian is magnetic.
         """
-        matrices = [self._input(name, overlap, h0, n_electrons) for name in self.names]
-        matrices.append(overlap)
+        species = self.layout.species(structure.numbers)
+        pairs = PairList.within(structure, overlap, self.cutoff)
+        integrals = Integrals(structure, species, pairs, overlap, h0, n_electrons)
+        matrices = [*(matrix.compute(integrals) for matrix in self.inputs), overlap]
+        count, axis = len(self.inputs), MatrixAxis.scalars(len(matrices))
         if hamiltonian:
             spinless, *spin = decompose(hamiltonian)
             matrices += [spinless - h0, *spin]
-        species = self.layout.species(structure.numbers)
-        pairs = PairList.within(structure, overlap, self.cutoff)
-        blocks = pad(matrices, pairs, species, self.layout)
-        count = len(self.names)
-        inputs, padded_overlap, target = (
-            PaddedMatrix(blocks.node[:, k], blocks.edge[:, k])
-            for k in (slice(count), slice(count, count + 1), slice(count + 1, None))
-        )
-        integrals = Integrals(structure, species, pairs, overlap, h0, n_electrons)
-        return Features(integrals, inputs, target if hamiltonian else None, padded_overlap)
+            axis += MatrixAxis.hamiltonian(SPIN_OF_PARTS[len(spin)])
+        blocks = pad(matrices, pairs, species, self.layout, axis)
+        target = blocks[count + 1 :] if hamiltonian else None
+        return Features(integrals, blocks[:count], target, blocks[count : count + 1])
 
-    def make_graph(self, raw: Features, normalizer: Normalizer, frames: FrameBuilder) -> PreparedGraph:
+    def make_graph(self, raw: Features, normalizer: Normalizer, frames: FrameBuilder) -> PairGraph:
         """The prepared graph of one structure, targets included where they are known."""
-        target, integrals = raw.target, raw.integrals
+        integrals, target = raw.integrals, raw.target
         if target is not None:
-            means = [normalizer.target_mean[:, None], *([] if normalizer.spin_mean is None else [normalizer.spin_mean])]
-            target = PaddedMatrix(target.node - np.concatenate(means, axis=1)[integrals.species], target.edge)
-        inputs = normalizer.normalize(raw.inputs, integrals.species, integrals.pairs)
+            target = normalizer.shift_target(target, integrals.species)
+        inputs = normalizer.normalize_inputs(raw.inputs, integrals.species, integrals.pairs)
         return frames.prepare(
-            pair_graph(integrals.structure, integrals.pairs, inputs, integrals.species, target, raw.overlap)
+            build_graph(
+                integrals.structure, integrals.pairs, integrals.species, inputs, target=target, overlap=raw.overlap
+            )
         )
 
     def assemble_hamiltonians(
@@ -151,39 +129,50 @@ class Featurizer:
     def _hamiltonian(
         self, integrals: Integrals, blocks: Blocks, normalizer: Normalizer, damp: NDArray[np.float64] | None
     ) -> tuple[BlockMatrix, ...]:
-        h0 = integrals.h0
-        correction = self._matrix(integrals, blocks, normalizer.target_mean)
+        blocks = normalizer.shift_target(blocks.to(torch.float64), integrals.species, sign=1.0)
+        correction, *spin = unpad(blocks, integrals.pairs, integrals.structure.numbers, self.basis, self.layout)
         if damp is not None:
             dense = damp @ correction.to_dense() @ damp
             correction = BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
-        matrices = [h0 + correction.on_pairs_of(h0)]
-        if blocks.spin is not None and normalizer.spin_mean is not None:
-            for k, mean in enumerate(normalizer.spin_mean.swapaxes(0, 1)):
-                part = self._matrix(integrals, Blocks(blocks.spin.node[:, k], blocks.spin.edge[:, k]), mean)
-                matrices.append(part.on_pairs_of(h0))
-        return recombine(matrices)
-
-    def _matrix(self, integrals: Integrals, blocks: Blocks, mean: NDArray[np.float64]) -> BlockMatrix:
-        """Predicted blocks and the on-site mean (species, n, n) of one matrix, without padding, float64."""
-        node, edge = blocks.node.double().numpy() + mean[integrals.species], blocks.edge.double().numpy()
-        return unpad(node, edge, integrals.pairs, integrals.structure.numbers, self.basis, self.layout)
+        h0 = integrals.h0
+        return recombine([h0 + correction.on_pairs_of(h0), *(part.on_pairs_of(h0) for part in spin)])
 
     def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each orbital among the padded slots of a structure, (ao,)."""
         n = self.layout.size
         return np.concatenate([a * n + self.layout.orbital_index[s] for a, s in enumerate(species)])
 
-    def _input(
-        self, name: InputName, overlap: BlockMatrix, h0: BlockMatrix, n_electrons: float
-    ) -> BlockMatrix:
-        match name:
-            case "overlap":
-                return overlap
-            case "baseline":
-                return h0
-            case "density":
-                dense = lowdin_density(h0.to_dense(), overlap.to_dense(), round(n_electrons))
-                return BlockMatrix.from_dense(dense, overlap.orbitals)
+
+def build_graph(
+    structure: Structure,
+    pairs: PairList,
+    species: NDArray[np.int64],
+    inputs: Blocks,
+    *,
+    target: Blocks | None = None,
+    overlap: Blocks | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> PairGraph:
+    """The graph of a structure: the one place where float64 becomes the network's precision."""
+    far = None if structure.periodic else np.stack(np.nonzero(~np.eye(len(species), dtype=bool)))
+    reverse = torch.from_numpy(pairs.reverse)
+    if overlap is not None:
+        overlap = replace(overlap, edge=symmetrize(overlap.edge, overlap.edge[reverse], overlap.axis))
+
+    def cast(array: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+
+    return PairGraph(
+        species=torch.from_numpy(species),
+        edges=torch.from_numpy(np.ascontiguousarray(pairs.pairs.T)),
+        reverse=reverse,
+        vectors=cast(pairs.vectors(structure)),
+        inputs=inputs.to(dtype),
+        target=None if target is None else target.to(dtype),
+        overlap=None if overlap is None else overlap.to(dtype),
+        far_edges=None if far is None else torch.from_numpy(far),
+        far_vectors=None if far is None else cast(structure.positions[far[1]] - structure.positions[far[0]]),
+    )
 
 
 def damping(overlap: BlockMatrix) -> NDArray[np.float64]:

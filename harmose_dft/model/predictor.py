@@ -19,13 +19,14 @@ from ..core.matrix import BlockMatrix
 from ..core.rotations import random_rotations, rotate_matrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
+from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
-from ..nn.graph import PreparedGraph, batch_graphs
-from ..nn.heads import Blocks
+from ..nn.graph import PairGraph, batch_graphs
 from ..solver import solve_structure
 from .checkpoint import ModelFile
-from .density import DensityInput, as_blocks
-from .featurize import Featurizer, Integrals
+from .density import DensityInput
+from .featurize import Featurizer
+from .inputs import Integrals
 from .prediction import ModelInfo, Prediction, dipole_moment, single_matrix
 from .trust.evidence import gather_evidence
 from .trust.report import TrustReport, assess, describe_doubtful
@@ -191,7 +192,7 @@ class Predictor:
             return [p for batch in batches for p in self._predict_batch(batch, trust, certified)]
         with _one_thread_each(workers) as pool:
             rows = pool.map(self._predict_batch, batches, [trust] * len(batches), [certified] * len(batches))
-            return [p for row in rows for p in row]
+            return [p for results in rows for p in results]
 
     def _predict_batch(self, batch: Sequence[Structure], trust: bool, certified: bool) -> list[Prediction]:
         start = time.perf_counter()
@@ -219,20 +220,24 @@ class Predictor:
         ]
 
     def _assess(
-        self, structure: Structure, found: PredictedMatrices, spectrum: Spectrum, covariance_error: float,
-        certified: bool
+        self,
+        structure: Structure,
+        matrices: PredictedMatrices,
+        spectrum: Spectrum,
+        covariance_error: float,
+        certified: bool,
     ) -> TrustReport:
         basis, dipole = self.model.basis.restrict(structure.numbers.tolist()), None
         if self.calibrations is not None and not structure.periodic:
             dipole = float(np.linalg.norm(dipole_moment(structure, basis, spectrum)))
         evidence = gather_evidence(
-            structure, found, spectrum, self.model.domain,
+            structure, matrices, spectrum, self.model.domain,
             covariance_error=covariance_error,
             doubts=self.physics.doubts(spectrum),
             dipole=dipole,
             certifier=(basis, self.model.functional) if certified else None,
         )
-        return assess(found.overlap, spectrum, evidence, self.calibrations)
+        return assess(matrices.overlap, spectrum, evidence, self.calibrations)
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
         """Structures in batches of limited size, at least one for each worker where there are enough structures."""
@@ -279,18 +284,19 @@ class Predictor:
         spreads = _split(output.spread, integrals)
         return [replace(f, spread=_mean_element(s, f.overlap)) for f, s in zip(matrices, spreads, strict=True)]
 
-    def _output(self, graph: PreparedGraph, integrals: Sequence[Integrals]) -> TwoStageOutput:
+    def _output(self, graph: PairGraph, integrals: Sequence[Integrals]) -> TwoStageOutput:
         """The network's output for a batch, with the density of stage 1's Hamiltonians where stage 2 sees it."""
         if self.density is None:
-            return self.network(graph)
+            output: TwoStageOutput = self.network(graph)
+            return output
         stage1_output = self.network.first_stage(graph)
         blocks = self.network(graph, stage1_only=True, stage1_output=stage1_output).stage1
         densities = [
             self.density(entry, stage1) for entry, stage1 in zip(integrals, _split(blocks, integrals), strict=True)
         ]
-        return self.network(
-            self.network.with_density(graph, *as_blocks(densities, graph.vectors)), stage1_output=stage1_output
-        )
+        density = Blocks.cat(densities).to(graph.vectors)
+        output = self.network(self.network.with_density(graph, density), stage1_output=stage1_output)
+        return output
 
     def _covariance_errors(self, structures: Sequence[Structure], matrices: Sequence[PredictedMatrices]) -> list[float]:
         """Largest |H(Qx) - D(Q) H(x) D(Q)^T| for one random rotation of each structure, Hartree.
@@ -340,12 +346,10 @@ def _one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 def _split(blocks: Blocks, integrals: Sequence[Integrals]) -> list[Blocks]:
     """The blocks of a batch, structure by structure, on the CPU."""
-    nodes = blocks.node.cpu().split([len(entry.species) for entry in integrals])
-    edges = blocks.edge.cpu().split([len(entry.pairs.pairs) for entry in integrals])
-    spins = [None] * len(integrals) if blocks.spin is None else _split(blocks.spin, integrals)
-    return [Blocks(n, e, s) for n, e, s in zip(nodes, edges, spins, strict=True)]
+    atoms, pairs = ([len(x) for x in column] for column in zip(*((i.species, i.pairs) for i in integrals), strict=True))
+    return blocks.to("cpu").split(atoms, pairs)
 
 
 def _mean_element(blocks: Blocks, overlap: BlockMatrix) -> float:
     """Mean of the spin-independent blocks over the elements of H; padding is zero."""
-    return float(blocks.node.double().sum() + blocks.edge.double().sum()) / len(overlap.values)
+    return sum(float(x[:, 0].double().sum()) for x in blocks) / len(overlap.values)

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from ..core.spin import Spin
+from ..nn.blocks import Blocks, symmetrize
 from ..nn.convolution import BondConvolution
 from ..nn.geometry import FrameBuilder, PairGeometry
-from ..nn.graph import PreparedGraph
-from ..nn.heads import BlockHead, Blocks
+from ..nn.graph import PairGraph
+from ..nn.heads import BlockHead
 from ..nn.layout import OrbitalLayout
 from ..nn.node import BlockEmbedding, ScalarBlocks
 from ..nn.o2 import O2Dims, O2Features, O2Linear
@@ -46,12 +47,12 @@ def taper(channels: int, m_max: int, odd: int) -> O2Dims:
 
 @dataclass
 class StageOneOutput:
-    """What the second stage receives.
+    """Output of the first stage, which is the input of the second one.
 
     Args:
         nodes: Covariant node features, (atom, (L+1)^2, channel).
         pairs: Covariant pair features in the bond frames.
-        blocks: The baseline Hamiltonian, in units of the model's scales, with what depends on spin.
+        blocks: The baseline Hamiltonian, in units of the model's scales.
         radial: Radial functions, (edge, radial).
         cutoff: Cutoff factors, (edge, 1).
         potential: Of learned charges, where the model has them; not part of the blocks.
@@ -66,7 +67,7 @@ class StageOneOutput:
 
     @staticmethod
     def cat(outputs: Sequence[StageOneOutput]) -> StageOneOutput:
-        """What several graphs give, side by side."""
+        """Put the outputs for several graphs side by side."""
         potentials = [p.potential for p in outputs if p.potential is not None]
         return StageOneOutput(
             torch.cat([p.nodes for p in outputs]),
@@ -127,24 +128,25 @@ class FirstStage(nn.Module):
         self.potential = PotentialHead(config.l_max, c, self.pair_dims.even, species) if potential else None
         self.spin = None if spin == "none" else SpinHead(layout, spin, self.pair_dims, c, config.neighbours)
 
-    def forward(self, graph: PreparedGraph, geometry: PairGeometry) -> StageOneOutput:
+    def forward(self, graph: PairGraph, geometry: PairGeometry) -> StageOneOutput:
         """Baseline Hamiltonian and features of a graph."""
         radial = self.radial(geometry.distance)
         cutoff = envelope(geometry.distance, self.config.cutoff)[:, None]
-        nodes = self.embed_onsite(graph.node_components)
+        nodes = self.embed_onsite(graph.components.node)
         nodes[:, 0] = nodes[:, 0] + self.embed_node(graph.species)
         pairs = self._embed_pairs(graph, geometry, radial)
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, geometry, radial, cutoff)
         blocks = self.head(pairs, graph, geometry, cutoff)
-        isotropic = self.scalars(nodes[:, 0])
-        spin = None if self.spin is None else self.spin(nodes[:, 0], pairs, graph, geometry, cutoff)
-        blocks = Blocks(blocks.node + 0.5 * (isotropic + isotropic.transpose(1, 2)), blocks.edge, spin)
+        invariant = self.scalars(nodes[:, 0])
+        blocks = Blocks(blocks.node + symmetrize(invariant, invariant, blocks.axis), blocks.edge, blocks.axis)
+        if self.spin is not None:
+            blocks = Blocks.join([blocks, self.spin(nodes[:, 0], pairs, graph, geometry, cutoff)])
         potential = None if self.potential is None else self.potential(nodes, pairs.even, cutoff, graph)
         return StageOneOutput(nodes, pairs, blocks, radial, cutoff, potential)
 
-    def _embed_pairs(self, graph: PreparedGraph, geometry: PairGeometry, radial: Tensor) -> O2Features:
-        pairs = self.embed_pair(O2Features.split(graph.edge_components, self.inputs))
+    def _embed_pairs(self, graph: PairGraph, geometry: PairGeometry, radial: Tensor) -> O2Features:
+        pairs: O2Features = self.embed_pair(O2Features.split(graph.components.edge, self.inputs))
         species_pair = graph.species[geometry.source] * len(self.layout.elements) + graph.species[geometry.target]
         species = self.embed_species(species_pair)
         pairs.even = pairs.even + species * self.embed_scale(radial) + self.embed_distance(radial)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from ..core.basis import OrbitalBasis
 from ..core.discovery import discover
 from ..core.spin import Spin
+from ..nn.axis import SCALAR, MatrixAxis
+from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
-from ..nn.graph import PairGraph, PreparedGraph
-from ..nn.heads import Blocks
+from ..nn.graph import PairGraph
 from ..nn.layout import OrbitalLayout
 from .stage1 import FirstStage, FirstStageConfig, StageOneOutput
 from .stage2.base import SecondStage, SecondStageConfig, StageSetting
@@ -71,7 +72,7 @@ class TwoStageOutput:
     def spread(self) -> Blocks:
         """Mean absolute deviation of the members from their mean."""
         total, count = self.total, len(self.members)
-        deviations = [(m + total.map(torch.neg)).map(torch.abs) for m in self.members]
+        deviations = [(m - total).map(torch.abs) for m in self.members]
         return sum(deviations[1:], start=deviations[0]).map(lambda x: x / count)
 
 
@@ -99,7 +100,7 @@ class TwoStageModel(nn.Module):
 
     def __init__(self, basis: OrbitalBasis, matrices: int, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.axis = config, MatrixAxis.hamiltonian(config.spin)
         self.layout = OrbitalLayout.of(basis)
         self.frames = FrameBuilder(self.layout, config.first.l_max)
         self.first = FirstStage(
@@ -133,90 +134,109 @@ class TwoStageModel(nn.Module):
         """Whether stage 2 takes graphs with the density of stage 1's Hamiltonian: :meth:`with_density`."""
         return self.config.sees_density
 
-    def with_density(self, graph: PreparedGraph, node: Tensor, edge: Tensor) -> PreparedGraph:
-        """The graph with a density matrix for stage 2.
+    def with_density(self, graph: PairGraph, density: Blocks) -> PairGraph:
+        """Add a density matrix for stage 2 to a graph.
 
         Args:
             graph: Prepared graph.
-            node: On-site blocks, (atom, n, n).
-            edge: Pair blocks, (edge, n, n).
+            density: On its atoms and pairs.
         """
-        source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
-        node = (node - self.density_mean[graph.species]) / self.density_node_scale[graph.species]
-        return self.frames.with_density(graph, node, edge / self.density_edge_scale[source, target])
+        mean, scales = self.density_mean[graph.species], self._table("density_{}_scale").take(*self._rows(graph))
+        density = Blocks((density.node - mean[:, None]) / scales.node, density.edge / scales.edge, density.axis)
+        return graph.replace(density=self.frames.decompose(graph, density))
 
     def set_density_scales(self, mean: Tensor, node: Tensor, edge: Tensor) -> None:
-        """On-site mean (species, n, n) and typical sizes of a density's elements, the last (species, species, n, n)."""
+        """Set the on-site mean and the typical sizes of a density's elements.
+
+        Args:
+            mean: (species, n, n).
+            node: (species, n, n).
+            edge: (species, species, n, n).
+        """
         self.density_mean.copy_(mean)
         self.density_node_scale.copy_(node)
         self.density_edge_scale.copy_(torch.where(edge == 0, 1.0, edge))
 
-    def first_stage(self, graph: PreparedGraph) -> StageOneOutput:
-        """What stage 1 finds for a graph."""
-        return self.first(graph, self.frames(graph))
+    def first_stage(self, graph: PairGraph) -> StageOneOutput:
+        """Run stage 1 on a graph."""
+        output: StageOneOutput = self.first(graph, self.frames(graph))
+        return output
 
-    def set_scales(self, node: Tensor, edge: Tensor) -> None:
-        """Typical size of target elements, (species, n, n) and (species, species, n, n), one for each shell pair."""
-        self.node_scale.copy_(node)
-        self.edge_scale.copy_(edge)
+    def set_scales(self, scales: Blocks) -> None:
+        """Set the typical sizes of target elements by elements; the matrices that depend on spin share theirs."""
+        for name, matrix in zip(self._names("{}_scale"), (0, 1), strict=False):
+            for part, table in (("node", scales.node), ("edge", scales.edge)):
+                buffer: Tensor = getattr(self, name.format(part))
+                buffer.copy_(table[:, matrix].reshape(buffer.shape))
 
-    def set_spin_scales(self, node: Tensor, edge: Tensor) -> None:
-        """The same of the matrices that depend on spin."""
-        self.node_spin_scale.copy_(node)
-        self.edge_spin_scale.copy_(edge)
-
-    def prepare(self, graph: PairGraph) -> PreparedGraph:
+    def prepare(self, graph: PairGraph) -> PairGraph:
         """Bond frames and input components of a graph, which no weight enters."""
         return self.frames.prepare(graph)
 
     @property
     def unit_names(self) -> tuple[str, ...]:
-        """Names of the units of stage 2's correction, in units of the scales: tables of species like them."""
-        return ("node_unit", "edge_unit", *(("node_spin_unit", "edge_spin_unit") if self.config.spin != "none" else ()))
+        """Names of the units of stage 2's correction, in units of the scales: tables by elements like them."""
+        return tuple(name.format(part) for name in self._names("{}_unit") for part in ("node", "edge"))
+
+    def _names(self, table: str) -> tuple[str, ...]:
+        """Names of the buffers of a table of the target, with a gap for "node" or "edge": without spin, with spin."""
+        return (table, table.replace("{}", "{}_spin")) if self.axis.size > 1 else (table,)
 
     def forward(
-        self, graph: PreparedGraph, *, stage1_only: bool = False, stage1_output: StageOneOutput | None = None
+        self, graph: PairGraph, *, stage1_only: bool = False, stage1_output: StageOneOutput | None = None
     ) -> TwoStageOutput:
         """Predict the blocks of a graph.
 
         Args:
             graph: Prepared graph.
             stage1_only: Leave the correction out.
-            stage1_output: What stage 1 has found for the graph before: :meth:`first_stage`.
+            stage1_output: Stage 1's output for the graph, where it is known: :meth:`first_stage`.
         """
         geometry = self.frames(graph)
         if stage1_output is None:
             stage1_output = self.first(graph, geometry)
-        scales = self.scales(graph)
-        stage1 = stage1_output.blocks * scales
+        table, rows = self._scales(), self._rows(graph)
+        stage1 = stage1_output.blocks * table.take(*rows)
         if stage1_output.potential is not None:
-            stage1 = stage1 + stage1_output.potential.blocks(graph)
+            stage1 = stage1 + stage1_output.potential.blocks(graph).extend(self.axis)
         if self.second is None or stage1_only:
             return TwoStageOutput(stage1, (stage1,))
-        units, members = scales * self._of_species(graph, "unit"), []
+        units, members = (table * self._target_table("{}_unit")).take(*rows), []
         for blocks, potential in self.second(stage1_output, graph, geometry):
             correction = blocks * units
             if potential is not None:
-                correction = correction + potential.blocks(graph).map(lambda x: CORRECTION_UNIT * x)
+                correction = correction + potential.blocks(graph).extend(self.axis) * CORRECTION_UNIT
             members.append(stage1 + correction)
         return TwoStageOutput(stage1, tuple(members))
 
-    def scales(self, graph: PreparedGraph) -> Blocks:
-        """Scale of every on-site and pair element, zero where a species has no orbital; (..., 1, n, n) with spin."""
-        source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
-        atom_mask, source_mask, target_mask = (self.orbital_mask[s] for s in (graph.species, source, target))
-        node, edge = atom_mask[:, :, None] * atom_mask[:, None], source_mask[:, :, None] * target_mask[:, None]
-        return self._of_species(graph, "scale") * Blocks(node, edge, Blocks(node[:, None], edge[:, None]))
+    def scales(self, graph: PairGraph) -> Blocks:
+        """Scale of every on-site and pair element, zero where a species has no orbital."""
+        return self._scales().take(*self._rows(graph))
 
-    def _of_species(self, graph: PreparedGraph, table: str) -> Blocks:
-        """Scales ("scale") or units of the correction ("unit") of the atoms and pairs of a graph."""
-        source, target = graph.species[graph.edges[0]], graph.species[graph.edges[1]]
-        spin = None
-        if self.config.spin != "none":
-            node, edge = getattr(self, f"node_spin_{table}"), getattr(self, f"edge_spin_{table}")
-            spin = Blocks(node[graph.species][:, None], edge[source, target][:, None])
-        node, edge = getattr(self, f"node_{table}"), getattr(self, f"edge_{table}")
-        return Blocks(node[graph.species], edge[source, target], spin)
+    def _scales(self) -> Blocks:
+        """Scales by elements, zero where an element has no orbital."""
+        mask, scales = self.orbital_mask, self._target_table("{}_scale")
+        pairs = mask[:, None, :, None] * mask[None, :, None, :]
+        node, edge = pairs.diagonal().permute(2, 0, 1), pairs.flatten(0, 1)
+        return Blocks(scales.node * node[:, None], scales.edge * edge[:, None], scales.axis)
+
+    def _target_table(self, name: str) -> Blocks:
+        """Scales or units of all matrices of the target by elements; those that depend on spin share one."""
+        first, *spin = (self._table(n) for n in self._names(name))
+        if not spin:
+            return first
+        node, edge = (x.expand(-1, self.axis.size - 1, -1, -1) for x in spin[0])
+        return Blocks.join([first, Blocks(node, edge, self.axis[1:])])
+
+    def _table(self, name: str) -> Blocks:
+        """The two buffers of a table of one matrix by elements."""
+        node, edge = (getattr(self, name.format(part)) for part in ("node", "edge"))
+        return Blocks(node[:, None], edge.flatten(0, 1)[:, None], MatrixAxis((SCALAR,)))
+
+    def _rows(self, graph: PairGraph) -> tuple[Tensor, Tensor]:
+        """Rows of tables by elements that belong to the atoms and to the pairs of a graph."""
+        source, target = graph.species[graph.edges].unbind()
+        return graph.species, source * len(self.layout.elements) + target
 
 
 def build_second_stage(config: SecondStageConfig, setting: StageSetting) -> SecondStage:

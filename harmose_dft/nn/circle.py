@@ -88,4 +88,5 @@ class CircleMLP(nn.Module):
         x = nn.functional.silu(x)
         if self.dropout > 0 and self.training:
             x = x * nn.functional.dropout(x.new_ones(len(x), 1, x.shape[-1]), self.dropout)
-        return self.leave(x)
+        out: Tensor = self.leave(x)
+        return out

@@ -42,7 +42,8 @@ def coupling(l1: int, l2: int, l3: int, dtype: torch.dtype) -> Tensor:
     """
     from e3nn import o3
 
-    return o3.wigner_3j(l1, l2, l3, dtype=torch.float64).to(dtype)
+    tensor: Tensor = o3.wigner_3j(l1, l2, l3, dtype=torch.float64).to(dtype)
+    return tensor
 
 
 def wigner_matrices(rotations: Tensor, l_max: int) -> list[Tensor]:

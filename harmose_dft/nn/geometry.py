@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from .axis import MatrixAxis
+from .blocks import BlockFeatures, Blocks, rotate_matrices
 from .frames import bond_rotations, wigner_matrices
-from .graph import PairGraph, PreparedGraph
+from .graph import FIELDS, PairGraph, Role
 from .layout import OrbitalLayout
 from .node import BlockHarmonics
 from .o2 import BlockComponents, O2Features
@@ -43,11 +45,11 @@ class PairGeometry:
             nodes: (atom, (L+1)^2, channel).
         """
         ends = torch.cat([nodes.index_select(0, self.source), nodes.index_select(0, self.target)], dim=-1)
-        in_frame = self.features @ ends
-        edges, size, channels = len(in_frame), self.l_max + 1, in_frame.shape[-1]
-        even, *pairs = in_frame.split([size, *(2 * (size - m) for m in range(1, size))], dim=1)
+        rotated = self.features @ ends
+        edges, size, channels = len(rotated), self.l_max + 1, rotated.shape[-1]
+        even, *pairs = rotated.split([size, *(2 * (size - m) for m in range(1, size))], dim=1)
         shaped_pairs = [p.reshape(edges, 2, p.shape[1] // 2 * channels) for p in pairs]
-        return O2Features(even.flatten(1), in_frame.new_zeros(edges, 0), shaped_pairs)
+        return O2Features(even.flatten(1), rotated.new_zeros(edges, 0), shaped_pairs)
 
     def to_lab(self, features: O2Features, channels: int) -> Tensor:
         """Features with (L + 1 - m) channels-fold pairs back in the lab frame, (edge, (L+1)^2, channel)."""
@@ -56,17 +58,17 @@ class PairGeometry:
         components += [features.pairs[m - 1].reshape(edges, 2 * (size - m), channels) for m in range(1, size)]
         return self.features.transpose(1, 2) @ torch.cat(components, dim=1)
 
-    def blocks_to_lab(self, blocks: Tensor) -> Tensor:
-        """Blocks (edge, n, n) from the bond frame to the lab frame."""
-        return self.orbitals.transpose(1, 2) @ blocks @ self.orbitals
+    def blocks_to_lab(self, blocks: Tensor, axis: MatrixAxis) -> Tensor:
+        """Rotate blocks (edge, K, n, n) from the bond frames to the lab frame."""
+        return rotate_matrices(blocks, axis, self.orbitals.transpose(1, 2), self.axes.transpose(1, 2))
 
-    def blocks_to_frame(self, blocks: Tensor) -> Tensor:
-        """Blocks (edge, n, n) from the lab frame to the bond frame."""
-        return self.orbitals @ blocks @ self.orbitals.transpose(1, 2)
+    def blocks_to_frame(self, blocks: Tensor, axis: MatrixAxis) -> Tensor:
+        """Rotate blocks (edge, K, n, n) from the lab frame to the bond frames."""
+        return rotate_matrices(blocks, axis, self.orbitals, self.axes)
 
 
 class FrameBuilder(nn.Module):
-    """Works out bond frames and input components of graphs; holds index tables, no weights.
+    """Computes bond frames and the components of matrices in them; holds index tables, no weights.
 
     Args:
         layout: Orbital slots.
@@ -86,105 +88,80 @@ class FrameBuilder(nn.Module):
         self.register_buffer("orbital_index", _orbital_index(layout, self.highest), persistent=False)
 
     @torch.no_grad()
-    def prepare(self, graph: PairGraph) -> PreparedGraph:
-        """Frames and input components of a graph."""
+    def prepare(self, graph: PairGraph) -> PairGraph:
+        """Replace the input matrices of a graph by bond frames and components, which depend on no weights."""
+        inputs = graph.inputs
+        assert inputs is not None
         matrices = wigner_matrices(bond_rotations(graph.vectors), self.highest)
-        flat = torch.cat([m.flatten(1) for m in matrices], dim=1)
-        return PreparedGraph(
-            species=graph.species,
-            structure=graph.structure,
-            edges=graph.edges,
-            reverse=graph.reverse,
-            vectors=graph.vectors,
-            wigner=flat,
-            node_components=self.harmonics(graph.node_inputs),
-            edge_components=self._pair_components(flat, graph.edge_inputs),
-            node_target=graph.node_target,
-            edge_target=graph.edge_target,
-            node_spin_target=graph.node_spin_target,
-            edge_spin_target=graph.edge_spin_target,
-            node_overlap=graph.node_overlap,
-            edge_overlap=graph.edge_overlap,
-            far_edges=graph.far_edges,
-            far_vectors=graph.far_vectors,
-        )
+        graph = graph.replace(inputs=None, wigner=torch.cat([m.flatten(1) for m in matrices], dim=1))
+        return graph.replace(components=self.decompose(graph, inputs))
 
     @torch.no_grad()
-    def with_density(self, graph: PreparedGraph, node: Tensor, edge: Tensor) -> PreparedGraph:
-        """A prepared graph with the components of a density matrix's blocks, (atom, n, n) and (edge, n, n)."""
-        pairs = self._pair_components(graph.wigner, edge[:, None])
-        return replace(graph, node_density=self.harmonics(node[:, None]), edge_density=pairs)
+    def decompose(self, graph: PairGraph, blocks: Blocks) -> BlockFeatures:
+        """Covariant components of scalar matrices on the atoms and pairs of a graph that has its bond frames."""
+        rotations = self._gather(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width)
+        framed = rotate_matrices(blocks.edge, blocks.axis, rotations, graph.wigner[:, 1:10].reshape(-1, 3, 3))
+        edges, count, n, _ = framed.shape
+        split = self.components.split(framed.reshape(edges * count, 1, n, n)).flat().reshape(edges, count, n * n)
+        pairs = O2Features.cat([O2Features.split(x, self.components.dims) for x in split.unbind(dim=1)])
+        return BlockFeatures(self.harmonics(blocks.node), pairs.flat())
 
-    def _pair_components(self, wigner: Tensor, blocks: Tensor) -> Tensor:
-        """O(2) components (edge, size) of pair blocks (edge, K, n, n)."""
-        turn = self._gather_wigner(wigner, self.orbital_index).reshape(-1, 1, self.width, self.width)
-        in_frame = turn @ blocks @ turn.transpose(2, 3)
-        edges, count, n, _ = in_frame.shape
-        components = self.components.split(in_frame.reshape(edges * count, n, n)).flat().reshape(edges, count, n * n)
-        return O2Features.cat([O2Features.split(x, self.components.dims) for x in components.unbind(dim=1)]).flat()
-
-    def forward(self, graph: PreparedGraph) -> PairGeometry:
+    def forward(self, graph: PairGraph) -> PairGeometry:
         """Geometry of a prepared graph."""
         n_components = (self.l_max + 1) ** 2
         return PairGeometry(
             source=graph.edges[0],
             target=graph.edges[1],
             distance=graph.vectors.norm(dim=-1),
-            features=self._gather_wigner(graph.wigner, self.feature_index).reshape(-1, n_components, n_components),
-            orbitals=self._gather_wigner(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width),
+            features=self._gather(graph.wigner, self.feature_index).reshape(-1, n_components, n_components),
+            orbitals=self._gather(graph.wigner, self.orbital_index).reshape(-1, self.width, self.width),
             axes=graph.wigner[:, 1:10].reshape(-1, 3, 3),
             l_max=self.l_max,
         )
 
     @torch.no_grad()
-    def rotate(self, graph: PreparedGraph, rotation: Tensor) -> PreparedGraph:
-        """The graph of the rotated structures; O(2) components stay, everything else turns.
+    def rotate(self, graph: PairGraph, rotation: Tensor) -> PairGraph:
+        """Rotate all structures of a prepared graph; O(2) components stay, everything else rotates.
 
         Args:
             graph: Prepared graph.
             rotation: Proper rotation matrix, (3, 3).
         """
-        matrices = wigner_matrices(rotation[None], self.highest)
-        sizes = [m.shape[-1] for m in matrices]
-        wigner_parts = graph.wigner.split([s * s for s in sizes], dim=1)
-        rotated_parts = [
-            (p.reshape(-1, s, s) @ m[0].T).flatten(1) for p, s, m in zip(wigner_parts, sizes, matrices, strict=True)
-        ]
-        flat = torch.cat([m.flatten(1) for m in matrices], dim=1)
-        orbitals = self._gather_wigner(flat, self.orbital_index).reshape(self.width, self.width)
+        matrices = [m[0] for m in wigner_matrices(rotation[None], self.highest)]
+        flat = torch.cat([m.flatten() for m in matrices])[None]
+        orbitals = self._gather(flat, self.orbital_index).reshape(self.width, self.width)
+        parts = graph.wigner.split([m.numel() for m in matrices], dim=1)
+        frames = [(p.reshape(-1, *m.shape) @ m.T).flatten(1) for p, m in zip(parts, matrices, strict=True)]
+        changes: dict[str, object] = {"wigner": torch.cat(frames, dim=1)}
+        for name, role in FIELDS.items():
+            value = getattr(graph, name)
+            if isinstance(value, Blocks):
+                changes[name] = value.rotate(orbitals, matrices[1])
+            elif isinstance(value, BlockFeatures):
+                changes[name] = BlockFeatures(self.harmonics.rotate(value.node, matrices), value.edge)
+            elif role is Role.VECTORS and value is not None:
+                changes[name] = value @ rotation.T
+        return graph.replace(**changes)
 
-        def turn(blocks: Tensor | None) -> Tensor | None:
-            return None if blocks is None else orbitals @ blocks @ orbitals.T
-
-        def turn_spin(blocks: Tensor | None) -> Tensor | None:
-            if blocks is None or blocks.shape[1] == 1:
-                return turn(blocks)
-            return torch.einsum("pq,eqmn->epmn", matrices[1][0], orbitals @ blocks @ orbitals.T)
-
-        return replace(
-            graph,
-            vectors=graph.vectors @ rotation.T,
-            far_vectors=None if graph.far_vectors is None else graph.far_vectors @ rotation.T,
-            wigner=torch.cat(rotated_parts, dim=1),
-            node_components=self.harmonics.rotate(graph.node_components, [m[0] for m in matrices]),
-            node_density=None if graph.node_density is None else self.harmonics.rotate(
-                graph.node_density, [m[0] for m in matrices]
-            ),
-            node_target=turn(graph.node_target),
-            edge_target=turn(graph.edge_target),
-            node_spin_target=turn_spin(graph.node_spin_target),
-            edge_spin_target=turn_spin(graph.edge_spin_target),
-            node_overlap=turn(graph.node_overlap),
-            edge_overlap=turn(graph.edge_overlap),
-        )
-
-    def _gather_wigner(self, flat: Tensor, index: Tensor) -> Tensor:
-        """Entries of Wigner matrices at the positions of a table; the last position stands for zero."""
+    def _gather(self, flat: Tensor, index: Tensor) -> Tensor:
+        """Pick entries of Wigner matrices at the positions of a table; the last position stands for zero."""
         return nn.functional.pad(flat, (0, 1)).index_select(1, index)
 
 
 def sum_over(values: Tensor, index: Tensor, size: int) -> Tensor:
-    """Sum of rows that share an index; (size, ...)."""
+    """Sum the rows that share an index.
+
+    ``torch_geometric.utils.scatter`` gives the same, but its gradient takes two to four times as long on a CPU, because
+    it expands the index to the shape of the values.
+
+    Args:
+        values: (row, ...).
+        index: (row,).
+        size: Number of sums.
+
+    Returns:
+        (size, ...).
+    """
     return values.new_zeros(size, *values.shape[1:]).index_add(0, index, values)
 
 

@@ -1,135 +1,123 @@
-"""Atoms and directed atom pairs as tensors: what the networks see."""
+"""Atoms and directed atom pairs as one graph: what the networks see.
+
+torch-geometric's ``Data`` and ``Batch`` would do the same, but importing them takes 1.8 s of CPU time, more than torch
+itself (most of it for ``torch._dynamo``), before every prediction.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .blocks import BlockFeatures, Blocks, Paired
 
-@dataclass(frozen=True)
+
+class Role(Enum):
+    """What the numbers of a field mean when graphs are batched or rotated."""
+
+    PLAIN = "plain"
+    ATOMS = "positions of atoms, in the last dimension"
+    PAIRS = "positions of pairs"
+    STRUCTURES = "positions of structures"
+    VECTORS = "Cartesian vectors"
+
+
+def _empty() -> Tensor:
+    return torch.zeros(0)
+
+
+def _no_components() -> BlockFeatures:
+    return BlockFeatures(_empty(), _empty())
+
+
+ATOMS, PAIRS, STRUCTURES, VECTORS = (
+    {"role": role} for role in (Role.ATOMS, Role.PAIRS, Role.STRUCTURES, Role.VECTORS)
+)
+
+
+@dataclass(frozen=True, eq=False)
 class PairGraph:
-    """One or several structures as a graph of atoms and directed pairs, both directions stored.
+    """One or several structures as atoms and directed pairs, both directions stored.
 
-    Matrices are padded blocks over orbital slots (:class:`harmose_dft.nn.layout.OrbitalLayout`), n wide; K counts the
-    input matrices. Targets are absent at prediction.
+    A field is declared once, here, with its role; batching, moving to a device and rotating follow from it.
 
     Args:
         species: Species index of each atom, (atom,).
-        structure: Structure each atom belongs to, (atom,).
         edges: Atoms i and j of each pair, (2, edge).
         reverse: Position of the pair (j, i), (edge,).
         vectors: r_j - r_i in Bohr, (edge, 3).
-        node_inputs: On-site blocks of the input matrices, (atom, K, n, n).
-        edge_inputs: Pair blocks of the input matrices, (edge, K, n, n).
-        node_target: On-site blocks to predict, (atom, n, n).
-        edge_target: Pair blocks to predict, (edge, n, n).
-        node_spin_target: On-site blocks of the C matrices that depend on spin, (atom, C, n, n).
-        edge_spin_target: Their pair blocks, (edge, C, n, n).
-        node_overlap: On-site blocks of S, (atom, n, n).
-        edge_overlap: Pair blocks of S, (edge, n, n).
+        structure: Structure that each atom belongs to, (atom,); all to one by default.
+        inputs: Input matrices, before :meth:`~harmose_dft.nn.geometry.FrameBuilder.prepare`.
+        wigner: Wigner matrices of the bond frames for l = 0, 1, ..., flattened one after the other, (edge, size); empty
+            before ``prepare``.
+        components: Components of the input matrices; empty before ``prepare``.
+        density: Components of the density of stage 1's Hamiltonian.
+        target: Blocks to predict, Hartree.
+        overlap: S.
         far_edges: Atoms i and j of all ordered pairs of a molecule, whatever their distance, (2, pair).
         far_vectors: r_j - r_i in Bohr, (pair, 3).
+        n_structures: Number of structures.
     """
 
     species: Tensor
-    structure: Tensor
-    edges: Tensor
-    reverse: Tensor
-    vectors: Tensor
-    node_inputs: Tensor
-    edge_inputs: Tensor
-    node_target: Tensor | None = None
-    edge_target: Tensor | None = None
-    node_spin_target: Tensor | None = None
-    edge_spin_target: Tensor | None = None
-    node_overlap: Tensor | None = None
-    edge_overlap: Tensor | None = None
-    far_edges: Tensor | None = None
-    far_vectors: Tensor | None = None
+    edges: Tensor = field(metadata=ATOMS)
+    reverse: Tensor = field(metadata=PAIRS)
+    vectors: Tensor = field(metadata=VECTORS)
+    structure: Tensor = field(default_factory=_empty, metadata=STRUCTURES)
+    inputs: Blocks | None = None
+    wigner: Tensor = field(default_factory=_empty)
+    components: BlockFeatures = field(default_factory=_no_components)
+    density: BlockFeatures | None = None
+    target: Blocks | None = None
+    overlap: Blocks | None = None
+    far_edges: Tensor | None = field(default=None, metadata=ATOMS)
+    far_vectors: Tensor | None = field(default=None, metadata=VECTORS)
+    n_structures: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.structure) != len(self.species):
+            object.__setattr__(self, "structure", torch.zeros_like(self.species))
+
+    def replace(self, **changes: Any) -> PairGraph:
+        """Copy the graph with other values of some fields; tensors of the others are shared."""
+        return replace(self, **changes)
+
+    def to(self, device: torch.device | str) -> PairGraph:
+        """Copy the graph to another device."""
+        values = ((name, getattr(self, name)) for name in FIELDS)
+        return replace(self, **{name: value.to(device) for name, value in values if value is not None})
+
+    def __repr__(self) -> str:
+        return f"PairGraph({self.n_structures} structures, {len(self.species)} atoms, {len(self.reverse)} pairs)"
 
 
-@dataclass(frozen=True)
-class PreparedGraph:
-    """A graph with all that does not depend on weights worked out once: bond frames and components of the inputs.
-
-    Args:
-        species: Species index of each atom, (atom,).
-        structure: Structure each atom belongs to, (atom,).
-        edges: Atoms i and j of each pair, (2, edge).
-        reverse: Position of the pair (j, i), (edge,).
-        vectors: r_j - r_i in Bohr, (edge, 3).
-        wigner: Wigner matrices of the bond frames for l = 0, 1, ..., flattened one after the other, (edge, size).
-        node_components: Spherical-tensor components of the on-site input blocks, (atom, size).
-        edge_components: O(2) components of the input blocks in the bond frame, (edge, size).
-        node_density: Components of the on-site blocks of the density of stage 1's Hamiltonian, (atom, size).
-        edge_density: Those of its pair blocks in the bond frame, (edge, size).
-        node_target: On-site blocks to predict, (atom, n, n).
-        edge_target: Pair blocks to predict, (edge, n, n).
-        node_spin_target: On-site blocks of the C matrices that depend on spin, (atom, C, n, n).
-        edge_spin_target: Their pair blocks, (edge, C, n, n).
-        node_overlap: On-site blocks of S, (atom, n, n).
-        edge_overlap: Pair blocks of S, (edge, n, n).
-        far_edges: Atoms i and j of all ordered pairs of a molecule, (2, pair).
-        far_vectors: r_j - r_i in Bohr, (pair, 3).
-    """
-
-    species: Tensor
-    structure: Tensor
-    edges: Tensor
-    reverse: Tensor
-    vectors: Tensor
-    wigner: Tensor
-    node_components: Tensor
-    edge_components: Tensor
-    node_density: Tensor | None = None
-    edge_density: Tensor | None = None
-    node_target: Tensor | None = None
-    edge_target: Tensor | None = None
-    node_spin_target: Tensor | None = None
-    edge_spin_target: Tensor | None = None
-    node_overlap: Tensor | None = None
-    edge_overlap: Tensor | None = None
-    far_edges: Tensor | None = None
-    far_vectors: Tensor | None = None
-
-    @property
-    def n_structures(self) -> int:
-        """Number of structures."""
-        return int(self.structure[-1]) + 1
-
-    def to(self, device: torch.device | str) -> PreparedGraph:
-        """The graph on another device."""
-        tensors = {f.name: v.to(device) for f in fields(self) if (v := getattr(self, f.name)) is not None}
-        return replace(self, **tensors)
+FIELDS: dict[str, Role] = {
+    f.name: f.metadata.get("role", Role.PLAIN) for f in fields(PairGraph) if f.name != "n_structures"
+}
+"""Every field of a graph that holds tensors, with its role."""
 
 
-def batch_graphs(graphs: list[PreparedGraph]) -> PreparedGraph:
-    """Several graphs side by side."""
-    atoms = [0, *(len(g.species) for g in graphs)]
-    pairs = [0, *(g.edges.shape[1] for g in graphs)]
-    structures = [0, *(g.n_structures for g in graphs)]
-    atom_start, edge_start, structure_start = (torch.tensor(x).cumsum(0).tolist() for x in (atoms, pairs, structures))
-
-    def join(name: str) -> Any:
-        tensors = [getattr(g, name) for g in graphs]
-        return None if tensors[0] is None else torch.cat(tensors)
-
-    far_edges = [g.far_edges + a for g, a in zip(graphs, atom_start, strict=False) if g.far_edges is not None]
-    return replace(
-        graphs[0],
-        far_edges=torch.cat(far_edges, dim=1) if far_edges else None,
-        structure=torch.cat([g.structure + s for g, s in zip(graphs, structure_start, strict=False)]),
-        edges=torch.cat([g.edges + a for g, a in zip(graphs, atom_start, strict=False)], dim=1),
-        reverse=torch.cat([g.reverse + e for g, e in zip(graphs, edge_start, strict=False)]),
-        **{
-            name: join(name)
-            for name in (
-                "species", "vectors", "wigner", "node_components", "edge_components", "node_density", "edge_density",
-                "node_target", "edge_target", "node_spin_target", "edge_spin_target", "node_overlap", "edge_overlap",
-                "far_vectors",
-            )
-        },
-    )
+def batch_graphs(graphs: Sequence[PairGraph]) -> PairGraph:
+    """Put several graphs side by side; positions of atoms, pairs and structures go on counting from one to the next."""
+    counts = {
+        Role.ATOMS: [len(graph.species) for graph in graphs],
+        Role.PAIRS: [len(graph.reverse) for graph in graphs],
+        Role.STRUCTURES: [graph.n_structures for graph in graphs],
+    }
+    starts = {role: list(accumulate(numbers, initial=0)) for role, numbers in counts.items()}
+    values: dict[str, Any] = {}
+    for name, role in FIELDS.items():
+        parts = [getattr(graph, name) for graph in graphs]
+        if isinstance(parts[0], Paired):
+            values[name] = type(parts[0]).cat(parts)
+        elif parts[0] is not None:
+            if role in starts:
+                parts = [part + start for part, start in zip(parts, starts[role], strict=False)]
+            values[name] = torch.cat(parts, dim=-1 if role is Role.ATOMS else 0)
+    return PairGraph(**values, n_structures=starts[Role.STRUCTURES][-1])

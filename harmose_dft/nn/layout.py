@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arrays import running_sum
 from ..core.basis import OrbitalBasis
 
 
@@ -34,7 +35,7 @@ class OrbitalLayout:
         per_element = {z: list(basis.angular_momenta(z)) for z in basis.elements}
         l_max = max(max(ls) for ls in per_element.values())
         slots = tuple(l for l in range(l_max + 1) for _ in range(max(ls.count(l) for ls in per_element.values())))
-        offsets = np.concatenate([[0], np.cumsum([2 * l + 1 for l in slots])])
+        offsets = running_sum([2 * l + 1 for l in slots])
         index = []
         for ls in per_element.values():
             count_of_l: dict[int, int] = {}

@@ -58,7 +58,7 @@ class NodeNorm(nn.Module):
 
 
 class NodeUpdate(nn.Module):
-    """Gated residual update of node features by what their pairs sent."""
+    """Gated residual update of node features by the messages of their pairs."""
 
     def __init__(self, l_max: int, channels: int) -> None:
         super().__init__()
@@ -73,7 +73,8 @@ class NodeUpdate(nn.Module):
         update = self.mix(torch.cat([x, received], dim=-1))
         scalars = nn.functional.silu(self.scalars(update[:, 0]))
         gates = self.gates(scalars).reshape(len(x), self.l_max + 1, self.channels)
-        return x + update * gates[:, self.degree]
+        updated: Tensor = x + update * gates[:, self.degree]
+        return updated
 
 
 class BlockHarmonics(nn.Module):
@@ -118,7 +119,7 @@ class BlockHarmonics(nn.Module):
         ]
 
     def rotate(self, components: Tensor, wigner: list[Tensor]) -> Tensor:
-        """Components of rotated blocks; Wigner matrices (2 l + 1, 2 l + 1) for each l."""
+        """Rotate components; Wigner matrices (2 l + 1, 2 l + 1) for each l."""
         return torch.cat(
             [(w @ c).flatten(1) for w, c in zip(wigner, self.split(components), strict=False)], dim=1
         )
@@ -148,12 +149,12 @@ class BlockEmbedding(nn.Module):
 
 def _paths(layout: OrbitalLayout, l: int) -> list[tuple[int, int]]:
     """Slot pairs (a <= b) that couple to l with natural parity."""
-    paths = []
+    pairs = []
     for a, l1 in enumerate(layout.slots):
         for b, l2 in enumerate(layout.slots[a:], start=a):
             if abs(l1 - l2) <= l <= l1 + l2 and (l1 + l2 + l) % 2 == 0:
-                paths.append((a, b))
-    return paths
+                pairs.append((a, b))
+    return pairs
 
 
 class ScalarBlocks(nn.Module):
@@ -183,6 +184,7 @@ class ScalarBlocks(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, scalars: Tensor) -> Tensor:
-        """(atom, channel) -> (atom, n, n)."""
+        """(atom, channel) -> (atom, 1, n, n)."""
         flat = scalars.new_zeros(len(scalars), self.width**2)
-        return flat.index_copy(1, self.index, self.linear(scalars)[:, self.group]).reshape(-1, self.width, self.width)
+        flat = flat.index_copy(1, self.index, self.linear(scalars)[:, self.group])
+        return flat.reshape(-1, 1, self.width, self.width)

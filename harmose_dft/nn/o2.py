@@ -9,16 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.arrays import running_sum
+from .axis import SCALAR, MatrixAxis
 from .layout import OrbitalLayout
-
-if TYPE_CHECKING:
-    from .geometry import PairGeometry
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ class BlockComponents:
         layout: Orbital slots.
     """
 
-    sign = 1.0
+    axis = MatrixAxis((SCALAR,))
 
     def __init__(self, layout: OrbitalLayout) -> None:
         rows, even, odd, pairs = _component_rows(layout)
@@ -144,18 +142,14 @@ class BlockComponents:
         self.width = layout.size
 
     def split(self, blocks: Tensor) -> O2Features:
-        """O(2) components of blocks (edge, n, n) given in the bond frame."""
-        flat = TwoGathers.apply(blocks.flatten(1), self.analysis, self.synthesis)
+        """O(2) components of blocks (edge, 1, n, n) given in the bond frame."""
+        flat = apply_gathers(blocks.flatten(1), self.analysis, self.synthesis)
         return O2Features.split(flat, self.dims)
 
     def assemble(self, features: O2Features) -> Tensor:
-        """Blocks (edge, n, n) in the bond frame from their components."""
+        """Blocks (edge, 1, n, n) in the bond frame from their components."""
         flat = features.flat()
-        return TwoGathers.apply(flat, self.synthesis, self.analysis).reshape(len(flat), self.width, self.width)
-
-    def to_lab(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
-        """Blocks (edge, n, n) from the bond frame to the lab frame."""
-        return geometry.blocks_to_lab(blocks)
+        return apply_gathers(flat, self.synthesis, self.analysis).reshape(len(flat), 1, self.width, self.width)
 
 
 Gathers = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -172,6 +166,12 @@ class TwoGathers(torch.autograd.Function):
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         return _gather(gradient, ctx.back), None, None  # type: ignore[attr-defined]
+
+
+def apply_gathers(x: Tensor, table: Gathers, backward_table: Gathers) -> Tensor:
+    """Sums of two scaled columns of x for every column of the result; see :class:`TwoGathers`."""
+    gathered: Tensor = TwoGathers.apply(x, table, backward_table)  # type: ignore[no-untyped-call]
+    return gathered
 
 
 def _gather(x: Tensor, table: Gathers) -> Tensor:
@@ -193,8 +193,8 @@ def _gathers(matrix: np.ndarray) -> Gathers:
     n = len(matrix)
     index, weight = np.zeros((2, n), dtype=np.int64), np.zeros((2, n))
     for k in range(n):
-        columns_used = np.flatnonzero(matrix[k])
-        index[: len(columns_used), k], weight[: len(columns_used), k] = columns_used, matrix[k, columns_used]
+        nonzero = np.flatnonzero(matrix[k])
+        index[: len(nonzero), k], weight[: len(nonzero), k] = nonzero, matrix[k, nonzero]
     return (
         torch.from_numpy(index[0]),
         torch.from_numpy(index[1]),
@@ -209,7 +209,7 @@ Entries = list[tuple[int, float]]
 def _component_rows(layout: OrbitalLayout) -> tuple[list[Entries], int, int, tuple[int, ...]]:
     """Rows of the analysis matrix in the order even, odd, cosine and sine of m = 1, 2, ..."""
     n, half = layout.size, math.sqrt(0.5)
-    starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in layout.slots])])
+    starts = running_sum([2 * l + 1 for l in layout.slots])
     even: list[Entries] = []
     odd: list[Entries] = []
     cosine: dict[int, list[Entries]] = {m: [] for m in range(1, 2 * layout.l_max + 1)}

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.conventions import E3NN_AXES
+from .blocks import Blocks
 from .geometry import sum_over
-from .graph import PreparedGraph
-from .heads import Blocks
+from .graph import PairGraph
 from .node import NodeNorm
 
 POTENTIAL_SCALE = 0.02
@@ -34,7 +34,7 @@ START_RADIUS = 2.0
 
 @dataclass(frozen=True)
 class Potential:
-    """What charges and dipoles make at the atoms, atomic units.
+    """The electrostatic potential at the atoms, and its gradient, atomic units.
 
     Args:
         value: Potential energy of an electron, (atom,).
@@ -49,12 +49,12 @@ class Potential:
         """Potentials of several graphs side by side."""
         return Potential(torch.cat([p.value for p in potentials]), torch.cat([p.field for p in potentials]))
 
-    def blocks(self, graph: PreparedGraph) -> Blocks:
+    def blocks(self, graph: PairGraph) -> Blocks:
         """Matrix of the potential, S_ij (v_i + v_j) / 2 for every pair of atoms: exactly Hermitian and covariant."""
-        assert graph.node_overlap is not None
-        assert graph.edge_overlap is not None
+        assert graph.overlap is not None
         pair = 0.5 * (self.value[graph.edges[0]] + self.value[graph.edges[1]])
-        return Blocks(graph.node_overlap * self.value[:, None, None], graph.edge_overlap * pair[:, None, None])
+        node, edge = (v[:, None, None, None] for v in (self.value, pair))
+        return Blocks(graph.overlap.node * node, graph.overlap.edge * edge, graph.overlap.axis)
 
 
 class PotentialHead(nn.Module):
@@ -84,7 +84,7 @@ class PotentialHead(nn.Module):
         nn.init.zeros_(self.local.weight)
         nn.init.zeros_(self.local.bias)
 
-    def forward(self, nodes: Tensor, pairs: Tensor, cutoff: Tensor, graph: PreparedGraph) -> Potential:
+    def forward(self, nodes: Tensor, pairs: Tensor, cutoff: Tensor, graph: PairGraph) -> Potential:
         """Potential at the atoms.
 
         Args:
@@ -110,7 +110,7 @@ class PotentialHead(nn.Module):
         slope = directions * (q * cubed + 3.0 * along * inverse**5)[:, None] - p * cubed[:, None]
         return Potential(value - sum_over(far_potential, target, len(value)), sum_over(slope, target, len(value)))
 
-    def _charges(self, pairs: Tensor, cutoff: Tensor, graph: PreparedGraph, atoms: int) -> Tensor:
+    def _charges(self, pairs: Tensor, cutoff: Tensor, graph: PairGraph, atoms: int) -> Tensor:
         transferred = (pairs @ self.transfer) * cutoff[:, 0]
         return sum_over(transferred - transferred[graph.reverse], graph.edges[0], atoms)
 

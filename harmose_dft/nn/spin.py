@@ -1,56 +1,27 @@
-"""What of a Hamiltonian depends on spin: its blocks, their O(2) components, and their invariant on-site part.
+"""The matrices of a Hamiltonian that depend on spin: components of their blocks, and their invariant on-site part.
 
-Blocks have shape (edge, C, n, n). Collinear spin: C = 1, half the difference of up and down, which turns like an
-ordinary Hamiltonian. Spin-orbit: C = 3, the real antisymmetric matrices A_y, A_z, A_x of
-:mod:`harmose_dft.core.spin`, an axial vector.
+Collinear spin adds one scalar matrix, half the difference of up and down, which rotates like an ordinary Hamiltonian.
+Spin-orbit coupling adds an axial vector of real antisymmetric matrices A_y, A_z, A_x (:mod:`harmose_dft.core.spin`).
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.arrays import running_sum
 from ..core.spin import Spin
+from .axis import AXIAL, MatrixAxis
+from .blocks import Blocks, symmetrize
 from .frames import coupling
 from .geometry import PairGeometry
-from .graph import PreparedGraph
-from .heads import BlockHead, Blocks
+from .graph import PairGraph
+from .heads import BlockHead, Components
 from .layout import OrbitalLayout
 from .node import ScalarBlocks
-from .o2 import BlockComponents, Entries, O2Dims, O2Features, TwoGathers, two_gathers
-
-
-class CollinearComponents:
-    """O(2) components of half the difference of up and down, those of an ordinary block.
-
-    Args:
-        layout: Orbital slots.
-    """
-
-    sign = 1.0
-
-    def __init__(self, layout: OrbitalLayout) -> None:
-        self.blocks = BlockComponents(layout)
-        self.dims = self.blocks.dims
-
-    def split(self, blocks: Tensor) -> O2Features:
-        """O(2) components of blocks (edge, 1, n, n) given in the bond frame."""
-        return self.blocks.split(blocks[:, 0])
-
-    def assemble(self, features: O2Features) -> Tensor:
-        """Blocks (edge, 1, n, n) in the bond frame from their components."""
-        return self.blocks.assemble(features)[:, None]
-
-    def to_lab(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
-        """Blocks (edge, 1, n, n) from the bond frame to the lab frame."""
-        return geometry.blocks_to_lab(blocks[:, 0])[:, None]
-
-    def to_frame(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
-        """Blocks (edge, 1, n, n) from the lab frame to the bond frame."""
-        return geometry.blocks_to_frame(blocks[:, 0])[:, None]
+from .o2 import BlockComponents, Entries, O2Dims, O2Features, apply_gathers, two_gathers
 
 
 class SpinOrbitComponents:
@@ -65,7 +36,7 @@ class SpinOrbitComponents:
         layout: Orbital slots.
     """
 
-    sign = -1.0
+    axis = MatrixAxis((AXIAL,))
 
     def __init__(self, layout: OrbitalLayout) -> None:
         self.blocks = BlockComponents(layout)
@@ -75,31 +46,18 @@ class SpinOrbitComponents:
     def split(self, blocks: Tensor) -> O2Features:
         """O(2) components of blocks (edge, 3, n, n) given in the bond frame."""
         raw = self.blocks.split(blocks.flatten(0, 1)).flat().reshape(len(blocks), self.dims.size)
-        return O2Features.split(TwoGathers.apply(raw, self.analysis, self.synthesis), self.dims)
+        return O2Features.split(apply_gathers(raw, self.analysis, self.synthesis), self.dims)
 
     def assemble(self, features: O2Features) -> Tensor:
         """Blocks (edge, 3, n, n) in the bond frame from their components."""
-        raw = TwoGathers.apply(features.flat(), self.synthesis, self.analysis).reshape(-1, self.blocks.dims.size)
-        return self.blocks.assemble(O2Features.split(raw, self.blocks.dims)).unflatten(0, (-1, 3))
-
-    def to_lab(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
-        """Blocks (edge, 3, n, n) from the bond frame to the lab frame, the axial vector included."""
-        turn = geometry.orbitals[:, None]
-        in_lab = turn.transpose(2, 3) @ blocks @ turn
-        return (geometry.axes.transpose(1, 2) @ in_lab.flatten(2)).reshape(blocks.shape)
-
-    def to_frame(self, blocks: Tensor, geometry: PairGeometry) -> Tensor:
-        """Blocks (edge, 3, n, n) from the lab frame to the bond frame, the axial vector included."""
-        turn = geometry.orbitals[:, None]
-        return turn @ (geometry.axes @ blocks.flatten(2)).reshape(blocks.shape) @ turn.transpose(2, 3)
+        raw = apply_gathers(features.flat(), self.synthesis, self.analysis).reshape(-1, self.blocks.dims.size)
+        blocks: Tensor = self.blocks.assemble(O2Features.split(raw, self.blocks.dims)).unflatten(0, (-1, 3)).squeeze(2)
+        return blocks
 
 
-SpinComponents = CollinearComponents | SpinOrbitComponents
-
-
-def spin_components(layout: OrbitalLayout, spin: Spin) -> SpinComponents:
-    """Components of what depends on spin; there is none for closed shells."""
-    return CollinearComponents(layout) if spin == "collinear" else SpinOrbitComponents(layout)
+def spin_components(layout: OrbitalLayout, spin: Spin) -> Components:
+    """Components of the matrices that depend on spin; closed shells have none."""
+    return BlockComponents(layout) if spin == "collinear" else SpinOrbitComponents(layout)
 
 
 def _axial_rows(block: O2Dims) -> tuple[list[Entries], O2Dims]:
@@ -143,7 +101,7 @@ def angular_momentum(layout: OrbitalLayout) -> Tensor:
     Returns:
         (pair of slots, 3, n, n), order y, z, x, normalised to a mean square of one over the 3 (2 l + 1)^2 components.
     """
-    starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in layout.slots])])
+    starts = running_sum([2 * l + 1 for l in layout.slots])
     pairs = [
         (a, b) for a, la in enumerate(layout.slots) for b, lb in enumerate(layout.slots) if la == lb and la > 0
     ]
@@ -171,19 +129,12 @@ class SpinOrbitScalars(nn.Module):
 
     def forward(self, scalars: Tensor) -> Tensor:
         """(atom, channel) -> (atom, 3, n, n)."""
-        return (self.linear(scalars) @ self.table).unflatten(1, self.shape)
-
-
-class CollinearScalars(ScalarBlocks):
-    """The invariant part of half the on-site difference of up and down, (atom, 1, n, n)."""
-
-    def forward(self, scalars: Tensor) -> Tensor:
-        """(atom, channel) -> (atom, 1, n, n)."""
-        return super().forward(scalars)[:, None]
+        blocks: Tensor = (self.linear(scalars) @ self.table).unflatten(1, self.shape)
+        return blocks
 
 
 class SpinHead(nn.Module):
-    """Stage 1's head for what depends on spin: shares of pairs, and an invariant on-site part from node scalars.
+    """Stage 1's head for the matrices that depend on spin: a block head, and an invariant on-site part.
 
     Args:
         layout: Orbital slots.
@@ -198,13 +149,13 @@ class SpinHead(nn.Module):
         self.components = spin_components(layout, spin)
         self.blocks = BlockHead(self.components, pair, neighbours)
         self.scalars: nn.Module = (
-            CollinearScalars(layout, channels) if spin == "collinear" else SpinOrbitScalars(layout, channels)
+            ScalarBlocks(layout, channels) if spin == "collinear" else SpinOrbitScalars(layout, channels)
         )
 
     def forward(
-        self, scalars: Tensor, pairs: O2Features, graph: PreparedGraph, geometry: PairGeometry, cutoff: Tensor
+        self, scalars: Tensor, pairs: O2Features, graph: PairGraph, geometry: PairGeometry, cutoff: Tensor
     ) -> Blocks:
-        """Blocks (atom, C, n, n) and (edge, C, n, n) in units of the model's scales.
+        """Blocks of the matrices that depend on spin, in units of the model's scales.
 
         Args:
             scalars: Node features of l = 0, (atom, channel).
@@ -214,5 +165,4 @@ class SpinHead(nn.Module):
             cutoff: Cutoff factors, (edge, 1).
         """
         blocks, invariant = self.blocks(pairs, graph, geometry, cutoff), self.scalars(scalars)
-        invariant = 0.5 * torch.add(invariant, invariant.transpose(-1, -2), alpha=self.components.sign)
-        return Blocks(blocks.node + invariant, blocks.edge)
+        return Blocks(blocks.node + symmetrize(invariant, invariant, blocks.axis), blocks.edge, blocks.axis)

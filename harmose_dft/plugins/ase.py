@@ -37,7 +37,7 @@ Hartree of the start from the prediction 0.23 0.24 0.33 0.47 0.47 (7 8 8 8 8 cyc
 """
 
 
-class HarmoseCalculator(Calculator):
+class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotations
     """Energies of neutral closed-shell molecules for ASE, in eV, eV/Angstrom and e*Angstrom.
 
     ``mode="oneshot"``: no self-consistency. The energy is the Kohn-Sham energy functional E[P] at the density P of the

@@ -226,7 +226,10 @@ def density_of(prediction: Prediction, mol: Mole) -> NDArray[np.float64]:
         orbitals = _project(orbitals, to_mole(prediction.structure, prediction.basis), mol)
     occupations = prediction.spectrum.occupations[occupied]
     density = (orbitals * occupations) @ orbitals.T
-    return lib.tag_array(density, mo_coeff=orbitals, mo_occ=occupations, projected=projected)
+    tagged: NDArray[np.float64] = lib.tag_array(
+        density, mo_coeff=orbitals, mo_occ=occupations, projected=projected
+    )
+    return tagged
 
 
 def structure_of(mol: Mole) -> Structure:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.arrays import running_sum
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
@@ -54,7 +55,7 @@ class DensityOfStates:
         return self._sum(sizes)
 
     def _sum(self, sizes: NDArray[np.int64]) -> Floats:
-        starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+        starts = running_sum(sizes)[:-1]
         return np.asarray(np.add.reduceat(self.projected, starts, axis=1))
 
 

@@ -99,7 +99,8 @@ def wavefunction(
     psi_nk(r) = sum_R exp(2 pi i k.R) sum_mu C_mu,n phi_mu(r - R - r_mu), the phase belonging to the cell.
     """
     ((k, h, s),) = _matrices(hamiltonian, overlap, _kpoints(np.asarray(kpoint)[None]))
-    return _at(k, eigensystem, h, s, threshold)
+    solution: tuple[Floats, Array] = _at(k, eigensystem, h, s, threshold)
+    return solution
 
 
 def density_blocks(spectrum: Spectrum, pattern: BlockMatrix) -> tuple[BlockMatrix, ...]:

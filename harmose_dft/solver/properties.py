@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.arrays import running_sum
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
@@ -144,5 +145,5 @@ def _sum_spins(populations: Floats, size: int) -> Floats:
 
 
 def _charges(populations: Floats, overlap: BlockMatrix, charges: ArrayLike) -> Floats:
-    starts = np.concatenate([[0], np.cumsum(overlap.orbitals)])[:-1]
+    starts = running_sum(overlap.orbitals)[:-1]
     return np.asarray(charges, dtype=np.float64) - np.add.reduceat(populations, starts)

@@ -130,7 +130,10 @@ class Trainer:
 
     def predict(self, batch: Batch) -> TwoStageOutput:
         """The model's output as the phase has it."""
-        return self.model(batch.graph, stage1_only=self.course.phase.stage1_only, stage1_output=batch.stage1_output)
+        output: TwoStageOutput = self.model(
+            batch.graph, stage1_only=self.course.phase.stage1_only, stage1_output=batch.stage1_output
+        )
+        return output
 
     def validate(self) -> tuple[float, float, float]:
         """mae_all of stage 1 and of the whole model and the first-order orbital error, Hartree, averaged weights."""

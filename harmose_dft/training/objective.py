@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..core.discovery import discover
 from ..model.two_stage import TwoStageModel, TwoStageOutput
-from ..nn.graph import PreparedGraph
-from ..nn.heads import Blocks
+from ..nn.blocks import Blocks
+from ..nn.graph import PairGraph
 from .losses.base import Loss, LossSection, Subject
 from .losses.errors import Errors
 from .samples import Batch, Need
@@ -85,6 +85,6 @@ class Objective:
             total = total + weight * term.value(errors)
         return total
 
-    def mask(self, graph: PreparedGraph) -> Blocks:
+    def mask(self, graph: PairGraph) -> Blocks:
         """One for elements between orbitals of the basis, zero for padding."""
         return self.model.scales(graph).map(lambda scale: (scale != 0).to(scale.dtype))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.linalg import eigh
 
 from ..core.errors import DataError
 from ..core.record import Record
 from ..core.spin import Spin
-from ..model.featurize import Features, Featurizer, Integrals
-from ..model.inputs import Normalizer, NormalizerFit, PaddedMatrix
+from ..model.featurize import Features, Featurizer
+from ..model.inputs import Integrals
+from ..model.normalizer import Normalizer, NormalizerFit
 from ..nn.geometry import FrameBuilder
 from ..physics.base import Physics
 from .samples import OrbitalTargets, Sample, orbital_targets
@@ -79,15 +79,11 @@ class SampleBuilder:
 
     def fit_normalizer(self, raw_samples: Iterable[RawSample]) -> Normalizer:
         """Means and scales of a training set."""
-        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.names), self.spin)
+        fit = NormalizerFit(self.featurizer.layout, len(self.featurizer.inputs), self.spin)
         for raw_sample in raw_samples:
             features = raw_sample.features
             assert features.target is not None
-            matrices = PaddedMatrix(
-                np.concatenate([features.inputs.node, features.target.node], axis=1),
-                np.concatenate([features.inputs.edge, features.target.edge], axis=1),
-            )
-            fit.add(features.integrals.species, features.integrals.pairs, matrices)
+            fit.add(features.integrals.species, features.integrals.pairs, features.inputs, features.target)
         return fit.result()
 
     def make_samples(self, raw_samples: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:

@@ -49,6 +49,6 @@ class Processes:
         """A number as the first process has it."""
         if self.world == 1:
             return number
-        told = torch.tensor([number], dtype=torch.float64, device=self.device)
-        dist.broadcast(told, 0)
-        return float(told)
+        shared = torch.tensor([number], dtype=torch.float64, device=self.device)
+        dist.broadcast(shared, 0)
+        return float(shared)

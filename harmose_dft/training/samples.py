@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..model.featurize import Integrals
+from ..model.inputs import Integrals
 from ..model.stage1 import StageOneOutput
-from ..nn.graph import PreparedGraph, batch_graphs
+from ..nn.graph import PairGraph, batch_graphs
 
 
 class Need(Enum):
@@ -55,7 +55,7 @@ class Sample:
         integrals: S and H0 that the density of stage 1's Hamiltonian is computed with, where stage 2 sees it.
     """
 
-    graph: PreparedGraph
+    graph: PairGraph
     n_elements: int
     orbitals: OrbitalTargets | None = None
     gauge: bool = False
@@ -67,7 +67,7 @@ class Sample:
 class Batch:
     """Several samples side by side."""
 
-    graph: PreparedGraph
+    graph: PairGraph
     n_elements: int
     orbitals: OrbitalTargets | None
     gauge: bool = False

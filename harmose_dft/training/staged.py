@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..model.density import DensityInput, as_blocks
-from ..model.inputs import NormalizerFit
+from ..model.density import DensityInput
+from ..model.normalizer import BlockStatistics, target_scales
 from ..model.stage1 import StageOneOutput
 from ..model.two_stage import TwoStageModel
+from ..nn.axis import MatrixAxis
 from .losses.errors import remainder
 from .samples import Batch, Sample, collate
 
@@ -54,22 +55,20 @@ def add_densities(
         device: Where the model is.
         set_scales: Whether the model's mean and scales of densities are to be those of these samples.
     """
-    fit, matrices = NormalizerFit(model.layout, 0), []
+    statistics, matrices = BlockStatistics(model.layout, MatrixAxis.scalars(1)), []
     for sample in samples:
         assert sample.integrals is not None
         blocks = model(sample.graph.to(device), stage1_only=True, stage1_output=sample.stage1_output).stage1
-        matrix = density(sample.integrals, blocks.map(Tensor.cpu))
-        fit.add(sample.integrals.species, sample.integrals.pairs, matrix)
+        matrix = density(sample.integrals, blocks.to("cpu"))
+        statistics.add(sample.integrals.species, sample.integrals.pairs, matrix)
         matrices.append(matrix)
     if set_scales:
-        n = fit.result()
-        model.set_density_scales(*(
-            torch.from_numpy(a) for a in (n.target_mean, n.target_node_scale, n.target_edge_scale)
-        ))
+        tables = (statistics.mean()[:, 0], *target_scales(statistics))
+        model.set_density_scales(*(torch.from_numpy(a) for a in tables))
     extended = []
     for sample, matrix in zip(samples, matrices, strict=True):
         graph = sample.graph.to(device)
-        extended.append(replace(sample, graph=model.with_density(graph, *as_blocks([matrix], graph.vectors)).to("cpu")))
+        extended.append(replace(sample, graph=model.with_density(graph, matrix.to(graph.vectors)).to("cpu")))
     return extended
 
 
@@ -112,8 +111,8 @@ def _squares(model: TwoStageModel, batch: Batch) -> Iterable[tuple[str, tuple[Te
     remainders = (remainder(stage1, batch) * inverse).map(lambda x: x.double().square())
     species, (source, target) = batch.graph.species, batch.graph.edges
     atoms, pairs = (species,), (species[source], species[target])
-    yield "node_unit", atoms, remainders.node
-    yield "edge_unit", pairs, remainders.edge
-    if remainders.spin is not None:
-        yield "node_spin_unit", atoms, remainders.spin.node.mean(dim=1)
-        yield "edge_spin_unit", pairs, remainders.spin.edge.mean(dim=1)
+    yield "node_unit", atoms, remainders.node[:, 0]
+    yield "edge_unit", pairs, remainders.edge[:, 0]
+    if remainders.axis.size > 1:
+        yield "node_spin_unit", atoms, remainders.node[:, 1:].mean(dim=1)
+        yield "edge_spin_unit", pairs, remainders.edge[:, 1:].mean(dim=1)

@@ -9,8 +9,8 @@ import torch
 from ..core.basis import OrbitalBasis
 from ..core.errors import ConfigError
 from ..model.checkpoint import ModelFile
-from ..model.inputs import Normalizer
 from ..model.loading import model_folder
+from ..model.normalizer import Normalizer
 from ..model.two_stage import TwoStageModel
 from .config import TrainConfig
 
@@ -56,8 +56,4 @@ def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConf
 
 def set_scales(network: TwoStageModel, normalizer: Normalizer) -> None:
     """Give a network the target scales of a training set."""
-    n = normalizer
-    network.set_scales(torch.from_numpy(n.target_node_scale).float(), torch.from_numpy(n.target_edge_scale).float())
-    if n.spin_node_scale is not None and n.spin_edge_scale is not None:
-        spin = torch.from_numpy(n.spin_node_scale), torch.from_numpy(n.spin_edge_scale)
-        network.set_spin_scales(*(s.float() for s in spin))
+    network.set_scales(normalizer.scales(network.axis))

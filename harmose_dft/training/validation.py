@@ -35,10 +35,10 @@ def validate(
     for start in range(0, len(samples), TOGETHER):
         batch = collate(samples[start : start + TOGETHER]).to(device)
         output, mask = predict(batch), objective.mask(batch.graph)
-        baseline, whole = (Errors(blocks, batch, mask) for blocks in (output.stage1, output.total))
-        first += float(baseline.elements) * batch.n_elements
-        total += float(whole.elements) * batch.n_elements
+        stage1, model = (Errors(blocks, batch, mask) for blocks in (output.stage1, output.total))
+        first += float(stage1.elements) * batch.n_elements
+        total += float(model.elements) * batch.n_elements
         if batch.orbitals is not None:
-            energies += float(whole.orbitals.energies) * batch.graph.n_structures / len(samples)
+            energies += float(model.orbitals.energies) * batch.graph.n_structures / len(samples)
         count += batch.n_elements
     return first / count, total / count, energies

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_abacus import (
+
+from harmose_dft.adapters.abacus import read
+from harmose_dft.adapters.abacus.csr import read_csr
+from harmose_dft.adapters.abacus.dense import read_dense
+from harmose_dft.adapters.abacus.eigenvalues import read_bands, read_eig, read_istate, read_kpoints
+from harmose_dft.adapters.abacus.log import read_log
+from harmose_dft.adapters.abacus.orbitals import read_orb, read_z_valence
+from harmose_dft.adapters.abacus.structure import read_md_dump, read_stru
+from harmose_dft.core.errors import FileFormatError
+from harmose_dft.testing.abacus import (
     KPOINTS,
     Case,
     kpoints_text,
@@ -19,15 +28,6 @@ from synthetic_abacus import (
     stru_text,
     write_case,
 )
-
-from harmose_dft.adapters.abacus import read
-from harmose_dft.adapters.abacus.csr import read_csr
-from harmose_dft.adapters.abacus.dense import read_dense
-from harmose_dft.adapters.abacus.eigenvalues import read_bands, read_eig, read_istate, read_kpoints
-from harmose_dft.adapters.abacus.log import read_log
-from harmose_dft.adapters.abacus.orbitals import read_orb, read_z_valence
-from harmose_dft.adapters.abacus.structure import read_md_dump, read_stru
-from harmose_dft.core.errors import FileFormatError
 
 CASE = Case()
 SPARSE, NAO = sparse_text("H", CASE.hamiltonians[0], CASE.size), nao_text("H", CASE.hamiltonians[0], CASE.size)

@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.linalg
-from synthetic_abacus import (
+
+from harmose_dft.adapters.abacus import read, recognise
+from harmose_dft.adapters.abacus.constants import EV_IN_HARTREE
+from harmose_dft.adapters.abacus.dense import read_dense
+from harmose_dft.adapters.abacus.eigenvalues import printed_precision, read_bands, read_eig, read_kpoints, snap
+from harmose_dft.adapters.abacus.orbitals import read_orb, read_z_valence
+from harmose_dft.adapters.abacus.structure import read_stru
+from harmose_dft.core.basis import NumericalRadial
+from harmose_dft.core.record import Record
+from harmose_dft.testing.abacus import (
     ATOMS,
     CONSTANT,
     FOLDED,
@@ -28,15 +37,6 @@ from synthetic_abacus import (
     stru_text,
     write_case,
 )
-
-from harmose_dft.adapters.abacus import read, recognise
-from harmose_dft.adapters.abacus.constants import EV_IN_HARTREE
-from harmose_dft.adapters.abacus.dense import read_dense
-from harmose_dft.adapters.abacus.eigenvalues import printed_precision, read_bands, read_eig, read_kpoints, snap
-from harmose_dft.adapters.abacus.orbitals import read_orb, read_z_valence
-from harmose_dft.adapters.abacus.structure import read_stru
-from harmose_dft.core.basis import NumericalRadial
-from harmose_dft.core.record import Record
 
 OURS_FROM_ABACUS = {"C": [(0, 1), (1, 1), (4, -1), (2, 1), (3, -1)], "H": [(0, 1), (3, -1), (1, 1), (2, -1)]}
 """Our orbital (s, then p = y, z, x) -> (ABACUS's local index, sign), as its p is (z, -x, -y)."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_abacus import Case, write_case
 
 from harmose_dft.adapters.abacus import Layout, read, write_hr, write_sr
 from harmose_dft.adapters.abacus.csr import read_csr
@@ -16,6 +15,7 @@ from harmose_dft.core.errors import HarmoseError, OutputExistsError, StructureEr
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
+from harmose_dft.testing.abacus import Case, write_case
 
 
 @pytest.mark.parametrize("layout", list(Layout))

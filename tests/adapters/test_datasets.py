@@ -117,6 +117,11 @@ def _torch_archive(path: Path) -> None:
         archive.writestr("archive/data.pkl", b"")
 
 
+def _numpy_archive(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros(2))
+
+
 def _no_units(path: Path) -> None:
     frames(path, np.zeros((24, 24)))
     with h5py.File(path, "a") as file:
@@ -139,7 +144,7 @@ def _short_ragged(path: Path) -> None:
         (lambda p: None, "no such file"),
         (lambda p: p.write_bytes(pickle.dumps({"a": 1})), "never opened"),
         (_torch_archive, "never opened"),
-        (lambda p: np.savez(p.open("wb"), a=np.zeros(2)), "unpack the archive"),
+        (_numpy_archive, "unpack the archive"),
         (lambda p: p.write_bytes(b"SQLite format 3\x00" + b"x" * 200), "cannot be read"),
         (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + b"x" * 200), "truncated or damaged"),
         (_table, "not those of a QH9"),

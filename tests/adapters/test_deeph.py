@@ -9,7 +9,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from synthetic_openmx import CELL, ELECTRONS, FERMI, make_demo
 
 from harmose_dft.adapters import deeph, openmx
 from harmose_dft.adapters.deeph import FolderWriter, read, recognise, write
@@ -19,6 +18,7 @@ from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.solver import bands
+from harmose_dft.testing.openmx import CELL, ELECTRONS, FERMI, make_demo
 
 LAYOUTS = list(deeph.LAYOUTS)
 ORDER = {"legacy": [0, 1, 2], "chunked": [0, 2, 1]}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_openmx import ELECTRONS, FERMI, INPUT, NAME, Demo, make_demo, scfout_bytes, write_pao
 
 from harmose_dft.adapters.openmx import OPENMX_BOHR_IN_ANGSTROM, read, recognise
 from harmose_dft.adapters.openmx.input import parse_input
@@ -18,6 +17,7 @@ from harmose_dft.adapters.openmx.scfout import read_scfout
 from harmose_dft.core.basis import NumericalRadial
 from harmose_dft.core.errors import FileFormatError
 from harmose_dft.core.record import Record
+from harmose_dft.testing.openmx import ELECTRONS, FERMI, INPUT, NAME, Demo, make_demo, scfout_bytes, write_pao
 from harmose_dft.workflows.checks import MILLI_EV, TOLERANCE_MEV, eigenvalue_deviation, overlap_deviation
 
 SAMPLES = {

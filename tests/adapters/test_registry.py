@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from synthetic_crystals import calculation, layer
 
 from harmose_dft import adapters
 from harmose_dft.adapters import registry
 from harmose_dft.adapters.code import About, Code
 from harmose_dft.data import DatasetWriter, open_dataset
+from harmose_dft.testing.crystals import calculation, layer
 
 NEW_CODE = '''
 """A code whose calculations are files that name a data set."""

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from foreign_datasets import Layout, qh9_stable, ragged
-from reference_molecules import hartree_fock, structure_of
 
 from harmose_dft.cli import main
 from harmose_dft.core.record import Record
 from harmose_dft.data import DatasetWriter
 from harmose_dft.output import Result, write_results
+from harmose_dft.testing.molecules import hartree_fock, structure_of
 
 
 @pytest.fixture(scope="module")

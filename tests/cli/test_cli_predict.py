@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_molecules import WATER, hartree_fock
 
 from harmose_dft.cli import main
 from harmose_dft.core.basis import OrbitalBasis
@@ -25,6 +24,7 @@ from harmose_dft.core.structure import Structure
 from harmose_dft.model.prediction import ModelInfo, Prediction
 from harmose_dft.model.trust import Interval, Intervals, TrustReport, Verdict
 from harmose_dft.output import read_result, read_results
+from harmose_dft.testing.molecules import WATER, hartree_fock
 
 CALCULATIONS: dict[bytes, tuple[OrbitalBasis, BlockMatrix, BlockMatrix, Spectrum, float]] = {}
 """Each molecule is calculated once."""
@@ -114,7 +114,8 @@ def test_json_of_one_structure_is_one_object_with_the_promised_fields(
 
 def test_dipole_equals_that_of_pyscf(model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from pyscf import scf
-    from reference_molecules import mole, structure_of
+
+    from harmose_dft.testing.molecules import mole, structure_of
 
     mean_field = scf.RHF(mole(structure_of())).run(conv_tol=1e-10)
     expected = mean_field.dip_moment(unit="Debye", verbose=0)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_openmx import ELECTRONS, INPUT, make_demo, write_pao
-from tiny_models import write_waters
 
 from harmose_dft.adapters import deeph, openmx
 from harmose_dft.adapters.registry import codes, find_calculations, read_calculations, recognise
@@ -17,6 +15,8 @@ from harmose_dft.cli import main
 from harmose_dft.core.errors import DataError, FileFormatError
 from harmose_dft.core.record import Eigenvalues, Record
 from harmose_dft.data import open_dataset
+from harmose_dft.testing.models import write_waters
+from harmose_dft.testing.openmx import ELECTRONS, INPUT, make_demo, write_pao
 from harmose_dft.workflows.checks import MILLI_EV, ROUNDING, TOLERANCE_MEV, check_eigenvalues, overlap_deviation
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import tiny_config, water_record, write_waters
 
 from harmose_dft.cli import main
 from harmose_dft.core.progress import silent
 from harmose_dft.core.units import MICRO
 from harmose_dft.model.loading import load_model
+from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.run import Fit
 
 

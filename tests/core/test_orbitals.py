@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference_molecules import basis_of, mole, structure_of
 
 from harmose_dft.core.basis import GaussianRadial, NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.core.conventions import PYSCF
 from harmose_dft.core.errors import HarmoseError
 from harmose_dft.core.orbitals import orbital_values, radial_values
+from harmose_dft.testing.molecules import basis_of, mole, structure_of
 
 
 def test_orbital_values_equal_pyscf_up_to_g() -> None:

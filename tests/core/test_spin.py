@@ -9,28 +9,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import layer, with_collinear_spin, with_spin_orbit
-from tiny_models import (
+
+from harmose_dft.adapters.registry import read_calculations
+from harmose_dft.core.errors import DataError
+from harmose_dft.core.rotations import orbital_rotation, random_rotations, rotate_matrix, spin_rotation, wigner_d
+from harmose_dft.core.spin import Spin, decompose, recombine, spin_parts
+from harmose_dft.model.normalizer import NormalizerFit
+from harmose_dft.model.pairs import PairList
+from harmose_dft.model.two_stage import TwoStageModel
+from harmose_dft.nn.axis import MatrixAxis
+from harmose_dft.nn.blocks import Blocks
+from harmose_dft.nn.graph import PairGraph, batch_graphs
+from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.nn.spin import SpinOrbitComponents, angular_momentum
+from harmose_dft.testing.crystals import layer, with_collinear_spin, with_spin_orbit
+from harmose_dft.testing.models import (
     BASIS,
+    largest,
     permuted_graph,
-    perturbed,
+    perturb,
     random_graph,
     random_structure,
     rotated_graph,
     slot_rotation,
     tiny_model,
 )
-
-from harmose_dft.adapters.registry import read_calculations
-from harmose_dft.core.errors import DataError
-from harmose_dft.core.rotations import orbital_rotation, random_rotations, rotate_matrix, spin_rotation, wigner_d
-from harmose_dft.core.spin import Spin, decompose, recombine, spin_parts
-from harmose_dft.model.inputs import NormalizerFit, PaddedMatrix, PairList
-from harmose_dft.model.two_stage import TwoStageModel
-from harmose_dft.nn.graph import PairGraph, batch_graphs
-from harmose_dft.nn.heads import Blocks
-from harmose_dft.nn.layout import OrbitalLayout
-from harmose_dft.nn.spin import SpinOrbitComponents, angular_momentum
 
 EXACT = 1e-11
 """Rounding in float64 through a network whose outputs are of order one."""
@@ -143,87 +146,66 @@ def run(model: TwoStageModel, graph: PairGraph) -> Blocks:
         return model(model.prepare(graph)).total
 
 
-def largest(first: Blocks, second: Blocks) -> float:
-    """Largest difference of two sets of blocks, spin included."""
-    assert first.spin is not None
-    assert second.spin is not None
-    pairs = [(first.node, second.node), (first.edge, second.edge)]
-    pairs += [(first.spin.node, second.spin.node), (first.spin.edge, second.spin.edge)]
-    return max(float((a - b).abs().max()) for a, b in pairs)
-
-
 def turned_blocks(blocks: Blocks, model: TwoStageModel, rotation: np.ndarray) -> Blocks:
     """Blocks of the rotated or inverted structure."""
     d = slot_rotation(model, rotation)
-    assert blocks.spin is not None
     turn = torch.from_numpy(axial(rotation)) if model.config.spin == "spin-orbit" else torch.eye(1)
-    spin = blocks.spin.map(lambda x: torch.einsum("pq,eqmn->epmn", turn, d @ x @ d.T))
-    return Blocks(d @ blocks.node @ d.T, d @ blocks.edge @ d.T, spin)
+    whole = torch.block_diag(torch.eye(1), turn)
+    return blocks.map(lambda x: torch.einsum("pq,eqmn->epmn", whole, d @ x @ d.T))
 
 
 @pytest.mark.parametrize("spin", SPINS)
 @pytest.mark.parametrize("second", [None, "circle"])
 def test_models_with_spin_are_covariant_under_rotations_and_inversions(spin: Spin, second: str | None) -> None:
     """Stage 1 exactly; the circle with moderate weights and 48 points to the same figure as without spin."""
-    model = perturbed(tiny_model(second, spin=spin, points=48), size=0.3 if second is None else 0.05)
+    model = perturb(tiny_model(second, spin=spin, points=48), size=0.3 if second is None else 0.05)
     graph = random_graph(random_structure(), model, cutoff=9.0)
     straight = run(model, graph)
-    assert straight.spin is not None
-    assert float(straight.spin.edge.abs().max()) > 1e-3
-    assert float(straight.spin.node.abs().max()) > 1e-3
+    assert float(straight[1:].edge.abs().max()) > 1e-3
+    assert float(straight[1:].node.abs().max()) > 1e-3
     for rotation in ROTATIONS:
         found = run(model, rotated_graph(graph, model, rotation))
         error = largest(found, turned_blocks(straight, model, rotation))
-        assert error < (EXACT if second is None else 2e-4 * float(straight.edge.abs().max()))
+        assert error < (EXACT if second is None else 2e-4 * float(straight[:1].edge.abs().max()))
 
 
 @pytest.mark.parametrize("spin", SPINS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_blocks_with_spin_are_exactly_symmetric_or_antisymmetric(spin: Spin, dtype: torch.dtype) -> None:
     torch.set_default_dtype(dtype)
-    model = perturbed(tiny_model(spin=spin))
+    model = perturb(tiny_model(spin=spin))
     graph = random_graph(random_structure(), model)
-    blocks, sign = run(model, graph), -1 if spin == "spin-orbit" else 1
-    assert blocks.spin is not None
-    assert blocks.spin.node.shape[1] == spin_parts(spin)
-    assert torch.equal(blocks.spin.node, sign * blocks.spin.node.transpose(2, 3))
-    assert torch.equal(blocks.spin.edge, sign * blocks.spin.edge[graph.reverse].transpose(2, 3))
+    blocks, sign = run(model, graph)[1:], -1 if spin == "spin-orbit" else 1
+    assert blocks.node.shape[1] == spin_parts(spin)
+    assert torch.equal(blocks.node, sign * blocks.node.transpose(2, 3))
+    assert torch.equal(blocks.edge, sign * blocks.edge[graph.reverse].transpose(2, 3))
     mask = torch.from_numpy(model.layout.masks())[graph.species]
-    assert (blocks.spin.node.transpose(1, 2)[~mask] == 0).all()
+    assert (blocks.node.transpose(1, 2)[~mask] == 0).all()
 
 
 @pytest.mark.parametrize("spin", SPINS)
 def test_permuted_atoms_give_permuted_blocks_with_spin(spin: Spin) -> None:
-    model = perturbed(tiny_model(spin=spin))
+    model = perturb(tiny_model(spin=spin))
     graph = random_graph(random_structure(), model)
     order = torch.tensor([3, 0, 4, 2, 1])
     straight, again = run(model, graph), run(model, permuted_graph(graph, order))
-    assert straight.spin is not None
-    moved = Blocks(straight.node[order], straight.edge, Blocks(straight.spin.node[order], straight.spin.edge))
-    assert largest(moved, again) < EXACT
+    assert largest(replace(straight, node=straight.node[order]), again) < EXACT
 
 
 @pytest.mark.parametrize("spin", SPINS)
 def test_batch_gives_what_single_structures_give_with_spin(spin: Spin) -> None:
-    model = perturbed(tiny_model(spin=spin))
+    model = perturb(tiny_model(spin=spin))
     mixes = [(8, 1, 26, 1, 8), (1, 1), (26, 26, 8), (8,)]
     graphs = [model.prepare(random_graph(random_structure(n, seed=k), model)) for k, n in enumerate(mixes)]
     with torch.no_grad():
         singles, together = [model(g).total for g in graphs], model(batch_graphs(graphs)).total
-    spins = [s.spin for s in singles if s.spin is not None]
-    expected = Blocks(
-        torch.cat([s.node for s in singles]),
-        torch.cat([s.edge for s in singles]),
-        Blocks(torch.cat([s.node for s in spins]), torch.cat([s.edge for s in spins])),
-    )
-    assert largest(together, expected) < EXACT
+    assert largest(together, Blocks.cat(singles)) < EXACT
 
 
 @pytest.mark.parametrize("spin", SPINS)
 def test_every_parameter_of_the_heads_with_spin_receives_a_gradient(spin: Spin) -> None:
-    model = perturbed(tiny_model(spin=spin))
-    found = model(model.prepare(random_graph(random_structure((26, 26, 8, 1)), model))).total.spin
-    assert found is not None
+    model = perturb(tiny_model(spin=spin))
+    found = model(model.prepare(random_graph(random_structure((26, 26, 8, 1)), model))).total[1:]
     weight = torch.Generator().manual_seed(0)
     sum((b * torch.randn(b.shape, generator=weight)).sum() for b in (found.node, found.edge)).backward()
     gradients = {n: p.grad for n, p in model.named_parameters() if "spin" in n and p.numel()}
@@ -243,20 +225,15 @@ def test_untrained_second_stage_corrects_no_spin(spin: Spin) -> None:
 def test_rotating_a_prepared_graph_turns_targets_with_spin(spin: Spin) -> None:
     model, rotation, count = tiny_model(None, spin=spin), ROTATIONS[0], spin_parts(spin)
     graph, generator = random_graph(random_structure(), model), torch.Generator().manual_seed(0)
-    shape = (count, model.layout.size, model.layout.size)
-    graph = replace(
-        graph,
-        node_spin_target=torch.randn(len(graph.species), *shape, generator=generator),
-        edge_spin_target=torch.randn(graph.edges.shape[1], *shape, generator=generator),
+    shape = (1 + count, model.layout.size, model.layout.size)
+    rows = (len(graph.species), graph.edges.shape[1])
+    graph = graph.replace(
+        target=Blocks(*(torch.randn(r, *shape, generator=generator) for r in rows), MatrixAxis.hamiltonian(spin))
     )
-    found = model.frames.rotate(model.prepare(graph), torch.from_numpy(rotation))
-    zero = torch.zeros(1, *shape[1:])
-    expected = turned_blocks(
-        Blocks(zero, zero, Blocks(graph.node_spin_target, graph.edge_spin_target)), model, rotation
-    ).spin
-    assert expected is not None
-    torch.testing.assert_close(found.node_spin_target, expected.node, atol=1e-12, rtol=0)
-    torch.testing.assert_close(found.edge_spin_target, expected.edge, atol=1e-12, rtol=0)
+    found = model.frames.rotate(model.prepare(graph), torch.from_numpy(rotation)).target
+    expected = turned_blocks(graph.target, model, rotation)
+    torch.testing.assert_close(found.node, expected.node, atol=1e-12, rtol=0)
+    torch.testing.assert_close(found.edge, expected.edge, atol=1e-12, rtol=0)
 
 
 def test_lab_transformer_refuses_spin() -> None:
@@ -268,12 +245,14 @@ def test_statistics_of_spin_orbit_coupling_turn_with_the_training_set() -> None:
     """On-site targets w L have no variance; mean and scales of general ones are the same however they are turned."""
     generator, n = np.random.default_rng(0), LAYOUT.size
     table = angular_momentum(LAYOUT).numpy()
-    species, none = np.zeros(4, dtype=np.int64), np.zeros((0, 4, n, n))
+    species = np.zeros(4, dtype=np.int64)
     pairs = PairList(np.zeros((0, 2), dtype=np.int64), np.zeros((0, 3), dtype=np.int64), np.zeros(0, dtype=np.int64))
 
     def statistics(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        fit = NormalizerFit(LAYOUT, 0, "spin-orbit")
-        fit.add(species, pairs, PaddedMatrix(np.concatenate([np.zeros((4, 1, n, n)), vector], axis=1), none))
+        fit, axis = NormalizerFit(LAYOUT, 1, "spin-orbit"), MatrixAxis.hamiltonian("spin-orbit")
+        target = torch.from_numpy(np.concatenate([np.zeros((4, 1, n, n)), vector], axis=1))
+        blocks = Blocks(target, target[:0], axis)
+        fit.add(species, pairs, blocks[:1], blocks)
         found = fit.result()
         assert found.spin_mean is not None
         assert found.spin_node_scale is not None

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
-from synthetic_abacus import orb_text
 
 from harmose_dft.adapters.abacus.files import find_library_file, locate, read_input
 from harmose_dft.adapters.abacus.structure import read_stru
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
+from harmose_dft.testing.abacus import orb_text
 
 FOLDER = Path(__file__).resolve().parents[2] / "interfaces" / "abacus"
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
-from synthetic_openmx import write_pao
 
 from harmose_dft.adapters.openmx import OPENMX_BOHR_IN_ANGSTROM, recognise
 from harmose_dft.adapters.openmx.input import Input, parse_input
+from harmose_dft.testing.openmx import write_pao
 
 FOLDER = Path(__file__).resolve().parents[2] / "interfaces" / "openmx"
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_molecules import hartree_fock, structure_of
 
 from harmose_dft.core.basis import OrbitalBasis, Shell
 from harmose_dft.core.errors import BasisMismatchError, DataError, SolverError
@@ -30,6 +29,7 @@ from harmose_dft.metrics import (
     orbital_cosines,
     subspace_overlaps,
 )
+from harmose_dft.testing.molecules import hartree_fock, structure_of
 
 HYDROGEN = OrbitalBasis("minimal", {1: (Shell(0),)})
 
@@ -235,9 +235,8 @@ def test_bands_are_compared_inside_the_window_only() -> None:
 
 def test_covariance_error_sees_a_preferred_direction(water: Record) -> None:
     """PySCF's core Hamiltonian is covariant; a field along z added on top breaks it by the field's own size."""
-    from reference_molecules import mole
-
     from harmose_dft.core.conventions import PYSCF
+    from harmose_dft.testing.molecules import mole
 
     index, sign = PYSCF.to_ours(water.basis.shell_sequence(water.structure.numbers))
     orbitals = water.basis.orbitals_per_atom(water.structure.numbers)

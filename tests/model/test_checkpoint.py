@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import perturbed, random_graph, random_structure, tiny_model, water, water_record
 
 from harmose_dft.adapters.pyscf import orbital_basis
 from harmose_dft.core.errors import BasisMismatchError, CheckpointError, ConfigError, DomainError, OutputExistsError
@@ -33,6 +32,7 @@ from harmose_dft.model.checkpoint import (
 from harmose_dft.model.loading import load_model, model_folder
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn import potential
+from harmose_dft.testing.models import perturb, random_graph, random_structure, tiny_model, water, water_record
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_round_trip_gives_identical_predictions(predictor: Predictor, folder: Pa
 
 def test_models_with_potentials_in_coarse_units_predict_what_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
     """Format versions 2 and 3, whose units are set here again to have what they predicted."""
-    network = perturbed(tiny_model()).eval().requires_grad_(False)
+    network = perturb(tiny_model()).eval().requires_grad_(False)
     graph = network.prepare(random_graph(random_structure(), network))
     for module, unit, value in (
         (potential, "LOCAL_UNIT", 0.02), (potential, "CHARGE_UNIT", 0.1), (two_stage, "CORRECTION_UNIT", 1.0)

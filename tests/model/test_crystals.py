@@ -1,6 +1,7 @@
 """Crystals from data set to bands: training, covariance, periodicity, gauge, commands, refusals.
 
-The calculations are made up (``synthetic_crystals``); exact properties hold to the network's single precision.
+The calculations are made up (``harmose_dft.testing.crystals``); exact properties hold to the network's single
+precision.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import BASIS, CUTOFF, calculation, configuration, layer, repeated
 
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import main
@@ -28,6 +28,7 @@ from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
 from harmose_dft.solver import bands, mesh, solve_structure
+from harmose_dft.testing.crystals import BASIS, CUTOFF, calculation, configuration, layer, repeat_cell
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.losses.errors import Errors, subtract_shift
 from harmose_dft.training.run import Fit
@@ -90,7 +91,7 @@ def test_moving_the_origin_or_an_atom_by_a_lattice_vector_changes_no_band(traine
 
 def test_a_supercell_has_the_folded_bands_of_its_cell(trained: tuple[Predictor, list[Any]]) -> None:
     predictor, structure = trained[0], layer(13)
-    large = repeated(structure, (2, 2, 1))
+    large = repeat_cell(structure, (2, 2, 1))
     k = np.array([0.1, 0.3, 0.0])
     unfolded = np.array([[(k[0] + a) / 2, (k[1] + b) / 2, 0.0] for a in (0, 1) for b in (0, 1)])
     small = bands(predictor.hamiltonian(structure), predictor.physics.overlap(structure), unfolded)
@@ -111,16 +112,11 @@ def test_loss_does_not_see_a_shift_by_mu_times_overlap(data: Path, tmp_path: Pat
     mask = trainer.objective.mask(graph)
     with torch.no_grad():
         output = trainer.model(graph).total
-    assert graph.node_target is not None
-    assert graph.edge_target is not None
-    assert graph.node_overlap is not None
-    assert graph.edge_overlap is not None
-    mu = torch.tensor([0.4, -0.2])[graph.structure][:, None, None]
-    shifted = replace(
-        graph,
-        node_target=graph.node_target + mu * graph.node_overlap,
-        edge_target=graph.edge_target + mu[graph.edges[0]] * graph.edge_overlap,
-    )
+    assert graph.target is not None
+    assert graph.overlap is not None
+    mu = torch.tensor([0.4, -0.2])[graph.structure][:, None, None, None]
+    shift = replace(graph.overlap, node=mu * graph.overlap.node, edge=mu[graph.edges[0]] * graph.overlap.edge)
+    shifted = graph.replace(target=graph.target + shift)
     plain, moved = (Errors(output, replace(batch, graph=g), mask).elements for g in (graph, shifted))
     assert float(moved) == pytest.approx(float(plain), rel=1e-4)
 
@@ -133,10 +129,9 @@ def test_gauge_error_is_the_multiple_of_the_overlap_in_the_error(data: Path, tmp
         graph = sample.graph
         with torch.no_grad():
             output = trainer.model(graph).total
-        assert graph.node_overlap is not None
-        assert graph.edge_overlap is not None
-        error = torch.cat([(output.node - graph.node_target).flatten(), (output.edge - graph.edge_target).flatten()])
-        overlap = torch.cat([graph.node_overlap.flatten(), graph.edge_overlap.flatten()])
+        assert graph.target is not None
+        assert graph.overlap is not None
+        error, overlap = (torch.cat([x.flatten() for x in blocks]) for blocks in (output - graph.target, graph.overlap))
         expected.append(abs(float(error.double() @ overlap.double() / (overlap.double() @ overlap.double()))))
     batch = collate(samples[:2])
     with torch.no_grad():
@@ -149,15 +144,15 @@ def test_shift_of_the_loss_is_that_of_the_metrics(data: Path, tmp_path: Path) ->
     graph = samples[0].graph
     with torch.no_grad():
         output = trainer.model(graph).total
-    assert graph.node_overlap is not None
-    assert graph.edge_overlap is not None
-    node, edge = output.node - graph.node_target, output.edge - graph.edge_target
+    assert graph.target is not None
+    assert graph.overlap is not None
+    node, edge = ((a - b)[:, 0] for a, b in zip(output, graph.target, strict=True))
     aligned = subtract_shift(node, edge, graph)[0]
     error, overlap = (torch.cat([a.flatten(), b.flatten()]).double().numpy() for a, b in (
-        (node, edge), (graph.node_overlap, graph.edge_overlap)
+        (node, edge), graph.overlap
     ))
     mu = gauge_shift(error, overlap)
-    assert torch.allclose(aligned, node - mu * graph.node_overlap, atol=1e-5)
+    assert torch.allclose(aligned, node - mu * graph.overlap.node[:, 0], atol=1e-5)
 
 
 def test_rotated_graphs_turn_the_overlap_too(data: Path, tmp_path: Path) -> None:
@@ -172,9 +167,9 @@ def test_rotated_graphs_turn_the_overlap_too(data: Path, tmp_path: Path) -> None
         errors = [float(Errors(trainer.model(b.graph).total, b, mask).elements) for b in (batch, turned)]
     # mae_all is no invariant of rotations; it changes little, whereas an overlap left behind would spoil the shift.
     assert errors[1] == pytest.approx(errors[0], rel=0.3)
-    overlap = turned.graph.node_overlap
-    assert overlap is not None
-    assert torch.allclose(overlap, overlap.transpose(1, 2), atol=1e-6)
+    assert turned.graph.overlap is not None
+    overlap = turned.graph.overlap.node
+    assert torch.allclose(overlap, overlap.transpose(2, 3), atol=1e-6)
 
 
 def test_evaluation_has_bands_and_does_not_see_the_shift(trained: tuple[Predictor, list[Any]]) -> None:
@@ -261,7 +256,7 @@ def test_bands_are_compared_with_a_reference_of_the_same_cell(
     structure = layer(17)
     ase.io.write("bn.cif", to_ase(structure))
     trained[0].model.save("model")
-    for name, one in (("same.h5", structure), ("other.h5", repeated(structure, (2, 1, 1)))):
+    for name, one in (("same.h5", structure), ("other.h5", repeat_cell(structure, (2, 1, 1)))):
         record = calculation(one)
         write_results(
             name, [Result(record, solve_structure(one, record.hamiltonian, record.overlap, record.n_electrons))]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import BASIS, calculation, configuration, layer, repeated
-from tiny_models import tiny_config, water_record, write_waters
 
 from harmose_dft.core.errors import ConfigError
 from harmose_dft.core.progress import silent
@@ -18,12 +17,16 @@ from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
 from harmose_dft.metrics import cov_err
 from harmose_dft.model.density import orthogonal_density
-from harmose_dft.model.featurize import Featurizer, Integrals
-from harmose_dft.model.inputs import NormalizerFit, PairList
+from harmose_dft.model.featurize import Featurizer
+from harmose_dft.model.inputs import Integrals
 from harmose_dft.model.loading import load_model
+from harmose_dft.model.normalizer import NormalizerFit
+from harmose_dft.model.pairs import PairList
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solve_structure, spacing_of
+from harmose_dft.testing.crystals import BASIS, calculation, configuration, layer, repeat_cell
+from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.phases import SampleSets, SecondAlone
@@ -56,7 +59,7 @@ def test_density_holds_the_electrons_of_each_atom_as_loewdin_counts_them() -> No
 def test_density_of_a_supercell_is_that_of_its_cell_on_the_matching_mesh() -> None:
     """2 x 2 cells on a 3 x 3 mesh, one cell on a 6 x 6 mesh: on-site blocks of all copies are the cell's."""
     cell = layer(5)
-    large = repeated(cell, (2, 2, 1))
+    large = repeat_cell(cell, (2, 2, 1))
     small, big = (calculation(s) for s in (cell, large))
     lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell.cell), axis=0)
     filling = Filling(spacing=float(lengths.max()) / 6, smearing=Smearing.FERMI_DIRAC, width=0.02)
@@ -167,8 +170,8 @@ def test_prediction_sees_the_density_that_training_saw(
     forward = predictor.network.forward
     monkeypatch.setattr(predictor.network, "forward", lambda graph, **o: graphs.append(graph) or forward(graph, **o))
     predictor.hamiltonian(structure)
-    torch.testing.assert_close(graphs[-1].node_density, seen[0].node_density, atol=2e-4, rtol=1e-3)
-    torch.testing.assert_close(graphs[-1].edge_density, seen[0].edge_density, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(graphs[-1].density.node, seen[0].density.node, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(graphs[-1].density.edge, seen[0].density.edge, atol=2e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["crystal_model", "molecule_model"])
@@ -182,7 +185,11 @@ def test_predictions_hang_on_the_density_and_stay_covariant_and_hermitian(
     assert before.hermiticity_error() == 0.0
     assert cov_err(predictor.hamiltonian, structure, basis) < 2e-4 * float(np.abs(before.values).max())
     plain = predictor.network.with_density
-    monkeypatch.setattr(predictor.network, "with_density", lambda graph, node, edge: plain(graph, 0.5 * node, edge))
+    monkeypatch.setattr(
+        predictor.network,
+        "with_density",
+        lambda graph, density: plain(graph, replace(density, node=0.5 * density.node)),
+    )
     assert np.abs((predictor.hamiltonian(structure) - before).values).max() > 1e-6
 
 
@@ -253,6 +260,6 @@ def test_densities_need_a_finished_first_stage_and_no_spin(crystals: Path, tmp_p
     )
     assert raw.target is not None
     fit = NormalizerFit(OrbitalLayout.of(BASIS), 0)
-    fit.add(raw.integrals.species, raw.integrals.pairs, raw.target)
+    fit.add(raw.integrals.species, raw.integrals.pairs, raw.inputs, raw.target)
     with pytest.raises(ConfigError, match="has no spin"):
         build_network(BASIS, fit.result(), config)

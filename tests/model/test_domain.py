@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_molecules import WATER, structure_of
-from tiny_models import water
 
 from harmose_dft.cli import main
 from harmose_dft.core.errors import DomainError
@@ -16,6 +14,8 @@ from harmose_dft.core.rotations import random_rotations
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.domain import TrainingDomain, environments
 from harmose_dft.model.loading import load_model
+from harmose_dft.testing.models import water
+from harmose_dft.testing.molecules import WATER, structure_of
 
 XYZ = "3\nwater\n" + "\n".join(WATER) + "\n"
 OUTSIDE = {

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from synthetic_crystals import layer
-from tiny_models import BASIS, water
 
 from harmose_dft.cli.console import plain
 from harmose_dft.core.errors import DataError
@@ -22,6 +20,8 @@ from harmose_dft.model.loading import load
 from harmose_dft.model.prediction import Prediction
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.model.trust import TrustReport, Verification
+from harmose_dft.testing.crystals import layer
+from harmose_dft.testing.models import BASIS, water
 
 REPORT = TrustReport(0.02, 10.0, 3e-9, 0.75, (), (), 0.5)
 

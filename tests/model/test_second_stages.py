@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from extensions import run_extended
-from tiny_models import random_graph, random_structure, tiny_model
 
 from harmose_dft.model.stage2.base import TrainingMoment
 from harmose_dft.model.stage2.circle import CIRCLE_POINTS, CircleTransformer
 from harmose_dft.model.two_stage import SECOND_STAGES
+from harmose_dft.testing.models import random_graph, random_structure, tiny_model
 
 DUMMY = """
 from typing import Literal
@@ -50,7 +50,7 @@ class Scaling(SecondStage):
 SCRIPT = """
 import numpy as np
 import torch
-from tiny_models import tiny_config, water, write_waters
+from harmose_dft.testing.models import tiny_config, water, write_waters
 from tiny_training import FIRST, STAGED
 
 from harmose_dft.core.progress import silent

@@ -1,6 +1,7 @@
 """Crystals with spin from data set to bands: training, symmetries, commands, refusals.
 
-The calculations are made up (``synthetic_crystals``); exact properties hold to the network's single precision.
+The calculations are made up (``harmose_dft.testing.crystals``); exact properties hold to the network's single
+precision.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from synthetic_crystals import BASIS, calculation, configuration, layer, with_collinear_spin, with_spin_orbit
 
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.adapters.structures import to_ase
@@ -33,6 +33,7 @@ from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import read_result
 from harmose_dft.solver import bands
+from harmose_dft.testing.crystals import BASIS, calculation, configuration, layer, with_collinear_spin, with_spin_orbit
 from harmose_dft.training.run import Fit
 from harmose_dft.workflows.evaluate import evaluate
 

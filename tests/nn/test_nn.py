@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from tiny_models import BASIS
 
 from harmose_dft.core.rotations import orbital_rotation, random_rotations, wigner_d
 from harmose_dft.nn.attention import SCORE_LIMIT, attention_weights
@@ -20,6 +19,7 @@ from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.nn.node import BlockHarmonics
 from harmose_dft.nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear, TwoGathers
 from harmose_dft.nn.radial import RadialBasis, envelope
+from harmose_dft.testing.models import BASIS
 
 DIMS = O2Dims(3, 2, (4, 2, 2))
 LAYOUT = OrbitalLayout.of(BASIS)
@@ -69,7 +69,7 @@ def test_wigner_matrices_of_bond_frames_are_those_of_real_harmonics() -> None:
 
 def test_block_components_are_an_orthogonal_change_of_basis() -> None:
     components = BlockComponents(LAYOUT)
-    blocks = torch.randn(3, LAYOUT.size, LAYOUT.size)
+    blocks = torch.randn(3, 1, LAYOUT.size, LAYOUT.size)
     split = components.split(blocks)
     assert components.dims.size == LAYOUT.size**2
     torch.testing.assert_close(components.assemble(split), blocks, atol=1e-14, rtol=0)
@@ -86,7 +86,7 @@ def test_gradient_of_the_two_gathers_is_right() -> None:
 def test_block_components_turn_with_their_frequency(angle: float) -> None:
     """A rotation about the bond by phi turns (cos, sin) of frequency m by m phi; a reflection flips the sines."""
     components = BlockComponents(LAYOUT)
-    blocks = torch.randn(2, LAYOUT.size, LAYOUT.size)
+    blocks = torch.randn(2, 1, LAYOUT.size, LAYOUT.size)
     about_z = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
     for q, expected in (
         (about_z, turned(components.split(blocks), angle)),
@@ -222,7 +222,7 @@ def test_orbital_frames_are_wigner_matrices_over_the_slots() -> None:
     builder = FrameBuilder(LAYOUT, 2)
     rotations = bond_rotations(torch.randn(3, 3))
     flat = torch.cat([m.flatten(1) for m in wigner_matrices(rotations, builder.highest)], dim=1)
-    found = builder._gather_wigner(flat, builder.orbital_index).reshape(3, LAYOUT.size, LAYOUT.size)
+    found = builder._gather(flat, builder.orbital_index).reshape(3, LAYOUT.size, LAYOUT.size)
     for q, d in zip(rotations.numpy(), found.numpy(), strict=True):
         np.testing.assert_allclose(d, orbital_rotation(LAYOUT.slots, q), atol=1e-12)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from harmose_dft.nn.axis import MatrixAxis
+from harmose_dft.nn.blocks import Blocks
 from harmose_dft.nn.frames import wigner_matrices
-from harmose_dft.nn.graph import PreparedGraph, batch_graphs
+from harmose_dft.nn.graph import PairGraph, batch_graphs
 from harmose_dft.nn.potential import CHARGE_UNIT, Potential, PotentialEmbedding, PotentialHead
 
 L_MAX, CHANNELS, PAIRS, SPECIES = 2, 6, 5, 3
@@ -33,7 +33,7 @@ def head(seed: int = 0) -> PotentialHead:
     return made.requires_grad_(False)
 
 
-def molecule(positions: Tensor, fragments: Tensor | None = None, *, within: bool = False) -> PreparedGraph:
+def molecule(positions: Tensor, fragments: Tensor | None = None, *, within: bool = False) -> PairGraph:
     """All pairs of a molecule, near and far; what the head does not read is empty.
 
     Args:
@@ -41,27 +41,23 @@ def molecule(positions: Tensor, fragments: Tensor | None = None, *, within: bool
         fragments: Near pairs join atoms of the same number only, (atom,).
         within: Whether far pairs do so too.
     """
-    atoms, none = len(positions), torch.zeros(0)
+    atoms = len(positions)
     group = torch.zeros(atoms) if fragments is None else fragments
     far = torch.nonzero(~torch.eye(atoms, dtype=torch.bool)).T
     near = far[:, group[far[0]] == group[far[1]]]
     far = near if within else far
     place = {(int(i), int(j)): k for k, (i, j) in enumerate(near.T)}
-    return PreparedGraph(
+    return PairGraph(
         species=torch.arange(atoms) % SPECIES,
-        structure=torch.zeros(atoms, dtype=torch.int64),
         edges=near,
         reverse=torch.tensor([place[int(j), int(i)] for i, j in near.T], dtype=torch.int64),
         vectors=positions[near[1]] - positions[near[0]],
-        wigner=none,
-        node_components=none,
-        edge_components=none,
         far_edges=far,
         far_vectors=positions[far[1]] - positions[far[0]],
     )
 
 
-def pair_scalars(graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+def pair_scalars(graph: PairGraph) -> tuple[Tensor, Tensor]:
     """Scalars that depend on the two atoms' numbers alone, and cutoff factors."""
     generator = torch.Generator().manual_seed(11)
     table = torch.randn(64, PAIRS, generator=generator)
@@ -121,7 +117,7 @@ def test_pairs_pass_charge_from_one_atom_to_the_other() -> None:
     made, graph = head(), molecule(far)
     made.dipole.data.zero_()
     found = made(nodes, *pair_scalars(graph), graph)
-    local = made(nodes, *pair_scalars(graph), replace(graph, far_edges=None, far_vectors=None))
+    local = made(nodes, *pair_scalars(graph), graph.replace(far_edges=None, far_vectors=None))
     pairs, cutoff = pair_scalars(graph)
     passed = (pairs @ made.transfer) * cutoff[:, 0]
     own = CHARGE_UNIT * float((passed - passed[graph.reverse])[graph.edges[0] == 0].sum())
@@ -158,16 +154,16 @@ def test_molecules_of_a_batch_do_not_see_each_other() -> None:
 def test_blocks_are_the_overlap_times_the_mean_potential() -> None:
     positions, _ = atoms(2)
     overlap = torch.randn(2, 3, 3)
-    graph = replace(
-        molecule(positions),
+    graph = molecule(positions).replace(
         edges=torch.tensor([[0, 1], [1, 0]]),
-        node_overlap=torch.eye(3).repeat(2, 1, 1),
-        edge_overlap=torch.stack([overlap[0], overlap[0].T]),
+        overlap=Blocks(
+            torch.eye(3).repeat(2, 1, 1, 1), torch.stack([overlap[0], overlap[0].T])[:, None], MatrixAxis.scalars(1)
+        ),
     )
     blocks = Potential(torch.tensor([0.2, 0.6]), torch.zeros(2, 3)).blocks(graph)
-    assert torch.allclose(blocks.node[1], 0.6 * torch.eye(3))
-    assert torch.allclose(blocks.edge[0], 0.4 * overlap[0])
-    assert torch.equal(blocks.edge[1], blocks.edge[0].T)
+    assert torch.allclose(blocks.node[1, 0], 0.6 * torch.eye(3))
+    assert torch.allclose(blocks.edge[0, 0], 0.4 * overlap[0])
+    assert torch.equal(blocks.edge[1, 0], blocks.edge[0, 0].T)
 
 
 def test_embedding_adds_value_and_field_to_their_own_degrees() -> None:

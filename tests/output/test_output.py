@@ -11,7 +11,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from reference_molecules import hartree_fock, mole, structure_of
 
 from harmose_dft.core.basis import NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.core.conventions import PYSCF
@@ -22,6 +21,7 @@ from harmose_dft.core.record import Record
 from harmose_dft.core.spectrum import Spectrum
 from harmose_dft.core.structure import Structure
 from harmose_dft.output import Result, read_result, read_results, write_cube, write_molden, write_results
+from harmose_dft.testing.molecules import hartree_fock, mole, structure_of
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from tiny_models import water, water_record
 
 from harmose_dft.adapters import pyscf as adapter
 from harmose_dft.core.errors import DataError, DomainError
@@ -20,6 +19,7 @@ from harmose_dft.physics.gaussian import GaussianPhysics
 from harmose_dft.physics.h0 import H0Settings
 from harmose_dft.physics.h0.none import NoGaussianH0
 from harmose_dft.physics.h0.sap import SapH0
+from harmose_dft.testing.models import water, water_record
 
 BASIS = water_record(0).basis
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_crystals import BASIS, CUTOFF, calculation, layer, with_collinear_spin
 
 from harmose_dft.core.basis import OrbitalBasis, Shell
 from harmose_dft.core.errors import BasisMismatchError, ConfigError, DataError, DomainError
@@ -19,6 +18,7 @@ from harmose_dft.physics.h0 import H0Settings
 from harmose_dft.physics.h0.none import NoNumericalH0
 from harmose_dft.physics.integrals import kinetic, overlap
 from harmose_dft.physics.numerical import NumericalPhysics
+from harmose_dft.testing.crystals import BASIS, CUTOFF, calculation, layer, with_collinear_spin
 
 
 def fitted(kind: str = "kinetic") -> NumericalPhysics:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference_molecules import hartree_fock, structure_of
 
 from harmose_dft.core.errors import HarmoseError, OutputExistsError, SolverError
 from harmose_dft.core.spectrum import Spectrum
@@ -17,6 +16,7 @@ from harmose_dft.plots import LevelColumn, draw_orbital, plot_bands, plot_levels
 from harmose_dft.plots.levels import group_degenerate
 from harmose_dft.solver.band_structure import BandStructure
 from harmose_dft.solver.kpaths import KPath
+from harmose_dft.testing.molecules import hartree_fock, structure_of
 
 PNG = b"\x89PNG"
 

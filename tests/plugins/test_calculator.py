@@ -18,12 +18,12 @@ from ase.io import read, write
 from ase.optimize import BFGS
 from ase.units import Bohr, Hartree
 from known_predictor import KnownPredictor
-from reference_molecules import WATER
 
 from harmose_dft import HarmoseCalculator
 from harmose_dft.adapters.pyscf import kohn_sham, to_mole
 from harmose_dft.adapters.structures import from_ase
 from harmose_dft.core.errors import CheckpointError, ConfigError, DomainError, SolverError
+from harmose_dft.testing.molecules import WATER
 
 
 def water() -> Atoms:

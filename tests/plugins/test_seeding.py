@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from known_predictor import KnownPredictor
-from reference_molecules import WATER, structure_of
 
 from harmose_dft.adapters.pyscf import kohn_sham, to_mole
 from harmose_dft.adapters.pyscf.start import (
@@ -31,6 +30,7 @@ from harmose_dft.core.structure import Structure
 from harmose_dft.model.prediction import ModelInfo
 from harmose_dft.plugins.pyscf import SeedWarning, density_of, initial_density, seed, seed_with
 from harmose_dft.solver.orthogonal import commutator_norm
+from harmose_dft.testing.molecules import WATER, structure_of
 
 ENERGY = 1e-8
 """Hartree; PySCF converges to 1e-9."""

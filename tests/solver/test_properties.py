@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from reference_molecules import structure_of
-from synthetic_crystals import calculation, layer, with_collinear_spin, with_spin_orbit
 
 from harmose_dft.adapters.pyscf import orbital_basis, overlap
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.h0.sap import SapH0
 from harmose_dft.solver import count_electrons, solve, solve_structure
+from harmose_dft.testing.crystals import calculation, layer, with_collinear_spin, with_spin_orbit
+from harmose_dft.testing.molecules import structure_of
 
 
 def test_density_of_a_molecule_holds_its_electrons() -> None:

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_molecules import hartree_fock, mole, structure_of
 
 from harmose_dft.core.conventions import PYSCF
 from harmose_dft.core.errors import SolverError
@@ -24,6 +23,7 @@ from harmose_dft.solver import (
     solve_batch,
     state_populations,
 )
+from harmose_dft.testing.molecules import hartree_fock, mole, structure_of
 
 AMMONIA = ("N 0 0 0.1", "H 0 0.94 -0.27", "H 0.81 -0.47 -0.27", "H -0.81 -0.47 -0.27")
 

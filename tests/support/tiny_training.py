@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from tiny_models import tiny_config, water_record, write_waters
-
 from harmose_dft.model.featurize import Featurizer
+from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.prepare import RawSample, SampleBuilder

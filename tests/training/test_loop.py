@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 import torch
-from tiny_models import tiny_config, water_record
 from tiny_training import FIRST, LAB, builder, raw_waters, trainer, waters
 
 from harmose_dft.core.rotations import rotate_matrix
 from harmose_dft.model.stage2.lab import random_rotation
+from harmose_dft.testing.models import tiny_config, water_record
 from harmose_dft.training.samples import collate
 
 
 def test_update_whose_gradient_is_not_finite_is_left_out_and_counted() -> None:
     subject = trainer(tiny_config(optimizer={"steps": 4, "batch_size": 4}, validate_every=4))
     graph = subject.course.samples.training[0].graph
-    assert graph.node_target is not None
-    own = graph.node_target.clone()
+    assert graph.target is not None
+    own = graph.target.node.clone()
     entries, steps = [], []
 
     def poison() -> None:
         steps.append(subject.course.flat.vector.detach().clone())
-        graph.node_target.copy_(torch.full_like(own, math.nan) if len(steps) == 1 else own)  # type: ignore[union-attr]
+        graph.target.node.copy_(torch.full_like(own, math.nan) if len(steps) == 1 else own)  # type: ignore[union-attr]
 
     subject.run(entries.append, lambda: None, poison)
     assert torch.equal(steps[0], steps[1])
@@ -50,8 +51,9 @@ def test_rotated_copies_are_samples_of_the_rotated_calculation() -> None:
     )
     (expected,) = builder().make_samples([builder().make_raw(other)], builder().fit_normalizer(raw_waters()[:4]))
     found = subject.view(collate(waters()[:1])).graph
-    for name in ("vectors", "node_components", "node_target", "edge_target"):
-        torch.testing.assert_close(getattr(found, name), getattr(expected.graph, name), atol=2e-5, rtol=1e-5)
+    for name in ("vectors", "components.node", "target.node", "target.edge"):
+        ours, theirs = (attrgetter(name)(graph) for graph in (found, expected.graph))
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-5)
 
 
 def test_rotations_start_small_when_the_schedule_says_so() -> None:

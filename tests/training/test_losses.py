@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 from extensions import run_extended
-from tiny_models import tiny_config, water_record
 from tiny_training import builder, raw_waters, run, trainer, waters
 
-from harmose_dft.model.inputs import unpad
-from harmose_dft.nn.heads import Blocks
+from harmose_dft.model.padding import unpad
+from harmose_dft.nn.axis import MatrixAxis
+from harmose_dft.nn.blocks import Blocks
+from harmose_dft.testing.models import tiny_config, water_record
 from harmose_dft.training.losses.errors import Errors
 from harmose_dft.training.objective import LOSSES, LossConfig, collect_needs
 from harmose_dft.training.samples import Need, collate
@@ -24,12 +25,13 @@ def test_orbital_errors_are_first_order_perturbation_energies() -> None:
     samples, generator = waters()[:2], torch.Generator().manual_seed(0)
     batch = collate(samples)
     assert batch.orbitals is not None
-    noise = [torch.randn(t.shape, generator=generator) for t in (batch.graph.node_target, batch.graph.edge_target)]
+    noise = [torch.randn(t.shape, generator=generator) for t in batch.graph.target]
     layout = builder().featurizer.layout
     mask = torch.from_numpy(layout.masks())[batch.graph.species].float()
-    node = noise[0] * mask[:, :, None] * mask[:, None]
-    edge = noise[1] * mask[batch.graph.edges[0]][:, :, None] * mask[batch.graph.edges[1]][:, None]
-    predicted = Blocks(batch.graph.node_target + node, batch.graph.edge_target + edge)
+    node = noise[0] * (mask[:, :, None] * mask[:, None])[:, None]
+    edge = noise[1] * (mask[batch.graph.edges[0]][:, :, None] * mask[batch.graph.edges[1]][:, None])[:, None]
+    added = Blocks(node, edge, MatrixAxis.scalars(1))
+    predicted = batch.graph.target + added
     whole = predicted.map(torch.ones_like)
     found = Errors(predicted, batch, whole).orbitals
     energies, occupied, mixing = [], [], []
@@ -37,8 +39,9 @@ def test_orbital_errors_are_first_order_perturbation_energies() -> None:
         own, pairs = slice(3 * k, 3 * k + 3), slice(6 * k, 6 * k + 6)
         record = water_record(k)
         numbers = record.structure.numbers
-        blocks = (node[own].numpy(), edge[pairs].numpy())
-        error = unpad(*blocks, raw.features.integrals.pairs, numbers, record.basis, layout).to_dense()
+        blocks = replace(added, node=node[own], edge=edge[pairs])
+        (matrix,) = unpad(blocks, raw.features.integrals.pairs, numbers, record.basis, layout)
+        error = matrix.to_dense()
         from scipy.linalg import eigh
 
         c = eigh(record.hamiltonian[0].to_dense(), record.overlap.to_dense())[1]
@@ -66,7 +69,7 @@ class Largest(Loss):
 """
 
 SCRIPT = """
-from tiny_models import tiny_config
+from harmose_dft.testing.models import tiny_config
 from tiny_training import run, trainer
 
 from harmose_dft.training.config import TrainConfig

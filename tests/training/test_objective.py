@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_models import tiny_config
 from tiny_training import FIRST, trainer
 
+from harmose_dft.testing.models import tiny_config
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.samples import collate
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from extensions import run_extended
-from tiny_models import tiny_config
 from tiny_training import run, trainer
 
+from harmose_dft.testing.models import tiny_config
 from harmose_dft.training import update
 from harmose_dft.training.flat import FlatParameters
 from harmose_dft.training.folder import STATE
@@ -192,7 +192,7 @@ class Signs(Optimizer):
 SCRIPT = """
 import numpy as np
 import torch
-from tiny_models import tiny_config
+from harmose_dft.testing.models import tiny_config
 from tiny_training import run, trainer
 
 from harmose_dft.training.config import TrainConfig

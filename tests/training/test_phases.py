@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny_models import tiny_config
 from tiny_training import FIRST, run, trainer
 
+from harmose_dft.testing.models import tiny_config
 from harmose_dft.training.log import LogEntry
 from harmose_dft.training.phases import BothStages, FirstAlone, SecondAlone, WholeModel
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tiny_models import water, water_record
 from tiny_training import builder
 
 from harmose_dft.core.errors import DataError
+from harmose_dft.testing.models import water, water_record
 
 
 def test_open_shell_calculations_are_refused() -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import tiny_config, write_waters
 from tiny_training import FIRST, run, trainer, write_config
 
 from harmose_dft.cli import main
 from harmose_dft.core.errors import CheckpointError, DataError
 from harmose_dft.model.checkpoint import ModelFile
+from harmose_dft.testing.models import tiny_config, write_waters
 from harmose_dft.training.folder import STATE
 from harmose_dft.training.state import TrainState
 

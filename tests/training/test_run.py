@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import tiny_config, write_waters
 from tiny_training import write_config
 
 from harmose_dft.cli import main
 from harmose_dft.core.errors import DataError
 from harmose_dft.core.progress import silent
 from harmose_dft.model.checkpoint import ModelFile
+from harmose_dft.testing.models import tiny_config, write_waters
 from harmose_dft.training.folder import LOG
 from harmose_dft.training.run import Fit
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_models import tiny_config
 from tiny_training import run, trainer, waters
 
+from harmose_dft.testing.models import tiny_config
 from harmose_dft.training import staged
 from harmose_dft.training.samples import collate
 
@@ -17,7 +17,7 @@ def test_corrections_are_in_units_of_what_stage_one_leaves() -> None:
     model, batch = subject.model, collate(waters()[:4])
     with torch.no_grad():
         baseline = model(batch.graph, stage1_only=True).stage1
-    left = (baseline.edge - batch.graph.edge_target)[:, 0, 0]  # of 1s orbitals
+    left = (baseline - batch.graph.target).edge[:, 0, 0, 0]  # of 1s orbitals
     source, target = batch.graph.species[batch.graph.edges]
     unit = model.edge_unit * model.edge_scale
     for i, j in ((0, 0), (0, 1), (1, 0)):

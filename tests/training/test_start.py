@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import tiny_config, water, write_waters
 from tiny_training import FIRST, LAB, trainer, write_config
 
 from harmose_dft.cli import main
 from harmose_dft.core.errors import BasisMismatchError, ConfigError, DataError
 from harmose_dft.core.progress import silent
 from harmose_dft.model.checkpoint import ModelFile
+from harmose_dft.testing.models import tiny_config, water, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.run import Fit
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_models import tiny_config, write_waters
 
 from harmose_dft.core.errors import DataError
+from harmose_dft.testing.models import tiny_config, write_waters
 from harmose_dft.training.data import open_training_data
 
 

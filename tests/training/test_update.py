@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from tiny_models import tiny_config
 from tiny_training import run, trainer
 
+from harmose_dft.testing.models import tiny_config
 from harmose_dft.training import update
 
 

@@ -10,8 +10,6 @@ import click
 import numpy as np
 import pytest
 from known_predictor import KnownPredictor
-from reference_molecules import structure_of
-from synthetic_crystals import calculation, layer
 
 import harmose_dft
 from harmose_dft.cli import cli
@@ -20,6 +18,8 @@ from harmose_dft.core.record import Record
 from harmose_dft.model.prediction import ModelInfo, Prediction
 from harmose_dft.solver import bands as solve_bands
 from harmose_dft.solver.band_structure import BandStructure
+from harmose_dft.testing.crystals import calculation, layer
+from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.bands import WINDOW, bands, compare_bands, require_same_cell
 
 EV = 27.211386

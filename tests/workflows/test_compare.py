@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 from known_predictor import KnownPredictor
-from reference_molecules import structure_of
 
 from harmose_dft.adapters.pyscf import fock_residual, reference
 from harmose_dft.core.errors import HarmoseError
 from harmose_dft.model.prediction import Prediction
 from harmose_dft.model.trust import TrustReport
+from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.compare import compare, verify
 
 TRUST = TrustReport(0.02, 10.0, 1e-9, 0.5, (), (), 1.0)

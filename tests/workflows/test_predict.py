@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_molecules import WATER
-from tiny_models import water
 
 import harmose_dft
 from harmose_dft.adapters.structures import to_ase
@@ -18,6 +16,8 @@ from harmose_dft.core.progress import SilentCounter
 from harmose_dft.model.prediction import Prediction
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import read_results
+from harmose_dft.testing.models import water
+from harmose_dft.testing.molecules import WATER
 from harmose_dft.workflows.predict import predict, predict_files
 from harmose_dft.workflows.prediction_files import Outputs
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import running_sum
 from ...core.basis import OrbitalBasis
 from ...core.conventions import ABACUS
 from ...core.errors import FileFormatError
@@ -78,7 +79,7 @@ def to_blocks(section: CsrSection, orbitals: OrbitalMap, factor: float) -> Block
     codes, edge = np.unique(code, return_inverse=True)
     pairs = np.stack([codes // shifts // atoms, codes // shifts % atoms], axis=1)
     widths = orbitals.widths
-    pointers = np.concatenate([[0], np.cumsum(widths[pairs[:, 0]] * widths[pairs[:, 1]])])
+    pointers = running_sum(widths[pairs[:, 0]] * widths[pairs[:, 1]])
     values = np.zeros(pointers[-1], dtype=section.values.dtype)
     position = pointers[edge] + orbitals.local[section.rows] * widths[j] + orbitals.local[section.columns]
     values[position] = section.values * (orbitals.sign[section.rows] * orbitals.sign[section.columns] * factor)

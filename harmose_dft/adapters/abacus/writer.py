@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import running_sum
 from ...core.basis import OrbitalBasis
 from ...core.errors import HarmoseError, StructureError
 from ...core.files import atomic_path
@@ -155,7 +156,7 @@ def _blocks(section: CsrSection) -> Iterator[tuple[str, NDArray[Any], NDArray[np
     ends = np.cumsum(section.counts)
     for shift, begin, end in zip(section.shifts.tolist(), ends - section.counts, ends, strict=True):
         per_row = np.bincount(section.rows[begin:end], minlength=section.size)
-        pointers = np.concatenate([[0], np.cumsum(per_row)])
+        pointers = running_sum(per_row)
         yield " ".join(map(str, [*shift, end - begin])), section.values[begin:end], section.columns[begin:end], pointers
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.conventions import ORCA, OURS, PYSCF, OrbitalConvention
-from ...core.errors import FileFormatError, shortened
+from ...core.errors import FileFormatError, shorten
 from ...core.structure import Structure
 from ...core.units import BOHR_IN_ANGSTROM
 from .base import Entry, GaussianDataset
@@ -92,7 +92,7 @@ def _plain_tables(connection: sqlite3.Connection, path: Path) -> set[str]:
         virtual = str(sql).lstrip().upper().startswith("CREATE VIRTUAL")
         if kind not in ("table", "index") or virtual or connection.execute(computed, (name,)).fetchone():
             raise FileFormatError(
-                f"The database has {shortened(str(name))!r}, a view, trigger, virtual table or computed column; it may "
+                f"The database has {shorten(str(name))!r}, a view, trigger, virtual table or computed column; it may "
                 "hold tables and indices only. Copy the tables into a new database.",
                 path=path,
             )

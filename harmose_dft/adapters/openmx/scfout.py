@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import running_sum
 from ...core.errors import FileFormatError
 from ..text import read_bytes
 
@@ -217,7 +218,7 @@ def _pairs(f: _Cursor, atoms: int, cell_shifts: Ints) -> tuple[Ints, Ints, Ints]
     target = f.ints(int(counts.sum()), "neighbour atoms") - 1
     cells = f.ints(int(counts.sum()), "neighbour cells")
     source = np.repeat(np.arange(atoms), counts)
-    self_index = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    self_index = running_sum(counts)[:-1]
     if target.min() < 0 or target.max() >= atoms or cells.min() < 0 or cells.max() >= len(cell_shifts):
         raise FileFormatError(
             f"The neighbour list names atoms or cells outside 1..{atoms} and 0..{len(cell_shifts) - 1}: the file is "

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from ...core.errors import FileFormatError, HarmoseError, shortened
+from ...core.errors import FileFormatError, HarmoseError, shorten
 
 LONGEST_NAME = 100
 """Characters of a basis's name in a file; PySCF's longest are below 30."""
@@ -60,8 +60,8 @@ def is_known_basis(name: str) -> bool:
 
     if len(name) > LONGEST_NAME or not BASIS_NAME.fullmatch(name):
         return False
-    whole = name.lower().partition("@")[0]
-    plain = re.sub("[-_ ]", "", whole.removeprefix("unc"))
+    stem = name.lower().partition("@")[0]
+    plain = re.sub("[-_ ]", "", stem.removeprefix("unc"))
     for table in (basis.ALIAS, basis.GTH_ALIAS, basis.USER_BASIS_ALIAS, basis.USER_GTH_ALIAS):
         if plain in table:
             return True
@@ -69,7 +69,7 @@ def is_known_basis(name: str) -> bool:
     if pople is not None and basis._is_pople_basis(plain) and pople[1] in basis.ALIAS:
         return True
     exchange = bse.basis_set_exchange
-    return exchange is not None and whole in (n.lower() for n in exchange.api.get_all_basis_names())
+    return exchange is not None and stem in (n.lower() for n in exchange.api.get_all_basis_names())
 
 
 def require_known_basis(name: str, path: str | Path | None = None) -> str:
@@ -84,7 +84,7 @@ def require_known_basis(name: str, path: str | Path | None = None) -> str:
     """
     if not is_known_basis(name):
         raise FileFormatError(
-            f"The basis is called {shortened(name)!r}, which is no name in PySCF's library; expected one such as "
+            f"The basis is called {shorten(name)!r}, which is no name in PySCF's library; expected one such as "
             "def2-svp. Data sets with other bases are made with harmose-dft label or convert.",
             path=path,
         )
@@ -94,8 +94,8 @@ def require_known_basis(name: str, path: str | Path | None = None) -> str:
 
 def _require_no_file(name: str) -> None:
     """Refuse a name under which PySCF would read a file of the current folder instead of its library."""
-    whole = name.partition("@")[0]
-    for tried in (name, whole, whole[3:] if whole.lower().startswith("unc") else whole):
+    stem = name.partition("@")[0]
+    for tried in (name, stem, stem[3:] if stem.lower().startswith("unc") else stem):
         if os.path.isfile(tried):
             raise HarmoseError(
                 f"The current folder holds {tried!r}, which PySCF would read in place of its own basis of that name. "
@@ -119,7 +119,7 @@ def library_basis(name: str, symbol: str) -> list[list[Any]]:
             return list(gto.format_basis({symbol: name})[symbol])
     except (KeyError, RuntimeError, ValueError, AssertionError, OSError) as error:
         raise HarmoseError(
-            f"PySCF has no basis {shortened(name)!r} for {symbol}. Check the name (def2-svp, cc-pvdz, 6-31g**, ...), "
+            f"PySCF has no basis {shorten(name)!r} for {symbol}. Check the name (def2-svp, cc-pvdz, 6-31g**, ...), "
             "that the basis covers the element, and that a basis given as text or as a file holds numbers only."
         ) from error
 
@@ -155,12 +155,12 @@ def refuse_own_ecp(name: str, symbols: Sequence[str]) -> None:
     for symbol in symbols:
         try:
             with without_evaluation():
-                found = basis.load_ecp(name, symbol)
+                ecp = basis.load_ecp(name, symbol)
         except (KeyError, RuntimeError, ValueError, AssertionError, OSError):
             continue
-        if found:
+        if ecp:
             raise HarmoseError(
-                f"The basis {shortened(name)!r} brings a pseudopotential for {symbol}; data sets and models know those "
+                f"The basis {shorten(name)!r} brings a pseudopotential for {symbol}; data sets and models know those "
                 "of PySCF's library only, by name. Use a basis of the library."
             )
 
@@ -179,5 +179,5 @@ def parsed_functional(xc: str) -> Any:
         return libxc.parse_xc(xc)
     except (KeyError, ValueError, IndexError, AttributeError) as error:
         raise HarmoseError(
-            f"PySCF knows no functional {shortened(xc)!r}. Check the name (b3lyp, pbe, pbe0, wb97x, ...)."
+            f"PySCF knows no functional {shorten(xc)!r}. Check the name (b3lyp, pbe, pbe0, wb97x, ...)."
         ) from error

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from ...core.spin import Spin
+from ...nn.blocks import Blocks
 from ...nn.geometry import FrameBuilder, PairGeometry
-from ...nn.graph import PreparedGraph
-from ...nn.heads import Blocks
+from ...nn.graph import PairGraph
 from ...nn.layout import OrbitalLayout
 from ...nn.potential import Potential
 from ..stage1 import FirstStageConfig, StageOneOutput
@@ -107,7 +107,7 @@ class SecondStage(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, stage1: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> Sequence[tuple[Blocks, Potential | None]]:
         """The correction, exactly Hermitian.
 
@@ -128,7 +128,7 @@ class SecondStage(nn.Module, ABC):
             dropout: Share of channels that are left out at random; above 0 only where the configuration takes it.
         """
 
-    def training_view(self, graph: PreparedGraph, frames: FrameBuilder, moment: TrainingMoment) -> PreparedGraph:
+    def training_view(self, graph: PairGraph, frames: FrameBuilder, moment: TrainingMoment) -> PairGraph:
         """The graph of a batch as this update sees it; random choices of the update are made here.
 
         Args:

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from ...core.spin import Spin
 from ...nn.attention import attention_weights
+from ...nn.blocks import Blocks
 from ...nn.circle import CircleGrid, CircleMLP
 from ...nn.convolution import O2Products, node_dims
 from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
-from ...nn.graph import PreparedGraph
-from ...nn.heads import BlockHead, Blocks
+from ...nn.graph import PairGraph
+from ...nn.heads import BlockHead
 from ...nn.layout import OrbitalLayout
 from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
@@ -112,9 +113,9 @@ class CircleLayer(nn.Module):
     def _receive(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
         """What attention over its pairs brings to each atom, (atom, (L+1)^2, channel)."""
         weights = attention_weights(self.scores(x.even), geometry.source, atoms, cutoff)
-        messages = geometry.to_lab(self.values(x), self.channels)
-        messages = (messages.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
-        return sum_over(messages, geometry.source, atoms)
+        sent = geometry.to_lab(self.values(x), self.channels)
+        sent = (sent.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
+        return sum_over(sent, geometry.source, atoms)
 
 
 class SpinCorrection(nn.Module):
@@ -133,11 +134,12 @@ class SpinCorrection(nn.Module):
         self.embed = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
         self.head = BlockHead(self.components, pair, neighbours, start_at_zero=True)
 
-    def embed_blocks(self, stage1_output: StageOneOutput, geometry: PairGeometry) -> O2Features:
+    def embed_stage1(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
         """Pair features of stage 1's blocks."""
-        assert stage1_output.blocks.spin is not None
-        blocks = self.components.to_frame(stage1_output.blocks.spin.edge.detach(), geometry)
-        return self.embed(self.components.split(blocks))
+        spin = stage1.blocks[1:]
+        blocks = geometry.blocks_to_frame(spin.edge.detach(), spin.axis)
+        features: O2Features = self.embed(self.components.split(blocks))
+        return features
 
 
 class DensityEmbedding(nn.Module):
@@ -155,11 +157,10 @@ class DensityEmbedding(nn.Module):
         self.node = BlockEmbedding(frames.harmonics, 1, channels)
         self.pair = O2Linear(self.dims, pair)
 
-    def forward(self, graph: PreparedGraph) -> tuple[Tensor, O2Features]:
+    def forward(self, graph: PairGraph) -> tuple[Tensor, O2Features]:
         """Node features (atom, (L+1)^2, channel) and pair features."""
-        assert graph.node_density is not None
-        assert graph.edge_density is not None
-        return self.node(graph.node_density), self.pair(O2Features.split(graph.edge_density, self.dims))
+        assert graph.density is not None
+        return self.node(graph.density.node), self.pair(O2Features.split(graph.density.edge, self.dims))
 
 
 class CircleNetwork(nn.Module):
@@ -193,13 +194,14 @@ class CircleNetwork(nn.Module):
             self.spin = SpinCorrection(layout, setting.spin, pair, first.neighbours)
 
     def forward(
-        self, stage1_output: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1_output: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> tuple[Blocks, Potential | None]:
         """The correction, in units of the model's scales, and that of the potential."""
-        stage1_blocks = geometry.blocks_to_frame(stage1_output.blocks.edge.detach())
+        scalar = stage1_output.blocks[:1]
+        stage1_blocks = geometry.blocks_to_frame(scalar.edge.detach(), scalar.axis)
         pairs = stage1_output.pairs + self.embed_blocks(self.components.split(stage1_blocks))
         if self.spin is not None:
-            pairs = pairs + self.spin.embed_blocks(stage1_output, geometry)
+            pairs = pairs + self.spin.embed_stage1(stage1_output, geometry)
         nodes = stage1_output.nodes
         if self.embed_potential is not None and stage1_output.potential is not None:
             nodes = self.embed_potential(nodes, stage1_output.potential)
@@ -210,8 +212,9 @@ class CircleNetwork(nn.Module):
             nodes, pairs = layer(nodes, pairs, geometry, stage1_output)
         potential = None if self.potential is None else self.potential(nodes, pairs.even, stage1_output.cutoff, graph)
         blocks = self.head(pairs, graph, geometry, stage1_output.cutoff)
-        spin = None if self.spin is None else self.spin.head(pairs, graph, geometry, stage1_output.cutoff)
-        return Blocks(blocks.node, blocks.edge, spin), potential
+        if self.spin is not None:
+            blocks = Blocks.join([blocks, self.spin.head(pairs, graph, geometry, stage1_output.cutoff)])
+        return blocks, potential
 
 
 class CircleTransformer(SecondStage):
@@ -236,7 +239,7 @@ class CircleTransformer(SecondStage):
         self.members = nn.ModuleList(CircleNetwork(config, setting) for _ in range(config.members))
 
     def forward(
-        self, stage1_output: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1_output: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, Potential | None]]:
         """Correction of each network, in units of the model's scales, and that of the potential."""
         return [member(stage1_output, graph, geometry) for member in self.members]
@@ -256,7 +259,7 @@ class CircleTransformer(SecondStage):
         for layer in self._layers:
             layer.mlp.dropout = dropout
 
-    def training_view(self, graph: PreparedGraph, frames: FrameBuilder, moment: TrainingMoment) -> PreparedGraph:
+    def training_view(self, graph: PairGraph, frames: FrameBuilder, moment: TrainingMoment) -> PairGraph:
         """The graph itself; the circle starts at a random angle, and dropout leaves out other channels."""
         rng = moment.generator(PHASES)
         self.set_points(self.points, float(rng.uniform(0, 2 * math.pi)))

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from ...core.conventions import E3NN_AXES
 from ...nn.attention import SCORE_LIMIT
+from ...nn.blocks import Blocks
 from ...nn.convolution import node_dims
 from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
-from ...nn.graph import PreparedGraph
-from ...nn.heads import Blocks
+from ...nn.graph import PairGraph
 from ...nn.o2 import O2Linear
 from ..stage1 import StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
@@ -57,7 +57,9 @@ class TokenUpdate(nn.Module):
 
     def forward(self, features: Tensor, harmonics: Tensor, radial: Tensor) -> Tensor:
         """Tokens, (token, width)."""
-        return self.merge(torch.cat([self.features(features), self.harmonics(harmonics), self.radial(radial)], -1))
+        parts = self.features(features), self.harmonics(harmonics), self.radial(radial)
+        tokens: Tensor = self.merge(torch.cat(parts, -1))
+        return tokens
 
 
 class LabLayer(nn.Module):
@@ -79,12 +81,13 @@ class LabLayer(nn.Module):
         self, nodes: Tensor, pairs: Tensor, source: Tensor, target: Tensor, harmonics: Tensor, radial: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Updated nodes (atom, width) and pairs (token, width); tokens include the self-pairs."""
+        from torch_geometric.utils import softmax  # takes longer to import than torch, and only this stage needs it
+
         triple = torch.cat([nodes[source], pairs, nodes[target]], dim=-1)
         shape = (len(pairs), self.heads, -1)
         query, key, value = (f(triple).reshape(shape) for f in (self.query, self.key, self.value))
         scores = ((query * key).sum(-1) / math.sqrt(query.shape[-1])).clamp(-SCORE_LIMIT, SCORE_LIMIT)
-        weights = torch.exp(scores)
-        weights = weights / sum_over(weights, source, len(nodes))[source]
+        weights = softmax(scores, source, num_nodes=len(nodes))
         messages = sum_over((weights[..., None] * value).flatten(1), source, len(nodes))
         nodes = self.norms[0](nodes + self.gather(messages))
         nodes = self.norms[1](nodes + self.node_feed(nodes))
@@ -127,7 +130,7 @@ class LabTransformer(SecondStage):
         nn.init.zeros_(self.head.bias)
 
     def forward(
-        self, stage1_output: StageOneOutput, graph: PreparedGraph, geometry: PairGeometry
+        self, stage1_output: StageOneOutput, graph: PairGraph, geometry: PairGeometry
     ) -> list[tuple[Blocks, None]]:
         """One correction, in units of the model's scales, exactly Hermitian; none of the potential."""
         atoms = torch.arange(len(graph.species), device=graph.species.device)
@@ -137,12 +140,11 @@ class LabTransformer(SecondStage):
         nodes = pairs[: len(atoms)]
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, source, target, harmonics, radial)
-        blocks = self.head(pairs).reshape(-1, self.n, self.n)
-        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1_output.cutoff[..., None]
-        edge = 0.5 * (edge + edge.index_select(0, graph.reverse).transpose(1, 2))
-        return [(Blocks(0.5 * (node + node.transpose(1, 2)), edge), None)]
+        blocks = self.head(pairs).reshape(-1, 1, self.n, self.n)
+        node, edge = blocks[: len(atoms)], blocks[len(atoms) :] * stage1_output.cutoff[..., None, None]
+        return [(Blocks(node, edge, stage1_output.blocks.axis).symmetrize(graph.reverse), None)]
 
-    def training_view(self, graph: PreparedGraph, frames: FrameBuilder, moment: TrainingMoment) -> PreparedGraph:
+    def training_view(self, graph: PairGraph, frames: FrameBuilder, moment: TrainingMoment) -> PairGraph:
         """The graph, rotated as a whole once the schedule asks for it: so covariance is learned."""
         if moment.largest_rotation <= 0.0:
             return graph
@@ -160,7 +162,7 @@ class LabTransformer(SecondStage):
             [flat[source], flat[target], torch.cat([no_pair_features, pair_features]), stage1_blocks], dim=-1
         )
 
-    def _geometry(self, stage1_output: StageOneOutput, graph: PreparedGraph, atoms: int) -> tuple[Tensor, Tensor]:
+    def _geometry(self, stage1_output: StageOneOutput, graph: PairGraph, atoms: int) -> tuple[Tensor, Tensor]:
         from e3nn import o3
 
         degrees = list(range(self.config.l_max + 1))

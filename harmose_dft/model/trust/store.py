@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.errors import CheckpointError
 from ...core.files import atomic_path
-from ..checkpoint import SEAL, seal_of, sealed
+from ..checkpoint import SEAL, seal, seal_of
 from .calibration import Calibration
 
 FILE = "trust.json"
@@ -57,7 +57,7 @@ class TrustFile:
             "figures": dict(self.figures),
         }
         with atomic_path(path, force) as part:
-            part.write_text(sealed(content) + "\n", encoding="utf-8")
+            part.write_text(seal(content) + "\n", encoding="utf-8")
         return path
 
     @classmethod

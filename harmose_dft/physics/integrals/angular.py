@@ -34,7 +34,7 @@ def gaunt(l1: int, l2: int, l3: int) -> Floats:
     product = np.einsum("t,tpa,tpb,tpc->abc", weight * 2 * pi / (degree + 1), y1, y2, y3, optimize=True)
     product[np.abs(product) < 1e-14] = 0.0
     product.setflags(write=False)
-    return product
+    return np.asarray(product)
 
 
 def coupled_degrees(l1: int, l2: int) -> range:

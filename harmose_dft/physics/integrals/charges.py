@@ -30,10 +30,10 @@ AtomCharges = Sequence[tuple[float, float]]
 """(a_k in Bohr^-2, q_k) of the charges of one atom."""
 
 
-def merge_charges(one: AtomCharges, other: AtomCharges) -> tuple[tuple[float, float], ...]:
+def merge_charges(left: AtomCharges, right: AtomCharges) -> tuple[tuple[float, float], ...]:
     """Both sets of charges, those of equal exponent added up."""
-    total = dict(one)
-    for exponent, charge in other:
+    total = dict(left)
+    for exponent, charge in right:
         total[exponent] = total.get(exponent, 0.0) + charge
     return tuple(total.items())
 

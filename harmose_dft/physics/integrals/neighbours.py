@@ -127,4 +127,4 @@ def _images(
 def _is_positive(shifts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether the first non-zero component of a shift is positive, (edge,)."""
     a, b, c = shifts.T
-    return (a > 0) | ((a == 0) & ((b > 0) | ((b == 0) & (c > 0))))
+    return np.asarray((a > 0) | ((a == 0) & ((b > 0) | ((b == 0) & (c > 0)))))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline, make_interp_spline
 from scipy.special import eval_genlaguerre
 
+from ...core.arrays import running_sum
 from .angular import coupled_degrees, gaunt, solid_harmonics
 from .bessel import reduced_bessel
 from .transforms import CHUNK, SPLINE_DEGREE, GaussianTransform, NumericalTransform, ReciprocalGrid
@@ -68,7 +69,7 @@ class PairTable(ABC):
             (edge, orbital of bra, orbital of ket).
         """
         l_bra, l_ket = self.bra_degrees, self.ket_degrees
-        rows, columns = (np.concatenate([[0], np.cumsum([2 * l + 1 for l in ls])]) for ls in (l_bra, l_ket))
+        rows, columns = (running_sum([2 * l + 1 for l in ls]) for ls in (l_bra, l_ket))
         radial = np.ascontiguousarray(self.radial(np.linalg.norm(vectors, axis=1)).T)
         harmonics = solid_harmonics(max(l_bra) + max(l_ket), vectors)
         angular: dict[Column, Floats] = {}  # sum_M G R^L Y_LM, (m, m', edge), shared by shells of equal degrees

@@ -95,7 +95,7 @@ class ReciprocalGrid:
         """Weights of int k^2 dk, (k,)."""
         weights = self.k**2 * self.k[1]
         weights[-1] /= 2
-        return weights
+        return np.asarray(weights)
 
     def transforms(self, images: Sequence[tuple[NumericalRadial, Term]]) -> list[NumericalTransform]:
         """f k^b F_n[r^a R] of every (R, term), by composite Gauss-Legendre quadrature over a quintic spline of R."""

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...nn.graph import PreparedGraph
-from ...nn.heads import Blocks
+from ...nn.blocks import Blocks
+from ...nn.graph import PairGraph
 from ..samples import Batch, OrbitalTargets
 
 
@@ -68,57 +68,52 @@ def _element_error(error: Blocks, batch: Batch) -> Tensor:
 
     Of a complex element of spinors the real and the imaginary part count, which is mae_all or up to 1.41 times as much.
     """
-    spin = error.spin
     node, edge = _split_spins(error)
     if batch.gauge:
         node, edge = subtract_shift(node, edge, batch.graph)
     total = node.abs().sum() + edge.abs().sum()
-    if spin is not None and spin.node.shape[1] > 1:
-        total = 2.0 * (total + spin.node.abs().sum() + spin.edge.abs().sum())
+    if error.axis.has_vectors:
+        total = 2.0 * (total + error.node[:, 1:].abs().sum() + error.edge[:, 1:].abs().sum())
     return total / batch.n_elements
 
 
-def _gauge_error(blocks: Blocks, graph: PreparedGraph) -> Tensor:
+def _gauge_error(blocks: Blocks, graph: PairGraph) -> Tensor:
     """Mean absolute multiple of S that the matrices of crystals are off by, from least squares, Hartree."""
     error = _split_spins(blocks)
     overlap = _expand_overlap(*error, graph)
     edge_structure = graph.structure[graph.edges[0]]
 
-    def summed(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+    def sum_products(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
         node, edge = ((a * b).flatten(1).sum(1) for a, b in zip(first, second, strict=True))
         return node.new_zeros(graph.n_structures).index_add(0, graph.structure, node).index_add(0, edge_structure, edge)
 
-    return (summed(error, overlap) / summed(overlap, overlap)).abs().mean()
+    return (sum_products(error, overlap) / sum_products(overlap, overlap)).abs().mean()
 
 
 def _split_spins(error: Blocks) -> tuple[Tensor, Tensor]:
     """On-site and pair errors of the matrix, or of both spins of a collinear crystal, (atom, 2, n, n)."""
-    if error.spin is None or error.spin.node.shape[1] > 1:
-        return error.node, error.edge
-    both = ((error.node, error.spin.node), (error.edge, error.spin.edge))
-    node, edge = (torch.stack([a + b[:, 0], a - b[:, 0]], 1) for a, b in both)
+    if error.axis.size != 2:
+        return error.node[:, 0], error.edge[:, 0]
+    node, edge = (torch.stack([x[:, 0] + x[:, 1], x[:, 0] - x[:, 1]], 1) for x in error)
     return node, edge
 
 
-def _errors(predicted: Blocks, graph: PreparedGraph) -> Blocks:
+def _errors(predicted: Blocks, graph: PairGraph) -> Blocks:
     """Prediction minus target."""
-    assert graph.node_target is not None
-    assert graph.edge_target is not None
-    spin = None
-    if predicted.spin is not None:
-        assert graph.node_spin_target is not None
-        assert graph.edge_spin_target is not None
-        spin = Blocks(predicted.spin.node - graph.node_spin_target, predicted.spin.edge - graph.edge_spin_target)
-    return Blocks(predicted.node - graph.node_target, predicted.edge - graph.edge_target, spin)
+    assert graph.target is not None
+    return predicted - graph.target
 
 
 def remainder(predicted: Blocks, batch: Batch) -> Blocks:
     """Prediction minus target, Hartree; crystals: after the best shift of what does not depend on spin."""
     error = _errors(predicted, batch.graph)
-    return Blocks(*subtract_shift(error.node, error.edge, batch.graph), error.spin) if batch.gauge else error
+    if not batch.gauge:
+        return error
+    node, edge = subtract_shift(error.node[:, 0], error.edge[:, 0], batch.graph)
+    return Blocks.join([Blocks(node[:, None], edge[:, None], error.axis[:1]), error[1:]])
 
 
-def subtract_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+def subtract_shift(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tensor, Tensor]:
     """Errors of a crystal's matrix less the shift mu S, for each structure, that makes them smallest in the 1-norm.
 
     mu is the median of error / S weighted by |S|. No gradient flows through it: at the minimum there is none.
@@ -141,13 +136,10 @@ def subtract_shift(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Te
     return node - mu[graph.structure] * node_overlap, edge - mu[edge_structure] * edge_overlap
 
 
-def _expand_overlap(node: Tensor, edge: Tensor, graph: PreparedGraph) -> tuple[Tensor, Tensor]:
+def _expand_overlap(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tensor, Tensor]:
     """S in the shape of the errors."""
-    assert graph.node_overlap is not None
-    assert graph.edge_overlap is not None
-    on_site, pair = (
-        s.reshape(len(s), *(1,) * (node.ndim - 3), *s.shape[1:]) for s in (graph.node_overlap, graph.edge_overlap)
-    )
+    assert graph.overlap is not None
+    on_site, pair = (s[:, 0].reshape(len(s), *(1,) * (node.ndim - 3), *s.shape[2:]) for s in graph.overlap)
     return on_site.expand_as(node), pair.expand_as(edge)
 
 
@@ -158,7 +150,7 @@ def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
     return ratio[torch.searchsorted(weight, 0.5 * weight[-1])]
 
 
-def _orbital_errors(error: Blocks, graph: PreparedGraph, orbitals: OrbitalTargets) -> OrbitalErrors:
+def _orbital_errors(error: Blocks, graph: PairGraph, orbitals: OrbitalTargets) -> OrbitalErrors:
     """Mean absolute elements of an error in the reference orbitals."""
     dense = _dense(error, graph, orbitals.coefficients.shape[1])
     c = orbitals.coefficients
@@ -177,7 +169,7 @@ def _orbital_errors(error: Blocks, graph: PreparedGraph, orbitals: OrbitalTarget
     return OrbitalErrors((diagonal * chosen).sum() / chosen.sum(), oo, ov)
 
 
-def _dense(error: Blocks, graph: PreparedGraph, rows: int) -> Tensor:
+def _dense(error: Blocks, graph: PairGraph, rows: int) -> Tensor:
     """Blocks as dense padded matrices, (structure, atom * n, atom * n)."""
     n = error.node.shape[-1]
     structures, atoms = graph.n_structures, rows // n
@@ -189,6 +181,6 @@ def _dense(error: Blocks, graph: PreparedGraph, rows: int) -> Tensor:
         (graph.structure * atoms + place) * atoms + place,
         (graph.structure[source] * atoms + place[source]) * atoms + place[target],
     ])
-    errors = torch.cat([error.node, error.edge])
+    errors = torch.cat([error.node[:, 0], error.edge[:, 0]])
     blocks = errors.new_zeros(structures * atoms * atoms, n, n).index_copy(0, flat, errors)
     return blocks.reshape(structures, atoms, atoms, n, n).transpose(2, 3).reshape(structures, rows, rows)

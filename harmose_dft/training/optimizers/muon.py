@@ -72,8 +72,8 @@ def orthogonalise(matrices: Tensor) -> Tensor:
         return orthogonalise(matrices.mT).mT
     linear, cubic, quintic = NEWTON_SCHULZ
     norms = matrices.flatten(1).norm(dim=1)
-    known = norms > torch.clamp(NEGLIGIBLE * norms.max(), min=EPSILON)
-    x = matrices * torch.where(known, 1.0 / torch.where(known, norms, 1.0), 0.0)[:, None, None]
+    significant = norms > torch.clamp(NEGLIGIBLE * norms.max(), min=EPSILON)
+    x = matrices * torch.where(significant, 1.0 / torch.where(significant, norms, 1.0), 0.0)[:, None, None]
     for _ in range(ITERATIONS):
         square = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=cubic, alpha=quintic), x, beta=linear)

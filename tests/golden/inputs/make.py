@@ -55,9 +55,8 @@ def crystals(folder: Path) -> None:
         7: (made.Shell(0, made.orbital(0, 1.3)), made.Shell(1, made.orbital(1, 1.5))),
     })
     made.calculation.__defaults__ = (0.0, made.BASIS)
-    from synthetic_abacus import write_record
-
     from harmose_dft.adapters.abacus.writer import Layout, write_hr, write_sr
+    from harmose_dft.testing.abacus import write_record
 
     kinds = {"none": made.calculation, "collinear": made.with_collinear_spin, "spin-orbit": made.with_spin_orbit}
     for number, (kind, make) in enumerate(kinds.items()):
@@ -75,7 +74,8 @@ def crystals(folder: Path) -> None:
 def codes(folder: Path) -> None:
     """The made-up runs of ABACUS and OpenMX that the readers' tests use."""
     import synthetic_openmx as openmx
-    from synthetic_abacus import Case, write_case
+
+    from harmose_dft.testing.abacus import Case, write_case
 
     for nspin, layout in ((1, "2.x"), (2, "sparse"), (4, "nao")):
         write_case(folder / f"abacus-{nspin}", Case(nspin), layout)
@@ -106,7 +106,8 @@ def packed(folder: Path, target: Path) -> None:
 def old_model(version: str) -> None:
     """A tiny model of the format version of the tree that PYTHONPATH names."""
     from harmose_dft.fitting import Fit
-    from tiny_models import silent, tiny_config, write_waters
+
+    from harmose_dft.testing.models import silent, tiny_config, write_waters
 
     with tempfile.TemporaryDirectory() as folder:
         data = write_waters(Path(folder) / "waters.h5", range(6))

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from tiny_models import tiny_config, water, water_record, write_waters
 
 import harmose_dft.physics.h0 as package
 from harmose_dft.adapters.pyscf import core_hamiltonian
@@ -18,6 +17,7 @@ from harmose_dft.core.errors import ConfigError, DataError
 from harmose_dft.core.progress import silent
 from harmose_dft.model.loading import load_model
 from harmose_dft.physics.h0 import GaussianH0, H0Settings, NumericalH0, h0_class, h0_kinds
+from harmose_dft.testing.models import tiny_config, water, water_record, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.run import Fit
 from harmose_dft.workflows.configuration import read_config
@@ -120,7 +120,7 @@ def test_configuration_is_written_and_read_as_before() -> None:
     config = TrainConfig.model_validate({"baseline": {"kind": "sap"}})
     assert config.model_dump(mode="json")["baseline"] == {"kind": "sap", "fit_structures": 80}
     assert TrainConfig.model_validate(config.model_dump(mode="json")) == config
-    assert TrainConfig().h0.kind == "fitted"
+    assert TrainConfig().baseline.kind == "fitted"
 
 
 def test_another_kind_keeps_the_common_values() -> None:

@@ -7,8 +7,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from reference_molecules import structure_of
-from tiny_models import water_record
 
 from harmose_dft.adapters.pyscf import orbital_basis, reference
 from harmose_dft.core.errors import DataError, DomainError
@@ -17,6 +15,8 @@ from harmose_dft.core.rotations import orbital_rotation, random_rotations
 from harmose_dft.physics.h0 import GaussianH0, H0Settings, h0_class
 from harmose_dft.physics.h0.fitted import FittedH0, choose_records, fit_charges
 from harmose_dft.physics.h0.sap import SapH0
+from harmose_dft.testing.models import water_record
+from harmose_dft.testing.molecules import structure_of
 
 AMMONIA = ("N 0 0 0.1", "H 0.94 0 -0.27", "H -0.47 0.81 -0.27", "H -0.47 -0.81 -0.27")
 METHANOL = (

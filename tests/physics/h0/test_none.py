@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import synthetic_crystals
-from reference_molecules import structure_of
 
 from harmose_dft.adapters import pyscf as adapter
 from harmose_dft.physics.h0.none import NoGaussianH0, NoNumericalH0
 from harmose_dft.physics.integrals import overlap
+from harmose_dft.testing import crystals
+from harmose_dft.testing.molecules import structure_of
 
 
 def test_no_h0_of_a_molecule_is_zero_on_the_pairs_of_the_overlap() -> None:
@@ -20,8 +20,8 @@ def test_no_h0_of_a_molecule_is_zero_on_the_pairs_of_the_overlap() -> None:
 
 
 def test_no_h0_of_a_crystal_is_zero_on_the_pairs_of_the_overlap() -> None:
-    layer = synthetic_crystals.layer()
-    zero, reference = NoNumericalH0(synthetic_crystals.BASIS)(layer), overlap(layer, synthetic_crystals.BASIS)
+    layer = crystals.layer()
+    zero, reference = NoNumericalH0(crystals.BASIS)(layer), overlap(layer, crystals.BASIS)
     assert not zero.values.any()
     np.testing.assert_array_equal(zero.pairs, reference.pairs)
     np.testing.assert_array_equal(zero.shifts, reference.shifts)

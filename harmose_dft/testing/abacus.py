@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 
-from harmose_dft.core.basis import Shell
-from harmose_dft.core.record import Record
+from ..core.basis import NumericalRadial, Shell
+from ..core.record import Record
+
+BOHR_ANGSTROM = 0.5291770
+"""As ABACUS prints it."""
 
 RYDBERG_EV = 13.605698
 """ABACUS's own constant, typed here independently of the package."""
@@ -78,12 +82,12 @@ class Case:
 
     def at(self, matrix: dict[tuple[int, ...], np.ndarray], k: np.ndarray) -> np.ndarray:
         """sum_R exp(2 pi i k.R) A(R)."""
-        return sum(np.exp(2j * np.pi * np.dot(k, r)) * m for r, m in matrix.items())
+        return np.asarray(sum(np.exp(2j * np.pi * np.dot(k, r)) * m for r, m in matrix.items()))
 
     def energies(self, spin: int, k: np.ndarray) -> np.ndarray:
         """Eigenvalues in eV."""
         h, s = self.at(self.hamiltonians[spin], k), self.at(self.overlap, k)
-        return scipy.linalg.eigh(h, s, eigvals_only=True) * RYDBERG_EV
+        return np.asarray(scipy.linalg.eigh(h, s, eigvals_only=True) * RYDBERG_EV)
 
 
 def number(value: complex) -> str:
@@ -101,14 +105,16 @@ def blocks(
     lines: list[str] = []
     for shift in sorted({*matrix, *empty}):
         dense = matrix.get(shift)
-        found = [] if dense is None else [(i, j) for i in range(size) for j in range(size) if dense[i, j] != 0]
-        lines.append(f"{' ' if marked else ''}{shift[0]} {shift[1]} {shift[2]} {len(found)}")
-        values = [number(complex(dense[i, j]) if force_complex else dense[i, j].item()) for i, j in found]
-        pointers = [str(sum(1 for i, _ in found if i < row)) for row in range(size + 1)]
-        if not found and not marked:
+        if dense is None:
+            dense = np.zeros((size, size))
+        stored = [(i, j) for i in range(size) for j in range(size) if dense[i, j] != 0]
+        lines.append(f"{' ' if marked else ''}{shift[0]} {shift[1]} {shift[2]} {len(stored)}")
+        values = [number(complex(dense[i, j]) if force_complex else dense[i, j].item()) for i, j in stored]
+        pointers = [str(sum(1 for i, _ in stored if i < row)) for row in range(size + 1)]
+        if not stored and not marked:
             continue
         for name, words, per_line in (
-            ("values", values, 6), ("column indices", [str(j) for _, j in found], 16), ("row pointers", pointers, 16),
+            ("values", values, 6), ("column indices", [str(j) for _, j in stored], 16), ("row pointers", pointers, 16),
         ):  # fmt: skip
             if marked:
                 lines.append(f" # CSR {name}")
@@ -119,7 +125,9 @@ def blocks(
     return len({*matrix, *empty}), lines
 
 
-def sparse_text(label: str, matrix: dict[tuple[int, ...], np.ndarray], size: int, step: int | None = 0, **more) -> str:
+def sparse_text(
+    label: str, matrix: dict[tuple[int, ...], np.ndarray], size: int, step: int | None = 0, **more: Any
+) -> str:
     """CSR text of 3.x (``step=None``: 2.x)."""
     count, lines = blocks(matrix, size, **more)
     head = [] if step is None else [f"STEP: {step}"]
@@ -129,11 +137,11 @@ def sparse_text(label: str, matrix: dict[tuple[int, ...], np.ndarray], size: int
 
 def nao_text(
     label: str, matrix: dict[tuple[int, ...], np.ndarray], size: int, step: int = 0, spin: int = 0, spins: int = 1,
-    fractional: np.ndarray = FOLDED, **more,
+    fractional: np.ndarray = FOLDED, **more: Any,
 ) -> str:  # fmt: skip
     """CSR text of 3.9.0.25 and newer, after the code's migration guide."""
     count, lines = blocks(matrix, size, marked=True, wrap=True, **more)
-    cell = [" user_defined_lattice", f" {CONSTANT * 0.5291770:.6g}"]
+    cell = [" user_defined_lattice", f" {CONSTANT * BOHR_ANGSTROM:.6g}"]
     cell += [" " + " ".join(f"{x:g}" for x in v) for v in VECTORS]
     cell += [" C H", " 2 1", " Direct"] + [" " + " ".join(f"{x:.15g}" for x in p) for p in fractional]
     head = [
@@ -292,7 +300,7 @@ def write_record(folder: Path, record: Record) -> Path:
 
     Unlike the rest of this module, H(R) and S(R) are written by the package's own writer.
     """
-    from harmose_dft.adapters.abacus.writer import Layout, write_hr, write_sr
+    from ..adapters.abacus.writer import Layout, write_hr, write_sr
 
     out, structure = folder / "OUT.ABACUS", record.structure
     out.mkdir(parents=True)
@@ -343,7 +351,8 @@ def write_record(folder: Path, record: Record) -> Path:
 
 def _orb_of(element: str, shells: Sequence[Shell]) -> str:
     """An orbital file with the radial functions of shells."""
-    grids = [s.radial.r for s in shells]
+    radials = [s.radial for s in shells if isinstance(s.radial, NumericalRadial)]
+    grids = [radial.r for radial in radials]
     counts = [sum(s.l == l for s in shells) for l in range(max(s.l for s in shells) + 1)]
     lines = [
         75 * "-", f"Element                     {element}", "Energy Cutoff(Ry)           100",
@@ -351,9 +360,9 @@ def _orb_of(element: str, shells: Sequence[Shell]) -> str:
         *(f"Number of {'SPDF'[l]}orbital-->       {n}" for l, n in enumerate(counts)), 75 * "-", "SUMMARY  END", "",
         f"Mesh                   {len(grids[0])}", f"dr                     {grids[0][1]:.12g}",
     ]  # fmt: skip
-    for n, shell in enumerate(shells):
+    for n, (shell, radial) in enumerate(zip(shells, radials, strict=True)):
         before = sum(s.l == shell.l for s in shells[:n])
         lines += ["                Type                   L                   N", f"  0  {shell.l}  {before}"]
-        words = [f"{v:.14e}" for v in shell.radial.values]
+        words = [f"{v:.14e}" for v in radial.values]
         lines += ["  ".join(words[i : i + 4]) for i in range(0, len(words), 4)]
     return "\n".join(lines) + "\n"

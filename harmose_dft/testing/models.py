@@ -9,22 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from reference_molecules import structure_of
 from torch import Tensor
 
-from harmose_dft.core.basis import OrbitalBasis, Shell
-from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.record import Record
-from harmose_dft.core.rotations import orbital_rotation
-from harmose_dft.core.spin import Spin
-from harmose_dft.core.structure import Structure
-from harmose_dft.model.stage1 import FirstStageConfig
-from harmose_dft.model.stage2.circle import CircleTransformerConfig
-from harmose_dft.model.stage2.lab import LabTransformerConfig
-from harmose_dft.model.two_stage import ModelConfig, TwoStageModel
-from harmose_dft.nn.graph import PairGraph
-from harmose_dft.nn.heads import Blocks
-from harmose_dft.training.config import TrainConfig
+from ..core.basis import OrbitalBasis, Shell
+from ..core.matrix import BlockMatrix
+from ..core.record import Record
+from ..core.rotations import orbital_rotation
+from ..core.spin import Spin
+from ..core.structure import Structure
+from ..model.stage1 import FirstStageConfig
+from ..model.stage2.circle import CircleTransformerConfig
+from ..model.stage2.lab import LabTransformerConfig
+from ..model.two_stage import ModelConfig, TwoStageModel
+from ..nn.blocks import Blocks
+from ..nn.graph import PairGraph
+from ..training.config import TrainConfig
+from .molecules import structure_of
 
 SHELLS = {1: (0, 1), 8: (0, 0, 1, 2), 26: (0, 1, 2, 3)}
 """A made-up basis with s to f shells in different numbers."""
@@ -56,12 +56,12 @@ def tiny_model(
     return TwoStageModel(basis, MATRICES, config)
 
 
-def perturbed(model: TwoStageModel, size: float = 0.3, seed: int = 7) -> TwoStageModel:
+def perturb(model: TwoStageModel, size: float = 0.3, seed: int = 7) -> TwoStageModel:
     """The model with noise on all parameters: heads that start at zero become active."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in model.parameters():
-            p += size * torch.randn(p.shape, generator=generator, dtype=p.dtype) / max(p.shape[0], 1) ** 0.5
+            p.add_(size * torch.randn(p.shape, generator=generator, dtype=p.dtype) / max(p.shape[0], 1) ** 0.5)
     return model
 
 
@@ -85,15 +85,17 @@ def random_blocks(structure: Structure, seed: int = 0, basis: OrbitalBasis = BAS
 
 def random_graph(structure: Structure, model: TwoStageModel, seed: int = 0, cutoff: float = 1e3) -> PairGraph:
     """A graph with random input matrices, in the current default precision."""
-    from harmose_dft.model.inputs import PaddedMatrix, PairList, pad, pair_graph
+    from ..model.featurize import build_graph
+    from ..model.padding import pad
+    from ..model.pairs import PairList
 
     matrices = [random_blocks(structure, seed + k) for k in range(MATRICES + 1)]
     pairs = PairList.within(structure, matrices[0], cutoff)
     species = model.layout.species(structure.numbers)
     blocks = pad(matrices, pairs, species, model.layout)
-    inputs = PaddedMatrix(blocks.node[:, :-1], blocks.edge[:, :-1])
-    metric = PaddedMatrix(blocks.node[:, -1:], blocks.edge[:, -1:])
-    return pair_graph(structure, pairs, inputs, species, overlap=metric, dtype=torch.get_default_dtype())
+    return build_graph(
+        structure, pairs, species, blocks[:-1], overlap=blocks[-1:], dtype=torch.get_default_dtype()
+    )
 
 
 def slot_rotation(model: TwoStageModel, rotation: np.ndarray) -> Tensor:
@@ -104,30 +106,27 @@ def slot_rotation(model: TwoStageModel, rotation: np.ndarray) -> Tensor:
 def rotated_graph(graph: PairGraph, model: TwoStageModel, rotation: np.ndarray) -> PairGraph:
     """The graph of the rotated or inverted structure, from the package's own tested rotations."""
     d, q = slot_rotation(model, rotation), torch.from_numpy(rotation).to(graph.vectors)
-    assert graph.node_overlap is not None
-    assert graph.edge_overlap is not None
+    assert graph.inputs is not None
+    assert graph.overlap is not None
     assert graph.far_vectors is not None
-    return replace(
-        graph,
+    return graph.replace(
         vectors=graph.vectors @ q.T,
-        node_inputs=d @ graph.node_inputs @ d.T,
-        edge_inputs=d @ graph.edge_inputs @ d.T,
-        node_overlap=d @ graph.node_overlap @ d.T,
-        edge_overlap=d @ graph.edge_overlap @ d.T,
+        inputs=graph.inputs.map(lambda x: d @ x @ d.T),
+        overlap=graph.overlap.map(lambda x: d @ x @ d.T),
         far_vectors=graph.far_vectors @ q.T,
     )
 
 
 def permuted_graph(graph: PairGraph, order: Tensor) -> PairGraph:
     """The graph with its atoms in another order; pairs keep theirs."""
-    assert graph.node_overlap is not None
+    assert graph.inputs is not None
+    assert graph.overlap is not None
     assert graph.far_edges is not None
     place = torch.argsort(order)
-    return replace(
-        graph,
+    return graph.replace(
         species=graph.species[order],
-        node_inputs=graph.node_inputs[order],
-        node_overlap=graph.node_overlap[order],
+        inputs=replace(graph.inputs, node=graph.inputs.node[order]),
+        overlap=replace(graph.overlap, node=graph.overlap.node[order]),
         edges=place[graph.edges],
         far_edges=place[graph.far_edges],
     )
@@ -148,7 +147,7 @@ def water(seed: int) -> Structure:
 @cache
 def water_record(seed: int) -> Record:
     """LDA/STO-3G calculation of a water molecule, made by PySCF."""
-    from harmose_dft.adapters.pyscf import reference
+    from ..adapters.pyscf import reference
 
     return reference(water(seed), "lda,vwn", "sto-3g", grid_level=0)
 
@@ -172,7 +171,7 @@ def tiny_config(**changes: object) -> TrainConfig:
 
 def write_waters(path: Path, seeds: Iterable[int], **provenance: str) -> Path:
     """A data set of water molecules; returns its path."""
-    from harmose_dft.data import DatasetWriter
+    from ..data import DatasetWriter
 
     with DatasetWriter(path) as writer:
         for seed in seeds:

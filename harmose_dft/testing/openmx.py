@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harmose_dft.adapters.openmx.pao import read_pao
-from harmose_dft.core.basis import OrbitalBasis
-from harmose_dft.core.conventions import OPENMX
-from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.spin import spin_block, spinor_matrix
-from harmose_dft.core.structure import Structure
-from harmose_dft.physics.integrals import overlap
-from harmose_dft.solver import bands
+from ..adapters.openmx.pao import read_pao
+from ..core.basis import OrbitalBasis
+from ..core.conventions import OPENMX
+from ..core.matrix import BlockMatrix
+from ..core.spin import spin_block, spinor_matrix
+from ..core.structure import Structure
+from ..physics.integrals import overlap
+from ..solver import bands
 
 NAME = "demo"
 CELL = np.array([[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [0.0, 0.5, 8.0]])
@@ -139,7 +140,7 @@ def scfout_bytes(demo: Demo, spin: int, version: int, rng: np.random.Generator, 
     def body(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.concatenate([values[s.pointers[e] : s.pointers[e + 1]] for e in order])
 
-    def padded(vectors: NDArray[np.float64], kind: str) -> bytes:
+    def pad(vectors: NDArray[Any], kind: str) -> bytes:
         four = np.full((len(vectors), 4), 7)  # the first place is unused
         out = four.astype(kind)
         out[:, 1:] = vectors
@@ -150,11 +151,11 @@ def scfout_bytes(demo: Demo, spin: int, version: int, rng: np.random.Generator, 
     parts = [np.array([atoms, spin + 4 * version, 0, 0, 0, len(shifts) - 1], "<i4").tobytes()]
     if version == 3:
         parts.append(np.array([1], "<i4").tobytes())
-    parts += [padded(shifts @ CELL, "<f8"), padded(shifts, "<i4")]
+    parts += [pad(shifts @ CELL, "<f8"), pad(shifts, "<i4")]
     parts += [s.orbitals.astype("<i4").tobytes(), (counts - 1).astype("<i4").tobytes()]
     parts.append((s.pairs[order, 1] + 1).astype("<i4").tobytes())
     parts.append(np.array([cell_of[tuple(r)] for r in s.shifts[order].tolist()], "<i4").tobytes())
-    parts += [padded(CELL, "<f8"), padded(2 * np.pi * np.linalg.inv(CELL).T, "<f8"), padded(POSITIONS, "<f8")]
+    parts += [pad(CELL, "<f8"), pad(2 * np.pi * np.linalg.inv(CELL).T, "<f8"), pad(POSITIONS, "<f8")]
     matrices = [*_hamiltonian_parts(demo, spin, rng, index, sign), s.values]
     unread = 3 + (3 if version == 3 else 0) + (spin + 1) + (2 if version == 3 else 0)
     matrices += [rng.normal(size=sizes.sum()) for _ in range(unread)]
@@ -171,10 +172,10 @@ def _hamiltonian_parts(
     demo: Demo, spin: int, rng: np.random.Generator, index: NDArray[np.int64], sign: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     """H[0], H[1], ... and iH[0], iH[1], iH[2] in OpenMX's order."""
-    theirs = [h.reorder(index, sign) for h in demo.hamiltonian]
+    in_code_order = [h.reorder(index, sign) for h in demo.hamiltonian]
     if spin != 3:
-        return [h.values for h in theirs]
-    uu, ud, dd = (spin_block(theirs[0], *rc).values for rc in ((0, 0), (0, 1), (1, 1)))
+        return [h.values for h in in_code_order]
+    uu, ud, dd = (spin_block(in_code_order[0], *rc).values for rc in ((0, 0), (0, 1), (1, 1)))
     i2 = rng.normal(size=len(ud))
     return [uu.real, dd.real, ud.real, ud.imag - i2, uu.imag, dd.imag, i2]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harmose_dft.core.basis import GaussianRadial, OrbitalBasis, Shell
-from harmose_dft.core.conventions import PYSCF
-from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.spectrum import Spectrum
-from harmose_dft.core.structure import SYMBOLS, Structure
-from harmose_dft.core.units import BOHR_IN_ANGSTROM
+from ..core.basis import GaussianRadial, OrbitalBasis, Shell
+from ..core.conventions import PYSCF
+from ..core.matrix import BlockMatrix
+from ..core.spectrum import Spectrum
+from ..core.structure import SYMBOLS, Structure
+from ..core.units import BOHR_IN_ANGSTROM
 
 WATER = ("O 0 0 0.1173", "H 0 0.7572 -0.4692", "H 0 -0.7572 -0.4692")
 """Gas-phase water near its experimental geometry, Angstrom."""
@@ -54,9 +54,9 @@ def hartree_fock(
     index, sign = PYSCF.to_ours(orbital_basis.shell_sequence(structure.numbers))
     orbitals = orbital_basis.orbitals_per_atom(structure.numbers)
 
-    def ours(matrix: NDArray[np.float64]) -> BlockMatrix:
+    def to_our_order(matrix: NDArray[np.float64]) -> BlockMatrix:
         return BlockMatrix.from_dense(matrix[np.ix_(index, index)] * np.outer(sign, sign), orbitals)
 
     spectrum = Spectrum(mean_field.mo_energy, mean_field.mo_coeff[index] * sign[:, None], mean_field.mo_occ)
-    fock, overlap = ours(mean_field.get_fock()), ours(mean_field.get_ovlp())
+    fock, overlap = to_our_order(mean_field.get_fock()), to_our_order(mean_field.get_ovlp())
     return orbital_basis, fock, overlap, spectrum, float(mean_field.e_tot)

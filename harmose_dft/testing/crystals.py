@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harmose_dft.core.basis import NumericalRadial, OrbitalBasis, Shell
-from harmose_dft.core.record import Record
-from harmose_dft.core.spin import recombine
-from harmose_dft.core.structure import Structure
-from harmose_dft.physics.integrals import kinetic, overlap
-from harmose_dft.training.config import TrainConfig
+from ..core.basis import NumericalRadial, OrbitalBasis, Shell
+from ..core.record import Record
+from ..core.spin import recombine
+from ..core.structure import Structure
+from ..physics.integrals import kinetic, overlap
+from ..training.config import TrainConfig
 
 CUTOFF = 4.0
 """Bohr."""
@@ -106,10 +106,10 @@ def levels(structure: Structure) -> NDArray[np.float64]:
     distance = np.linalg.norm(vectors, axis=1)
     near = np.where(distance > 0, np.exp(-((distance / 2.5) ** 2)), 0.0)
     base = np.array([LEVEL[z] for z in structure.numbers.tolist()])
-    return base - 0.2 * np.bincount(s.pairs[:, 0], near, minlength=len(structure))
+    return np.asarray(base - 0.2 * np.bincount(s.pairs[:, 0], near, minlength=len(structure)))
 
 
-def repeated(structure: Structure, times: tuple[int, int, int]) -> Structure:
+def repeat_cell(structure: Structure, times: tuple[int, int, int]) -> Structure:
     """A supercell; the copies of the cell follow one another."""
     assert structure.cell is not None
     shifts = np.stack(np.meshgrid(*(np.arange(n) for n in times), indexing="ij"), -1).reshape(-1, 3)
