@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_molecules import structure_of
 
 from harmose_dft.adapters.pyscf import reference, rough_fock
 from harmose_dft.core.errors import CheckpointError, HarmoseWarning
@@ -30,6 +29,7 @@ from harmose_dft.model.trust.fitting import (
 from harmose_dft.model.trust.report import describe_doubtful
 from harmose_dft.model.trust.store import FILE, TrustFile
 from harmose_dft.solver import solve
+from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.calibrate import FREE, WITH_BUILD
 
 pytestmark = pytest.mark.filterwarnings("ignore::harmose_dft.core.errors.HarmoseWarning")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_molecules import structure_of
 
 from harmose_dft.adapters.pyscf import reference
 from harmose_dft.core.errors import DataError
@@ -15,6 +14,7 @@ from harmose_dft.model.loading import load
 from harmose_dft.model.trust.calibration import QUANTITIES, SIGNALS
 from harmose_dft.model.trust.fitting import Case
 from harmose_dft.model.trust.store import TrustFile
+from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.calibrate import (
     calibrate,
     case_from_dict,
