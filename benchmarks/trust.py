@@ -40,8 +40,8 @@ from harmose_dft.workflows.calibrate import (
     calibrate,
     case_from_dict,
     case_to_dict,
+    certify_record,
     measure_case,
-    predict_certified,
 )
 from harmose_dft.workflows.evaluate import was_trained_on
 
@@ -96,7 +96,7 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
                 continue
             row: dict[str, Any] = {"model": predictor.info.sha256, "key": key}
             try:
-                prediction = predict_certified(predictor, record)
+                prediction = certify_record(predictor, record)
                 row |= case_to_dict(measure_case(prediction, record, kind))
                 if prediction.trust is not None and prediction.trust.certificate is not None:
                     row["seconds"] = [prediction.seconds, prediction.trust.certificate.seconds]
@@ -141,7 +141,7 @@ def judge_wrong(predictor: Predictor, folder: Path) -> list[dict[str, Any]]:
     for name, energies in sorted(levels.items()):
         (structure,) = read_structures(folder / f"{name}.xyz")
         try:
-            prediction = predict_certified(predictor, _Bare(structure))
+            prediction = certify_record(predictor, _Bare(structure))
         except DomainError:
             rows.append({"name": name, "verdict": "refused"})
             continue

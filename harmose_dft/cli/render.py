@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.spectrum import OCCUPIED
-from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from . import console
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def print_summary(summary: PredictionSummary) -> None:
     ]
     if not summary.periodic:
         figures.append(f"dipole {format_dipole(summary)}{format_width(intervals, 'dipole')} D")
-    console.say("   ".join(figures) + (f"   ({intervals.coverage:.0%})" if intervals else ""))
+    console.say("   ".join(figures) + (f"   ({100 * intervals.coverage:g} %)" if intervals else ""))
     print_trust(summary)
     if summary.comparison is not None:
         print_comparison(summary.comparison)
@@ -105,9 +105,9 @@ def print_trust(summary: PredictionSummary) -> None:
         console.say(f"  verdict: {trust.verdict_in_words}")
     entries = trust.to_dict()
     if trust.certificate is not None:
-        cost = f"{trust.certificate.seconds:.2f} s, the prediction {summary.seconds:.2f} s"
-        figures = {name: value for name, value in trust.certificate.to_dict().items() if name != "seconds"}
-        console.say(f"  {label_value('certificate', figures, f' (one Fock build, {cost}):')}")
+        change = trust.certificate.deviation.commutator / MICRO
+        console.say(f"  certificate: one Fock build in {trust.certificate.seconds:.2f} s (the prediction took "
+                    f"{summary.seconds:.2f} s), commutator {change:.0f} uHa per root electron")
     for name, value in entries.items():
         if name not in HIDDEN_TRUST:
             console.say(f"  {label_value(name, value, ':')}")

@@ -38,7 +38,7 @@ PARTS = 3
 """One of so many parts of the molecules is kept for judging the calibration."""
 
 
-def predict_certified(predictor: Predictor, record: Record) -> Prediction:
+def certify_record(predictor: Predictor, record: Record) -> Prediction:
     """A prediction with certificate for the molecule of a record, without warnings.
 
     Raises:

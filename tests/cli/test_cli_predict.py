@@ -400,7 +400,7 @@ def test_intervals_stand_beside_the_energies(
     line = next(text for text in capsys.readouterr().out.splitlines() if text.startswith("HOMO -"))
     assert line.count("± 0.027 eV") == 3  # 0.001 Hartree
     assert "± 0.003 D" in line
-    assert line.endswith("(95%)")
+    assert line.endswith("(95 %)")
 
 
 def test_json_holds_verdict_and_ends_of_the_intervals(

@@ -19,8 +19,8 @@ from harmose_dft.workflows.calibrate import (
     calibrate,
     case_from_dict,
     case_to_dict,
+    certify_record,
     measure_case,
-    predict_certified,
 )
 
 
@@ -65,7 +65,7 @@ def test_cases_survive_json() -> None:
 def test_errors_of_a_case_are_those_of_the_prediction() -> None:
     predictor, water = load(), structure_of()
     record = reference(water, "b3lyp", "def2-svp")
-    prediction = predict_certified(predictor, record)
+    prediction = certify_record(predictor, record)
     case = measure_case(prediction, record, "test")
     levels = record.eigenvalues[0].energies[0, 0]
     assert case.errors["homo"] == pytest.approx(abs(prediction.spectrum.homo - levels[4]), abs=1e-7)
