@@ -106,8 +106,8 @@ def print_trust(summary: PredictionSummary) -> None:
     entries = trust.to_dict()
     if trust.certificate is not None:
         change = trust.certificate.deviation.commutator / MICRO
-        console.say(f"  certificate: one Fock build in {trust.certificate.seconds:.2f} s (the prediction took "
-                    f"{summary.seconds:.2f} s), commutator {change:.0f} uHa per root electron")
+        console.note(f"certificate: one Fock build in {trust.certificate.seconds:.2f} s (the prediction took "
+                     f"{summary.seconds:.2f} s), commutator {change:.0f} uHa per root electron")
     for name, value in entries.items():
         if name not in HIDDEN_TRUST:
             console.say(f"  {label_value(name, value, ':')}")

@@ -106,7 +106,7 @@ def certify(structure: Structure, basis: OrbitalBasis, functional: str, spectrum
         start = time.perf_counter()
         fock = pyscf.rough_fock(structure, spectrum, functional, basis)
     deviation, rotated = compare_orbitals(fock, spectrum)
-    change = rotated @ rotated.T - _select_occupied(spectrum) @ _select_occupied(spectrum).T
+    change = rotated @ rotated.T - _occupied_orbitals(spectrum) @ _occupied_orbitals(spectrum).T
     moment = 2.0 * np.einsum("xij,ij->x", pyscf.dipole_integrals(structure, basis), change)
     return Certificate(deviation, float(np.linalg.norm(moment)), time.perf_counter() - start)
 
@@ -142,5 +142,5 @@ def compare_orbitals(fock: Floats, spectrum: Spectrum) -> tuple[Deviation, Float
     return deviation, np.asarray(spectrum.coefficients @ vectors[:, :count])
 
 
-def _select_occupied(spectrum: Spectrum) -> Floats:
+def _occupied_orbitals(spectrum: Spectrum) -> Floats:
     return np.asarray(spectrum.coefficients[:, spectrum.occupied])

@@ -1,4 +1,4 @@
-"""Learning a calibration from molecules with rules errors, and judging it on others."""
+"""Learning a calibration from molecules with known errors, and judging it on others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FEWEST = 40
 
 @dataclass(frozen=True)
 class Case:
-    """A molecule with rules errors.
+    """A molecule with known errors.
 
     Args:
         group: Molecules of one group are never divided between what is fitted and what is judged.
@@ -81,7 +81,7 @@ def fit_calibration(
     judged by regressions on the other nine (cross-conformal; Vovk, Ann. Math. Artif. Intell. 74, 9 (2015)).
 
     Args:
-        cases: Molecules with rules errors that training never saw.
+        cases: Molecules with known errors that training never saw.
         signals: Names of the signals to use.
         accepted_bad: Share of the bad molecules that may count as good. At 0 the risk of a good one lies below
             :data:`MARGIN` of the smallest risk of a bad one.
@@ -113,11 +113,11 @@ def fit_calibration(
             sizes[q][part] = fit_ridge(x[rest], values[rest])(x[part])
     lowest = np.quantile(risks[bad], accepted_bad) if accepted_bad else MARGIN * risks[bad].min()
     good_below = min(float(lowest), REFUSED_FROM)
-    rules = Calibration(
+    judging = Calibration(
         names, centre, scale, fit_logistic(x, bad), good_below, REFUSED_FROM,
         {q: fit_ridge(x, values) for q, values in logs.items()}, {}, coverage,
     )
-    verdicts = [limit_verdict(rules.judge(risk), case) for risk, case in zip(risks, cases, strict=True)]
+    verdicts = [limit_verdict(judging.judge(risk), case) for risk, case in zip(risks, cases, strict=True)]
     quantiles: dict[Verdict, dict[str, float]] = {}
     for verdict in Verdict:
         members = np.array([v == verdict for v in verdicts])
@@ -125,7 +125,7 @@ def fit_calibration(
         widths = {q: conformal_quantile(score[members], coverage) for q, score in scores.items()}
         quantiles[verdict] = {q: width for q, width in widths.items() if np.isfinite(width)}
     return Calibration(
-        names, centre, scale, rules.risk, good_below, REFUSED_FROM, rules.sizes, quantiles, coverage
+        names, centre, scale, judging.risk, good_below, REFUSED_FROM, judging.sizes, quantiles, coverage
     )
 
 
