@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -166,6 +167,80 @@ def four_numbers() -> str:
     return table(("measured", "value"), rows)
 
 
+NAMES = {"homo": "HOMO", "lumo": "LUMO", "gap": "gap", "mean_occupied": "mean occupied level", "dipole": "dipole"}
+"""Quantities that have intervals."""
+
+
+def trust_table() -> str:
+    """Measured figures of verdicts and intervals, with a Fock build for each molecule and without."""
+    result = read_result("trust")
+    tests, means = result["test"], result["average"]
+    kinds = ("certified", "free")
+
+    def row(title: str, cell: Callable[[str], str]) -> tuple[str, ...]:
+        return (title, *(cell(kind) for kind in kinds))
+
+    rows = [
+        row("test molecules (off by more than 20 mHartree)", lambda k: f"{tests[k]['molecules']} ({tests[k]['bad']})")
+    ]
+    rows += [
+        row(f"judged {v} (off by more)", lambda k, v=v: f"{tests[k]['verdicts'][v]} ({tests[k]['bad_by_verdict'][v]})")
+        for v in ("good", "careful", "do not use")
+    ]
+    rows.append(row("area under the ROC curve", lambda k: f"{tests[k]['auc']:.3f}"))
+    for key, name in NAMES.items():
+        unit, factor = ("D", 2.541746) if key == "dipole" else ("eV", 27.211386)
+        width = {k: tests[k]["median_half_width_of_good"][key] for k in kinds}
+        held = {k: (tests[k]["coverage_of_good"][key], means[k]["coverage_of_good"].get(key)) for k in kinds}
+        rows.append(row(f"median half-width of {name} ({unit})", lambda k, w=width, f=factor: f"{w[k] * f:.3f}"))
+        rows.append(row(
+            f"95 % intervals of {name} that hold: test (20 divisions)",
+            lambda k, h=held: f"{h[k][0]:.1%} ({h[k][1]:.1%})",
+        ))
+    rows.append(row("accepted as good in 20 divisions (off by more)",
+                    lambda k: f"{means[k]['good']} ({means[k]['bad_among_good']})"))
+    for key, title in (("ordinary_do_not_use", "judged do not use"), ("ordinary_not_good", "not judged good")):
+        rows.append(row(f"ordinary organic molecules {title}, 20 divisions", lambda k, key=key: f"{means[k][key]:.1%}"))
+    rows.append(row(
+        "within 20 mHartree, yet judged do not use, 20 divisions",
+        lambda k: f"{means[k]['refused_though_within'] / means[k]['within']:.1%}",
+    ))
+    if costs := result.get("cost"):
+        shares = [c["share_of_scf"] for c in costs]
+        share = f"{min(shares):.1%} to {max(shares):.1%}"
+        names = ", ".join(c["name"] for c in costs)
+        rows.append((f"time of the Fock build, relative to PySCF's SCF ({names})", share, ""))
+    return table(("measured", "one Fock build each", "without"), rows)
+
+
+def wrong_table() -> str:
+    """Verdicts on structures that are known to go wrong."""
+    rows = [
+        (row["name"], "" if "risk" not in row else f"{row['worst_level_mev'] / 1000:.2f}", row["verdict"])
+        for row in read_result("trust")["wrong"]
+    ]
+    return table(("structure", "worst occupied level, error in eV", "verdict"), rows)
+
+
+def card() -> str:
+    """Verdicts and intervals of the bundled model, for its card."""
+    result = read_result("trust")
+    made, test, mean = result["made_from"], result["test"]["certified"], result["average"]["certified"]
+    held = ", ".join(f"{NAMES[q]} {value:.1%}" for q, value in mean["coverage_of_good"].items())
+    widths = test["median_half_width_of_good"]
+    wrong = [row["verdict"] for row in result["wrong"]]
+    counts = ", ".join(f"{n} {v} ({test['bad_by_verdict'][v]})" for v, n in test["verdicts"].items())
+    ends = ", ".join(f"{NAMES[q]} ± {widths[q] * 27.211386:.3f} eV" for q in ("homo", "lumo", "gap"))
+    text = (
+        f"* **Error bars** (`trust.json`): calibrated on {made['molecules']} molecules that training never saw, "
+        f"{made['bad']} of them off by more than 20 mHartree in an occupied level. Verdicts on {test['molecules']} "
+        f"others (in brackets: how many were off by more): {counts}. Median 95 % intervals of good ones: {ends}; over "
+        f"20 random divisions they held for {held}. Of {len(wrong)} structures from user reports that go wrong "
+        f"{wrong.count('good')} were judged good."
+    )
+    return textwrap.fill(text, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/reference/configuration.md": {"configuration": configuration},
     "docs/reference/codes.md": {
@@ -173,6 +248,8 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "starts": start_table,
     },
     "docs/benchmarks.md": {"benchmarks": benchmarks},
+    "docs/explanation/trust.md": {"trust": trust_table, "wrong": wrong_table},
+    "harmose_dft/weights/organic/README.md": {"trust": card},
     "README.md": {"numbers": four_numbers},
 }
 """Page -> name of a generated part -> what writes it."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import click
 
 from . import console
+
+NAMED = 5
+"""Structures that the message about verdicts names."""
 
 
 def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -29,6 +33,9 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--compare", is_flag=True, help="Run the PySCF calculation too and print the differences.")
 @click.option("--verify", is_flag=True, help="Report the SCF residual of one Fock build.")
+@click.option("--certify/--no-certify", default=None,
+              help="One cheap Fock build for each molecule's verdict.  [default: up to 8 molecules]")
+@click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
               help="Draw the levels, or the bands of a crystal (png, pdf, svg).")
 @click.option("--kpath", metavar="GMKG", help="Crystals: path of the bands that --plot draws.  [default: ASE's path]")
@@ -39,15 +46,16 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
-    files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, plot: Path | None,
-    kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, device: str, force: bool,
+    files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, certify: bool | None,
+    force_domain: bool, plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None,
+    device: str, force: bool,
 ) -> None:
     """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES.
 
     Prints the orbital energies and writes STEM.harmose.h5 beside each structure file STEM.xyz; a file with several
     structures gives one result file with a group for each.
     """
-    from ..core.errors import ArgumentError
+    from ..core.errors import ArgumentError, DomainError, HarmoseWarning
     from ..core.memory import keep_freed_memory
     from ..workflows.predict import predict_files
     from ..workflows.prediction_files import Outputs
@@ -55,18 +63,21 @@ def predict(
 
     keep_freed_memory()
     try:
-        summaries = predict_files(
-            files,
-            model,
-            out=out,
-            outputs=Outputs(cube, molden, plot, force),
-            kpath=kpath,
-            with_comparison=compare,
-            with_verification=verify,
-            device=device,
-            progress=console.progress,
-            tell=console.detail,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HarmoseWarning)  # said below, structure by structure
+            summaries = predict_files(
+                files,
+                model,
+                out=out,
+                outputs=Outputs(cube, molden, plot, force),
+                kpath=kpath,
+                with_comparison=compare,
+                with_verification=verify,
+                certify=certify,
+                device=device,
+                progress=console.progress,
+                tell=console.detail,
+            )
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
     for summary in summaries:
@@ -77,3 +88,10 @@ def predict(
         console.print_json(entries[0] if len(entries) == 1 else entries)
     else:
         print_summaries(summaries)
+    refused = [s.source for s in summaries if s.trust is not None and s.trust.verdict == "do not use"]
+    if refused and not force_domain:
+        raise DomainError(
+            f"The verdict on {', '.join(refused[:NAMED])}{' and others' if len(refused) > NAMED else ''} is 'do not "
+            "use': an occupied level is probably wrong by more than 20 mHartree (0.5 eV). Run PySCF instead, or give "
+            "--force-domain to end without this error."
+        )

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.spectrum import OCCUPIED
-from ..core.units import HARTREE_IN_EV
+from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from . import console
 
 if TYPE_CHECKING:
     from ..metrics import EvaluationResult
+    from ..model.trust import Interval, Intervals
     from ..solver.band_structure import BandStructure
     from ..workflows.bands import BandComparison
     from ..workflows.compare import Comparison
@@ -36,10 +37,16 @@ WORST_BLOCKS = 10
 HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 """Metrics that mean something for a data set only."""
 
+HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate", "h0_distance_uha")
+"""Entries of the trust report that are shown in other ways."""
+
 PURE = ("psi_cos", "psi_subspace")
 """Metrics without a unit."""
 
-UNITS = {"uha": "uHa", "mha": "mHa", "hartree": "Hartree", "ev": "eV", "mev": "meV", "bohr": "Bohr", "angstrom": "Å"}
+UNITS = {
+    "uha": "uHa", "mha": "mHa", "hartree": "Hartree", "ev": "eV", "mev": "meV", "debye": "D", "bohr": "Bohr",
+    "angstrom": "Å",
+}
 """Last word of a key -> the unit as it is written."""
 
 
@@ -49,11 +56,17 @@ def print_summaries(summaries: Sequence[PredictionSummary]) -> None:
         for summary in summaries:
             print_summary(summary)
         return
-    rows = [
-        (s.source, s.formula, *(format_energy(e) for e in (s.homo, s.lumo, s.gap)), format_dipole(s))
-        for s in summaries
-    ]
-    columns = ("structure", "formula", "HOMO (eV)", "LUMO (eV)", "gap (eV)", "dipole (D)")
+    columns: tuple[str, ...] = ("structure", "formula", "HOMO (eV)", "LUMO (eV)", "gap (eV)", "dipole (D)")
+    rows: list[tuple[str, ...]] = []
+    for s in summaries:
+        intervals = None if s.trust is None else s.trust.intervals
+        levels = {"homo": s.homo, "lumo": s.lumo, "gap": s.gap}
+        cells = [format_energy(energy) + format_width(intervals, name) for name, energy in levels.items()]
+        rows.append((s.source, s.formula, *cells, format_dipole(s) + format_width(intervals, "dipole")))
+    verdicts = [s.trust.verdict if s.trust is not None else None for s in summaries]
+    if any(verdicts):
+        columns = (*columns, "verdict")
+        rows = [(*row, str(verdict or "-")) for row, verdict in zip(rows, verdicts, strict=True)]
     console.print_table(summaries[0].level_of_theory, columns, rows, left=2)
     console.say(f"written: {', '.join(dict.fromkeys(str(f) for s in summaries for f in s.files))}")
 
@@ -71,14 +84,33 @@ def print_summary(summary: PredictionSummary) -> None:
         levels = {"Fermi level": summary.fermi, "gap": summary.gap, "direct gap": summary.direct_gap}
     else:
         levels = {"HOMO": summary.homo, "LUMO": summary.lumo, "gap": summary.gap}
-    figures = [f"{name} {format_energy(energy)} eV" for name, energy in levels.items()]
-    console.say("   ".join(figures if summary.periodic else [*figures, f"dipole {format_dipole(summary)} D"]))
-    for name, value in ({} if summary.trust is None else summary.trust.to_dict()).items():
-        if name != "warnings":
-            console.say(f"  {label_value(name, value, ':')}")
+    intervals = None if summary.trust is None else summary.trust.intervals
+    figures = [
+        f"{name} {format_energy(energy)}{format_width(intervals, name.lower())} eV" for name, energy in levels.items()
+    ]
+    if not summary.periodic:
+        figures.append(f"dipole {format_dipole(summary)}{format_width(intervals, 'dipole')} D")
+    console.say("   ".join(figures) + (f"   ({100 * intervals.coverage:g} %)" if intervals else ""))
+    print_trust(summary)
     if summary.comparison is not None:
         print_comparison(summary.comparison)
     console.say(f"written: {', '.join(str(path) for path in summary.files)}")
+
+
+def print_trust(summary: PredictionSummary) -> None:
+    """Print the verdict in words, the cost of the certificate, and the trust report, a line for each entry."""
+    if (trust := summary.trust) is None:
+        return
+    if trust.calibrated or trust.verdict is not None:
+        console.say(f"  verdict: {trust.verdict_in_words}")
+    entries = trust.to_dict()
+    if trust.certificate is not None:
+        change = trust.certificate.deviation.commutator / MICRO
+        console.note(f"certificate: one Fock build in {trust.certificate.seconds:.2f} s (the prediction took "
+                     f"{summary.seconds:.2f} s), commutator {change:.0f} uHa per root electron")
+    for name, value in entries.items():
+        if name not in HIDDEN_TRUST:
+            console.say(f"  {label_value(name, value, ':')}")
 
 
 def list_orbitals(energies: Floats, occupations: Floats) -> list[tuple[str, str, str]]:
@@ -190,6 +222,14 @@ def format_dipole(summary: PredictionSummary) -> str:
     """The absolute dipole moment in Debye; a dash for a crystal."""
     moment = summary.dipole_debye
     return format_number(None if moment is None else float(np.linalg.norm(moment)), 3)
+
+
+def format_width(intervals: Intervals | None, name: str) -> str:
+    """" ± 0.030", the half-width of an interval in eV, of "dipole" in Debye; empty where there is none."""
+    interval: Interval | None = getattr(intervals, name, None)
+    if interval is None:
+        return ""
+    return f" ± {interval.half_width * (DIPOLE_AU_IN_DEBYE if name == 'dipole' else HARTREE_IN_EV):.3f}"
 
 
 def format_number(value: float | None, digits: int, *, sign: bool = False) -> str:

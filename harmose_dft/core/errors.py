@@ -24,6 +24,10 @@ def shorten(text: str) -> str:
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
+class HarmoseWarning(UserWarning):
+    """A prediction that was made but should be used with care, or not at all; see ``prediction.trust``."""
+
+
 class HarmoseError(Exception):
     """Base of every error this package raises on purpose; the command line prints it as one paragraph."""
 

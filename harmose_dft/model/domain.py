@@ -28,6 +28,9 @@ RIDGE = 1e-3
 QUANTILE = 0.99
 """Training environments up to this quantile have a distance of at most one."""
 
+LONE = 5.0
+"""Bohr; an atom without a neighbour within it stands alone: a free atom, or a molecule torn apart."""
+
 UNUSUAL = 1.5
 """Atoms at a larger distance count as unusual."""
 
@@ -147,6 +150,13 @@ class TrainingDomain:
             precision={int(z): np.asarray(v) for z, v in data["precision"].items()},
             largest=int(data["largest"]),
         )
+
+
+def lone_atoms(structure: Structure) -> tuple[str, ...]:
+    """Atoms without a neighbour within :data:`LONE`, by symbol and 1-based index ("C3")."""
+    _, bound, _ = _distances(structure, LONE)
+    alone = np.setdiff1d(np.arange(len(structure)), bound)
+    return tuple(f"{structure.symbols[i]}{i + 1}" for i in alone)
 
 
 def environments(structure: Structure, elements: Sequence[int]) -> NDArray[np.float64]:

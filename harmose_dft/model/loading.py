@@ -9,6 +9,7 @@ from ..core.devices import require_device
 from ..core.errors import CheckpointError
 from .checkpoint import ModelFile
 from .predictor import Predictor
+from .trust.store import TrustFile
 
 BUNDLED = Path(__file__).parents[1] / "weights"
 """Folder of the models that come with the package."""
@@ -51,7 +52,9 @@ def load(name_or_path: str | Path = "organic", *, device: str = "cpu") -> Predic
         ConfigError: The device does not exist here.
     """
     require_device(device)
-    return Predictor(ModelFile.load(model_folder(name_or_path)), device=device, adapt=from_ase)
+    folder = model_folder(name_or_path)
+    model = ModelFile.load(folder)
+    return Predictor(model, device=device, adapt=from_ase, calibrations=TrustFile.load(folder, model.sha256))
 
 
 load_model = load

@@ -11,7 +11,7 @@ from ..core.errors import HarmoseError
 from ..core.progress import Progress, silent
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
-from ..model.predictor import Predictor
+from ..model.predictor import CERTIFIED, Predictor
 from .compare import Comparison, compare, verify
 from .drawing import BandDrawing, Drawing, LevelDrawing, require_drawable
 from .prediction_files import RESULTS_ONLY, Job, Outputs, orbital_index, plan_jobs, require_writable, write_job
@@ -23,13 +23,23 @@ BATCH = 32
 
 @overload
 def predict(  # type: ignore[overload-overlap]  # a path as text is also an iterable of texts
-    structures: Source, model: str | Path | Predictor = "organic", *, trust: bool = True, device: str = "cpu"
+    structures: Source,
+    model: str | Path | Predictor = "organic",
+    *,
+    trust: bool = True,
+    certify: bool | None = None,
+    device: str = "cpu",
 ) -> Prediction: ...
 
 
 @overload
 def predict(
-    structures: Iterable[Source], model: str | Path | Predictor = "organic", *, trust: bool = True, device: str = "cpu"
+    structures: Iterable[Source],
+    model: str | Path | Predictor = "organic",
+    *,
+    trust: bool = True,
+    certify: bool | None = None,
+    device: str = "cpu",
 ) -> list[Prediction]: ...
 
 
@@ -38,6 +48,7 @@ def predict(
     model: str | Path | Predictor = "organic",
     *,
     trust: bool = True,
+    certify: bool | None = None,
     device: str = "cpu",
 ) -> Prediction | list[Prediction]:
     """Predict Hamiltonians and all that follows from their diagonalisation.
@@ -47,6 +58,8 @@ def predict(
             which a file may hold any number of structures.
         model: A bundled model's name, a model's folder, or a loaded model.
         trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
+        certify: Whether the report rests on one cheap Fock build for each molecule; by default it does for up to eight
+            molecules and a model with a calibration.
         device: Where a model that is loaded runs: "cpu", "cuda", ...
 
     Returns:
@@ -57,12 +70,15 @@ def predict(
         StructureError: A file cannot be read.
         HarmoseError: A path given alone holds several structures.
         DomainError: A structure lies outside the model's domain; nothing is predicted.
+
+    Warns:
+        HarmoseWarning: A prediction should be used with care, or not at all.
     """
     alone = is_one_source(structures) or not isinstance(structures, Iterable)
     frames = collect_structures([structures] if alone else structures)  # type: ignore[arg-type, list-item]  # as "alone" tells
     if alone and len(frames) != 1:
         raise HarmoseError(f"{structures} holds {len(frames)} structures, expected one. Give a list, [path], for all.")
-    predictions = as_predictor(model, device=device).predict(frames, trust=trust)
+    predictions = as_predictor(model, device=device).predict(frames, trust=trust, certify=certify)
     return predictions[0] if alone else predictions
 
 
@@ -75,6 +91,7 @@ def predict_files(
     kpath: str | None = None,
     with_comparison: bool = False,
     with_verification: bool = False,
+    certify: bool | None = None,
     device: str = "cpu",
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda text: None,
@@ -91,6 +108,8 @@ def predict_files(
         kpath: Special points of the bands that ``outputs.plot`` shows of a crystal; ASE's path by default.
         with_comparison: Whether to run the PySCF calculations too.
         with_verification: Whether to build one Fock matrix at each predicted density.
+        certify: Whether verdicts and intervals rest on one cheap Fock build for each molecule; by default they do for
+            up to eight molecules in all.
         device: Where a model that is loaded runs.
         progress: Shows progress.
         tell: Receives what takes time before it is done.
@@ -113,7 +132,7 @@ def predict_files(
     if drawing is not None:
         drawing.check(predictor)
     summaries: list[PredictionSummary] = []
-    for job, raw in predict_jobs(predictor, jobs, progress):
+    for job, raw in predict_jobs(predictor, jobs, progress, certify=certify):
         predictions = [verify(p) for p in raw] if with_verification else raw
         comparisons = _compare_all(job, predictions, tell) if with_comparison else [None] * len(predictions)
         files = write_job(job, predictions, outputs)
@@ -140,15 +159,16 @@ def _compare_all(
 
 
 def predict_jobs(
-    predictor: Predictor, jobs: Sequence[Job], progress: Progress = silent
+    predictor: Predictor, jobs: Sequence[Job], progress: Progress = silent, *, certify: bool | None = None
 ) -> Iterator[tuple[Job, list[Prediction]]]:
     """Predict batch by batch across files; yields each job with its predictions when all its structures are done."""
     queue = [(job, structure) for job in jobs for _, structure in job.structures]
+    choice = False if certify is None and len(queue) > CERTIFIED else certify
     with progress("predicting", len(queue)) as steps:
         finished: list[Prediction] = []
         for start in range(0, len(queue), BATCH):
             batch = queue[start : start + BATCH]
-            predictions = predictor.predict([structure for _, structure in batch])
+            predictions = predictor.predict([structure for _, structure in batch], certify=choice)
             for (job, _), prediction in zip(batch, predictions, strict=True):
                 finished.append(prediction)
                 steps.advance()

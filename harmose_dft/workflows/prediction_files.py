@@ -183,6 +183,8 @@ def to_result(prediction: Prediction) -> Result:
         "basis": prediction.basis.name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+    if prediction.trust is not None and prediction.trust.verdict is not None:
+        provenance["verdict"] = str(prediction.trust.verdict)
     record = Record(
         prediction.structure, prediction.basis, prediction.hamiltonians, prediction.overlap,
         prediction.spectrum.n_electrons, fermi=prediction.spectrum.fermi, provenance=provenance,

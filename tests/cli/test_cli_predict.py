@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.spectrum import Spectrum
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.prediction import ModelInfo, Prediction
-from harmose_dft.model.trust import TrustReport
+from harmose_dft.model.trust import Interval, Intervals, TrustReport, Verdict
 from harmose_dft.output import read_result, read_results
 from harmose_dft.testing.molecules import WATER, hartree_fock
 
@@ -48,7 +49,7 @@ class StandIn:
     def orbital_counts(self, structure: Structure) -> tuple[int, int]:
         return int(structure.numbers.sum()) // 2, sum({1: 5, 8: 14}[z] for z in structure.numbers.tolist())
 
-    def predict(self, structures: Sequence[Structure]) -> list[Prediction]:
+    def predict(self, structures: Sequence[Structure], *, certify: bool | None = None) -> list[Prediction]:
         self.batches.append(len(structures))
         out = []
         for structure in structures:
@@ -363,3 +364,64 @@ def test_a_level_diagram_of_too_many_columns_is_refused_at_once(
     assert "up to 12 columns" in capsys.readouterr().err
     assert model.batches == []
     assert time.monotonic() - start < 30
+
+
+# Verdicts
+
+
+def judged(verdict: Verdict) -> TrustReport:
+    intervals = Intervals(0.95, *(Interval(value, 0.001) for value in (-0.3, 0.1, 0.4, -5.0, 0.8)))
+    return replace(TRUST, warnings=(), verdict=verdict, risk=0.7, intervals=intervals)
+
+
+@pytest.mark.parametrize(("verdict", "options", "code"), [
+    (Verdict.GOOD, [], 0),
+    (Verdict.CAREFUL, [], 0),
+    (Verdict.DO_NOT_USE, [], 3),
+    (Verdict.DO_NOT_USE, ["--force-domain"], 0),
+])
+def test_exit_code_is_3_for_what_is_not_to_be_used_unless_forced(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    verdict: Verdict, options: list[str], code: int,
+) -> None:
+    monkeypatch.setitem(globals(), "TRUST", judged(verdict))
+    assert main(["predict", str(water), *options]) == code
+    printed = capsys.readouterr()
+    assert f"verdict: {verdict}: risk of an occupied level off by more than 20 mHartree: 70.0 %" in printed.out
+    assert ("'do not use'" in printed.err) == (code == 3)
+    assert read_result(water.with_name("water.harmose.h5")).record.provenance["verdict"] == verdict
+
+
+def test_intervals_stand_beside_the_energies(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "TRUST", judged(Verdict.GOOD))
+    assert main(["predict", str(water)]) == 0
+    line = next(text for text in capsys.readouterr().out.splitlines() if text.startswith("HOMO -"))
+    assert line.count("± 0.027 eV") == 3  # 0.001 Hartree
+    assert "± 0.003 D" in line
+    assert line.endswith("(95 %)")
+
+
+def test_json_holds_verdict_and_ends_of_the_intervals(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "TRUST", judged(Verdict.CAREFUL))
+    assert main(["predict", str(water), "--json"]) == 0
+    trust = json.loads(capsys.readouterr().out)["trust"]
+    assert (trust["verdict"], trust["risk"]) == ("careful", 0.7)
+    low, high = trust["intervals"]["homo_ev"]
+    assert high - low == pytest.approx(0.002 * 27.2114, rel=1e-4)
+    assert trust["intervals"]["coverage"] == 0.95
+
+
+def test_a_table_of_many_has_a_column_for_the_verdict(
+    model: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "TRUST", judged(Verdict.CAREFUL))
+    path = tmp_path / "many.xyz"
+    path.write_text(WATER_XYZ * 5)
+    assert main(["predict", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[-1] == "verdict" for line in lines if line.startswith(" structure") or "HOMO" in line)
+    assert sum(line.rstrip().endswith("careful") for line in lines) == 5

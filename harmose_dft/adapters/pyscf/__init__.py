@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         to_mole,
         to_ours,
     )
+    from .rough import rough_fock
 
 __all__ = [
     "RECIPES",
@@ -33,6 +34,7 @@ __all__ = [
     "overlap",
     "reference",
     "require_closed_shell",
+    "rough_fock",
     "to_blocks",
     "to_mole",
     "to_ours",
@@ -54,4 +56,5 @@ __getattr__, __dir__ = attach(__name__, {
     "to_blocks": "molecule",
     "to_mole": "molecule",
     "to_ours": "molecule",
+    "rough_fock": "rough",
 })

@@ -1,0 +1,246 @@
+"""Calibrates a model's verdicts and error bars on molecules that its training never saw, and judges them on others.
+
+    python benchmarks/trust.py DATA... [--model organic] [--seen LIST] [--wrong FOLDER] [--cost NAME] [--write]
+                               [--json trust.json]
+
+DATA are data sets with PySCF calculations (``organic_b3lyp.h5``, ``organic2_b3lyp.h5``, what ``odd_molecules.py``
+makes). Of a file that the model was trained on only the test and validation parts count (crc32 rule); molecules listed
+in LIST (a SMILES per line) and those of other elements or charges are left out. Predictions with a certificate are kept
+in a cache, one by one, so that the benchmark can be interrupted; a new model begins a new cache. ``--write`` stores
+``trust.json`` beside the model: this one command calibrates a model. ``--wrong`` judges xyz files in FOLDER, with
+PySCF's levels in ``orbital_energies_hartree.json``, which no calibration has seen.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import h5py
+import numpy as np
+from common import ROOT, environment, held_out, save
+
+from harmose_dft import Predictor, load
+from harmose_dft.adapters.datasets import open_dataset
+from harmose_dft.adapters.pyscf import kohn_sham, to_mole
+from harmose_dft.adapters.structures import read_structures
+from harmose_dft.cli import console
+from harmose_dft.core.errors import DomainError
+from harmose_dft.core.record import Record
+from harmose_dft.core.units import HARTREE_IN_EV
+from harmose_dft.data import split_of_smiles
+from harmose_dft.model.loading import model_folder
+from harmose_dft.model.trust.certificate import certify
+from harmose_dft.model.trust.fitting import Case
+from harmose_dft.workflows.calibrate import (
+    calibrate,
+    case_from_dict,
+    case_to_dict,
+    certify_record,
+    measure_case,
+)
+from harmose_dft.workflows.evaluate import was_trained_on
+
+SEEN = ROOT / "benchmarks" / "organic" / "added_molecules.smi"
+CACHE = ROOT / "local" / "trust.jsonl"
+REPEATS = 20
+"""Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
+
+ORDINARY = ("test", "validation", "organic")
+"""Kinds of ordinary organic molecules. Those of the kind "first" are what people type first, CO, N2 and zwitterions
+among them; the others are odd on purpose."""
+
+
+def annotations(path: Path) -> list[tuple[str, int, str]]:
+    """SMILES, charge and kind of each molecule of a ragged or grouped file."""
+    with h5py.File(path) as file:
+        if "atom_ptr" in file:
+            count = len(file["atom_ptr"]) - 1
+            smiles = file["smiles"].asstr()[()]
+            charges = file["charge"][()] if "charge" in file else np.zeros(count, dtype=int)
+            kinds = file["name"].asstr()[()] if "charge" in file else [split_of_smiles(s) for s in smiles]
+            return [(str(s), int(q), str(k)) for s, q, k in zip(smiles, charges, kinds, strict=True)]
+        groups = [file[name].attrs for name in sorted(file)]
+        return [(str(g.get("smiles", "")), int(g.get("charge", 0)), str(g.get("kind", ""))) for g in groups]
+
+
+def unseen(predictor: Predictor, path: Path, seen: set[str]) -> Iterator[tuple[str, str, Record]]:
+    """Key, kind and record of each molecule of a data set that training did not see and the model covers."""
+    dataset, elements = open_dataset(path), set(predictor.model.basis.elements)
+    trained = was_trained_on(predictor.model.training, dataset)
+    for i, (smiles, charge, kind) in enumerate(annotations(path)):
+        part = split_of_smiles(smiles) if trained else "test"
+        if charge == 0 and part != "train" and (trained or smiles not in seen):
+            structure = dataset.structure(i)
+            if set(structure.numbers.tolist()) <= elements:
+                yield f"{path.name}:{i}:{smiles}", kind, dataset[i]
+
+
+def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: Path) -> list[Case]:
+    """Cases of all molecules, from the cache where they are there."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    kept = [json.loads(line) for line in cache.read_text().splitlines()] if cache.exists() else []
+    done = {row["key"]: row for row in kept if row["model"] == predictor.info.sha256}
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        if was_trained_on(predictor.model.training, open_dataset(path)):
+            seen = seen | {smiles for smiles, _, _ in annotations(path)}
+    for path in paths:
+        for key, kind, record in unseen(predictor, path, seen):
+            if key in done:
+                rows.append(done[key])
+                continue
+            row: dict[str, Any] = {"model": predictor.info.sha256, "key": key}
+            try:
+                prediction = certify_record(predictor, record)
+                row |= case_to_dict(measure_case(prediction, record, kind))
+                if prediction.trust is not None and prediction.trust.certificate is not None:
+                    row["seconds"] = [prediction.seconds, prediction.trust.certificate.seconds]
+            except DomainError as error:
+                row["refused"] = str(error)
+            with cache.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            rows.append(row)
+            console.note(f"{len(rows)} {key}")
+    return [case_from_dict(row) for row in rows if "refused" not in row]
+
+
+def average(cases: Sequence[Case], sha256: str) -> dict[str, Any]:
+    """Figures over random divisions into calibration and test molecules."""
+    figures = [calibrate(cases, sha256, seed=seed).figures for seed in range(REPEATS)]
+    result: dict[str, Any] = {}
+    for name in ("certified", "free"):
+        tests = [f[name]["test"] for f in figures]
+        ordinary = [t["kinds"].get(k, {}) for t in tests for k in ORDINARY]
+        count = sum(o.get("molecules", 0) for o in ordinary)
+        held = {q: [t["coverage_of_good"][q] for t in tests] for q in tests[0]["coverage_of_good"]}
+        result[name] = {
+            "divisions": REPEATS,
+            "auc": float(np.mean([t["auc"] for t in tests])),
+            "coverage_of_good": {q: float(np.mean(v)) for q, v in held.items() if None not in v},
+            "lowest_and_highest_coverage": {q: [min(v), max(v)] for q, v in held.items() if None not in v},
+            "good": sum(t["verdicts"]["good"] for t in tests),
+            "bad_among_good": sum(t["bad_by_verdict"]["good"] for t in tests),
+            "ordinary_molecules": count,
+            "ordinary_not_good": sum(o.get("careful", 0) + o.get("do not use", 0) for o in ordinary) / count,
+            "within": sum(t["molecules"] - t["bad"] for t in tests),
+            "refused_though_within": sum(t["refused_though_within"] for t in tests),
+            "ordinary_do_not_use": sum(o.get("do not use", 0) for o in ordinary) / count,
+        }
+    return result
+
+
+def judge_wrong(predictor: Predictor, folder: Path) -> list[dict[str, Any]]:
+    """Verdict and errors of each structure that is known to go wrong."""
+    levels = json.loads((folder / "orbital_energies_hartree.json").read_text())
+    rows = []
+    for name, energies in sorted(levels.items()):
+        (structure,) = read_structures(folder / f"{name}.xyz")
+        try:
+            prediction = certify_record(predictor, _Bare(structure))
+        except DomainError:
+            rows.append({"name": name, "verdict": "refused"})
+            continue
+        trust, spectrum = prediction.trust, prediction.spectrum
+        assert trust is not None
+        count = int(spectrum.occupied.sum())
+        apart = np.abs(spectrum.energies[:count] - np.array(energies)[:count])
+        homo = None if trust.intervals is None else trust.intervals.homo
+        rows.append({
+            "name": name,
+            "verdict": str(trust.verdict),
+            "risk": trust.risk,
+            "worst_level_mev": float(apart.max()) * 1e3 * HARTREE_IN_EV,
+            "homo_inside": None if homo is None else homo.low <= energies[count - 1] <= homo.high,
+        })
+    return rows
+
+
+def measure_cost(predictor: Predictor, names: Sequence[str]) -> list[dict[str, Any]]:
+    """CPU seconds of prediction, certificate and PySCF's SCF (its defaults) of held-out molecules, on one thread."""
+    rows = []
+    for molecule in held_out(names):
+        seconds = []
+        for _ in range(2):  # the first one loads what later ones find
+            start = time.process_time()
+            prediction = predictor.predict(molecule, certify=False)
+            middle = time.process_time()
+            certify(molecule, prediction.basis, prediction.functional, prediction.spectrum)
+            seconds = [middle - start, time.process_time() - middle]
+        start = time.process_time()
+        kohn_sham(to_mole(molecule, prediction.basis), prediction.functional).kernel()
+        scf = time.process_time() - start
+        rows.append({
+            "name": molecule.name, "atoms": len(molecule), "prediction_s": seconds[0], "certificate_s": seconds[1],
+            "scf_s": scf, "share_of_scf": seconds[1] / scf,
+        })
+        console.note(json.dumps(rows[-1]))
+    return rows
+
+
+class _Bare:
+    """A record of which only the structure is known."""
+
+    def __init__(self, structure: Any) -> None:
+        self.structure = structure
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--model", default="organic", show_default=True, help="Bundled model or a model's folder.")
+@click.option("--seen", default=SEEN, type=click.Path(path_type=Path), help="SMILES of further training molecules.")
+@click.option("--cache", default=CACHE, type=click.Path(path_type=Path), help="Kept predictions.")
+@click.option("--wrong", type=click.Path(path_type=Path, exists=True), help="Folder of structures that go wrong.")
+@click.option("--cost", multiple=True, metavar="NAME", help="Time the SCF of this molecule in benchmarks/molecules.")
+@click.option("--write", is_flag=True, help="Store trust.json beside the model.")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures.")
+def main(
+    data: tuple[Path, ...], model: str, seen: Path, cache: Path, wrong: Path | None, cost: tuple[str, ...], write: bool,
+    output: Path | None,
+) -> None:
+    """Calibrate a model on molecules of DATA that it has never seen."""
+    predictor = load(model)
+    known = {line.split()[0] for line in seen.read_text().splitlines() if line.strip()} if seen.is_file() else set()
+    cases = collect(predictor, data, known, cache)
+    sources = {"data": [path.name for path in data], "date": time.strftime("%F")}
+    trust = calibrate(cases, predictor.info.sha256, made_from=sources)
+    if write:
+        console.note(f"written: {trust.save(model_folder(model), force=True)}")
+        predictor = load(model)
+    result: dict[str, Any] = {
+        "model": {"name": predictor.info.name, "sha256": predictor.info.sha256},
+        "made_from": dict(trust.made_from),
+        "test": {name: figures["test"] for name, figures in trust.figures.items()},
+        "average": average(cases, predictor.info.sha256),
+    }
+    if wrong is not None:
+        result["wrong"] = judge_wrong(predictor, wrong)
+    if cost:
+        result["cost"] = measure_cost(predictor, cost)
+    show(result)
+    if output is not None:
+        save(output, {**result, **environment()})
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print the figures."""
+    for name in ("certified", "free"):
+        test, mean = result["test"][name], result["average"][name]
+        rows: list[tuple[str, str]] = [("test molecules (bad)", f"{test['molecules']} ({test['bad']})")]
+        rows += [(f"verdict {v} (bad)", f"{n} ({test['bad_by_verdict'][v]})") for v, n in test["verdicts"].items()]
+        rows += [(f"coverage of good, {q}", f"{x:.3f}") for q, x in test["coverage_of_good"].items() if x is not None]
+        widths = test["median_half_width_of_good"]
+        rows += [(f"half-width of good, {q} (mHa)", f"{1e3 * x:.2f}") for q, x in widths.items() if x]
+        rows += [("AUC", f"{test['auc']:.3f}")]
+        rows += [(f"{REPEATS} divisions: {k}", json.dumps(v)) for k, v in mean.items()]
+        console.print_table(name, ("", ""), rows)
+    for row in (*result.get("wrong", []), *result.get("cost", [])):
+        console.say(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""How far a prediction can be trusted: checks, a cheap Fock build, calibrated verdicts and error bars."""
+
+from __future__ import annotations
+
+from .calibration import Interval, Intervals, Verdict
+from .certificate import Certificate, Deviation
+from .report import TrustReport, Verification
+
+__all__ = ["Certificate", "Deviation", "Interval", "Intervals", "TrustReport", "Verdict", "Verification"]

@@ -1,0 +1,221 @@
+"""Error bars and verdicts of a model, learned on molecules whose right answers are known and that training never saw.
+
+A logistic regression on a few standardised numbers (signals) gives the risk that an occupied level is off by more than
+20 mHartree. Intervals are split conformal (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005)
+with scores |error| / size, where a linear model of the signals tells the size (Lei et al., J. Am. Stat. Assoc. 113,
+1094 (2018)), and with quantiles of their own for each verdict (Mondrian).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LARGE_ERROR = 0.02
+"""Hartree; a prediction with an occupied level farther off counts as bad."""
+
+SIGNALS = {
+    "commutator": 1e-4,
+    "rotation": 1e-6,
+    "homo_change": 3e-4,
+    "lumo_change": 3e-4,
+    "level_change": 3e-4,
+    "largest_level_change": 3e-4,
+    "core_change": 1e-2,
+    "dipole_change": 1e-3,
+    "correction_rotation": 1e-6,
+    "correction_homo": 1e-4,
+    "correction_lumo": 1e-4,
+    "correction_levels": 1e-4,
+    "h0_distance": 1e-5,
+    "environment_distance": 0.1,
+    "gap": 0.01,
+}
+"""Every signal -> the size below which it counts as zero, in its unit (Hartree, e*Bohr or none). Regressions see the
+decimal logarithm of the absolute value."""
+
+QUANTITIES = {"homo": 1e-4, "lumo": 1e-4, "gap": 1e-4, "mean_occupied": 1e-4, "dipole": 3e-3}
+"""What has an interval -> the error below which a prediction counts as exact, Hartree or e*Bohr."""
+
+
+class Verdict(StrEnum):
+    """What to do with a prediction."""
+
+    GOOD = "good"
+    CAREFUL = "careful"
+    DO_NOT_USE = "do not use"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A predicted quantity with its interval: ``value`` plus or minus ``half_width``, both in the quantity's unit."""
+
+    value: float
+    half_width: float
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.value - self.half_width
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.value + self.half_width
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Intervals that hold the values of the calculation which the model stands for.
+
+    Args:
+        coverage: Share of the predictions of the same verdict whose interval holds the right value, of each quantity.
+        homo: Highest occupied level, Hartree.
+        lumo: Lowest unoccupied level, Hartree.
+        gap: LUMO minus HOMO, Hartree.
+        mean_occupied: Mean of the occupied levels, Hartree.
+        dipole: Length of the dipole moment, e*Bohr.
+    """
+
+    coverage: float
+    homo: Interval
+    lumo: Interval
+    gap: Interval
+    mean_occupied: Interval
+    dipole: Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A linear function of standardised signals.
+
+    Args:
+        weights: (signal,).
+        intercept: Its value for average signals.
+    """
+
+    weights: Floats
+    intercept: float
+
+    def __call__(self, standardised: Floats) -> Floats:
+        """Values, (...,), of standardised signals, (..., signal)."""
+        return np.asarray(standardised @ self.weights + self.intercept)
+
+    def to_dict(self) -> dict[str, object]:
+        """A JSON-serialisable description."""
+        return {"weights": self.weights.tolist(), "intercept": self.intercept}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`."""
+        return cls(np.asarray(data["weights"], dtype=np.float64), float(data["intercept"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How signals become a risk, a verdict and intervals.
+
+    Args:
+        signals: Names of the signals, of :data:`SIGNALS`.
+        centre: Mean of each signal's logarithm, (signal,).
+        scale: Its standard deviation, (signal,).
+        risk: Log-odds that an occupied level is off by more than :data:`LARGE_ERROR`.
+        good_below: Risk below which a prediction is good.
+        refused_from: Risk from which a prediction is not to be used.
+        sizes: Decimal logarithm of the typical error of each quantity.
+        quantiles: Half-widths in units of the typical error, by verdict and quantity; without entry where too few
+            molecules of the verdict were known.
+        coverage: Share of intervals that hold.
+    """
+
+    signals: tuple[str, ...]
+    centre: Floats
+    scale: Floats
+    risk: Regression
+    good_below: float
+    refused_from: float
+    sizes: Mapping[str, Regression]
+    quantiles: Mapping[Verdict, Mapping[str, float]]
+    coverage: float = 0.95
+
+    def standardise(self, signals: Mapping[str, float]) -> Floats:
+        """Logarithms of the signals with mean 0 and deviation 1 over the calibration set, (signal,)."""
+        return (take_logarithms(signals, self.signals) - self.centre) / self.scale
+
+    def estimate_risk(self, signals: Mapping[str, float]) -> float:
+        """Probability that an occupied level is off by more than :data:`LARGE_ERROR`."""
+        return float(logistic(self.risk(self.standardise(signals))))
+
+    def judge(self, risk: float) -> Verdict:
+        """Verdict on a prediction of some risk."""
+        if risk < self.good_below:
+            return Verdict.GOOD
+        return Verdict.CAREFUL if risk < self.refused_from else Verdict.DO_NOT_USE
+
+    def half_widths(self, signals: Mapping[str, float], verdict: Verdict) -> dict[str, float] | None:
+        """Half-width of the interval of each quantity; None where the verdict was too rare for a quantile."""
+        quantiles = self.quantiles.get(verdict, {})
+        if set(quantiles) != set(QUANTITIES):
+            return None
+        standardised = self.standardise(signals)
+        return {name: quantiles[name] * 10 ** float(self.sizes[name](standardised)) for name in QUANTITIES}
+
+    def to_dict(self) -> dict[str, object]:
+        """A JSON-serialisable description."""
+        return {
+            "signals": list(self.signals),
+            "centre": self.centre.tolist(),
+            "scale": self.scale.tolist(),
+            "risk": self.risk.to_dict(),
+            "good_below": self.good_below,
+            "refused_from": self.refused_from,
+            "sizes": {name: size.to_dict() for name, size in self.sizes.items()},
+            "quantiles": {str(verdict): dict(values) for verdict, values in self.quantiles.items()},
+            "coverage": self.coverage,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            KeyError: An entry is missing, or a signal or quantity is unknown.
+            ValueError: An entry is of another kind, or lengths differ.
+        """
+        signals = tuple(str(name) for name in data["signals"])
+        if unknown := set(signals) - set(SIGNALS):
+            raise KeyError(f"signal {min(unknown)!r}")
+        centre, scale = (np.asarray(data[key], dtype=np.float64) for key in ("centre", "scale"))
+        risk = Regression.from_dict(data["risk"])
+        sizes = {name: Regression.from_dict(data["sizes"][name]) for name in QUANTITIES}
+        vectors = [centre, scale, risk.weights, *(size.weights for size in sizes.values())]
+        if any(vector.shape != (len(signals),) for vector in vectors):
+            raise ValueError("its vectors do not have one entry for each signal")
+        return cls(
+            signals=signals,
+            centre=centre,
+            scale=scale,
+            risk=risk,
+            good_below=float(data["good_below"]),
+            refused_from=float(data["refused_from"]),
+            sizes=sizes,
+            quantiles={Verdict(v): {str(k): float(x) for k, x in q.items()} for v, q in data["quantiles"].items()},
+            coverage=float(data["coverage"]),
+        )
+
+
+def take_logarithms(signals: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+    """Decimal logarithm of the sizes of signals, (signal,)."""
+    return np.array([np.log10(max(abs(signals[name]), SIGNALS[name])) for name in names])
+
+
+def logistic(log_odds: Floats) -> Floats:
+    """Probability of log-odds."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * log_odds)))

@@ -1,0 +1,105 @@
+"""What is known of a prediction besides its spectrum, gathered for the trust report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ...core.basis import OrbitalBasis
+from ...core.matrix import BlockMatrix
+from ...core.spectrum import Spectrum
+from ...core.structure import Structure
+from ..domain import DomainReport, TrainingDomain, lone_atoms
+from .certificate import Certificate, Deviation, certify, compare_orbitals
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of a prediction besides its spectrum.
+
+    Args:
+        domain: Distance from the training set.
+        covariance_error: Largest deviation of an element of H after a rotation, Hartree.
+        member_spread: Disagreement of the second stage's members, Hartree; None for one member.
+        doubts: Reasons in the orbital energies why the prediction may mean nothing, in words.
+        lone_atoms: Atoms without a neighbour, by symbol and 1-based index.
+        h0_distance: Mean of |H - H0| over the matrix elements, Hartree.
+        correction: What the second stage changed; None for crystals and models of one stage.
+        certificate: One cheap Fock build; None where it was not asked for.
+        dipole: Length of the dipole moment, e*Bohr; None for a crystal.
+    """
+
+    domain: DomainReport
+    covariance_error: float
+    member_spread: float | None
+    doubts: Sequence[str]
+    lone_atoms: Sequence[str] = ()
+    h0_distance: float | None = None
+    correction: Deviation | None = None
+    certificate: Certificate | None = None
+    dipole: float | None = None
+
+
+class Matrices(Protocol):
+    """Predicted matrices of one structure."""
+
+    @property
+    def h0(self) -> BlockMatrix:
+        """The physics baseline, Hartree."""
+
+    @property
+    def hamiltonians(self) -> tuple[BlockMatrix, ...]:
+        """H, one matrix per spin direction, Hartree."""
+
+    @property
+    def stage1(self) -> tuple[BlockMatrix, ...]:
+        """The first stage's H; empty where there is one stage."""
+
+    @property
+    def spread(self) -> float | None:
+        """Disagreement of the second stage's members, Hartree."""
+
+
+def gather_evidence(
+    structure: Structure,
+    matrices: Matrices,
+    spectrum: Spectrum,
+    domain: TrainingDomain,
+    *,
+    covariance_error: float,
+    doubts: Sequence[str],
+    dipole: float | None,
+    certifier: tuple[OrbitalBasis, str] | None,
+) -> Evidence:
+    """Measure what a prediction's matrices and surroundings say about it.
+
+    Args:
+        structure: The atoms.
+        matrices: Predicted for them.
+        spectrum: The predicted orbitals.
+        domain: Of the model.
+        covariance_error: Largest deviation of an element of H after a rotation, Hartree.
+        doubts: Reasons in the orbital energies why the prediction may mean nothing, in words.
+        dipole: Length of the dipole moment, e*Bohr, where intervals are wanted.
+        certifier: Basis and functional of a Fock build of a molecule; None for no build.
+    """
+    size = len(matrices.h0.values)
+    changes = [np.abs((h - matrices.h0).values).mean() for h in matrices.hamiltonians if len(h.values) == size]
+    molecule = not structure.periodic
+    correction = None
+    if molecule and matrices.stage1:
+        correction = compare_orbitals(matrices.stage1[0].to_dense(), spectrum)[0]
+    return Evidence(
+        domain=domain.report(structure),
+        covariance_error=covariance_error,
+        member_spread=matrices.spread,
+        doubts=doubts,
+        lone_atoms=lone_atoms(structure) if molecule else (),
+        h0_distance=float(np.mean(changes)) if changes else None,
+        correction=correction,
+        certificate=certify(structure, *certifier, spectrum) if molecule and certifier is not None else None,
+        dipole=dipole,
+    )

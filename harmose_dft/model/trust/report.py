@@ -1,0 +1,257 @@
+"""How far a prediction can be trusted: checks of the matrices, distance from training, verdict and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
+from ...solver import count_electrons, smallest_overlap_eigenvalue
+from .calibration import LARGE_ERROR, Calibration, Interval, Intervals, Verdict
+from .certificate import Certificate, Deviation
+from .evidence import Evidence
+
+if TYPE_CHECKING:
+    from ...core.matrix import BlockMatrix
+    from ...core.spectrum import Spectrum
+    from .store import TrustFile
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How far a predicted Hamiltonian H is from self-consistency: one Fock build F[P] at the density P of its orbitals.
+
+    Args:
+        mean_change: Mean of |F[P] - H| over the matrix elements, Hartree.
+        commutator: Frobenius norm of F P S - S P F in the symmetrically orthogonalised basis, Hartree.
+        gradient: Norm of the occupied-virtual block of F[P] in H's orbitals, Hartree.
+        energy: Kohn-Sham energy of P, Hartree; up to the grid an upper bound to the converged energy.
+    """
+
+    mean_change: float
+    commutator: float
+    gradient: float
+    energy: float
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON-serialisable figures; the unit is the last part of a key."""
+        return {
+            "mean_change_uha": self.mean_change / MICRO,
+            "commutator_uha": self.commutator / MICRO,
+            "gradient_uha": self.gradient / MICRO,
+            "energy_hartree": self.energy,
+        }
+
+
+@dataclass(frozen=True)
+class TrustReport:
+    """How far a prediction can be trusted.
+
+    Args:
+        smallest_overlap_eigenvalue: Smallest eigenvalue of S (of a crystal: at Gamma); near zero the orbitals are
+            nearly linearly dependent, and energies of empty orbitals are uncertain.
+        electron_count: Tr(P S), the number of electrons in the predicted density.
+        covariance_error: Largest deviation of an element of H after a random rotation of the structure, Hartree.
+        environment_distance: Largest distance of an atom's surroundings from those in the training set; 1 is the
+            99 % quantile of the training atoms.
+        unusual_atoms: Atoms far from the training set, by symbol and 1-based index ("C3").
+        unseen_pairs: Neighbouring elements that no training structure had near each other ("C-Cl").
+        atoms_relative_to_training: Number of atoms divided by that of the largest training structure.
+        warnings: Why the prediction may mean nothing, in words; empty if nothing is known against it.
+        member_spread: Mean absolute deviation of the second stage's members from their mean over all elements of H,
+            Hartree; None for a model with one member.
+        verification: Distance from self-consistency; None unless :func:`harmose_dft.verify` has computed it.
+        verdict: Whether to use the prediction; None where the model has no calibration and nothing speaks against it.
+        risk: Probability that an occupied level is off by more than 20 mHartree; None without a calibration.
+        intervals: Intervals of HOMO, LUMO, gap, mean occupied level and dipole; None without a calibration, or where
+            predictions of this verdict were too rare to calibrate.
+        certificate: One cheap Fock build at the predicted density; None where it was not asked for.
+        correction: How the orbitals change when the first stage's Hamiltonian takes the place of the final one; None
+            for crystals and models of one stage.
+        h0_distance: Mean of |H - H0| over the matrix elements, Hartree.
+    """
+
+    smallest_overlap_eigenvalue: float
+    electron_count: float
+    covariance_error: float
+    environment_distance: float
+    unusual_atoms: tuple[str, ...]
+    unseen_pairs: tuple[str, ...]
+    atoms_relative_to_training: float
+    warnings: tuple[str, ...] = ()
+    member_spread: float | None = None
+    verification: Verification | None = None
+    verdict: Verdict | None = None
+    risk: float | None = None
+    intervals: Intervals | None = None
+    certificate: Certificate | None = None
+    correction: Deviation | None = None
+    h0_distance: float | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether risk and intervals were calibrated on molecules with known errors."""
+        return self.risk is not None
+
+    @property
+    def verdict_in_words(self) -> str:
+        """The verdict as one line: what to do, and why."""
+        if self.verdict is None:
+            return "no verdict: this model has no calibration, so its errors are unknown"
+        reasons = list(self.warnings)
+        if self.risk is not None and (self.verdict != Verdict.GOOD or not reasons):
+            share = "below 0.1 %" if self.risk < 1e-3 else f"{100 * self.risk:.1f} %"
+            reasons.append(f"risk of an occupied level off by more than {LARGE_ERROR * 1e3:g} mHartree: {share}")
+        if self.risk is not None and self.certificate is None:
+            reasons.append("judged without a Fock build (--certify)")
+        return f"{self.verdict}: {'; '.join(reasons)}" if reasons else str(self.verdict)
+
+    @property
+    def in_words(self) -> str:
+        """The report as one short sentence."""
+        if self.calibrated:
+            return self.verdict_in_words
+        if self.warnings:
+            return f"doubtful: {'; '.join(self.warnings)}"
+        if self.unseen_pairs:
+            return f"unseen pairs of elements: {', '.join(self.unseen_pairs)}"
+        place = "within" if self.environment_distance <= 1.0 else "at the border of"
+        return f"{place} the training set (distance {self.environment_distance:.2f}, training atoms up to 1)"
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-serialisable figures; a key ends in its unit where there is one. What was not computed is left out."""
+        return {
+            "smallest_overlap_eigenvalue": self.smallest_overlap_eigenvalue,
+            "electron_count": self.electron_count,
+            "covariance_error_uha": self.covariance_error / MICRO,
+            **({} if self.member_spread is None else {"member_spread_uha": self.member_spread / MICRO}),
+            "environment_distance": self.environment_distance,
+            "unusual_atoms": list(self.unusual_atoms),
+            "unseen_pairs": list(self.unseen_pairs),
+            "atoms_relative_to_training": self.atoms_relative_to_training,
+            "warnings": list(self.warnings),
+            **({} if self.verification is None else {"scf_residual": self.verification.to_dict()}),
+            **({} if self.h0_distance is None else {"h0_distance_uha": self.h0_distance / MICRO}),
+            **({} if self.verdict is None else {"verdict": str(self.verdict)}),
+            **({} if self.risk is None else {"risk": self.risk}),
+            **({} if self.intervals is None else {"intervals": describe_intervals(self.intervals)}),
+            **({} if self.certificate is None else {"certificate": self.certificate.to_dict()}),
+        }
+
+
+def describe_intervals(intervals: Intervals) -> dict[str, object]:
+    """Intervals as JSON-serialisable pairs of lower and upper end; the unit is the last part of a key."""
+    levels = {f"{name}_ev": getattr(intervals, name) for name in ("homo", "lumo", "gap", "mean_occupied")}
+    pairs = {name: [x.low * HARTREE_IN_EV, x.high * HARTREE_IN_EV] for name, x in levels.items()}
+    dipole = [max(intervals.dipole.low, 0.0) * DIPOLE_AU_IN_DEBYE, intervals.dipole.high * DIPOLE_AU_IN_DEBYE]
+    return {"coverage": intervals.coverage, **pairs, "dipole_debye": dipole}
+
+
+def assess(
+    overlap: BlockMatrix, spectrum: Spectrum, evidence: Evidence, calibrations: TrustFile | None = None
+) -> TrustReport:
+    """Check a predicted spectrum and sum up what speaks for and against it.
+
+    Args:
+        overlap: S, spatial.
+        spectrum: The predicted orbitals.
+        evidence: What else is known.
+        calibrations: Of the model; None where it has none.
+    """
+    warnings = list(evidence.doubts)
+    if evidence.lone_atoms:
+        warnings.insert(0, f"atoms without a neighbour: {', '.join(evidence.lone_atoms)}")
+    if evidence.domain.unusual_atoms:
+        atoms = ", ".join(evidence.domain.unusual_atoms)
+        warnings.insert(0, f"atoms with surroundings unlike those of the training set: {atoms}")
+    report = TrustReport(
+        smallest_overlap_eigenvalue=smallest_overlap_eigenvalue(overlap),
+        electron_count=count_electrons(spectrum, overlap),
+        covariance_error=evidence.covariance_error,
+        member_spread=evidence.member_spread,
+        warnings=tuple(warnings),
+        certificate=evidence.certificate,
+        correction=evidence.correction,
+        h0_distance=evidence.h0_distance,
+        **asdict(evidence.domain),
+    )
+    calibration = None if calibrations is None else calibrations.choose(evidence.certificate is not None)
+    return judge(report, spectrum, evidence, calibration)
+
+
+def judge(
+    report: TrustReport, spectrum: Spectrum, evidence: Evidence, calibration: Calibration | None
+) -> TrustReport:
+    """Add verdict, risk and intervals to a report.
+
+    Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
+    """
+    verdict = Verdict.CAREFUL if report.warnings or report.unseen_pairs else None
+    risk, widths = None, None
+    if calibration is not None and report.correction is not None:
+        signals = collect_signals(report, spectrum)
+        risk = calibration.estimate_risk(signals)
+        statistical = calibration.judge(risk)
+        verdict = Verdict.CAREFUL if verdict is not None and statistical == Verdict.GOOD else statistical
+        widths = calibration.half_widths(signals, verdict)
+    if evidence.lone_atoms or evidence.doubts:
+        verdict = Verdict.DO_NOT_USE
+    intervals = None
+    if calibration is not None and widths is not None and evidence.dipole is not None:
+        values = measure_quantities(spectrum, evidence.dipole)
+        intervals = Intervals(calibration.coverage, **{q: Interval(values[q], widths[q]) for q in widths})
+    return replace(report, verdict=verdict, risk=risk, intervals=intervals)
+
+
+def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3) -> str:
+    """What to be warned of among predictions, in one sentence; empty if nothing.
+
+    Args:
+        reports: Formula and report of each prediction.
+        shown: Number of predictions that are named.
+    """
+    named = [
+        f"{formula}: {report.verdict_in_words if report.verdict else '; '.join(report.warnings)}"
+        for formula, report in reports
+        if report.warnings
+        or report.verdict == Verdict.DO_NOT_USE
+        or (report.verdict == Verdict.CAREFUL and report.certificate is not None)  # without, good ones are careful too
+    ]
+    rest = f"; and {len(named) - shown} more" if len(named) > shown else ""
+    return "; ".join(named[:shown]) + rest
+
+
+def measure_quantities(spectrum: Spectrum, dipole: float) -> dict[str, float]:
+    """Values of the quantities that have intervals, Hartree and e*Bohr.
+
+    Args:
+        spectrum: Orbitals of a molecule.
+        dipole: Length of its dipole moment, e*Bohr.
+    """
+    occupied = float(spectrum.energies[spectrum.occupied].mean())
+    return {
+        "homo": spectrum.homo, "lumo": spectrum.lumo, "gap": spectrum.gap, "mean_occupied": occupied, "dipole": dipole
+    }
+
+
+def collect_signals(report: TrustReport, spectrum: Spectrum) -> dict[str, float]:
+    """Every signal that a report holds, see :data:`harmose_dft.model.trust.calibration.SIGNALS`.
+
+    Args:
+        report: Of a molecule by a model with two stages.
+        spectrum: The predicted orbitals.
+    """
+    signals = {"environment_distance": report.environment_distance, "gap": spectrum.gap}
+    if report.h0_distance is not None:
+        signals["h0_distance"] = report.h0_distance
+    if (correction := report.correction) is not None:
+        signals |= {
+            "correction_rotation": correction.rotation,
+            "correction_homo": correction.homo_change,
+            "correction_lumo": correction.lumo_change,
+            "correction_levels": correction.level_change,
+        }
+    if report.certificate is not None:
+        signals |= {"dipole_change": report.certificate.dipole_change, **asdict(report.certificate.deviation)}
+    return signals

@@ -1,0 +1,93 @@
+"""``trust.json`` beside a model's other files: its calibrations, what they were made from, and measured figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import CheckpointError
+from ...core.files import atomic_path
+from ..checkpoint import SEAL, seal, seal_of
+from .calibration import Calibration
+
+FILE = "trust.json"
+"""Name of the file in a model's folder."""
+
+FORMAT = "harmose_dft calibration 1"
+
+
+@dataclass(frozen=True, eq=False)
+class TrustFile:
+    """Calibrations of one model.
+
+    Args:
+        model_sha256: Hash of the weights that they belong to.
+        certified: For predictions with a certificate, one cheap Fock build each.
+        free: For predictions without one.
+        made_from: Data, numbers of molecules, seed.
+        figures: Measured on molecules that no calibration has seen; JSON-serialisable.
+    """
+
+    model_sha256: str
+    certified: Calibration
+    free: Calibration
+    made_from: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def choose(self, certified: bool) -> Calibration:
+        """The calibration for predictions with or without a certificate."""
+        return self.certified if certified else self.free
+
+    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write ``trust.json`` into a model's folder.
+
+        Raises:
+            OutputExistsError: The file exists and ``force`` is false.
+        """
+        path = Path(folder) / FILE
+        content = {
+            "format": FORMAT,
+            "model_sha256": self.model_sha256,
+            "certified": self.certified.to_dict(),
+            "free": self.free.to_dict(),
+            "made_from": dict(self.made_from),
+            "figures": dict(self.figures),
+        }
+        with atomic_path(path, force) as part:
+            part.write_text(seal(content) + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def load(cls, folder: str | Path, model_sha256: str) -> TrustFile | None:
+        """Read the calibrations of a model; None where it has none.
+
+        Args:
+            folder: The model's folder.
+            model_sha256: Hash of its weights.
+
+        Raises:
+            CheckpointError: The file is damaged, was edited, or belongs to other weights.
+        """
+        path = Path(folder) / FILE
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["format"] != FORMAT or content[SEAL] != seal_of(content):
+                raise ValueError("its hash of itself or its format differs")
+            owner = str(content["model_sha256"])
+            if owner == model_sha256:
+                certified, free = (Calibration.from_dict(content[key]) for key in ("certified", "free"))
+                return cls(owner, certified, free, content["made_from"], content["figures"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{path} is damaged or was edited: {' '.join(str(error).split())[:200]}. Copy it again from where the "
+                "model came from, or remove it to predict without error bars."
+            ) from error
+        raise CheckpointError(
+            f"{path} belongs to the weights {owner[:12]}, expected {model_sha256[:12]}. Calibrate the model again "
+            "(harmose_dft.workflows.calibrate), or remove the file to predict without error bars."
+        )

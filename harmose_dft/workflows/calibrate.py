@@ -1,0 +1,124 @@
+"""Calibrating a model's verdicts and error bars on molecules with known errors that its training never saw."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DataError, HarmoseWarning
+from ..core.record import Record
+from ..model.prediction import Prediction, dipole_moment
+from ..model.predictor import Predictor
+from ..model.trust.calibration import SIGNALS, Verdict
+from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration, split_groups
+from ..model.trust.report import collect_signals, measure_quantities
+from ..model.trust.store import TrustFile
+from ..solver import solve
+
+FREE = (
+    "correction_rotation", "correction_homo", "correction_lumo", "correction_levels", "h0_distance",
+    "environment_distance", "gap",
+)
+"""Signals that a prediction has without a Fock build."""
+
+BUILT = tuple(name for name in SIGNALS if name not in FREE)
+"""Signals of the certificate."""
+
+WITH_BUILD = (*BUILT, "correction_rotation", "environment_distance", "gap")
+"""Signals of a prediction with a certificate; the three free ones make fewer good molecules look doubtful."""
+
+FREE_ACCEPTED_BAD = 0.1
+"""Share of the bad molecules that may count as good without a Fock build, which cannot tell all of them apart."""
+
+PARTS = 3
+"""One of so many parts of the molecules is kept for judging the calibration."""
+
+
+def certify_record(predictor: Predictor, record: Record) -> Prediction:
+    """A prediction with certificate for the molecule of a record, without warnings.
+
+    Raises:
+        DomainError: The molecule lies outside the model's domain.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HarmoseWarning)
+        return predictor.predict(record.structure, certify=True)
+
+
+def measure_case(prediction: Prediction, record: Record, kind: str = "") -> Case:
+    """Signals and errors of a prediction.
+
+    Args:
+        prediction: With certificate.
+        record: The calculation that it stands for, of a closed shell.
+        kind: Kind of molecule, for reports.
+
+    Raises:
+        DataError: The model has one stage, or the prediction no certificate.
+    """
+    trust = prediction.trust
+    if trust is None or trust.correction is None or trust.certificate is None or prediction.dipole is None:
+        raise DataError(
+            f"A calibration needs predictions of molecules by a model of two stages, with certificates; got "
+            f"{prediction!r}. Predict with certify=True."
+        )
+    reference = solve(record.hamiltonian[0], record.overlap, record.n_electrons)
+    moments = prediction.dipole, dipole_moment(record.structure, prediction.basis, reference)
+    values = [
+        measure_quantities(spectrum, float(np.linalg.norm(moment)))
+        for spectrum, moment in zip((prediction.spectrum, reference), moments, strict=True)
+    ]
+    filled = prediction.spectrum.occupied
+    apart = np.abs(prediction.spectrum.energies[filled] - reference.energies[reference.occupied])
+    return Case(
+        group=record.structure.formula,
+        kind=kind,
+        signals=collect_signals(trust, prediction.spectrum),
+        errors={name: abs(values[0][name] - values[1][name]) for name in values[0]},
+        largest_level_error=float(apart.max()),
+        doubtful=bool(trust.warnings or trust.unseen_pairs),
+        ruled_out=trust.verdict == Verdict.DO_NOT_USE and trust.risk is None,
+    )
+
+
+def calibrate(
+    cases: Sequence[Case], model_sha256: str, *, seed: int = 0, made_from: Mapping[str, Any] | None = None
+) -> TrustFile:
+    """Calibrate a model on two thirds of the molecules and judge it on the last third.
+
+    Args:
+        cases: Molecules with known errors that training never saw, of all kinds that users may try.
+        model_sha256: Hash of the model's weights.
+        seed: Seed of the division.
+        made_from: What the molecules are, kept in the file.
+
+    Returns:
+        Calibrations with and without certificate, with figures; ``save`` writes them beside the model.
+
+    Raises:
+        DataError: There are too few molecules, or too few good or bad ones.
+    """
+    parts = split_groups(cases, PARTS, seed)
+    used, kept = ([cases[i] for i in sorted(np.concatenate(p).tolist())] for p in (parts[1:], parts[:1]))
+    certified = fit_calibration(used, WITH_BUILD, seed=seed)
+    free = fit_calibration(used, FREE, accepted_bad=FREE_ACCEPTED_BAD, seed=seed)
+    figures = {
+        name: {"test": evaluate_calibration(c, kept), "calibration": evaluate_calibration(c, used)}
+        for name, c in (("certified", certified), ("free", free))
+    }
+    source = {"molecules": len(used), "bad": sum(case.bad for case in used), "seed": seed, **(made_from or {})}
+    return TrustFile(model_sha256, certified, free, source, figures)
+
+
+def case_to_dict(case: Case) -> dict[str, Any]:
+    """A JSON-serialisable description of a case."""
+    return asdict(case)
+
+
+def case_from_dict(data: Mapping[str, Any]) -> Case:
+    """Inverse of :func:`case_to_dict`; further entries do not matter."""
+    return Case(**{name: data[name] for name in Case.__dataclass_fields__})

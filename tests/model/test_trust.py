@@ -1,0 +1,289 @@
+"""Verdicts, intervals and the certificate of one cheap Fock build."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harmose_dft.adapters.pyscf import reference, rough_fock
+from harmose_dft.core.errors import CheckpointError, HarmoseWarning
+from harmose_dft.core.structure import Structure
+from harmose_dft.model.domain import lone_atoms
+from harmose_dft.model.loading import BUNDLED, load
+from harmose_dft.model.predictor import Predictor
+from harmose_dft.model.trust.calibration import QUANTITIES, Calibration, Verdict, logistic
+from harmose_dft.model.trust.certificate import certify
+from harmose_dft.model.trust.fitting import (
+    Case,
+    conformal_quantile,
+    evaluate_calibration,
+    fit_calibration,
+    fit_logistic,
+    fit_ridge,
+    split_groups,
+)
+from harmose_dft.model.trust.report import describe_doubtful
+from harmose_dft.model.trust.store import FILE, TrustFile
+from harmose_dft.solver import solve
+from harmose_dft.testing.molecules import structure_of
+from harmose_dft.workflows.calibrate import FREE, WITH_BUILD
+
+pytestmark = pytest.mark.filterwarnings("ignore::harmose_dft.core.errors.HarmoseWarning")
+
+BOHR = 0.529177210903
+SIGNALS = ("commutator", "gap")
+
+
+def made_up_cases(count: int = 400, seed: int = 0) -> list[Case]:
+    """Molecules whose errors grow with the commutator: exactly by a lognormal factor, so that coverage is known."""
+    rng = np.random.default_rng(seed)
+    commutators = 10 ** rng.uniform(-3, -0.5, count)
+    cases = []
+    for i, commutator in enumerate(commutators):
+        errors = {q: float(0.05 * commutator * np.exp(0.5 * rng.normal())) for q in QUANTITIES}
+        level = 0.2 * commutator * np.exp(0.3 * rng.normal())
+        cases.append(Case(f"M{i}", "made up", {"commutator": commutator, "gap": 0.3}, errors, float(level)))
+    return cases
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    return fit_calibration(made_up_cases(), SIGNALS)
+
+
+@pytest.fixture(scope="module")
+def organic() -> Predictor:
+    return load()
+
+
+def diatomic(first: int, second: int, angstrom: float) -> Structure:
+    return Structure(np.array([first, second]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, angstrom / BOHR]]))
+
+
+# Statistics
+
+
+def test_conformal_quantile_is_the_score_that_leaves_one_in_twenty_above() -> None:
+    scores = np.arange(1.0, 40.0)  # 39 scores: the 38th of 40 ranks
+    assert conformal_quantile(np.random.default_rng(0).permutation(scores), 0.95) == 38.0
+    assert conformal_quantile(scores[:18], 0.95) == float("inf")
+
+
+def test_logistic_regression_finds_the_odds_that_made_the_data() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(20000, 2))
+    bad = rng.random(20000) < logistic(1.5 * x[:, 0] - 0.7 * x[:, 1] - 1.0)
+    fitted = fit_logistic(x, bad)
+    assert fitted.weights == pytest.approx([1.5, -0.7], abs=0.08)
+    assert fitted.intercept == pytest.approx(-1.0, abs=0.08)
+
+
+def test_ridge_finds_a_plane() -> None:
+    x = np.random.default_rng(2).normal(size=(5000, 3))
+    fitted = fit_ridge(x, x @ [1.0, -2.0, 0.5] + 3.0)
+    assert fitted.weights == pytest.approx([1.0, -2.0, 0.5], abs=1e-3)
+    assert fitted.intercept == pytest.approx(3.0, abs=1e-3)
+
+
+def test_molecules_of_one_group_stay_together() -> None:
+    cases = [replace(case, group=f"G{i % 30}") for i, case in enumerate(made_up_cases(120))]
+    parts = split_groups(cases, 3, seed=0)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(120))
+    groups = [{cases[i].group for i in part} for part in parts]
+    assert sum(len(group) for group in groups) == 30
+
+
+def test_intervals_hold_as_often_as_promised_on_molecules_that_were_not_seen(calibration: Calibration) -> None:
+    figures = evaluate_calibration(calibration, made_up_cases(3000, seed=5))
+    for quantity, held in figures["coverage_of_good"].items():  # type: ignore[attr-defined]
+        assert 0.92 < held < 0.98, quantity
+
+
+def test_no_bad_molecule_is_accepted_and_most_good_ones_are(calibration: Calibration) -> None:
+    figures = evaluate_calibration(calibration, made_up_cases(3000, seed=6))
+    verdicts, bad = figures["verdicts"], figures["bad_by_verdict"]
+    assert bad["good"] == 0  # type: ignore[index]
+    assert verdicts["good"] > 0.6 * (figures["molecules"] - figures["bad"])  # type: ignore[index, operator]
+    assert figures["auc"] > 0.95  # type: ignore[operator]
+
+
+def test_intervals_widen_with_the_commutator(calibration: Calibration) -> None:
+    narrow, wide = (
+        calibration.half_widths({"commutator": c, "gap": 0.3}, Verdict.GOOD) for c in (1e-2, 1e-1)
+    )
+    assert narrow is not None
+    assert wide is not None
+    assert all(wide[q] > 3.0 * narrow[q] for q in ("homo", "lumo", "gap", "mean_occupied"))
+
+
+def test_a_verdict_too_rare_to_calibrate_has_no_interval() -> None:
+    cases = made_up_cases()
+    few = fit_calibration([c for c in cases if not c.bad] + [c for c in cases if c.bad][:8], SIGNALS)
+    assert few.half_widths(cases[0].signals, Verdict.DO_NOT_USE) is None
+    assert few.half_widths(cases[0].signals, Verdict.GOOD) is not None
+
+
+# The file
+
+
+def trust_file(calibration: Calibration, sha256: str = "a" * 64) -> TrustFile:
+    return TrustFile(sha256, calibration, calibration, {"molecules": 400}, {})
+
+
+def test_a_calibration_reads_back_as_it_was_written(calibration: Calibration, tmp_path: Path) -> None:
+    trust_file(calibration).save(tmp_path)
+    read = TrustFile.load(tmp_path, "a" * 64)
+    assert read is not None
+    signals = {"commutator": 0.01, "gap": 0.2}
+    assert read.certified.estimate_risk(signals) == calibration.estimate_risk(signals)
+    assert read.free.half_widths(signals, Verdict.GOOD) == calibration.half_widths(signals, Verdict.GOOD)
+
+
+def test_an_edited_calibration_is_refused(calibration: Calibration, tmp_path: Path) -> None:
+    path = trust_file(calibration).save(tmp_path)
+    content = json.loads(path.read_text())
+    content["certified"]["good_below"] = 0.9
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="damaged or was edited"):
+        TrustFile.load(tmp_path, "a" * 64)
+
+
+def test_a_calibration_of_other_weights_is_refused(calibration: Calibration, tmp_path: Path) -> None:
+    trust_file(calibration).save(tmp_path)
+    with pytest.raises(CheckpointError, match="belongs to the weights aaaaaaaaaaaa"):
+        TrustFile.load(tmp_path, "b" * 64)
+
+
+def test_a_model_without_the_file_has_no_calibration(tmp_path: Path) -> None:
+    assert TrustFile.load(tmp_path, "a" * 64) is None
+
+
+def test_the_bundled_model_is_calibrated_on_all_signals(organic: Predictor) -> None:
+    assert organic.calibrations is not None
+    assert set(organic.calibrations.certified.signals) == set(WITH_BUILD)
+    assert set(organic.calibrations.free.signals) == set(FREE)
+    assert (BUNDLED / "organic" / FILE).stat().st_size < 100_000
+
+
+# The Fock build
+
+
+def test_a_converged_calculation_has_a_certificate_near_zero() -> None:
+    water = structure_of()
+    record = reference(water, "b3lyp", "def2-svp")
+    spectrum = solve(record.hamiltonian[0], record.overlap, record.n_electrons)
+    certificate = certify(water, record.basis, "b3lyp", spectrum)
+    assert certificate.deviation.commutator < 5e-3
+    assert certificate.deviation.largest_level_change < 1e-3
+    assert certificate.deviation.rotation < 2e-6
+    assert certificate.dipole_change < 1e-2
+    assert certificate.seconds > 0
+
+
+def test_the_cheap_fock_matrix_is_close_to_the_exact_one_in_the_valence() -> None:
+    water = structure_of()
+    record = reference(water, "b3lyp", "def2-svp")
+    spectrum = solve(record.hamiltonian[0], record.overlap, record.n_electrons)
+    apart = spectrum.coefficients.T @ (
+        rough_fock(water, spectrum, "b3lyp", record.basis) - record.hamiltonian[0].to_dense()
+    ) @ spectrum.coefficients
+    assert np.abs(apart[1:7, 1:7]).max() < 1e-3  # valence orbitals and LUMO, Hartree
+    assert np.abs(apart).max() > 1e-6  # it is another matrix
+
+
+def test_commutator_is_that_of_the_definition() -> None:
+    from harmose_dft.solver.orthogonal import commutator_norm
+
+    water = structure_of()
+    record = reference(water, "b3lyp", "def2-svp")
+    spoilt = record.hamiltonian[0].to_dense()
+    spoilt = spoilt + 0.05 * np.diag(np.sin(np.arange(len(spoilt))))
+    spectrum = solve(spoilt, record.overlap, record.n_electrons)
+    fock = rough_fock(water, spectrum, "b3lyp", record.basis)
+    expected = commutator_norm(fock, spectrum.density_matrix(), record.overlap.to_dense()) / np.sqrt(10.0)
+    found = certify(water, record.basis, "b3lyp", spectrum).deviation.commutator
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found > 0.01
+
+
+# The bundled model
+
+
+def test_water_is_good_and_its_intervals_hold_pyscfs_levels(organic: Predictor) -> None:
+    water = structure_of()
+    trust = organic.predict(water).trust
+    assert trust is not None
+    assert trust.intervals is not None
+    assert trust.verdict == Verdict.GOOD
+    record = reference(water, "b3lyp", "def2-svp")
+    exact = solve(record.hamiltonian[0], record.overlap, record.n_electrons)
+    occupied = float(exact.energies[:5].mean())
+    for name, value in (("lumo", exact.lumo), ("gap", exact.gap), ("mean_occupied", occupied)):
+        interval = getattr(trust.intervals, name)
+        assert interval.low < value < interval.high
+        assert interval.half_width < 0.01
+
+
+@pytest.mark.parametrize(("numbers", "distance"), [((6, 8), 1.128), ((7, 7), 1.098)], ids=["CO", "N2"])
+def test_carbon_monoxide_and_nitrogen_are_not_good(
+    organic: Predictor, numbers: tuple[int, int], distance: float
+) -> None:
+    with pytest.warns(HarmoseWarning, match="do not use|careful"):
+        trust = organic.predict(diatomic(*numbers, distance)).trust
+    assert trust is not None
+    assert trust.verdict in (Verdict.CAREFUL, Verdict.DO_NOT_USE)
+
+
+def test_certificates_are_made_for_few_structures_unless_told_otherwise(organic: Predictor) -> None:
+    water = structure_of()
+    assert organic.predict(water, certify=False).trust.certificate is None  # type: ignore[union-attr]
+    assert organic.predict(water).trust.certificate is not None  # type: ignore[union-attr]
+    many = organic.predict([water] * 9)
+    assert all(p.trust is not None and p.trust.certificate is None and p.trust.verdict for p in many)
+    assert organic.predict(water, trust=False).trust is None
+
+
+def test_without_a_calibration_there_is_no_verdict_and_no_interval(organic: Predictor) -> None:
+    plain = Predictor(organic.model)
+    trust = plain.predict(structure_of(), certify=True).trust
+    assert trust is not None
+    assert (trust.verdict, trust.risk, trust.intervals) == (None, None, None)
+    assert trust.certificate is not None
+    assert "no calibration" in trust.verdict_in_words
+    assert plain.predict(structure_of()).trust.certificate is None  # type: ignore[union-attr]
+
+
+def test_atoms_without_a_neighbour_are_named_and_rule_a_prediction_out(organic: Predictor) -> None:
+    water = structure_of()
+    torn = water.positions.copy()
+    torn[-1] += 6.0
+    structure = Structure(water.numbers, torn)
+    assert lone_atoms(water) == ()
+    assert lone_atoms(structure) == (f"{structure.symbols[-1]}{len(structure)}",)
+    with pytest.warns(HarmoseWarning, match="without a neighbour"):
+        trust = organic.predict(structure).trust
+    assert trust is not None
+    assert trust.verdict == Verdict.DO_NOT_USE
+
+
+def test_keys_of_the_report_end_in_their_unit(organic: Predictor) -> None:
+    report = organic.predict(structure_of()).trust.to_dict()  # type: ignore[union-attr]
+    low, high = report["intervals"]["homo_ev"]  # type: ignore[index]
+    assert -9.0 < low < high < -7.0
+    assert report["intervals"]["coverage"] == 0.95  # type: ignore[index]
+    assert report["verdict"] == "good"
+    assert 0.0 < report["certificate"]["commutator_per_root_electron_uha"] < 1e5  # type: ignore[index]
+
+
+def test_a_warning_names_three_structures_and_counts_the_rest(organic: Predictor) -> None:
+    report = organic.predict(structure_of()).trust
+    assert report is not None
+    doubtful = replace(report, verdict=Verdict.CAREFUL)
+    text = describe_doubtful([("H2O", doubtful)] * 5)
+    assert text.count("H2O") == 3
+    assert text.endswith("and 2 more")
+    assert describe_doubtful([("H2O", replace(report, verdict=Verdict.GOOD))]) == ""
