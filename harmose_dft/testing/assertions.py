@@ -28,7 +28,8 @@ def assert_hermitian(matrix: BlockMatrix, tolerance: float = Tolerance.EXACT) ->
         AssertionError: With the largest deviation.
     """
     error = matrix.hermiticity_error()
-    assert error <= tolerance, f"{matrix!r} deviates from Hermiticity by {error:.3g}, allowed are {tolerance:.3g}"
+    allowed = float(tolerance)
+    assert error <= allowed, f"{matrix!r} deviates from Hermiticity by {error:.3g}, allowed are {allowed:.3g}"
 
 
 def assert_covariant(
@@ -55,7 +56,7 @@ def assert_covariant(
 
     error = cov_err(predict, structure, basis, rotations=rotations)
     assert error <= tolerance, (
-        f"the matrix of {structure!r} deviates from covariance by {error:.3g}, allowed are {tolerance:.3g}"
+        f"the matrix of {structure!r} deviates from covariance by {error:.3g}, allowed are {float(tolerance):.3g}"
     )
 
 
@@ -70,8 +71,8 @@ def assert_solution(
     h, s, c = hamiltonian.to_dense(), overlap.to_dense(), spectrum.coefficients
     residual = float(np.abs(h @ c - s @ c * spectrum.energies).max())
     overlap_error = float(np.abs(c.conj().T @ s @ c - np.eye(c.shape[1])).max())
-    assert residual <= tolerance, f"|H C - S C eps| reaches {residual:.3g}, allowed are {tolerance:.3g}"
-    assert overlap_error <= tolerance, f"|C^+ S C - 1| reaches {overlap_error:.3g}, allowed are {tolerance:.3g}"
+    assert residual <= tolerance, f"|H C - S C eps| reaches {residual:.3g}, allowed are {float(tolerance):.3g}"
+    assert overlap_error <= tolerance, f"|C^+ S C - 1| reaches {overlap_error:.3g}, allowed are {float(tolerance):.3g}"
 
 
 def assert_reader(code: Code, path: Path, *, tolerance: float = Tolerance.PRINTED) -> list[Record]:

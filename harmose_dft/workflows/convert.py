@@ -160,13 +160,18 @@ def convert(
                     raise
                 failed[place] = error
             done()
-        if any(c.check is not None and c.check.passed is False for c in converted):
-            raise CheckFailedError(converted)
-        if not converted and failed:
-            raise next(iter(failed.values()))
+        _require_passed(converted, failed)
     if failed:
         raise PartlyConvertedError(converted, failed)
     return tuple(converted)
+
+
+def _require_passed(converted: Sequence[Converted], failed: Mapping[Path, HarmoseError]) -> None:
+    """Refuse to write what disagrees with its code, and nothing at all."""
+    if any(c.check is not None and c.check.passed is False for c in converted):
+        raise CheckFailedError(converted)
+    if not converted and failed:
+        raise next(iter(failed.values()))
 
 
 def _read_place(

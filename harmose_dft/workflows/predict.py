@@ -98,31 +98,29 @@ def predict_files(
 ) -> list[PredictionSummary]:
     """Predict the structures in files and write result files, as ``harmose-dft predict`` does.
 
-    Structures are predicted in batches across files; a result file is written as soon as its structures are done.
+    Structures are predicted in batches across files; result files are written one by one.
 
     Args:
         paths: Structure files.
         model: A bundled model's name, a model's folder, or a loaded model.
-        out: One result file for all structures; by default ``STEM.harmose.h5`` beside each ``STEM.xyz``.
+        out: One result file for all; by default ``STEM.harmose.h5`` beside each ``STEM.xyz``.
         outputs: What to write besides.
         kpath: Special points of the bands that ``outputs.plot`` shows of a crystal; ASE's path by default.
         with_comparison: Whether to run the PySCF calculations too.
         with_verification: Whether to build one Fock matrix at each predicted density.
-        certify: Whether verdicts and intervals rest on one cheap Fock build for each molecule; by default they do for
-            up to eight molecules in all.
+        certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
         device: Where a model that is loaded runs.
         progress: Shows progress.
         tell: Receives what takes time before it is done.
 
     Returns:
-        Figures of each structure, in order.
+        Figures of each structure.
 
     Raises:
-        HarmoseError: Before anything is computed: a file exists already or cannot be read, two outputs have one name, a
-            structure lies outside the model's domain (DomainError), an option does not apply to these structures.
+        HarmoseError: Before anything is computed: a file exists, an output's name is taken, an option does not apply.
     """
-    inputs = [Path(path) for path in paths]
-    jobs = plan_jobs(inputs, None if out is None else Path(out))
+    inputs, target = [Path(path) for path in paths], None if out is None else Path(out)
+    jobs = plan_jobs(inputs, target)
     if outputs.plot is not None:
         require_drawable(outputs.plot)
     require_writable(inputs, jobs, outputs)
@@ -135,10 +133,9 @@ def predict_files(
     for job, raw in predict_jobs(predictor, jobs, progress, certify=certify):
         predictions = [verify(p) for p in raw] if with_verification else raw
         comparisons = _compare_all(job, predictions, tell) if with_comparison else [None] * len(predictions)
-        files = write_job(job, predictions, outputs)
-        rows = zip(job.structures, predictions, comparisons, files, strict=True)
-        for (name, _), prediction, comparison, written in rows:
-            summaries.append(replace(summarize(prediction, name), comparison=comparison, files=written))
+        names, files = [name for name, _ in job.structures], write_job(job, predictions, outputs)
+        for name, prediction, comparison, done in zip(names, predictions, comparisons, files, strict=True):
+            summaries.append(replace(summarize(prediction, name), comparison=comparison, files=done))
             if drawing is not None:
                 drawing.add(name, prediction, comparison)
     if drawing is None or outputs.plot is None:

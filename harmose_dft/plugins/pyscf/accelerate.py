@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import HarmoseError
 from .cheap import CheapPotential, spin_density
+from .kinds import MeanField, Potential
 
 Array = NDArray[np.float64]
 
@@ -85,7 +86,7 @@ class Accelerator:
         target: Norm of the orbital gradient at which the energy is converged, Hartree.
     """
 
-    def __init__(self, mf: Any, get_fock: Callable[..., Any], target: float) -> None:
+    def __init__(self, mf: MeanField, get_fock: Callable[..., Any], target: float) -> None:
         self.mf, self.get_fock, self.target = mf, get_fock, target
         self.cheap = CheapPotential(mf)
         self.h1e, self.overlap = mf.get_hcore(), mf.get_ovlp()
@@ -95,7 +96,7 @@ class Accelerator:
         self._history: list[tuple[Array, Array]] = []
         self._known: tuple[Array, Any] | None = None
 
-    def potential(self, density: Array) -> Any:
+    def potential(self, density: Array) -> Potential:
         """The cheap potential; that of the last density is not built twice."""
         if self._known is None or self._known[0] is not density:
             self._known = density, self.cheap(density)
@@ -118,7 +119,7 @@ class Accelerator:
         fock = self._solve(converged, potential, np.zeros_like(potential), FIRST_TOLERANCE / REDUCTION)
         return self._occupy(fock)
 
-    def next_fock(self, density: Array, potential: Any) -> Any:
+    def next_fock(self, density: Array, potential: Potential) -> Potential:
         """The Fock matrix to diagonalise after a full build.
 
         Args:
@@ -143,7 +144,7 @@ class Accelerator:
         extra, self._in_cycle = not self._in_cycle, False
         return extra
 
-    def extra_potential(self, density: Array, last: Array, last_potential: Any) -> Any:
+    def extra_potential(self, density: Array, last: Array, last_potential: Potential) -> Potential:
         """Full potential after a negligible step from ``last``, or None if it is not negligible or there is no grid.
 
         The energy of the functional whose Fock matrix is ``F_c + D`` goes with it.
@@ -166,13 +167,13 @@ class Accelerator:
             exc=last_potential.exc + after.exc - before.exc + float(np.sum(correction * step)),
         )
 
-    def _fock(self, density: Array, potential: Any, diis: Any = None) -> Any:
+    def _fock(self, density: Array, potential: Potential, diis: Any = None) -> Potential:
         return self.get_fock(
             self.h1e, self.overlap, potential, density, cycle=0, diis=diis, diis_start_cycle=0,
             level_shift_factor=0, damp_factor=0,
         )
 
-    def _solve(self, density: Array, potential: Any, correction: Array, gradient: float) -> Any:
+    def _solve(self, density: Array, potential: Potential, correction: Array, gradient: float) -> Potential:
         """Converge ``F_c + correction``; return the Fock matrix extrapolated from all its iterations.
 
         Earlier densities and their cheap potentials, to which only the new correction is added, begin the history of
@@ -203,7 +204,7 @@ class Accelerator:
                 break
         raise StalledError(f"{build} cheap Fock builds left a gradient of {gradient:.1e} Hartree.")
 
-    def _occupy(self, fock: Any) -> Array:
+    def _occupy(self, fock: Potential) -> Array:
         """Density matrix of the occupied orbitals of a Fock matrix; PySCF's log is of the full cycles only."""
         from pyscf import lib
 
@@ -214,7 +215,7 @@ class Accelerator:
         density: Array = self.mf.make_rdm1(orbitals, occupations)
         return density
 
-    def _commutator(self, density: Array, potential: Any) -> float:
+    def _commutator(self, density: Array, potential: Potential) -> float:
         """Norm of the orbital gradient as PySCF defines it: ``|FPS - SPF|`` over the root of two, Hartree."""
         from pyscf.scf.diis import get_err_vec
 
@@ -225,7 +226,7 @@ class Accelerator:
         error = get_err_vec(self.overlap, total, np.asarray(fock), self.orthogonal)
         return float(np.linalg.norm(error) / np.sqrt(2))
 
-    def _new_diis(self) -> Any:
+    def _new_diis(self) -> Potential:
         from pyscf.scf.diis import CDIIS
 
         diis = CDIIS(self.mf)

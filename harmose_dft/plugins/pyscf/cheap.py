@@ -12,6 +12,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .kinds import Integrator, MeanField, Potential
+
 COARSE_LEVEL = 0
 """PySCF's level of the coarse grid."""
 
@@ -36,17 +38,17 @@ class CheapPotential:
         builds: How many potentials were built.
     """
 
-    def __init__(self, mf: Any) -> None:
+    def __init__(self, mf: MeanField) -> None:
         self.mol, self.builds = mf.mol, 0
         self.builder = _builder(mf)
 
-    def __call__(self, density: NDArray[np.float64]) -> Any:
+    def __call__(self, density: NDArray[np.float64]) -> Potential:
         """The potential, (ao, ao), or (2, ao, ao) where the density is; tagged as PySCF's own."""
         self.builds += 1
         return self.builder.get_veff(self.mol, density)
 
 
-def _builder(mf: Any) -> Any:
+def _builder(mf: MeanField) -> MeanField:
     """A bare mean-field object of the same functional that is density-fitted on a coarse grid."""
     from pyscf import dft, scf
 
@@ -65,7 +67,7 @@ def _builder(mf: Any) -> Any:
     return new
 
 
-def _keep_orbital_values(numint: Any) -> Any:
+def _keep_orbital_values(numint: Integrator) -> Integrator:
     """A copy of a numerical integrator of PySCF that keeps the values of the orbitals on its one grid."""
     new, kept = numint.copy(), {}
 
@@ -85,21 +87,21 @@ def _keep_orbital_values(numint: Any) -> Any:
     return new
 
 
-def is_kohn_sham(mf: Any) -> bool:
+def is_kohn_sham(mf: MeanField) -> bool:
     """Whether a mean-field object has a density functional and a grid."""
     from pyscf import scf
 
     return isinstance(mf, scf.hf.KohnShamDFT)
 
 
-def is_spin_polarised(mf: Any) -> bool:
+def is_spin_polarised(mf: MeanField) -> bool:
     """Whether a mean-field object's density matrices are (2, ao, ao)."""
     from pyscf import scf
 
     return isinstance(mf, scf.uhf.UHF | scf.rohf.ROHF)
 
 
-def reason_against(mf: Any, mixin: type) -> str:
+def reason_against(mf: MeanField, mixin: type) -> str:
     """Why an SCF should run as PySCF does; empty where a cheap Fock operator pays.
 
     Args:
@@ -111,7 +113,7 @@ def reason_against(mf: Any, mixin: type) -> str:
     return _no_gain(mf)
 
 
-def _unknown_method(mf: Any, mixin: type) -> str:
+def _unknown_method(mf: MeanField, mixin: type) -> str:
     """Names what the cheap operator does not describe."""
     from pyscf import scf
 
@@ -135,7 +137,7 @@ def _is_one_electron(owner: type) -> bool:
     return owner.__name__.startswith("HF1e")
 
 
-def _special_iteration(mf: Any) -> str:
+def _special_iteration(mf: MeanField) -> str:
     """Names settings of the iteration that the user chose and that acceleration would change."""
     from pyscf import scf
 
@@ -152,7 +154,7 @@ def _special_iteration(mf: Any) -> str:
     return ""
 
 
-def _no_gain(mf: Any) -> str:
+def _no_gain(mf: MeanField) -> str:
     """Says where full Fock builds cost no more than cheap ones."""
     if _integrates_every_time(mf):
         return ""
@@ -171,14 +173,14 @@ def _no_gain(mf: Any) -> str:
     return ""
 
 
-def _integrates_every_time(mf: Any) -> bool:
+def _integrates_every_time(mf: MeanField) -> bool:
     """Whether every full Fock build calculates the four-centre integrals again."""
     if getattr(mf, "with_df", None) is not None or mf._eri is not None or mf.mol.incore_anyway:
         return False
     return not mf._is_mem_enough()
 
 
-def spin_density(mf: Any, density: NDArray[np.float64]) -> NDArray[np.float64]:
+def spin_density(mf: MeanField, density: NDArray[np.float64]) -> NDArray[np.float64]:
     """A density matrix with the number of axes that the mean-field object uses, its tags kept where it fits."""
     if is_spin_polarised(mf) and np.ndim(density) == 2:
         return cast("NDArray[np.float64]", np.asarray([density * 0.5] * 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from ...core.errors import BasisMismatchError, DomainError, HarmoseError
 from ...core.structure import Structure
 from ...model.loading import as_predictor
 from ...solver.orthogonal import inverse_root
+from .kinds import MeanField
 
 if TYPE_CHECKING:
     from pyscf.gto import Mole
@@ -67,7 +68,7 @@ class PredictedStart:
         return initial_density(mol, self.predictor)
 
 
-def initial_density(mf_or_mol: Any, model: str | Path | Predictor = "organic") -> NDArray[np.float64]:
+def initial_density(mf_or_mol: MeanField, model: str | Path | Predictor = "organic") -> NDArray[np.float64]:
     """Predicted density matrix for ``mf.kernel(dm0=...)``, untested, in PySCF's order, (ao, ao).
 
     In a basis other than the model's, the occupied orbitals are projected and orthonormalised again. The array carries
@@ -82,7 +83,7 @@ def initial_density(mf_or_mol: Any, model: str | Path | Predictor = "organic") -
         BasisMismatchError: The molecule's basis is Cartesian, or has pseudopotentials.
     """
     predictor = as_predictor(model)
-    mol = getattr(mf_or_mol, "mol", mf_or_mol)
+    mol: Mole = getattr(mf_or_mol, "mol", mf_or_mol)
     structure = structure_of(mol)
     if mol.cart:
         raise BasisMismatchError("The molecule uses Cartesian orbitals; the model's are spherical. Set cart=False.")
@@ -125,7 +126,7 @@ def structure_of(mol: Mole) -> Structure:
     return Structure(np.array(numbers), mol.atom_coords(), charge=int(mol.charge), spin=int(mol.spin))
 
 
-def require_restricted(mf: Any) -> None:
+def require_restricted(mf: MeanField) -> None:
     """Refuse mean-field objects whose density matrix the model does not describe.
 
     Raises:

@@ -17,6 +17,7 @@ from ...solver.orthogonal import commutator_norm
 from .accelerate import Acceleration, Accelerator
 from .cheap import reason_against
 from .guess import Guess, PredictedStart, SeedWarning, Start, require_electrons, require_restricted
+from .kinds import MeanField, Potential
 
 if TYPE_CHECKING:
     from pyscf.gto import Mole
@@ -35,7 +36,7 @@ class NotMeanFieldError(HarmoseError, TypeError):
     """What should be seeded is no mean-field object of PySCF."""
 
 
-def seed(mf: Any, model: str | Path | Predictor = "organic", *, accelerate: bool = True) -> Any:
+def seed(mf: MeanField, model: str | Path | Predictor = "organic", *, accelerate: bool = True) -> MeanField:
     """A copy of a mean-field object that starts from a prediction: ``mf = seed(mf); mf.kernel()``.
 
     RKS and RHF start from the prediction, with or without density fitting. For anything else, such as UKS, and outside
@@ -60,7 +61,7 @@ def seed(mf: Any, model: str | Path | Predictor = "organic", *, accelerate: bool
     return seed_with(mf, PredictedStart(predictor), predictor.model.functional, accelerate=accelerate)
 
 
-def seed_with(mf: Any, start: Start, functional: str, *, accelerate: bool = True) -> Any:
+def seed_with(mf: MeanField, start: Start, functional: str, *, accelerate: bool = True) -> MeanField:
     """A copy of a mean-field object with another start, tested as described above.
 
     Args:
@@ -85,7 +86,7 @@ class Seeded:
     __name_mixin__ = "Seeded"
     _keys = frozenset({"start", "start_functional", "guess", "accelerate", "acceleration"})
 
-    def __init__(self, mf: Any, start: Start, functional: str, accelerate: bool = True) -> None:
+    def __init__(self, mf: MeanField, start: Start, functional: str, accelerate: bool = True) -> None:
         self.__dict__.update(mf.__dict__)
         self.start, self.start_functional, self.accelerate = start, functional, accelerate
         self.guess: Guess | None = None
@@ -94,7 +95,7 @@ class Seeded:
         self._accelerator: Accelerator | None = None
         self._running = False
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         """Pickled as the plain object and what seeding added, because the class is made when an object is seeded."""
         state = {"guess": self.guess, "acceleration": self.acceleration}
         arguments = (self.undo_seeded(), self.start, self.start_functional, self.accelerate)
@@ -104,7 +105,7 @@ class Seeded:
         """Restore what a run has left."""
         self.__dict__.update(state)
 
-    def undo_seeded(self) -> Any:
+    def undo_seeded(self) -> MeanField:
         """The mean-field object without the prediction."""
         from pyscf import lib
 
@@ -154,8 +155,8 @@ class Seeded:
         return super().get_veff(mol, dm, *args, **options)  # type: ignore[misc]
 
     def get_fock(
-        self, h1e: Any = None, s1e: Any = None, vhf: Any = None, dm: Any = None, cycle: int = -1, diis: Any = None,
-        *args: Any, **options: Any,
+        self, h1e: Any = None, s1e: Any = None, vhf: Potential = None, dm: Any = None, cycle: int = -1,
+        diis: Any = None, *args: Any, **options: Any,
     ) -> Any:
         """PySCF's Fock matrix; in an accelerated cycle the one that the cheap operator leads to."""
         if self._accelerator is not None and cycle >= 0 and diis is not None:
@@ -244,7 +245,7 @@ class Seeded:
             self.acceleration.cheap_builds = self._accelerator.cheap.builds
         self._first, self._accelerator = None, None
 
-    def _is_default(self, key: Any) -> bool:
+    def _is_default(self, key: object) -> bool:
         """Whether a name of a start is PySCF's default, so that nobody has asked for it."""
         default = str(getattr(type(self), "init_guess", "minao")).lower()
         return isinstance(key, str) and key.lower() in ("minao", default)
@@ -271,7 +272,7 @@ class Seeded:
             )
 
 
-def _require_mean_field(mf: Any) -> None:
+def _require_mean_field(mf: MeanField) -> None:
     """Refuse what is no SCF.
 
     Raises:
@@ -286,6 +287,6 @@ def _require_mean_field(mf: Any) -> None:
         )
 
 
-def _rebuild(plain: Any, start: Start, functional: str, accelerate: bool) -> Any:
+def _rebuild(plain: MeanField, start: Start, functional: str, accelerate: bool) -> MeanField:
     """A seeded object out of a pickle."""
     return seed_with(plain, start, functional, accelerate=accelerate)
