@@ -25,8 +25,8 @@ LAYERS = (
 )
 """Rooms from bottom to top; a room imports rooms of lower layers only, inside functions too."""
 
-FACE = {"__init__", "__main__", "testing"}
-"""Modules at the root: the public names, the entry point, the public testing kit."""
+FACE = {"__init__", "__main__", "testing", "calculator"}
+"""Modules at the root: the public names, the entry point, the public testing kit, and a name of 0.1."""
 
 
 def sources(folder: Path = PACKAGE) -> list[Path]:

@@ -18,6 +18,7 @@ from ..core.basis import OrbitalBasis
 from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, printable, shorten
 from ..core.files import atomic_path, sha256
 from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
+from ..nn.precision import single_precision
 from ..physics.base import Physics
 from ..physics.choice import physics_class
 from ..solver import Filling
@@ -191,7 +192,8 @@ class ModelFile:
         arrays = {k.removeprefix(NORMALIZER): v.numpy() for k, v in tensors.items() if k.startswith(NORMALIZER)}
         version = int(d["format_version"])
         sizes = {"potential": False, **d["model"]} if version < WITH_POTENTIAL else d["model"]
-        network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
+        with single_precision():
+            network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
         if version < IN_FINE_UNITS:
             parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}

@@ -22,6 +22,7 @@ from ..core.structure import Structure
 from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph, batch_graphs
+from ..nn.precision import single_precision
 from ..solver import solve_structure
 from .checkpoint import ModelFile
 from .density import DensityInput
@@ -92,7 +93,8 @@ class Predictor:
         self.density = None
         if model.filling is not None:
             self.density = DensityInput(self.featurizer, model.normalizer, model.filling)
-        self.frames = FrameBuilder(self.network.layout, self.network.frames.l_max)
+        with single_precision():
+            self.frames = FrameBuilder(self.network.layout, self.network.frames.l_max)
         self.info = ModelInfo(model.name, model.sha256)
         self._adapt, self.calibrations = adapt, calibrations
 

@@ -1,7 +1,7 @@
 """Atoms and directed atom pairs as one graph: what the networks see.
 
-torch-geometric's ``Data`` and ``Batch`` would do the same, but importing them takes 1.8 s of CPU time, more than torch
-itself (most of it for ``torch._dynamo``), before every prediction.
+torch-geometric's ``Data`` and ``Batch`` would do the same, but importing them takes 0.6 s of CPU time and more, most of
+it for ``torch._dynamo``, before every prediction.
 """
 
 from __future__ import annotations

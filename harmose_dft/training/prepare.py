@@ -14,6 +14,7 @@ from ..model.featurize import Features, Featurizer
 from ..model.inputs import Integrals
 from ..model.normalizer import Normalizer, NormalizerFit
 from ..nn.geometry import FrameBuilder
+from ..nn.precision import single_precision
 from ..physics.base import Physics
 from .samples import OrbitalTargets, Sample, orbital_targets
 
@@ -52,7 +53,8 @@ class SampleBuilder:
         self.featurizer, self.physics = featurizer, physics
         self.orbitals = orbitals and physics.has_levels
         self.spin, self.keeps_integrals = spin, keeps_integrals
-        self.frames = FrameBuilder(featurizer.layout, l_max)
+        with single_precision():
+            self.frames = FrameBuilder(featurizer.layout, l_max)
 
     def make_raw(self, record: Record) -> RawSample:
         """Matrices and reference orbitals of one calculation.

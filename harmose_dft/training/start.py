@@ -12,6 +12,7 @@ from ..model.checkpoint import ModelFile
 from ..model.loading import model_folder
 from ..model.normalizer import Normalizer
 from ..model.two_stage import TwoStageModel
+from ..nn.precision import single_precision
 from .config import TrainConfig
 
 
@@ -47,7 +48,8 @@ def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConf
     """
     torch.manual_seed(config.optimizer.seed)
     try:
-        network = TwoStageModel(basis, len(config.inputs), config.model)
+        with single_precision():
+            network = TwoStageModel(basis, len(config.inputs), config.model)
     except ValueError as error:
         raise ConfigError(f"The section model does not fit the basis {basis.name}: {error}") from error
     set_scales(network, normalizer)

@@ -275,3 +275,18 @@ def test_batches_in_threads_give_what_one_thread_gives(predictor: Predictor) -> 
     for one, other in zip(shared, alone, strict=True):
         np.testing.assert_allclose(one.hamiltonian.values, other.hamiltonian.values, atol=0.1 * MICRO)
         assert set(one.trust.to_dict()) == set(other.trust.to_dict())
+
+
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_model_predicts_whatever_precision_is_torchs_default(
+    predictor: Predictor, fixtures_dir: Path, default: torch.dtype
+) -> None:
+    """Other programs, such as MACE, leave another default behind."""
+    expected = predictor.predict(water(9), trust=False).hamiltonian.values
+    torch.set_default_dtype(default)
+    try:
+        values = load_model(fixtures_dir / "model_v1").predict(water(9), trust=False).hamiltonian.values
+        assert torch.get_default_dtype() == default
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(values, expected)

@@ -193,6 +193,7 @@ def test_predictions_hang_on_the_density_and_stay_covariant_and_hermitian(
     assert np.abs((predictor.hamiltonian(structure) - before).values).max() > 1e-6
 
 
+@pytest.mark.filterwarnings("ignore::harmose_dft.core.errors.HarmoseWarning")  # the training set holds four waters
 def test_structures_of_a_batch_keep_their_own_densities(molecule_model: Predictor) -> None:
     structures = [water_record(k).structure for k in (7, 8, 9)]
     together = molecule_model.predict(structures)

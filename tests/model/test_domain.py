@@ -84,8 +84,9 @@ def test_command_warns_of_unusual_atoms_and_vanishing_gaps(
     """Water torn apart: atoms unlike those of training, and no gap worth the name."""
     path = tmp_path / "water.xyz"
     path.write_text("3\n\nO 0 0 0\nH 0 0 5\nH 0 5 0\n")
-    assert main(["predict", str(path), "--model", str(fixtures_dir / "model_v1"), "--json"]) == 0
+    assert main(["predict", str(path), "--model", str(fixtures_dir / "model_v1"), "--json"]) == 3
     captured = capsys.readouterr()
+    assert "The verdict on water.xyz is 'do not use'" in captured.err
     warnings = json.loads(captured.out)["trust"]["warnings"]
     assert any("unlike those of the training set: O1, H2, H3" in w for w in warnings)
     assert any("probably not a closed shell" in w for w in warnings)
