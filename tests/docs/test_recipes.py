@@ -42,8 +42,10 @@ def test_example_configuration_is_valid(path: Path) -> None:
     assert config.optimizer.steps is not None
 
 
-def test_folder_of_the_bundled_model_holds_weights_description_and_card() -> None:
-    assert {path.name for path in WEIGHTS.iterdir()} == {"README.md", "model.json", "model.safetensors"}
+def test_folder_of_the_bundled_model_holds_weights_description_calibration_and_card() -> None:
+    assert {path.name for path in WEIGHTS.iterdir()} == {
+        "README.md", "model.json", "model.safetensors", "trust.json",
+    }
     description = (WEIGHTS / "model.json").read_text(encoding="utf-8")
     assert "mae_block" not in description
     assert len(description.splitlines()) == 1
