@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 from ..core.matrix import BlockMatrix
 from ..nn.blocks import Blocks
 from ..solver import Filling, density_blocks, solve_structure
+from ..solver.orthogonal import root
 from .featurize import Featurizer
 from .inputs import Integrals, lowdin_density
 from .normalizer import Normalizer
@@ -66,11 +64,5 @@ def orthogonal_density(integrals: Integrals, hamiltonian: BlockMatrix, filling: 
         return BlockMatrix.from_dense(dense, overlap.orbitals)
     spectrum = solve_structure(integrals.structure, [hamiltonian], overlap, electrons, filling, multiple=1)
     assert spectrum.kpoints is not None
-    orthogonal = [_root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
+    orthogonal = [root(overlap.at(k)) @ c for k, c in zip(spectrum.kpoints, spectrum.coefficients, strict=True)]
     return density_blocks(replace(spectrum, coefficients=np.stack(orthogonal)), overlap)[0]
-
-
-def _root(overlap: NDArray[Any]) -> NDArray[Any]:
-    """The square root of S(k); what rounding makes negative counts as zero."""
-    values, vectors = eigh(0.5 * (overlap + overlap.conj().T))
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.conj().T)

@@ -16,9 +16,9 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 from scipy.linalg import eigh
 
-from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.structure import Structure
+from ..solver.orthogonal import inverse_root
 from .pairs import PairList
 
 
@@ -136,11 +136,6 @@ def lowdin_density(
     Raises:
         SolverError: S is not positive definite.
     """
-    values, vectors = eigh(overlap)
-    if values[0] <= 0:
-        raise SolverError(
-            f"The overlap matrix is not positive definite (smallest eigenvalue {values[0]:.1e}): are atoms too close?"
-        )
-    half = (vectors / np.sqrt(values)) @ vectors.T
+    half = inverse_root(overlap)
     occupied = eigh(half @ h0 @ half)[1][:, : n_electrons // 2]
     return np.asarray(2.0 * occupied @ occupied.T)

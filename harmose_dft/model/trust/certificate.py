@@ -52,11 +52,6 @@ class Deviation:
     largest_level_change: float
     core_change: float = 0.0
 
-    @property
-    def gap_change(self) -> float:
-        """Change of the gap, Hartree."""
-        return self.lumo_change - self.homo_change
-
 
 @dataclass(frozen=True)
 class Certificate:
