@@ -25,6 +25,10 @@ FLOOR = 1e-6
 and so keep their H0."""
 
 
+SMALLEST_SHARE = 0.03
+"""Scales of the inputs of a pair of elements are at least this share of the largest of all pairs for the same shells."""
+
+
 @dataclass(frozen=True, eq=False)
 class Normalizer:
     """Means and scales of a training set, constant within shell pairs, hence covariant.
@@ -178,10 +182,13 @@ class NormalizerFit:
         """
         mean, unseen = self.target.mean(), self.target.unseen
         node, edge = self.target.variances()
-        input_node, input_edge = (_root(v) for v in self.inputs.variances())
+        input_node, input_edge = self.inputs.variances()
+        # Elements that were only far apart in training must not give huge numbers when they are bonded.
+        smallest = SMALLEST_SHARE**2 * input_edge.max(axis=(0, 1))
+        input_edge = np.where(input_edge > FLOOR**2, np.maximum(input_edge, smallest), input_edge)
         return Normalizer(
             self.inputs.mean(),
-            *symmetrize_scales(input_node, input_edge),
+            *symmetrize_scales(_root(input_node), _root(input_edge)),
             mean[:, 0],
             *target_scales(self.target),
             *self._spin(mean[:, 1:], node[:, 1:], edge[:, :, 1:], unseen),
