@@ -26,7 +26,7 @@ and so keep their H0."""
 
 
 SMALLEST_SHARE = 0.03
-"""Scales of the inputs of a pair of elements are at least this share of the largest of all pairs for the same shells."""
+"""Scales of the inputs of a pair of elements are at least this share of the largest among all pairs, shell by shell."""
 
 
 @dataclass(frozen=True, eq=False)
