@@ -5,7 +5,8 @@
 
 DATA are data sets with PySCF calculations (``organic_b3lyp.h5``, ``organic2_b3lyp.h5``, what ``odd_molecules.py``
 makes). Of a file that the model was trained on only the test and validation parts count (crc32 rule); molecules listed
-in LIST (a SMILES per line) and those of other elements or charges are left out. Besides verdicts and intervals the
+in LIST (a SMILES per line), those of other elements or charges, and those of up to five atoms in nearly the geometry of
+a training molecule are left out. Besides verdicts and intervals the
 figures are errors of levels by kind of molecule. Predictions with a certificate are kept
 in a cache, one by one, so that the benchmark can be interrupted; a new model begins a new cache. ``--write`` stores
 ``trust.json`` beside the model: this one command calibrates a model. ``--wrong`` judges xyz files in FOLDER, with
@@ -24,6 +25,7 @@ import click
 import h5py
 import numpy as np
 from common import ROOT, environment, held_out, save
+from scipy.spatial.distance import pdist
 
 from harmose_dft import Predictor, load
 from harmose_dft.adapters.datasets import open_dataset
@@ -32,6 +34,7 @@ from harmose_dft.adapters.structures import read_structures
 from harmose_dft.cli import console
 from harmose_dft.core.errors import DomainError
 from harmose_dft.core.record import Record
+from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import HARTREE_IN_EV
 from harmose_dft.data import split_of_smiles
 from harmose_dft.model.loading import model_folder
@@ -54,6 +57,9 @@ CACHE = ROOT / "local" / "trust.jsonl"
 REPEATS = 20
 """Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
 
+SMALL, SAME_GEOMETRY = 5, 0.1
+"""Atoms; Bohr. A molecule of at most so many atoms counts as seen if no distance in a training molecule differs by more."""
+
 WITHIN = 8.0
 """mHartree; errors of HOMO and LUMO that the summary by kind counts."""
 
@@ -75,7 +81,37 @@ def annotations(path: Path) -> list[tuple[str, int, str]]:
         return [(str(g.get("smiles", "")), int(g.get("charge", 0)), str(g.get("kind", ""))) for g in groups]
 
 
-def unseen(predictor: Predictor, path: Path, seen: set[str]) -> Iterator[tuple[str, str, Record]]:
+Fingerprints = dict[tuple[str, int], list[np.ndarray]]
+"""Formula and charge of small molecules -> sorted distances between their atoms, Bohr."""
+
+
+def fingerprints(predictor: Predictor, paths: Sequence[Path]) -> Fingerprints:
+    """Small molecules that the model was trained on."""
+    result: Fingerprints = {}
+    for path in paths:
+        dataset = open_dataset(path)
+        if was_trained_on(predictor.model.training, dataset):
+            for i, (smiles, _, _) in enumerate(annotations(path)):
+                structure = dataset.structure(i)
+                if split_of_smiles(smiles) == "train" and len(structure) <= SMALL:
+                    result.setdefault((structure.formula, structure.charge), []).append(sorted_distances(structure))
+    return result
+
+
+def sorted_distances(structure: Structure) -> np.ndarray:
+    """Distances between all atoms, Bohr, ascending."""
+    return np.sort(pdist(structure.positions))
+
+
+def is_near(structure: Structure, trained: Fingerprints) -> bool:
+    """Whether a molecule has nearly the geometry of a training molecule."""
+    same = trained.get((structure.formula, structure.charge), ())
+    return any(np.abs(sorted_distances(structure) - d).max(initial=0.0) < SAME_GEOMETRY for d in same)
+
+
+def unseen(
+    predictor: Predictor, path: Path, seen: set[str], trained_on: Fingerprints
+) -> Iterator[tuple[str, str, Record]]:
     """Key, kind and record of each molecule of a data set that training did not see and the model covers."""
     dataset, elements = open_dataset(path), set(predictor.model.basis.elements)
     trained = was_trained_on(predictor.model.training, dataset)
@@ -83,7 +119,7 @@ def unseen(predictor: Predictor, path: Path, seen: set[str]) -> Iterator[tuple[s
         part = split_of_smiles(smiles) if trained else "test"
         if charge in predictor.model.domain.charges and part != "train" and (trained or smiles not in seen):
             structure = dataset.structure(i)
-            if set(structure.numbers.tolist()) <= elements:
+            if set(structure.numbers.tolist()) <= elements and not is_near(structure, trained_on):
                 yield f"{path.name}:{i}:{smiles}", kind, dataset[i]
 
 
@@ -93,11 +129,12 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
     kept = [json.loads(line) for line in cache.read_text().splitlines()] if cache.exists() else []
     done = {row["key"]: row for row in kept if row["model"] == predictor.info.sha256}
     rows: list[dict[str, Any]] = []
+    trained_on = fingerprints(predictor, paths)
     for path in paths:
         if was_trained_on(predictor.model.training, open_dataset(path)):
             seen = seen | {smiles for smiles, _, _ in annotations(path)}
     for path in paths:
-        for key, kind, record in unseen(predictor, path, seen):
+        for key, kind, record in unseen(predictor, path, seen, trained_on):
             if key in done:
                 rows.append(done[key])
                 continue
