@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, shorten
 from ..model.loading import bundled_models
 from ..training.config import TrainConfig
 
@@ -68,8 +68,20 @@ def parse_yaml(path: Path) -> object:
             )
         if isinstance(event, yaml.AliasEvent):
             raise ConfigError(f"{path} uses the alias *{event.anchor}; write the values out where they are needed.")
-    content: object = yaml.safe_load(text.decode("utf-8"))
+    content: object = yaml.load(text.decode("utf-8"), Loader=_UniqueKeys)  # a SafeLoader
     return content
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Plain values, as ``yaml.safe_load`` reads them; a key given twice is refused, and so is merging."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping with every key once."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the key {shorten(twice)!r} stands twice, {node.start_mark}; keep one")
+        return super().construct_mapping(node, deep)
 
 
 def explain(error: ValidationError, content: object) -> list[str]:
@@ -87,9 +99,9 @@ def explain(error: ValidationError, content: object) -> list[str]:
             close = get_close_matches(name, beside, n=1) or get_close_matches(name, known_keys(), n=1)
             lines.append(f"unknown key {key}" + (f", did you mean {close[0]!r}?" if close else ""))
         elif problem["type"] == "tuple_type":
-            lines.append(f"{key} = {problem['input']!r}: write a list, [{problem['input']}]")
+            lines.append(f"{key} = {shorten(repr(problem['input']))}: write a list, [{shorten(str(problem['input']))}]")
         else:
-            lines.append(f"{key} = {problem['input']!r}: {problem['msg']}")
+            lines.append(f"{key} = {shorten(repr(problem['input']))}: {problem['msg'].removeprefix('Value error, ')}")
     return lines
 
 

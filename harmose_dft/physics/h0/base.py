@@ -12,29 +12,30 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from ...core.basis import OrbitalBasis
 from ...core.discovery import discover
 from ...core.errors import ConfigError, DataError
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
+from ...core.sections import MOST_COUNTED, Count, Section
 from ...core.structure import Structure
 
 PACKAGE = __name__.rpartition(".")[0]
 """The package that is scanned."""
 
 
-class H0Settings(BaseModel):
+class H0Settings(Section):
     """The section ``baseline`` of a training configuration; a kind with further values has a subclass.
 
     ``fit_structures`` is common to all kinds, so that a configuration keeps it when its kind changes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: str = Field("fitted", description="what H0 is")
-    fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
+    fit_structures: Count = Field(
+        80, ge=1, le=MOST_COUNTED, description="training structures the fitted potentials are fitted to"
+    )
 
     @field_validator("kind")
     @classmethod
