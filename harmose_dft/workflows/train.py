@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..core.devices import require_device
+from ..core.locks import hold_folder
 from ..core.progress import Progress, silent
 from ..training.config import TrainConfig
 from ..training.folder import LOG, STATE
@@ -52,7 +53,7 @@ def train(
 
     Raises:
         ConfigError: The configuration is invalid, or an earlier run belongs to other data or settings.
-        DataError: The data does not fit the configuration.
+        DataError: The data does not fit the configuration, or another run is training in the folder.
         CheckpointError: The state of an earlier run cannot be read.
         OutputExistsError: The folder holds a model without the state of its run.
     """
@@ -60,12 +61,12 @@ def train(
     changes: dict[str, object] = {} if out is None else {"output": Path(out)}
     settings = settings.model_copy(update=changes if device is None else {**changes, "device": device})
     with processes(settings.device) as rank:
-        if force and rank == 0 and settings.output.is_dir():
-            for name in (STATE, LOG):
-                (settings.output / name).unlink(missing_ok=True)
         if rank > 0:
-            progress, report = silent, _ignore_entry
-        return Fit(settings, progress, report, force=force).run()
+            return Fit(settings, silent, _ignore_entry, force=force).run()
+        with hold_folder(settings.output, "training"):
+            for name in (STATE, LOG) if force else ():
+                (settings.output / name).unlink(missing_ok=True)
+            return Fit(settings, progress, report, force=force).run()
 
 
 def is_first_process() -> bool:

@@ -16,9 +16,13 @@ def test_a_network_within_the_bound_is_built_and_the_bound_ends_with_the_block()
 
 
 def test_a_network_is_refused_at_the_first_weight_too_many() -> None:
-    built = []
-    with pytest.raises(ConfigError, match="more than 12 parameters"), limit_parameters(12):
+    built: list[nn.Module] = []
+
+    def build() -> None:
         for _ in range(10):
             built.append(nn.Linear(3, 3, bias=False))
+
+    with pytest.raises(ConfigError, match="more than 12 parameters"), limit_parameters(12):
+        build()
     assert len(built) == 1
     nn.Linear(30, 30)

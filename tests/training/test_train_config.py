@@ -93,7 +93,7 @@ def test_absurd_sizes_of_the_papers_second_stage_are_refused(tmp_path: Path, nam
 def test_sizes_that_are_absurd_together_are_refused_before_they_fill_the_memory() -> None:
     first = {"channels": 1024, "hidden_channels": 2048, "pair_channels": 1024, "layers": 64}
     config = tiny_config(model={"first": first, "second": None})
-    with pytest.raises(ConfigError, match="too large.*100000000 parameters"):
+    with pytest.raises(ConfigError, match=r"too large.*100000000 parameters"):
         trainer(config)
 
 
