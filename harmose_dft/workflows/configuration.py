@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -68,20 +68,28 @@ def parse_yaml(path: Path) -> object:
             )
         if isinstance(event, yaml.AliasEvent):
             raise ConfigError(f"{path} uses the alias *{event.anchor}; write the values out where they are needed.")
-    content: object = yaml.load(text.decode("utf-8"), Loader=_UniqueKeys)  # a SafeLoader
+    _require_unique_keys(yaml.compose(text.decode("utf-8"), Loader=yaml.SafeLoader))
+    content: object = yaml.safe_load(text.decode("utf-8"))
     return content
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Plain values, as ``yaml.safe_load`` reads them; a key given twice is refused, and so is merging."""
+def _require_unique_keys(node: yaml.Node | None) -> None:
+    """Refuse a key that stands twice in one section, of which YAML would take the last.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """A mapping with every key once."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise ValueError(f"the key {shorten(twice)!r} stands twice, {node.start_mark}; keep one")
-        return super().construct_mapping(node, deep)
+    Raises:
+        ValueError: With the key and its line.
+    """
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise ValueError(f"the key {shorten(name)!r} stands twice, again in line {key.start_mark.line + 1}")
+            seen.add(name)
+            _require_unique_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _require_unique_keys(item)
 
 
 def explain(error: ValidationError, content: object) -> list[str]:
