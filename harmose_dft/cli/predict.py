@@ -28,9 +28,13 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--smiles", multiple=True, metavar="CCO", help="Predict this molecule, relaxed by GFN2-xTB; repeatable.")
 @click.option("--model", default="organic", show_default=True, help="Name of a bundled model, or a model's path.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; no result file unless --out names it.")
+@click.option("--levels", type=click.IntRange(min=1), help="Show so many orbitals on either side of the gap.")
+@click.option("--charges", is_flag=True, help="Print the atoms' Mulliken charges.")
+@click.option("--dos", is_flag=True, help="Write the density of states, or print it with --json.")
 @click.option("--compare", is_flag=True, help="Run the PySCF calculation too and print the differences.")
 @click.option("--verify", is_flag=True, help="Report the SCF residual of one Fock build.")
 @click.option("--certify/--no-certify", default=None,
@@ -43,18 +47,25 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--molden", is_flag=True, help="Write the orbitals in the Molden format.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
               help="One result file for all structures.")
+@click.option("--no-file", is_flag=True, help="Write no result file.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
-    files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, certify: bool | None,
-    force_domain: bool, plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None,
-    device: str, force: bool,
+    files: tuple[Path, ...], smiles: tuple[str, ...], model: str, as_json: bool, levels: int | None, charges: bool,
+    dos: bool, compare: bool, verify: bool, certify: bool | None, force_domain: bool, plot: Path | None,
+    kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, no_file: bool, device: str, force: bool,
 ) -> None:
-    """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES.
+    """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES; - is standard input.
 
-    Prints the orbital energies and writes STEM.harmose.h5 beside each structure file STEM.xyz; a file with several
-    structures gives one result file with a group for each.
+    Prints the orbital energies and writes STEM.harmose.h5 in the working folder for each structure file STEM.xyz; a
+    file with several structures gives one result file with a group for each.
     """
+    if not files and not smiles:
+        raise click.UsageError("Missing argument 'FILES...': name structure files, - for standard input, or --smiles.")
+    if no_file and out is not None:
+        raise click.UsageError("--no-file and --out contradict each other; leave one out.")
+    if no_file and dos and not as_json:
+        raise click.UsageError("--dos writes a table, which --no-file forbids; add --json to print it.")
     from ..core.errors import ArgumentError, DomainError, HarmoseWarning
     from ..core.memory import keep_freed_memory
     from ..workflows.predict import predict_files
@@ -62,17 +73,23 @@ def predict(
     from .render import print_summaries
 
     keep_freed_memory()
+    outputs = Outputs(
+        cube, molden, plot, force, result=out is not None or not (no_file or as_json), dos=dos and not as_json
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HarmoseWarning)  # said below, structure by structure
             summaries = predict_files(
                 files,
                 model,
+                smiles=smiles,
                 out=out,
-                outputs=Outputs(cube, molden, plot, force),
+                outputs=outputs,
                 kpath=kpath,
                 with_comparison=compare,
                 with_verification=verify,
+                with_charges=charges,
+                with_dos=dos and as_json,
                 certify=certify,
                 device=device,
                 progress=console.progress,
@@ -87,7 +104,7 @@ def predict(
         entries = [summary.to_dict() for summary in summaries]
         console.print_json(entries[0] if len(entries) == 1 else entries)
     else:
-        print_summaries(summaries)
+        print_summaries(summaries, levels)
     refused = [s.source for s in summaries if s.trust is not None and s.trust.verdict == "do not use"]
     if refused and not force_domain:
         raise DomainError(

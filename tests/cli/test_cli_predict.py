@@ -70,13 +70,15 @@ def model(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 @pytest.fixture
-def water(tmp_path: Path) -> Path:
+def water(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A structure file in the working folder, where results land."""
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "water.xyz"
     path.write_text(WATER_XYZ)
     return path
 
 
-def test_table_shows_orbitals_and_result_lies_beside_the_structure(
+def test_table_shows_orbitals_and_the_result_is_in_the_working_folder(
     model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["predict", str(water)]) == 0
@@ -85,7 +87,7 @@ def test_table_shows_orbitals_and_result_lies_beside_the_structure(
     homo = result.spectrum.homo * 27.2114  # eV per Hartree
     assert f"{homo:.2f}" in out
     for text in ("water.xyz: H2O, 10 electrons, hf/def2-svp by stand-in (01234567)", "5 HOMO ", "6 LUMO ", "gap",
-                 "dipole", "smallest overlap eigenvalue: 0.02", "unusual atoms: none", "water.harmose.h5"):
+                 "dipole", "what is good: independent orbitals", "written: water.harmose.h5"):
         assert text in out
     assert result.record.provenance["model"] == "stand-in"
     assert result.record.provenance["functional"] == "hf"
@@ -109,7 +111,9 @@ def test_json_of_one_structure_is_one_object_with_the_promised_fields(
     assert value["gap_ev"] == pytest.approx(energies[5] - energies[4])
     assert value["dipole_debye"] == pytest.approx(np.linalg.norm(value["dipole_vector_debye"]))
     assert value["trust"]["smallest_overlap_eigenvalue"] == 0.02
-    assert value["files"] == [str(water.with_name("water.harmose.h5"))]
+    assert value["files"] == []
+    assert list(water.parent.iterdir()) == [water]
+    assert main(["predict", str(water), "--json"]) == 0
 
 
 def test_dipole_equals_that_of_pyscf(model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,11 +133,14 @@ def test_several_files_and_frames_are_batched_and_listed(
 ) -> None:
     frames = water.with_name("frames.xyz")
     frames.write_text(WATER_XYZ + HYDROGEN_XYZ)
-    assert main(["predict", str(water), str(frames), "--json", "--molden"]) == 0
+    assert main(["predict", str(water), str(frames), "--molden"]) == 0
+    assert "written: water.harmose.h5, water.molden" in capsys.readouterr().out
+    assert main(["predict", str(water), str(frames), "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
+    assert [v["name"] for v in values] == ["water", "frames-1", "frames-2"]
     assert [v["formula"] for v in values] == ["H2O", "H2O", "H2"]
     assert [v["source"] for v in values] == ["water.xyz", "frames.xyz#1", "frames.xyz#2"]
-    assert model.batches == [3]
+    assert model.batches == [3, 3]
     assert len(read_results(water.with_name("frames.harmose.h5"))) == 2
     written = sorted(p.name for p in water.parent.iterdir())
     assert written == [
@@ -183,11 +190,12 @@ def test_plot_cube_and_molden_are_written_and_reported(
 ) -> None:
     water.write_text(HYDROGEN_XYZ)
     picture = water.with_name("levels.png")
-    arguments = ["predict", str(water), "--json", "--plot", str(picture), "--cube", "homo,LUMO+1,1", "--molden"]
+    arguments = ["predict", str(water), "--json", "--plot", picture.name, "--cube", "homo,LUMO+1,1", "--molden"]
+    arguments += ["--out", "water.harmose.h5"]
     assert main(arguments) == 0
     files = json.loads(capsys.readouterr().out)["files"]
     names = ["water.harmose.h5", "water.molden", "water.homo.cube", "water.lumo+1.cube", "water.1.cube", "levels.png"]
-    assert files == [str(water.with_name(n)) for n in names]
+    assert files == names
     assert all(Path(f).stat().st_size > 100 for f in files)
     homo, first = (water.with_name(n).read_text().splitlines()[2:] for n in ("water.homo.cube", "water.1.cube"))
     assert homo == first
