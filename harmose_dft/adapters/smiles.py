@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from ..core.errors import HarmoseError, StructureError, shorten
 from ..core.structure import Structure
@@ -48,23 +48,25 @@ def _embed(smiles: str) -> Atoms:
         raise HarmoseError("SMILES need RDKit and tblite: pip install harmose-dft[sampling]") from error
     from ase import Atoms
 
-    RDLogger.DisableLog("rdApp.*")
+    chem, conformers = cast(Any, Chem), cast(Any, AllChem)  # RDKit's stubs leave out what its C++ modules define
+    cast(Any, RDLogger).DisableLog("rdApp.*")
     text = smiles.strip()
-    molecule = Chem.MolFromSmiles(text) if 0 < len(text) <= LONGEST else None
+    molecule = chem.MolFromSmiles(text) if 0 < len(text) <= LONGEST else None
     if molecule is None or not molecule.GetNumAtoms():
-        raise StructureError(f"{shorten(smiles)!r} is no SMILES that RDKit understands. Check its brackets and valences.")
-    if Descriptors.NumRadicalElectrons(molecule):
+        raise StructureError(
+            f"{shorten(smiles)!r} is no SMILES that RDKit understands. Check its brackets, rings and valences."
+        )
+    if cast(Any, Descriptors).NumRadicalElectrons(molecule):
         raise StructureError(f"{shorten(smiles)} has unpaired electrons; molecules of closed shells are predicted.")
-    molecule = Chem.AddHs(molecule)
-    parameters = AllChem.ETKDGv3()
+    molecule = chem.AddHs(molecule)
+    parameters = conformers.ETKDGv3()
     parameters.randomSeed = SEED
-    if AllChem.EmbedMolecule(molecule, parameters) != 0:
+    if conformers.EmbedMolecule(molecule, parameters) != 0:
         raise StructureError(f"RDKit finds no geometry for {shorten(smiles)}. Give a structure file instead.")
-    if AllChem.MMFFHasAllMoleculeParams(molecule):
-        AllChem.MMFFOptimizeMolecule(molecule, maxIters=500)
+    if conformers.MMFFHasAllMoleculeParams(molecule):
+        conformers.MMFFOptimizeMolecule(molecule, maxIters=500)
     symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
-    charge = Chem.GetFormalCharge(molecule)
-    info = {"charge": charge, "smiles": Chem.MolToSmiles(Chem.RemoveHs(molecule))}
+    info = {"charge": chem.GetFormalCharge(molecule), "smiles": chem.MolToSmiles(chem.RemoveHs(molecule))}
     return Atoms(symbols, molecule.GetConformer().GetPositions(), info=info)
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from . import console
+
+if TYPE_CHECKING:
+    from ..workflows.summary import PredictionSummary
 
 NAMED = 5
 """Structures that the message about verdicts names."""
@@ -31,7 +36,7 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--smiles", multiple=True, metavar="CCO", help="Predict this molecule, relaxed by GFN2-xTB; repeatable.")
 @click.option("--model", default="organic", show_default=True, help="Name of a bundled model, or a model's path.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; no result file unless --out names it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables; a result file that exists stays.")
 @click.option("--levels", type=click.IntRange(min=1), help="Show so many orbitals on either side of the gap.")
 @click.option("--charges", is_flag=True, help="Print the atoms' Mulliken charges.")
 @click.option("--dos", is_flag=True, help="Write the density of states, or print it with --json.")
@@ -66,7 +71,7 @@ def predict(
         raise click.UsageError("--no-file and --out contradict each other; leave one out.")
     if no_file and dos and not as_json:
         raise click.UsageError("--dos writes a table, which --no-file forbids; add --json to print it.")
-    from ..core.errors import ArgumentError, DomainError, HarmoseWarning
+    from ..core.errors import ArgumentError, HarmoseWarning
     from ..core.memory import keep_freed_memory
     from ..workflows.predict import predict_files
     from ..workflows.prediction_files import Outputs
@@ -74,7 +79,7 @@ def predict(
 
     keep_freed_memory()
     outputs = Outputs(
-        cube, molden, plot, force, result=out is not None or not (no_file or as_json), dos=dos and not as_json
+        cube, molden, plot, force, result=not no_file, keep=as_json and out is None, dos=dos and not as_json
     )
     try:
         with warnings.catch_warnings():
@@ -97,16 +102,34 @@ def predict(
             )
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
-    for summary in summaries:
-        for warning in () if summary.trust is None else summary.trust.warnings:
-            console.note(f"warning: {summary.source} has {warning}")
+    _note_doubts(summaries)
+    if as_json and not no_file and not all(any(f.name.endswith(".h5") for f in s.files) for s in summaries):
+        console.note("note: result files that exist already were left as they are; --force replaces them.")
     if as_json:
         entries = [summary.to_dict() for summary in summaries]
         console.print_json(entries[0] if len(entries) == 1 else entries)
     else:
         print_summaries(summaries, levels)
+    if not force_domain:
+        _require_usable(summaries)
+
+
+def _note_doubts(summaries: Sequence[PredictionSummary]) -> None:
+    for summary in summaries:
+        for warning in () if summary.trust is None else summary.trust.warnings:
+            console.note(f"warning: {summary.source} has {warning}")
+
+
+def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
+    """End with an error where a verdict is "do not use".
+
+    Raises:
+        DomainError: With the names of the structures.
+    """
+    from ..core.errors import DomainError
+
     refused = [s.source for s in summaries if s.trust is not None and s.trust.verdict == "do not use"]
-    if refused and not force_domain:
+    if refused:
         raise DomainError(
             f"The verdict on {', '.join(refused[:NAMED])}{' and others' if len(refused) > NAMED else ''} is 'do not "
             "use': an occupied level is probably wrong by more than 20 mHartree (0.5 eV). Run PySCF instead, or give "

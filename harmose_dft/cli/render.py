@@ -67,8 +67,8 @@ def print_summaries(summaries: Sequence[PredictionSummary], levels: int | None =
     rows: list[tuple[str, ...]] = []
     for s in summaries:
         intervals = None if s.trust is None else s.trust.intervals
-        levels = {"homo": s.homo, "lumo": s.lumo, "gap": s.gap}
-        cells = [format_energy(energy) + format_width(intervals, name) for name, energy in levels.items()]
+        shown = {"homo": s.homo, "lumo": s.lumo, "gap": s.gap}
+        cells = [format_energy(energy) + format_width(intervals, name) for name, energy in shown.items()]
         rows.append((s.title, s.formula, *cells, format_dipole(s) + format_width(intervals, "dipole")))
     verdicts = [s.trust.verdict if s.trust is not None else None for s in summaries]
     if any(verdicts):

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -83,8 +84,8 @@ def open_file(path: Path, label: str = "", stem: str = "") -> Input:
         count, periodic = count + 1, periodic + structure.periodic
     label, stem = label or path.name, stem or path.stem
     if count <= KEPT:
-        return Input(label, stem, count, periodic, lambda: iter(kept), path)
-    return Input(label, stem, count, periodic, lambda: _read_again(path), path)
+        return Input(label, stem, count, periodic, partial(iter, kept), path)
+    return Input(label, stem, count, periodic, partial(_read_again, path), path)
 
 
 def _read_again(path: Path) -> Iterator[Structure]:
@@ -117,7 +118,7 @@ def open_inputs(paths: Sequence[Path], smiles: Sequence[str] = ()) -> Iterator[l
                 inputs.append(open_file(path))
         for text in smiles:
             structure = from_smiles(text)
-            inputs.append(Input(text, structure.formula, 1, 0, lambda kept=structure: iter((kept,))))
+            inputs.append(Input(text, structure.formula, 1, 0, partial(iter, (structure,))))
         yield inputs
 
 

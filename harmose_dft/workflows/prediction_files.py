@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -68,6 +69,7 @@ class Outputs:
         plot: Picture of the levels or bands of all structures.
         force: Whether existing files may be replaced.
         result: Whether result files are written.
+        keep: Whether a result file that exists already is left as it is, rather than refused.
         dos: Whether densities of states are written as tables.
     """
 
@@ -76,6 +78,7 @@ class Outputs:
     plot: Path | None = None
     force: bool = False
     result: bool = True
+    keep: bool = False
     dos: bool = False
 
 
@@ -109,7 +112,7 @@ def require_writable(jobs: Sequence[Job], outputs: Outputs) -> None:
         OutputExistsError: A file exists and may not be replaced, or it is one of the inputs.
         ArgumentError: Two outputs have the same name.
     """
-    targets = [job.result for job in jobs] if outputs.result else []
+    targets = [job.result for job in jobs if writes_result(job, outputs)]
     frames = ((job, number) for job in jobs for number in range(1, job.count + 1))
     targets += [path for job, number in frames for path in name_companions(job, number, outputs).values()]
     targets += [] if outputs.plot is None else [outputs.plot]
@@ -125,6 +128,11 @@ def require_writable(jobs: Sequence[Job], outputs: Outputs) -> None:
         taken.add(place)
 
 
+def writes_result(job: Job, outputs: Outputs) -> bool:
+    """Whether the result file of a job is to be written."""
+    return outputs.result and not (outputs.keep and not outputs.force and os.path.lexists(job.result))
+
+
 def name_companions(job: Job, number: int, outputs: Outputs) -> dict[str, Path]:
     """Files besides the result that the options ask for: "molden", "dos" or an orbital's name -> path."""
     paths = {"molden": job.companion(number, ".molden")} if outputs.molden else {}
@@ -138,7 +146,7 @@ def open_job(job: Job, outputs: Outputs) -> Iterator[Callable[[int, Prediction],
 
     The result file, if there is to be one, appears when the block ends without an error.
     """
-    with ResultWriter(job.result, force=outputs.force) if outputs.result else nullcontext() as writer:
+    with ResultWriter(job.result, force=outputs.force) if writes_result(job, outputs) else nullcontext() as writer:
 
         def write(number: int, prediction: Prediction) -> tuple[Path, ...]:
             if writer is not None:

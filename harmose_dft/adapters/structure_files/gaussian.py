@@ -54,7 +54,7 @@ def read_gaussian(lines: Iterable[str]) -> Iterator[Atoms]:
             raise LineError("the file has lattice vectors; save the crystal as cif", number)
         if len(words) == 5 and words[1] in ("0", "-1"):  # free or frozen in an optimisation
             del words[1]
-        if len(words) < 4 or len(words) > 5:
+        if len(words) != 4:
             raise LineError(f"expected an atom with Cartesian coordinates; got {row.strip()!r}", number)
         symbols.append(element(symbol, number))
         positions.append(coordinates(words[1:4], number))
