@@ -39,6 +39,12 @@ COMMANDS = {
 }
 """Command -> one line for the group's help; module ``harmose_dft.cli.<command>`` holds the function ``<command>``."""
 
+CITATION = """
+Please cite: S. Yin, X. Pan, X. Zhu, T. Gao, H. Zhang, F. Wu, L. He, Towards harmonization of SO(3)-equivariance and
+expressiveness: a hybrid deep learning framework for electronic-structure Hamiltonian prediction,
+Mach. Learn.: Sci. Technol. (2024), doi 10.1088/2632-2153/ad8d30"""
+"""What --version asks to cite."""
+
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and after SIGTERM, as shells count them (128 + number of the signal)."""
 
@@ -97,7 +103,7 @@ def _shared_options() -> list[click.Option]:
 
 
 @click.group(cls=LazyGroup, params=list(_shared_options()), context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="harmose-dft")
+@click.version_option(__version__, prog_name="harmose-dft", message=f"%(prog)s, version %(version)s\n{CITATION}")
 def cli() -> None:
     """Predict Kohn-Sham Hamiltonians, and all that one diagonalisation gives.
 

@@ -42,6 +42,9 @@ HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate", "scf_residual")
 """Entries of the trust report that are shown in other ways, whatever --verbose says."""
 
+HEADINGS = {"model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
+"""Name of a stage -> heading of its column."""
+
 PURE = ("psi_cos", "psi_subspace")
 """Metrics without a unit."""
 
@@ -192,9 +195,15 @@ def print_evaluation(result: EvaluationResult, title: str) -> None:
         result: The metrics.
         title: Line above the first table.
     """
+    from ..metrics.results import MEANINGS
+
     stages = list_stages(result)
     names = [n for n, v in result.to_dict()["model"].items() if isinstance(v, float)]
     console.print_table(title, ("", *stages), list_metrics(result, names, digits=2))
+    if result.seconds is not None:
+        prediction, h0 = result.seconds
+        share = "no H0" if result.h0 is None else f"{h0:.3g} s of it for H0"
+        console.say(f"time for a structure: {prediction:.3g} s, {share}\n")
     blocks = {stage: figures["mae_block"] for stage, figures in stages.items()}
     elements = {stage: figures["mae_element"] for stage, figures in stages.items()}
     model = blocks["full model"]
@@ -205,23 +214,26 @@ def print_evaluation(result: EvaluationResult, title: str) -> None:
     ):
         cells = [(key, *(format_number(values[key], 2) for values in errors.values())) for key in keys]
         console.print_table(f"{heading} ({result.unit})", (kind, *stages), cells)
+    console.print_table("legend", ("", ""), [(name, MEANINGS[name]) for name in names], left=2)
 
 
 def list_stages(result: EvaluationResult) -> dict[str, dict[str, Mapping[str, float]]]:
-    """Heading of a column -> metrics by name in the result's unit: the full model and, where there is one, stage 1."""
+    """Heading of a column -> metrics by name in the result's unit: full model, stage 1, H0 alone; those there are."""
     metrics = result.to_dict()
-    stages = {"full model": metrics["model"], "stage 1": metrics["stage1"]}
-    return {heading: figures for heading, figures in stages.items() if figures}
+    return {HEADINGS[name]: metrics[name] for name in result.stages}
 
 
 def list_metrics(result: EvaluationResult, names: Sequence[str], *, digits: int) -> list[tuple[str, ...]]:
     """A row for each metric: its name with unit, and its value for each stage."""
-    metrics = result.to_dict()
-    stages = [figures for figures in (metrics["model"], metrics["stage1"]) if figures]
+    from ..metrics.results import FRONTIER
+
+    stages, in_ev = list_stages(result).values(), result.frontier_ev()
     rows = []
     for name in names:
         places, label = (5, name) if name in PURE else (digits, f"{name} ({result.unit})")
         rows.append((label, *(format_number(figures[name], places) for figures in stages)))
+        if name in FRONTIER and not result.periodic:
+            rows.append((f"{name} (eV)", *(format_number(figures[name], 4) for figures in in_ev.values())))
     return rows
 
 

@@ -46,18 +46,12 @@ class TrainingData:
         return StoredRecords(self.datasets, self.indices[name])
 
     def for_model(self, model: ModelFile) -> TrainingData:
-        """The same data for training a model further, in the model's basis.
+        """The same data for training a model further, in the model's basis; the functional may be another one.
 
         Raises:
             BasisMismatchError: The data is in another basis.
-            DataError: It was computed with another functional.
         """
         model.basis.require_same(self.basis, self.basis.elements)
-        if self.functional.lower() != model.functional.lower():
-            raise DataError(
-                f"The model {model.name!r} was trained on {model.functional} calculations; these data sets hold "
-                f"{self.functional} ones. Leave start_from out, or train it further on {model.functional} ones."
-            )
         return replace(self, basis=model.basis)
 
 

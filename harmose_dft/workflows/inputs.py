@@ -52,7 +52,7 @@ class Input:
     read: Callable[[], Iterator[Structure]]
     path: Path | None = None
 
-    def named(self) -> Iterator[tuple[str, Structure]]:
+    def iterate(self) -> Iterator[tuple[str, Structure]]:
         """Each structure with the source that tables show: "water.xyz", or "md.xyz#2" for the second of several.
 
         Raises:

@@ -200,7 +200,7 @@ def predict_jobs(
     """Predict batch by batch across files; yields the name and the prediction of each structure, in order."""
     total = sum(job.count for job in jobs)
     choice = False if certify is None and total > CERTIFIED else certify
-    structures = (named for job in jobs for named in job.named())
+    structures = (pair for job in jobs for pair in job.iterate())
     with progress("predicting", total) as steps:
         while batch := list(islice(structures, BATCH)):
             predictions = predictor.predict([structure for _, structure in batch], certify=choice)
@@ -215,7 +215,7 @@ def require_inside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence
     Raises:
         HarmoseError: With the name of the structure.
     """
-    for name, structure in (named for job in jobs for named in job.named()):
+    for name, structure in (pair for job in jobs for pair in job.iterate()):
         try:
             predictor.check(structure)
             for orbital in orbitals:

@@ -47,10 +47,10 @@ class Job:
         """Number of structures."""
         return sum(source.count for source in self.inputs)
 
-    def named(self) -> Iterator[tuple[str, Structure]]:
+    def iterate(self) -> Iterator[tuple[str, Structure]]:
         """Each structure with the source that tables show."""
         for source in self.inputs:
-            yield from source.named()
+            yield from source.iterate()
 
     def companion(self, number: int, suffix: str) -> Path:
         """File of the structure of a number, from 1: ``stem.molden``, or ``stem-0001.molden`` among several."""

@@ -275,7 +275,7 @@ def test_notes_about_a_long_file_are_shown_once_though_it_is_read_again(tmp_path
         source = open_file(tmp_path / "a.pdb")
         noted = len(caught)
         assert noted >= 1
-        assert source.count == len(list(source.named())) == 100
+        assert source.count == len(list(source.iterate())) == 100
     assert len(caught) == noted
 
 
@@ -287,7 +287,7 @@ def test_file_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
     source = open_file(tmp_path / "a.xyz")
     (tmp_path / "a.xyz").write_text(good * 99)
     with pytest.raises(HarmoseError, match=r"a\.xyz changed while it was read: 100 structures became 99"):
-        list(source.named())
+        list(source.iterate())
 
 
 def test_atoms_of_all_formats_agree(tmp_path: Path) -> None:

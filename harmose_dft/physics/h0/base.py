@@ -95,6 +95,12 @@ class H0(ABC):
         """
         return cls(basis, functional)
 
+    def with_functional(self, functional: str) -> Self:
+        """The same H0 for calculations with another functional."""
+        if functional.lower() == self.functional.lower():
+            return self
+        return self.from_description(self.describe(), self.basis, functional)
+
     def describe(self) -> dict[str, Any]:
         """What model.json holds of it: the kind and its parameters."""
         return {"kind": self.kind}
