@@ -141,7 +141,8 @@ class TrainConfig(Section):
     """
 
     name: str = Field(
-        "model", min_length=1, max_length=100, pattern=ONE_LINE, description="name of the model; default: that of its folder"
+        "model", min_length=1, max_length=100, pattern=ONE_LINE,
+        description="name of the model; where it is left out, that of its folder",
     )
     start_from: str | None = Field(
         None, description="train this model further: a bundled name or a folder; its inputs, H0 and sizes are kept"

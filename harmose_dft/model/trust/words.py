@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...core.units import MICRO
 from .report import TrustReport
 
-EIGENVALUE = 1e-5
+EIGENVALUE = 1e-4
 """Smallest eigenvalue of S from which orbitals count as independent."""
 
 ELECTRON = 1e-4
