@@ -44,6 +44,7 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--verify", is_flag=True, help="Report the SCF residual of one Fock build.")
 @click.option("--certify/--no-certify", default=None,
               help="One cheap Fock build for each molecule's verdict.  [default: up to 8 molecules]")
+@click.option("--charge", type=click.IntRange(-9, 9), metavar="Q", help="Total charge.  [default: as the file says]")
 @click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
               help="Draw the levels, or the bands of a crystal (png, pdf, svg).")
@@ -57,8 +58,9 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
     files: tuple[Path, ...], smiles: tuple[str, ...], model: str, as_json: bool, levels: int | None, charges: bool,
-    dos: bool, compare: bool, verify: bool, certify: bool | None, force_domain: bool, plot: Path | None,
-    kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, no_file: bool, device: str, force: bool,
+    dos: bool, compare: bool, verify: bool, certify: bool | None, charge: int | None, force_domain: bool,
+    plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, no_file: bool,
+    device: str, force: bool,
 ) -> None:
     """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES; - is standard input.
 
@@ -96,6 +98,7 @@ def predict(
                 with_charges=charges,
                 with_dos=dos and as_json,
                 certify=certify,
+                charge=charge,
                 device=device,
                 progress=console.progress,
                 tell=console.detail,

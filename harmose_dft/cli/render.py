@@ -91,7 +91,10 @@ def print_files(files: Sequence[Path]) -> None:
 
 def print_summary(summary: PredictionSummary, levels: int | None = None) -> None:
     """Print one prediction in full; its warnings are on stderr, however many structures there are."""
-    title = f"{summary.title}: {summary.formula}, {summary.n_electrons} electrons, {summary.level_of_theory}"
+    charge = f" with charge {summary.charge:+d}" if summary.charge else ""
+    title = (
+        f"{summary.title}: {summary.formula}{charge}, {summary.n_electrons} electrons, {summary.level_of_theory}"
+    )
     energies = summary.energies * HARTREE_IN_EV
     if energies.ndim == 1:
         rows = list_orbitals(energies, summary.occupations, levels)

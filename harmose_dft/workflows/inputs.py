@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -96,12 +96,15 @@ def _read_again(path: Path) -> Iterator[Structure]:
 
 
 @contextmanager
-def open_inputs(paths: Sequence[Path], smiles: Sequence[str] = ()) -> Iterator[list[Input]]:
+def open_inputs(
+    paths: Sequence[Path], smiles: Sequence[str] = (), charge: int | None = None
+) -> Iterator[list[Input]]:
     """The inputs of a command; standard input is kept in a temporary file for the time of the block.
 
     Args:
         paths: Structure files, in any order; "-" is standard input.
         smiles: Molecules as SMILES, whose geometries are relaxed.
+        charge: Total charge of every structure; by default as its file says.
 
     Raises:
         HarmoseError: There is no input, or one cannot be read.
@@ -119,7 +122,11 @@ def open_inputs(paths: Sequence[Path], smiles: Sequence[str] = ()) -> Iterator[l
         for text in smiles:
             structure = from_smiles(text)
             inputs.append(Input(text, structure.formula, 1, 0, partial(iter, (structure,))))
-        yield inputs
+        yield inputs if charge is None else [replace(i, read=partial(_charge, i.read, charge)) for i in inputs]
+
+
+def _charge(read: Callable[[], Iterator[Structure]], charge: int) -> Iterator[Structure]:
+    return (structure.with_charge(charge) for structure in read())
 
 
 def _spool(folder: Path) -> Path:

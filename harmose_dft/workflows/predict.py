@@ -108,6 +108,7 @@ def predict_files(
     with_charges: bool = False,
     with_dos: bool = False,
     certify: bool | None = None,
+    charge: int | None = None,
     device: str = "cpu",
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda text: None,
@@ -129,6 +130,7 @@ def predict_files(
         with_charges: Whether to work out the charges of the atoms.
         with_dos: Whether to work out densities of states; ``outputs.dos`` writes them.
         certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
+        charge: Total charge of every structure; by default as its file says.
         device: Where a model that is loaded runs.
         progress: Shows progress.
         tell: Receives what takes time before it is done.
@@ -139,7 +141,7 @@ def predict_files(
     Raises:
         HarmoseError: Before anything is computed: a file exists, an output's name is taken, an option does not apply.
     """
-    with open_inputs([Path(path) for path in paths], smiles) as inputs:
+    with open_inputs([Path(path) for path in paths], smiles, charge) as inputs:
         jobs = plan_jobs(inputs, None if out is None else Path(out))
         if outputs.plot is not None:
             require_drawable(outputs.plot)

@@ -48,6 +48,7 @@ class PredictionSummary:
         dos: Density of states, where asked for.
         comparison: The same beside PySCF's calculation, where asked for.
         files: Files written.
+        charge: Net charge in units of e.
     """
 
     source: str
@@ -74,6 +75,7 @@ class PredictionSummary:
     dos: DosTable | None = None
     comparison: Comparison | None = None
     files: tuple[Path, ...] = ()
+    charge: int = 0
 
     @property
     def periodic(self) -> bool:
@@ -106,6 +108,7 @@ class PredictionSummary:
             "formula": self.formula,
             "n_atoms": self.n_atoms,
             "n_electrons": self.n_electrons,
+            "charge": self.charge,
             "model": {"name": self.model.name, "sha256": self.model.sha256},
             "functional": self.functional,
             "basis": self.basis,
@@ -139,6 +142,7 @@ def summarize(prediction: Prediction, source: str) -> PredictionSummary:
         symbols=tuple(structure.symbols),
         n_atoms=len(structure),
         n_electrons=round(spectrum.n_electrons),
+        charge=structure.charge,
         model=prediction.model,
         functional=prediction.functional,
         basis=prediction.basis.name,
