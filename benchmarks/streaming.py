@@ -1,4 +1,4 @@
-"""Peak memory of ``harmose-dft predict`` on files of few and of many structures, which it reads, predicts and writes one by one.
+"""Peak memory of ``harmose-dft predict`` on files of few and of many structures, which are predicted one by one.
 
     python benchmarks/streaming.py [--few 100] [--many 1000] [--model organic] [--json streaming.json]
 

@@ -230,11 +230,12 @@ def list_metrics(result: EvaluationResult, names: Sequence[str], *, digits: int)
     """A row for each metric: its name with unit, and its value for each stage."""
     from ..metrics.results import FRONTIER
 
-    stages, in_ev = list_stages(result).values(), result.frontier_ev()
+    metrics, in_ev = result.to_dict(), result.frontier_ev()
+    stages = [metrics[name] for name in result.stages]
     rows = []
     for name in names:
         places, label = (5, name) if name in PURE else (digits, f"{name} ({result.unit})")
-        rows.append((label, *(format_number(figures[name], places) for figures in stages)))
+        rows.append((label, *(format_number(scaled[name], places) for scaled in stages)))
         if name in FRONTIER and not result.periodic:
             rows.append((f"{name} (eV)", *(format_number(figures[name], 4) for figures in in_ev.values())))
     return rows
