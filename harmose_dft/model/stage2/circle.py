@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ...core.sections import Count
 from ...core.spin import Spin
 from ...nn.attention import attention_weights
 from ...nn.blocks import Blocks
@@ -45,15 +46,17 @@ class CircleTransformerConfig(SecondStageConfig):
     takes_dropout: ClassVar[bool] = True
 
     kind: Literal["circle"] = "circle"
-    layers: int = Field(2, ge=1, description="number of Transformer layers")
-    width: int = Field(48, ge=4, description="channels on the circle")
-    expansion: int = Field(2, ge=1, description="hidden width of the point-wise layers, in units of width")
-    heads: int = Field(4, ge=1, description="attention heads")
-    points: int | None = Field(
-        None, ge=5, description="angles of the circle in training; default: 3 times the highest frequency"
+    layers: Count = Field(2, ge=1, le=64, description="number of Transformer layers")
+    width: Count = Field(48, ge=4, le=2048, description="channels on the circle")
+    expansion: Count = Field(
+        2, ge=1, le=16, description="hidden width of the point-wise layers, in units of width"
     )
-    members: int = Field(
-        1, ge=1, description="networks that learn the same apart; the correction is their mean, for few data"
+    heads: Count = Field(4, ge=1, le=256, description="attention heads")
+    points: Count | None = Field(
+        None, ge=5, le=1024, description="angles of the circle in training; default: 3 times the highest frequency"
+    )
+    members: Count = Field(
+        1, ge=1, le=64, description="networks that learn the same apart; the correction is their mean, for few data"
     )
     density: bool = Field(
         False, description="whether it sees the density matrix of stage 1's Hamiltonian; needs stages.mode staged"
