@@ -121,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     console.settings.reset()
+    _open_closed_streams()
     leave_local_settings_alone()
     signals: list[int] = []
     try:
@@ -166,6 +167,18 @@ def _notes_of_inputs() -> Iterator[None]:
 
         warnings.showwarning = remark  # type: ignore[assignment]
         yield
+
+
+def _open_closed_streams() -> None:
+    """Let what a shell has closed (``>&-``) lead nowhere, rather than into the next file that is opened."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process
 
 
 @contextmanager

@@ -165,6 +165,15 @@ def test_debug_shows_the_traceback_wherever_it_stands(
     assert captured.err.strip().endswith("error: broken")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_lead_nowhere(closed: str) -> None:
+    command = f"{sys.executable} -m harmose_dft --version {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert ("harmose-dft" in done.stdout) == (not closed.startswith(">"))
+
+
 def test_closed_pipe_ends_quietly() -> None:
     code = """
 import sys, types, click
