@@ -80,8 +80,8 @@ def _leading_out(file: h5py.File, path: str | Path) -> tuple[str, str] | None:
         if stored_type.get_class() == h5t.VLEN or (
             stored_type.get_class() == h5t.STRING and stored_type.is_variable_str()
         ):
-            length, whole = _length_of_texts(opened, Path(path)), Path(path).stat().st_size
-            return f"a table of texts of {length:.2g} bytes in a file of {whole}" if length > whole else None
+            length, available = _length_of_texts(opened, Path(path)), Path(path).stat().st_size
+            return f"a table of texts of {length:.2g} bytes in a file of {available}" if length > available else None
         return None
 
     def visit(name: bytes, info: Any) -> tuple[str, str] | None:
