@@ -1,0 +1,3 @@
+"""Sparse direct solvers: one class in one file each, found by scanning this folder."""
+
+from __future__ import annotations
