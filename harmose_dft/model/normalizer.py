@@ -64,17 +64,6 @@ class Normalizer:
         names = [n for n, f in cls.__dataclass_fields__.items() if f.default is MISSING or n in arrays]
         return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in names})
 
-    def extend(self, other: Normalizer) -> Normalizer:
-        """This normalizer with the other one's target scales for pairs of elements that only the other one saw."""
-        def fill(mine: Floats | None, new: Floats | None) -> Floats | None:
-            return mine if mine is None or new is None else np.where(mine == 0, new, mine)
-
-        edge = fill(self.target_edge_scale, other.target_edge_scale)
-        assert edge is not None
-        return replace(
-            self, target_edge_scale=edge, spin_edge_scale=fill(self.spin_edge_scale, other.spin_edge_scale)
-        )
-
     def normalize_inputs(self, inputs: Blocks, species: NDArray[np.int64], pairs: PairList) -> Blocks:
         """Bring the input matrices of a structure to order one, float64."""
         tables = (self.input_mean, self.input_node_scale, self.input_edge_scale)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -69,20 +67,6 @@ def test_normalised_inputs_are_of_order_one(data: tuple[list[Structure], list[li
         edge = found.normalize_inputs(pad(own[:2], pairs, species, LAYOUT), species, pairs).edge
         squares, counts = squares + float((edge**2).sum()), counts + int(np.count_nonzero(edge))
     assert squares / counts == pytest.approx(1.0, rel=1e-10)
-
-
-def test_pairs_of_elements_that_only_later_data_has_get_its_scales(
-    data: tuple[list[Structure], list[list[BlockMatrix]]],
-) -> None:
-    whole = statistics(*data)
-    own = whole.target_edge_scale.copy()
-    own[0, 1] = own[1, 0] = 0.0
-    known = replace(whole, target_edge_scale=own)
-    doubled = replace(whole, target_edge_scale=2 * whole.target_edge_scale, target_mean=0 * whole.target_mean)
-    found = known.extend(doubled)
-    np.testing.assert_array_equal(found.target_mean, whole.target_mean)
-    np.testing.assert_array_equal(found.target_edge_scale[0, 1], 2 * whole.target_edge_scale[0, 1])
-    np.testing.assert_array_equal(found.target_edge_scale[0, 0], whole.target_edge_scale[0, 0])
 
 
 def test_statistics_survive_being_stored(data: tuple[list[Structure], list[list[BlockMatrix]]]) -> None:
