@@ -1,8 +1,8 @@
 """H(R) of large cells in bounded memory: chunks of atoms, each predicted within as many neighbours as it depends on.
 
-A network of L layers sees an atom's surroundings through at most L + 1 pairs, one after the other. The pairs of a chunk
-of atoms are therefore exactly those of the whole cell, up to rounding, if the network is run on the chunk with all atoms
-that so many pairs reach. Each atom is counted once, whatever the chunks.
+A network of L layers sees an atom's surroundings through at most L + 1 pairs, one after the other. The blocks of a
+chunk of atoms are therefore those of the whole cell, up to rounding, if the network is run on the chunk with all atoms
+that so many pairs reach. A cell that fits into memory is one chunk, and nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -56,14 +56,20 @@ def predict_matrices(
 
     Args:
         predictor: The model.
-        structure: Usually a large crystal.
+        structure: A crystal.
         memory: Bytes that the network may take besides the matrices, roughly.
         progress: Shows progress over the atoms.
 
     Raises:
-        DomainError: The structure lies outside the model's domain, or the model needs a diagonalisation of it.
+        DomainError: The structure lies outside the model's domain or is a molecule, whose atoms all see each other, or
+            the model needs a diagonalisation of it.
     """
     predictor.check(structure)
+    if not structure.periodic:
+        raise DomainError(
+            f"{structure.formula} is a molecule; chunks are for crystals, whose atoms do not all see each other. Use "
+            "predict."
+        )
     if predictor.density is not None or "density" in predictor.model.inputs:
         raise DomainError(
             f"{predictor.info.name} needs the density of a first Hamiltonian, which takes a diagonalisation of the "

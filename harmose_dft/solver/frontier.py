@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
-from .filling import Filling
+from .filling import DEFAULT_FILLING, Filling
 from .occupations import Smearing, fermi_level
 from .pencil import Pencil
 from .periodic import WHOLE_BAND, Hamiltonians, electrons_per_orbital, hamiltonian_tuple
@@ -71,7 +71,7 @@ def frontier_states(
     count: int,
     *,
     guess: float = 0.0,
-    filling: Filling = Filling(),
+    filling: Filling = DEFAULT_FILLING,
     solver: str | None = None,
 ) -> FrontierStates:
     """The Fermi level of a crystal, and the states around it at k-points.
@@ -157,10 +157,8 @@ class _Search:
             below = max((e for e, n in filled.items() if n < least), default=None)
             above = min((e for e, n in filled.items() if n > most), default=None)
             if below is None or above is None:
-                if below is not None:
-                    energy = below + step
-                else:
-                    energy = self.guess if above is None else above - step
+                start = self.guess if above is None else above - step
+                energy = start if below is None else below + step
                 step *= 2 if filled else 1
             elif len(filled) % 3 == 0:
                 energy = 0.5 * (below + above)

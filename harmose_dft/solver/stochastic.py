@@ -14,7 +14,7 @@ from scipy.special import stdtrit
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from .factors.base import SparseFactor
-from .filling import Filling
+from .filling import DEFAULT_FILLING, Filling
 from .occupations import occupation
 from .pencil import Pencil
 from .periodic import Hamiltonians, electrons_per_orbital, hamiltonian_tuple
@@ -113,9 +113,10 @@ def stochastic_density(
     energies: ArrayLike,
     broadening: float,
     *,
+    relative: bool = False,
     n_vectors: int | None = None,
     seed: int = 0,
-    filling: Filling = Filling(),
+    filling: Filling = DEFAULT_FILLING,
     solver: str | None = None,
 ) -> StochasticDensity:
     """Density of states with Gaussian broadening, and the Fermi level, of a cell that is too large to diagonalise.
@@ -133,6 +134,7 @@ def stochastic_density(
         n_electrons: Electrons per cell.
         energies: Where the density is wanted, Hartree, (energy,).
         broadening: Standard deviation of the Gaussians, Hartree; cost is inverse to it.
+        relative: Whether these energies count from the Fermi level.
         n_vectors: Random vectors per spin direction and k-point, at least two; by default 4 to 64 by size.
         seed: Of the random signs.
         filling: Smearing of the occupations, which must have a width; its spacing plays no part.
@@ -155,9 +157,9 @@ def stochastic_density(
             nodes, measures = lanczos_quadrature(pencil, pencil.factor_overlap(), count, broadening, rng)
             parts.append(_Quadrature(nodes, weight * pencil.size * measures))
     quadrature = _join(parts)
-    grid = np.asarray(energies, dtype=np.float64)
-    density = quadrature.density(grid, broadening)
     fermi, interval = _fermi(quadrature, n_electrons, filling)
+    grid = np.asarray(energies, dtype=np.float64) + (fermi if relative else 0.0)
+    density = quadrature.density(grid, broadening)
     return StochasticDensity(
         grid, density.mean(axis=0), density.std(axis=0, ddof=1) / np.sqrt(count), fermi, interval, broadening, count,
         max(part.nodes.shape[1] for part in parts),
@@ -208,7 +210,8 @@ def lanczos_quadrature(
 def _ritz(alphas: list[Floats], betas: list[Floats]) -> tuple[Floats, Floats]:
     """Eigenvalues and squared first components of the tridiagonal matrices of all vectors."""
     pairs = [
-        eigh_tridiagonal(diagonal, off[:-1]) for diagonal, off in zip(np.array(alphas).T, np.array(betas).T, strict=True)
+        eigh_tridiagonal(diagonal, off[:-1])
+        for diagonal, off in zip(np.array(alphas).T, np.array(betas).T, strict=True)
     ]
     return np.array([nodes for nodes, _ in pairs]), np.array([vectors[0] ** 2 for _, vectors in pairs])
 

@@ -1,3 +1,1 @@
 """Sparse direct solvers: one class in one file each, found by scanning this folder."""
-
-from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PARDISO of Intel's oneMKL: nested dissection (METIS) and supernodes of dense algebra; by the package py-mkl-pardiso."""
+"""PARDISO of Intel's oneMKL: nested dissection (METIS) and dense supernodes, by the package py-mkl-pardiso."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NESTED_DISSECTION = {1: 2}
 """iparm(2): ordering by METIS."""
 
 BUNCH_KAUFMAN = {20: 1}
-"""iparm(21): pivots of one and of two rows. Without, complex Hermitian matrices lose all digits, silently (measured with
-oneMKL 2026: relative residuals of order one at 400 rows)."""
+"""iparm(21): pivots of one and of two rows. Without, complex Hermitian matrices lose all digits, silently: measured
+residuals are of order one at 400 rows (py-mkl-pardiso 0.0.6)."""
 
 N_NEGATIVE = 22
 """iparm(23): negative eigenvalues, of real matrices only where pivots have two rows."""
@@ -27,7 +27,10 @@ BACKWARD = 333
 
 
 class Pardiso(SparseFactor):
-    """L D L^+ with pivots of one and two rows, or L L^+ of a positive definite matrix (O. Schenk, K. Gaertner, 2004)."""
+    """L D L^+ with pivots of one and two rows, or L L^+ of a positive definite matrix.
+
+    O. Schenk, K. Gaertner, Future Gener. Comput. Syst. 20, 475 (2004).
+    """
 
     name = "pardiso"
     rank = 10
