@@ -107,7 +107,13 @@ class Pencil:
         Raises:
             SolverError: It is not positive definite.
         """
-        return _factorize(self.overlap, self.solver, "of the overlap", positive=True)
+        factor = _factorize(self.overlap, self.solver, "of the overlap", positive=True)
+        if factor.n_negative:
+            raise SolverError(
+                f"The overlap matrix is not positive definite: {factor.n_negative} of its eigenvalues are negative. "
+                f"{_advice(positive=True)}"
+            )
+        return factor
 
     def count_below(self, energy: float, factor: SparseFactor | None = None) -> int:
         """Number of eigenvalues below an energy, by Sylvester's law of inertia for H - E S = L D L^+.
@@ -140,19 +146,19 @@ def _factorize(matrix: csr_array, solver: str | None, purpose: str, *, positive:
         right = np.random.default_rng(0).normal(size=matrix.shape[0]).astype(matrix.dtype)
         residual = np.linalg.norm(matrix @ factor.solve(right) - right) / np.linalg.norm(right)
     except (RuntimeError, MemoryError) as error:
-        raise SolverError(f"The factorisation {purpose} failed ({error}); {_advice(positive)}.") from error
+        raise SolverError(f"The factorisation {purpose} failed ({error}). {_advice(positive)}") from error
     if not residual < ACCURACY:
         raise SolverError(
             f"The factorisation {purpose} is inaccurate: the relative residual is {residual:.1e}, expected less than "
-            f"{ACCURACY:.0e}; {_advice(positive)}."
+            f"{ACCURACY:.0e}. {_advice(positive)}"
         )
     return factor
 
 
 def _advice(positive: bool) -> str:
     if positive:
-        return "are atoms too close, or do H and S belong to different structures?"
-    return "move the energy off an eigenvalue, or use the dense method"
+        return "Are atoms too close, or do H and S belong to different structures?"
+    return "Move the energy off an eigenvalue, or use the dense method."
 
 
 def _embed(matrix: csr_array) -> csr_array:

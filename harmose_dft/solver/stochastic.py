@@ -190,7 +190,7 @@ def lanczos_quadrature(
     alphas: list[Floats] = []
     betas: list[Floats] = []
     n_steps = FIRST_STEPS
-    while len(alphas) < min(n_steps, pencil.size):
+    while len(alphas) < n_steps:
         q = h @ v
         alpha = np.einsum("nv,nv->v", v.conj(), q).real
         q -= alpha * u + beta * u_before
