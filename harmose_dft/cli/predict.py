@@ -45,11 +45,14 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
               help="One result file for all structures.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
+@click.option("--scheduler", metavar="local|slurm|tcp://...",
+              help="Dask hands the structures to --jobs processes or SLURM jobs, or to a running scheduler's workers.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Workers of --scheduler.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
     files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, certify: bool | None,
     charge: int | None, force_domain: bool, plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool,
-    out: Path | None, device: str, force: bool,
+    out: Path | None, device: str, scheduler: str | None, jobs: int, force: bool,
 ) -> None:
     """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES.
 
@@ -77,6 +80,8 @@ def predict(
                 certify=certify,
                 charge=charge,
                 device=device,
+                scheduler=scheduler,
+                workers=jobs,
                 progress=console.progress,
                 tell=console.detail,
             )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
 from ..core.errors import HarmoseError
 from ..core.progress import Progress, silent
+from ..core.structure import Structure
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import CERTIFIED, Predictor
+from .cluster import Cluster, open_cluster
 from .compare import Comparison, compare, verify
 from .drawing import BandDrawing, Drawing, LevelDrawing, require_drawable
 from .prediction_files import RESULTS_ONLY, Job, Outputs, orbital_index, plan_jobs, require_writable, write_job
@@ -20,6 +23,9 @@ from .summary import PredictionSummary, summarize
 
 BATCH = 32
 """Structures handed to the model at once."""
+
+BATCHES_PER_WORKER = 4
+"""Batches for each worker of a cluster, where there are enough structures."""
 
 @overload
 def predict(  # type: ignore[overload-overlap]  # a path as text is also an iterable of texts
@@ -94,6 +100,8 @@ def predict_files(
     certify: bool | None = None,
     charge: int | None = None,
     device: str = "cpu",
+    scheduler: str | None = None,
+    workers: int = 1,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda text: None,
 ) -> list[PredictionSummary]:
@@ -112,6 +120,9 @@ def predict_files(
         certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
         charge: Total charge of every structure; by default as its file says.
         device: Where a model that is loaded runs.
+        scheduler: Hands batches of structures to Dask's workers; see
+            :func:`~harmose_dft.workflows.cluster.open_cluster`. Files are written by this process all the same.
+        workers: Processes or SLURM jobs that the scheduler starts.
         progress: Shows progress.
         tell: Receives what takes time before it is done.
 
@@ -136,14 +147,15 @@ def predict_files(
     if drawing is not None:
         drawing.check(predictor)
     summaries: list[PredictionSummary] = []
-    for job, raw in predict_jobs(predictor, jobs, progress, certify=certify):
-        predictions = [verify(p) for p in raw] if with_verification else raw
-        comparisons = _compare_all(job, predictions, tell) if with_comparison else [None] * len(predictions)
-        names, files = [name for name, _ in job.structures], write_job(job, predictions, outputs)
-        for name, prediction, comparison, done in zip(names, predictions, comparisons, files, strict=True):
-            summaries.append(replace(summarize(prediction, name), comparison=comparison, files=done))
-            if drawing is not None:
-                drawing.add(name, prediction, comparison)
+    with nullcontext(None) if scheduler is None else open_cluster(scheduler, workers) as cluster:
+        for job, raw in predict_jobs(predictor, jobs, progress, certify=certify, cluster=cluster):
+            predictions = [verify(p) for p in raw] if with_verification else raw
+            comparisons = _compare_all(job, predictions, tell) if with_comparison else [None] * len(predictions)
+            names, files = [name for name, _ in job.structures], write_job(job, predictions, outputs)
+            for name, prediction, comparison, done in zip(names, predictions, comparisons, files, strict=True):
+                summaries.append(replace(summarize(prediction, name), comparison=comparison, files=done))
+                if drawing is not None:
+                    drawing.add(name, prediction, comparison)
     if drawing is None or outputs.plot is None:
         return summaries
     drawing.save(outputs.plot, force=outputs.force)
@@ -162,22 +174,44 @@ def _compare_all(
 
 
 def predict_jobs(
-    predictor: Predictor, jobs: Sequence[Job], progress: Progress = silent, *, certify: bool | None = None
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    progress: Progress = silent,
+    *,
+    certify: bool | None = None,
+    cluster: Cluster | None = None,
 ) -> Iterator[tuple[Job, list[Prediction]]]:
     """Predict batch by batch across files; yields each job with its predictions when all its structures are done."""
     queue = [(job, structure) for job in jobs for _, structure in job.structures]
     choice = False if certify is None and len(queue) > CERTIFIED else certify
     with progress("predicting", len(queue)) as steps:
         finished: list[Prediction] = []
-        for start in range(0, len(queue), BATCH):
-            batch = queue[start : start + BATCH]
-            predictions = predictor.predict([structure for _, structure in batch], certify=choice)
-            for (job, _), prediction in zip(batch, predictions, strict=True):
-                finished.append(prediction)
-                steps.advance()
-                if len(finished) == len(job.structures):
-                    yield job, finished
-                    finished = []
+        predictions = _predict_all(predictor, [structure for _, structure in queue], choice, cluster)
+        for (job, _), prediction in zip(queue, predictions, strict=True):
+            finished.append(prediction)
+            steps.advance()
+            if len(finished) == len(job.structures):
+                yield job, finished
+                finished = []
+
+
+def _predict_all(
+    predictor: Predictor, structures: Sequence[Structure], certify: bool | None, cluster: Cluster | None
+) -> Iterator[Prediction]:
+    """Predictions in order, batch by batch, here or by the workers of a cluster."""
+    size = BATCH if cluster is None else min(BATCH, -(-len(structures) // (BATCHES_PER_WORKER * cluster.jobs)))
+    batches = [structures[start : start + size] for start in range(0, len(structures), size)]
+    if cluster is None:
+        results: Iterator[list[Prediction]] = (_predict_batch(predictor, batch, certify) for batch in batches)
+    else:
+        shared = cluster.share(predictor)
+        results = cluster.run_in_order(_predict_batch, [(shared, batch, certify) for batch in batches])
+    for predictions in results:
+        yield from predictions
+
+
+def _predict_batch(predictor: Predictor, structures: Sequence[Structure], certify: bool | None) -> list[Prediction]:
+    return predictor.predict(structures, certify=certify)
 
 
 def require_inside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence[str]) -> None:

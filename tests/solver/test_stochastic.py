@@ -94,7 +94,7 @@ def test_energies_may_count_from_the_fermi_level() -> None:
 
 
 def test_quadrature_of_every_vector_holds_all_states_and_the_spectrum_of_a_small_cell() -> None:
-    """72 orbitals and many more steps: the Krylov space is complete, and every Ritz value with weight is an eigenvalue."""
+    """72 orbitals and many more steps: every Ritz value with weight is an eigenvalue."""
     record = calculation(repeat_cell(layer(5), (3, 3, 1)))
     pencil = Pencil.at(record.hamiltonian[0], record.overlap, (0.1, 0.2, 0.0))
     nodes, weights = lanczos_quadrature(pencil, pencil.factor_overlap(), 3, 0.001, np.random.default_rng(0))

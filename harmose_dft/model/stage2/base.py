@@ -97,7 +97,7 @@ class SecondStage(nn.Module, ABC):
         Config: Class of its configuration.
         sees_stored_stage1: Whether stage 1 has the same output for a sample at every update, so that it may be stored
             once stage 1 no longer learns; not so where :meth:`training_view` changes the geometry.
-        runs_in_slices: Whether its layers run in slices at prediction, which saves memory: :mod:`harmose_dft.nn.slices`.
+        runs_in_slices: Whether its layers run in slices at prediction (:mod:`harmose_dft.nn.slices`), to save memory.
     """
 
     Config: ClassVar[type[SecondStageConfig]]
