@@ -111,6 +111,51 @@ def exponent(rows: list[dict[str, Any]], name: str) -> float | None:
     return float(np.polyfit(x, y, 1)[0])
 
 
+COLUMNS = (
+    ("model", "model", None), ("atoms", "atoms", None), ("orbitals", "orbitals", None), ("h_cpu", "S, H0, H", "s"),
+    ("h_gb", "memory", "GiB"), ("states_cpu", "40 states at the Fermi level", "s"), ("states_gb", "memory", "GiB"),
+    ("superlu_cpu", "the same by SuperLU", "s"), ("dos_cpu", "density of states", "s"),
+)
+"""Key, title, unit."""
+
+
+def tabulate(
+    cells: list[dict[str, Any]], command: str, version: str, machine: str, date: str | None = None
+) -> dict[str, Any]:
+    """Figures as the documentation shows them, with the exponents and the wall times in the text."""
+    keys = [key for key, _, _ in COLUMNS]
+    rows = [{k: _shown(cell.get(k)) for k in keys} | {"measurement": "run"} for cell in cells]
+    slopes = {name: exponent(cells, name) for name in ("h_cpu", "states_cpu")}
+    largest = max(cells, key=lambda c: c["atoms"])
+    text = (
+        "N x N graphene with displaced atoms (OpenMX basis s2p1) at Gamma; seconds of one CPU core, largest resident size "
+        "of the process. 40 states: the search for the Fermi level by counts, and shift-invert, with PARDISO."
+    )
+    if slopes["h_cpu"] is not None and slopes["states_cpu"] is not None:
+        text += (
+            f" From {FITTED_FROM} atoms on the times grow with the number of atoms to the power of {slopes['h_cpu']:.2f} "
+            f"(H) and {slopes['states_cpu']:.2f} (states)."
+        )
+    if "dos_error" in largest:
+        low, high = largest["dos_interval_ev"]
+        text += (
+            f" Density of states of {largest['atoms']} atoms: {largest['vectors']} random vectors, {largest['steps']} "
+            f"Lanczos steps, broadening 0.3 eV, relative standard error {largest['dos_error']:.1%} at its maximum; "
+            f"Fermi level {largest['dos_fermi_ev']:.2f} eV, 95 % interval {low:.2f} to {high:.2f} "
+            f"(by counting {largest['pardiso_fermi_ev']:.4f} eV)."
+        )
+    measured = {"command": command, "date": date or time.strftime("%Y-%m-%d"), "version": version, "machine": machine}
+    titles = [{"key": k, "title": title} | ({} if unit is None else {"unit": unit}) for k, title, unit in COLUMNS]
+    return {
+        "title": "Large cells", "about": text, "columns": titles, "measurements": {"run": measured}, "rows": rows,
+        "exponents": slopes, "cells": cells, "environment": environment(),
+    }
+
+
+def _shown(value: Any) -> Any:
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
 @click.command()
 @click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.option("--repeat", "repeats", multiple=True, type=click.IntRange(min=3), default=[10, 20, 30, 45, 71],
@@ -118,10 +163,13 @@ def exponent(rows: list[dict[str, Any]], name: str) -> float | None:
 @click.option("--superlu", default=20, show_default=True, help="Also by SuperLU up to this N.")
 @click.option("--dos", default=71, show_default=True, help="The density of states, too, of cells from this N.")
 @click.option("--h-only", is_flag=True, help="H(R) alone.")
+@click.option("--machine", default="one thread", show_default=True, help="For the table: where it was measured.")
+@click.option("--version", default="", help="For the table: commit.")
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write the figures here.")
 @click.option("--one", hidden=True, help="Measure one cell in this process.")
 def main(
-    model: Path, repeats: tuple[int, ...], superlu: int, dos: int, h_only: bool, target: Path | None, one: str | None
+    model: Path, repeats: tuple[int, ...], superlu: int, dos: int, h_only: bool, machine: str, version: str,
+    target: Path | None, one: str | None,
 ) -> None:
     """Measure, print."""
     if one is not None:
@@ -131,13 +179,12 @@ def main(
     for repeat in repeats:
         parts = ["states"] + ["superlu"] * (repeat <= superlu) + ["dos"] * (repeat >= dos)
         chosen = "" if h_only else ",".join(parts)
-        command = [sys.executable, __file__, str(model), "--repeat", str(repeat), "--one", f"{chosen},"]
-        rows.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+        measuring = [sys.executable, __file__, str(model), "--repeat", str(repeat), "--one", f"{chosen},"]
+        rows.append(json.loads(subprocess.run(measuring, check=True, stdout=subprocess.PIPE, text=True).stdout))
         console.say(json.dumps(rows[-1]))
-        names = ("h_cpu", "states_cpu")
-        result = {"environment": environment(), "cells": rows, "exponents": {n: exponent(rows, n) for n in names}}
         if target is not None:
-            save(target, result)
+            command = "python benchmarks/large.py MODEL" + "".join(f" --repeat {n}" for n in repeats)
+            save(target, tabulate(rows, command, version, machine))
     keys = ("atoms", "orbitals", "h_cpu", "h_gb", "states_cpu", "states_gb")
     cells = [[f"{r[k]:.4g}" if k in r else "-" for k in keys] for r in rows]
     console.print_table("large cells, one thread", keys, cells)
