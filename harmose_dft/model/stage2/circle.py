@@ -22,6 +22,7 @@ from ...nn.layout import OrbitalLayout, ParameterLabels
 from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
+from ...nn.slices import run_in_slices
 from ...nn.spin import spin_components
 from ..stage1 import FirstStageConfig, StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
@@ -104,13 +105,18 @@ class CircleLayer(nn.Module):
         self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1_output: StageOneOutput
     ) -> tuple[Tensor, O2Features]:
         """Updated nodes and pairs."""
+        return run_in_slices(self._update, nodes, pairs, geometry, stage1_output.radial, stage1_output.cutoff)
+
+    def _update(
+        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, radial: Tensor, cutoff: Tensor
+    ) -> tuple[Tensor, O2Features]:
         x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
-        even, rest = self.grid.project(self.mlp(self.grid.sample(x), stage1_output.radial))
+        even, rest = self.grid.project(self.mlp(self.grid.sample(x), radial))
         x = O2Features(even, even.new_zeros(len(even), 0), rest)
         updated = pairs + self.pair_update(x)
         updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
         if self.attends:
-            nodes = self.node_update(nodes, self._receive(x, geometry, stage1_output.cutoff, len(nodes)))
+            nodes = self.node_update(nodes, self._receive(x, geometry, cutoff, len(nodes)))
         return nodes, updated
 
     def _receive(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
@@ -244,6 +250,7 @@ class CircleTransformer(SecondStage):
     """
 
     Config = CircleTransformerConfig
+    runs_in_slices = True
 
     def __init__(self, config: CircleTransformerConfig, setting: StageSetting) -> None:
         super().__init__(config, setting)
