@@ -1,21 +1,26 @@
-"""Crystals: stage 1 alone beside the two-stage model at equal training time, on sets of snapshots; a large supercell.
+"""Crystals: the six systems of the paper, H0 alone, stage 1 alone and two stages at equal training time.
 
-    python benchmarks/materials.py [--set openmx-graphene --set abacus-graphene] [--minutes 3] [--part test] \
-        [--variant stage-1 --variant two-stage --variant density --variant paper] [--supercell 10] [--json m.json]
+    python benchmarks/materials.py [--system BG ...] [--variant h0 --variant stage-1 ...] [--h0 fitted] [--minutes 4] \
+        [--seed 0] [--snapshots N] [--supercell 10] [--gather materials.json]
 
-A set is a folder of calculations of one system, read from the code's own files below --samples and kept as a data set
-in --work. 12 snapshots train, 3 validate, 3 test: numpy's default generator's permutation with seed 0. Every variant is
-trained from scratch for the same time, counted in CPU seconds of one thread; figures are of the averaged weights at the
-end, in meV, matrices after the best shift mu S, bands within 5 eV of the Fermi level on a path after the best shift.
---supercell N predicts the ideal N x N crystal with the last variant and diagonalises it along a k-path.
+Calculations are read from the code's own files below --shared and --more and kept as data sets in --work; which of them
+test is fixed (materials_data.py). Every variant is trained from scratch on all others for the same time, counted in CPU
+seconds of one thread; figures are of the averaged weights at the end, in meV, matrices after the best shift mu S, bands
+within 5 eV of the Fermi level on a path after the best shift. Twisted cells, where a system has them, only test.
+
+Every run (system, variant, H0, minutes, seed, number of snapshots) is kept in --work with its figures and is not
+repeated; one that was interrupted goes on. --gather writes all figures in --work to one file instead of measuring.
+--supercell N predicts the ideal N x N crystal of MG with the last variant and diagonalises it along a k-path.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,33 +31,33 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from common import ROOT, environment, save
+from materials_data import SHARED, SYSTEMS, Snapshots, collect, twisted
 
 from harmose_dft.adapters.datasets import open_dataset
-from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.cli import console
 from harmose_dft.cli.render import format_number as number
 from harmose_dft.core.memory import keep_freed_memory
 from harmose_dft.core.progress import silent
+from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
-from harmose_dft.data import DatasetWriter, random_split
+from harmose_dft.metrics import MetricAccumulator
+from harmose_dft.metrics.covariance import cov_err
+from harmose_dft.metrics.matrices import aligned_difference, matrix_difference
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
-from harmose_dft.solver import bands
+from harmose_dft.physics.h0 import H0Settings
+from harmose_dft.physics.numerical import NumericalPhysics, band_points
+from harmose_dft.solver import bands, solve_structure
 from harmose_dft.solver.kpaths import k_path
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.run import Fit
-from harmose_dft.workflows.evaluate import evaluate
-
-SETS = {"openmx-graphene": "openmx/graphene_3x3", "abacus-graphene": "abacus/graphene_3x3"}
-"""Name -> folder below --samples; the sets with enough snapshots to learn from."""
-
-SIZES = (12, 3, 3)
-"""Snapshots that train, validate, test."""
+from harmose_dft.workflows.evaluate import BAND_POINTS, evaluate
 
 FIRST = {"layers": 2, "channels": 24, "pair_channels": 32, "hidden_channels": 48, "neighbours": 12.0}
 
 VARIANTS: dict[str, dict[str, Any]] = {
+    "h0": {},
     "stage-1": {"model": {"second": None}, "optimizer": {"learning_rate": 8e-3}},
     "two-stage": {
         "model": {"second": {"kind": "circle", "layers": 1, "width": 24}}, "optimizer": {"learning_rate": 4e-3},
@@ -64,74 +69,178 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "paper": {"model": {"second": {"kind": "lab", "layers": 1, "width": 96}}, "optimizer": {"learning_rate": 4e-3}},
 }
-"""Settings of each variant: "two-stage" trains both stages together; the two members of the second stage of "density"
-also see the density matrix of a stage 1 that has learned alone; "paper" has the lab-frame Transformer and rotated
-copies. Learning rates are from the validation part of abacus-graphene after 3 minutes, the settings of "density" from
-that of openmx-graphene (journal/results-materials.md); "paper" was not tuned."""
+"""Settings of each variant: "h0" learns nothing beyond H0; "two-stage" trains both stages together; the two members of
+the second stage of "density" also see the density matrix of a stage 1 that has learned alone; "paper" has the lab-frame
+Transformer and rotated copies. Learning rates are from the validation part of abacus-graphene after 3 minutes, the
+settings of "density" from that of openmx-graphene (journal/results-materials.md), with the kinetic energy as H0;
+"paper" was not tuned. Nothing was tuned on the other systems."""
 
 ROWS = (
-    "mae_all", "mae_all_raw", "mae_cha_s", "mae_cha_s_5", "mae_cha_b", "band_mae", "eps_mae", "gap_mae", "cov_err",
+    "mae_all", "mae_cha_s", "mae_cha_b", "eps_mae", "band_mae", "gap_mae", "fermi_mae", "cov_err",
 )
 """Energies in meV."""
 
+MEV = HARTREE_IN_EV * 1e3
 GRAPHENE_BOND = 1.42 / BOHR_IN_ANGSTROM
 VACUUM = 15.0 / BOHR_IN_ANGSTROM
 
 
-def prepared(name: str, samples: Path, work: Path) -> Path:
-    """The set as a data set, converted once."""
-    path = work / f"{name}.h5"
-    if not path.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        records = read_calculations(samples / SETS[name])
-        with DatasetWriter(path) as writer:
-            for record in records:
-                writer.add(record)
-    return path
+@dataclass(frozen=True)
+class Run:
+    """One training and its figures.
+
+    Args:
+        system: Key of the system.
+        variant: Key of the variant.
+        h0: Kind of H0.
+        minutes: CPU minutes of training.
+        seed: Seed of the weights and of the order of snapshots.
+        data: The snapshots.
+        work: Where its folder goes.
+    """
+
+    system: str
+    variant: str
+    h0: str
+    minutes: float
+    seed: int
+    data: Snapshots
+    work: Path
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the model and of its figures."""
+        count = len(self.data.train_names)
+        length = "" if self.variant == "h0" else f"-{self.minutes:g}min-seed{self.seed}"
+        return self.work / "runs" / f"{self.system}-{self.variant}-{self.h0}{length}-{count}snapshots"
+
+    @property
+    def figures(self) -> Path:
+        """File of its figures."""
+        return self.folder / "figures.json"
+
+    def configuration(self) -> TrainConfig:
+        """The training configuration."""
+        settings = VARIANTS[self.variant]
+        return TrainConfig.model_validate({
+            "name": f"{self.system}-{self.variant}",
+            "data": {"files": [self.data.train], "split": "ordered", "sizes": (len(self.data.train_names), 0, 0)},
+            "model": {"first": FIRST, **settings["model"]},
+            "baseline": {"kind": self.h0},
+            "optimizer": {
+                "minutes": self.minutes, "clock": "cpu", "batch_size": 1, "ema": 0.99, "seed": self.seed,
+                **settings["optimizer"],
+            },
+            "stages": settings.get("stages", {}),
+            "output": self.folder, "threads": 1, "validate_every": 100, "checkpoint_minutes": 1.0,
+        })
+
+    def train(self) -> Predictor:
+        """The model; trained unless the folder holds it."""
+        if not (self.folder / "model.json").exists():
+            Fit(self.configuration(), silent, lambda entry: None).run()
+        return load_model(self.folder)
+
+    def describe(self) -> dict[str, Any]:
+        """What tells it from other runs."""
+        return {
+            "system": self.system, "variant": self.variant, "h0": self.h0, "minutes": self.minutes, "seed": self.seed,
+            "train": list(self.data.train_names), "test": list(self.data.test_names),
+        }
 
 
-def configuration(data: Path, variant: str, minutes: float, seed: int, folder: Path) -> TrainConfig:
-    """The training configuration of one run."""
-    settings = VARIANTS[variant]
-    return TrainConfig.model_validate({
-        "name": f"{data.stem}-{variant}",
-        "data": {"files": [data], "split": "random", "sizes": SIZES, "seed": 0},
-        "model": {"first": FIRST, **settings["model"]},
-        "optimizer": {
-            "minutes": minutes, "clock": "cpu", "batch_size": 1, "ema": 0.99, "seed": seed, **settings["optimizer"],
-        },
-        "stages": settings.get("stages", {}),
-        "output": folder, "threads": 1, "validate_every": 100,
-    })
+def with_fermi(record: Record) -> Record:
+    """The record with a Fermi level, from a k mesh where its code printed none."""
+    if record.fermi is not None:
+        return record
+    spectrum = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+    return replace(record, fermi=spectrum.fermi)
 
 
-def trained(config: TrainConfig) -> Predictor:
-    """Train unless the folder holds the finished model of this configuration."""
-    def report(entry: Any) -> None:
-        micro = HARTREE_IN_EV * 1e-3
-        console.note(
-            f"{config.name}: step {entry.step}, {entry.seconds:.0f} s, validation {entry.valid_mae_all * micro:.3f} meV"
-        )
+def measure_h0(run: Run, records: Sequence[Record]) -> dict[str, Any]:
+    """Metrics of H0 alone, and the CPU seconds that it takes."""
+    training = run.data.records("train")
+    basis = training[0].basis
+    start = time.process_time()
+    settings = H0Settings(kind=run.h0)
+    physics = NumericalPhysics.fit(basis, "unknown", training, settings, seed=0)
+    fit_seconds = time.process_time() - start
+    accumulator = MetricAccumulator(basis, kpoints=lambda s: band_points(s, basis, BAND_POINTS))
+    seconds = []
+    for record in records:
+        physics.h0(record.structure)  # tables are made once
+        start = time.process_time()
+        h0 = physics.h0(record.structure)
+        seconds.append((time.process_time() - start) / len(record.structure))
+        accumulator.add(with_fermi(record), h0.with_spin() if record.hamiltonian[0].spinor else h0)
+    accumulator.add_cov_err(cov_err(physics.h0, records[0].structure, basis))
+    result = accumulator.result().to_dict()
+    return {"metrics": result["model"], "fit_seconds": fit_seconds, "seconds_per_atom": float(np.mean(seconds))}
 
-    if not (config.output / "model.json").exists():
-        Fit(config, silent, report).run()
-    return load_model(config.output)
+
+def fermi_errors(predictor: Predictor, records: Sequence[Record]) -> float:
+    """Mean error of the Fermi level on a k mesh after the shift mu S that aligns the matrices, meV."""
+    errors = []
+    for record in records:
+        predicted = predictor.hamiltonians(record.structure)
+        _, shift = aligned_difference(matrix_difference(predicted, record.hamiltonian), record.overlap)
+        levels = [
+            solve_structure(record.structure, h, record.overlap, record.n_electrons).fermi
+            for h in (predicted, record.hamiltonian)
+        ]
+        assert levels[0] is not None
+        assert levels[1] is not None
+        errors.append(abs(levels[0] - levels[1] - shift))
+    return float(np.mean(errors)) * MEV
 
 
-def measured(predictor: Predictor, data: Path, part: str) -> dict[str, Any]:
-    """Metrics, training steps and size of one model."""
-    dataset = open_dataset(data)
-    members = random_split(len(dataset), SIZES, 0)[part]
-    found = evaluate(predictor, (dataset[int(i)] for i in members)).to_dict()
+def measure(run: Run, twisted_cells: Path | None) -> dict[str, Any]:
+    """Figures of a run, trained first where need be; those in its folder where it is finished."""
+    if run.figures.exists():
+        stored: dict[str, Any] = json.loads(run.figures.read_text(encoding="utf-8"))
+        return stored
+    records = run.data.records("test")
+    if run.variant == "h0":
+        result = run.describe() | measure_h0(run, records)
+        save(run.figures, result)
+        return result
+    predictor = run.train()
+    found = evaluate(predictor, records).to_dict()
     training = predictor.model.training
-    return {
-        "metrics": found["model"],
+    start = time.process_time()
+    for record in records:
+        predictor.hamiltonians(record.structure)
+    atoms = sum(len(r.structure) for r in records)
+    result = run.describe() | {
+        "metrics": found["model"] | {"fermi_mae": fermi_errors(predictor, records)},
         "inner_stage1": found["stage1"],
         "challenging_block": found["challenging_block"],
         "steps": training["steps"],
         "cpu_seconds": training["seconds"],
+        "seconds_per_atom": (time.process_time() - start) / atoms,
         "parameters": sum(p.numel() for p in predictor.network.parameters()),
     }
+    if twisted_cells is not None:
+        cells = open_dataset(twisted_cells)
+        turned = evaluate(predictor, (cells[i] for i in range(len(cells)))).to_dict()
+        result["twisted"] = {"cells": len(cells), "metrics": turned["model"], "inner_stage1": turned["stage1"]}
+    save(run.figures, result)
+    return result
+
+
+def gather(work: Path) -> list[dict[str, Any]]:
+    """Figures of all finished runs, without those of single blocks."""
+    paths = sorted((work / "runs").glob("*/figures.json"))
+    return [_shorten(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+
+
+def _shorten(value: Any) -> Any:
+    """Floats with six digits; None and empty entries stay out."""
+    if isinstance(value, dict):
+        return {k: _shorten(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_shorten(v) for v in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def graphene(repeat: int) -> Structure:
@@ -167,59 +276,54 @@ def supercell(predictor: Predictor, repeat: int, points: int) -> dict[str, float
     }
 
 
-def show(name: str, part: str, found: Mapping[str, Mapping[str, Any]]) -> None:
-    """The table of one set."""
-    rows = [
-        (f"{row} (meV)", *(number(v["metrics"][row], 4 if row == "cov_err" else 3) for v in found.values()))
-        for row in ROWS
+def show(system: str, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """The table of one system."""
+    def cell(figures: Mapping[str, Any], row: str, digits: int) -> str:
+        value = figures["metrics"].get(row)
+        return "" if value is None else number(value, digits)
+
+    rows = [(f"{row} (meV)", *(cell(v, row, 4 if row == "cov_err" else 3) for v in found.values())) for row in ROWS]
+    rows += [(row, *(cell(v, row, 6) for v in found.values())) for row in ("psi_cos", "psi_subspace")]
+    rows += [
+        (row, *(f"{v[row]:g}" if row in v else "" for v in found.values()))
+        for row in ("parameters", "steps", "cpu_seconds", "fit_seconds", "seconds_per_atom")
     ]
-    rows += [(row, *(number(v["metrics"][row], 6) for v in found.values())) for row in ("psi_cos", "psi_subspace")]
-    rows += [(row, *(f"{v[row]:g}" for v in found.values())) for row in ("parameters", "steps", "cpu_seconds")]
-    console.print_table(f"{name}, {part} snapshots", ("", *found), rows)
-    if "stage-1" in found:
-        first = found["stage-1"]["metrics"]["mae_all"]
-        for variant in found.keys() - {"stage-1"}:
-            gain = 1 - found[variant]["metrics"]["mae_all"] / first
-            change = f"{100 * abs(gain):.1f} % {'below' if gain > 0 else 'above'}"
-            print(f"{variant}: mae_all {change} stage 1 alone at equal training time")
+    console.print_table(f"{system}, test snapshots", ("", *found), rows)
 
 
 @click.command()
-@click.option("--set", "sets", multiple=True, type=click.Choice(list(SETS)), default=list(SETS), show_default=True)
-@click.option("--samples", type=click.Path(path_type=Path), default=ROOT.parent / "shared" / "samples")
+@click.option("--system", "systems", multiple=True, type=click.Choice(list(SYSTEMS)), default=list(SYSTEMS))
+@click.option("--shared", type=click.Path(path_type=Path), default=SHARED, help="Holds sets and samples.")
+@click.option("--more", type=click.Path(path_type=Path), default=ROOT / "local" / "openmx",
+              help="Further calculations.")
 @click.option("--work", type=click.Path(path_type=Path), default=ROOT / "local" / "materials", help="Data and models.")
-@click.option("--minutes", default=3.0, show_default=True, help="CPU minutes of training per model.")
+@click.option("--minutes", default=4.0, show_default=True, help="CPU minutes of training per model.")
 @click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)),
-              default=["stage-1", "two-stage", "density"], show_default=True)
+              default=["h0", "stage-1", "two-stage"], show_default=True)
+@click.option("--h0", default="fitted", show_default=True, help="Kind of H0: fitted, kinetic or none.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights and of the order of snapshots.")
-@click.option("--part", type=click.Choice(["validation", "test"]), default="test", show_default=True)
-@click.option("--supercell", "repeat", type=click.IntRange(min=1), help="Also predict an N x N cell.")
+@click.option("--snapshots", type=click.IntRange(min=1), help="Train on this many snapshots only.")
+@click.option("--supercell", "repeat", type=click.IntRange(min=1), help="Also predict an N x N cell of MG.")
 @click.option("--points", default=30, show_default=True, help="k-points along the supercell's path.")
-@click.option("--json", "target", type=click.Path(path_type=Path), help="Write the figures here.")
+@click.option("--gather", "target", type=click.Path(path_type=Path), help="Write all figures in --work to a file.")
 def main(
-    sets: tuple[str, ...], samples: Path, work: Path, minutes: float, variants: tuple[str, ...], seed: int, part: str,
-    repeat: int | None, points: int, target: Path | None,
+    systems: tuple[str, ...], shared: Path, more: Path, work: Path, minutes: float, variants: tuple[str, ...], h0: str,
+    seed: int, snapshots: int | None, repeat: int | None, points: int, target: Path | None,
 ) -> None:
     """Train, measure, print."""
+    if target is not None:
+        save(target, {"environment": environment(), "runs": gather(work)})
+        return
     keep_freed_memory()
     torch.set_num_threads(1)
-    result: dict[str, Any] = {"environment": environment(), "minutes": minutes, "part": part, "seed": seed, "sets": {}}
-    for name in sets:
-        data = prepared(name, samples, work)
-        found = {}
-        for variant in variants:
-            folder = work / f"{name}-{variant}-{minutes:g}min-seed{seed}"
-            predictor = trained(configuration(data, variant, minutes, seed, folder))
-            found[variant] = measured(predictor, data, part)
-        result["sets"][name] = found
-        show(name, part, found)
-        if repeat is not None:
-            large = supercell(predictor, repeat, points)
-            result["sets"][name]["supercell"] = large
-            rows = [(key, f"{value:g}") for key, value in large.items()]
-            console.print_table(f"{name}, {repeat} x {repeat} cell", ("", ""), rows)
-        if target is not None:
-            save(target, result)
+    for name in systems:
+        data = collect(SYSTEMS[name], shared, more, work, snapshots)
+        cells = twisted(SYSTEMS[name], shared, more, work)
+        runs = {variant: Run(name, variant, h0, minutes, seed, data, work) for variant in variants}
+        show(name, {variant: measure(run, cells) for variant, run in runs.items()})
+        if repeat is not None and name == "MG":
+            rows = [(k, f"{v:g}") for k, v in supercell(runs[variants[-1]].train(), repeat, points).items()]
+            console.print_table(f"{repeat} x {repeat} cell", ("", ""), rows)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 RIDGE = 1e-7
-"""Penalty on squared parameters, relative to the largest column norm; keeps nearly redundant columns from cancelling."""
+"""Penalty on squared parameters, relative to the largest column norm, against columns that nearly cancel."""
 
 ITERATIONS = 12
 """Rounds of iteratively reweighted least squares, which turn squared into absolute deviations."""

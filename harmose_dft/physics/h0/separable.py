@@ -1,11 +1,11 @@
 """H0 of crystals fitted to calculations: the kinetic energy and a separable potential on every atom.
 
-H0 = T + mu S + sum_A sum_l sum_kk' D_l,kk'(Z_A) sum_m |beta_lkm A> <beta_lk'm A| + on-site constants of equal l.
+H0 = T + mu S + sum_A sum_l sum_kk' D_l,kk'(Z_A) sum_m |beta_lkm A> <beta_lk'm A|.
 
 The functions beta and the sum over atoms, which has terms of one, two and three centres, are those of
 :mod:`harmose_dft.physics.integrals.projectors`. The symmetric matrices D_l(Z) stand for everything that an atom does to
 electrons nearby: its pseudopotential, and the Hartree, exchange and correlation potential of its density. They are
-fitted to Kohn-Sham matrices by least absolute deviations, some fifty numbers for an element. H0 is exactly covariant.
+fitted to Kohn-Sham matrices by least absolute deviations, sixty numbers for an element. H0 is exactly covariant.
 With spin, the part that does not depend on it is fitted.
 """
 
@@ -31,10 +31,10 @@ from .base import H0Settings, NumericalH0
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-RADIUS = 0.6
+RADIUS = 0.8
 """Radius at which the functions beta of an element end, relative to that of its orbitals."""
 
-EXPONENTS = (4.0, 9.0, 22.0, 55.0)
+EXPONENTS = (3.0, 8.0, 20.0, 60.0, 180.0)
 """Exponents of the functions beta, times the square of their radius."""
 
 L_MAX = 3
@@ -44,19 +44,18 @@ RIDGE = 1e-10
 """Penalty on squared parameters; the functions beta overlap strongly, so that large ones may nearly cancel."""
 
 FIT_ELEMENTS = 120_000
-"""Matrix elements that potentials are fitted to, of all structures together; all on-site blocks, other pairs at random."""
+"""Matrix elements that potentials are fitted to, of all structures together: all on-site ones, others at random."""
 
 Shells = tuple[tuple[int, int], ...]
 
 
 class FittedNumericalH0(NumericalH0):
-    """H0 = T + mu S + fitted separable potentials + on-site constants.
+    """H0 = T + mu S + fitted separable potentials.
 
     Args:
         basis: Numerical orbitals.
         projectors: The functions beta of every element.
         potentials: Element -> D_l for l = 0, 1, ..., Hartree, (l, k, k').
-        on_site: Element -> constants of pairs of shells of equal l, Hartree, in the order of :func:`equal_shells`.
         shift: mu, Hartree: potentials that end cannot make up for the zero of energy.
     """
 
@@ -67,12 +66,11 @@ class FittedNumericalH0(NumericalH0):
         basis: OrbitalBasis,
         projectors: Projectors,
         potentials: Mapping[int, Floats],
-        on_site: Mapping[int, Floats],
         shift: float,
     ) -> None:
         super().__init__(basis)
         self.projectors, self.shift = projectors, float(shift)
-        self.potentials, self.on_site = dict(potentials), dict(on_site)
+        self.potentials = dict(potentials)
 
     def __call__(self, structure: Structure) -> BlockMatrix:
         """H0 in Hartree on the pairs of S.
@@ -87,12 +85,7 @@ class FittedNumericalH0(NumericalH0):
         around = surroundings(structure, self.basis, self.projectors)
         couplings = {z: self._coupling(z) for z in present}
         total = t + separable(t, around, structure, couplings)
-        values = total.values + self.shift * overlap(structure, self.basis).values
-        for z in present:
-            constants = np.tensordot(self.on_site[z], _shell_matrices(self.basis, z), axes=1)
-            for edge in on_site_edges(total, structure, z):
-                values[total.pointers[edge] : total.pointers[edge + 1]] += constants.ravel()
-        return total.with_values(values)
+        return total.with_values(total.values + self.shift * overlap(structure, self.basis).values)
 
     def _coupling(self, z: int) -> Floats:
         """D between all functions of an element, (beta, beta)."""
@@ -126,7 +119,7 @@ class FittedNumericalH0(NumericalH0):
         norms = np.sqrt(np.mean(columns**2, axis=0))
         norms[norms == 0] = 1.0
         solution = least_absolute(columns / norms, target, weights, ridge=RIDGE) / norms
-        return cls(basis, projectors, *_unpack(solution[1:], basis, projectors), solution[0])
+        return cls(basis, projectors, _unpack(solution[1:], basis, projectors), solution[0])
 
     def describe(self) -> dict[str, Any]:
         """The kind, the functions, and the numbers of each element."""
@@ -138,7 +131,6 @@ class FittedNumericalH0(NumericalH0):
                 str(z): {
                     "radius": self.projectors.radii[z],
                     "potentials": self.potentials[z].tolist(),
-                    "on_site": self.on_site[z].tolist(),
                 }
                 for z in sorted(self.potentials)
             },
@@ -152,14 +144,7 @@ class FittedNumericalH0(NumericalH0):
         exponents = tuple(float(a) for a in description["exponents"])
         l_max = max(len(p) for p in potentials.values()) - 1
         radii = {z: float(e["radius"]) for z, e in elements.items()}
-        on_site = {z: np.array(e["on_site"], dtype=np.float64) for z, e in elements.items()}
-        return cls(basis, Projectors(radii, exponents, l_max), potentials, on_site, description["shift"])
-
-
-def equal_shells(basis: OrbitalBasis, z: int) -> Shells:
-    """Pairs (a, b), b <= a, of an element's shells of equal l."""
-    degrees = basis.angular_momenta(z)
-    return tuple((a, b) for a in range(len(degrees)) for b in range(a + 1) if degrees[a] == degrees[b])
+        return cls(basis, Projectors(radii, exponents, l_max), potentials, description["shift"])
 
 
 def on_site_edges(matrix: BlockMatrix, structure: Structure, z: int) -> Indices:
@@ -168,40 +153,20 @@ def on_site_edges(matrix: BlockMatrix, structure: Structure, z: int) -> Indices:
     return np.flatnonzero(itself & (structure.numbers[matrix.pairs[:, 0]] == z))
 
 
-def _shell_matrices(basis: OrbitalBasis, z: int) -> Floats:
-    """Invariant on-site matrices of the pairs of :func:`equal_shells`, (pair, orbital, orbital)."""
-    degrees = basis.angular_momenta(z)
-    starts = np.cumsum([0, *(2 * l + 1 for l in degrees)])
-    pairs = equal_shells(basis, z)
-    out = np.zeros((len(pairs), int(starts[-1]), int(starts[-1])))
-    for k, (a, b) in enumerate(pairs):
-        m = np.arange(2 * degrees[a] + 1)
-        out[k, starts[a] + m, starts[b] + m] = out[k, starts[b] + m, starts[a] + m] = 1.0
-    return out
-
-
 def _lower(projectors: Projectors) -> tuple[Indices, Indices]:
     """k and k' <= k of the free elements of a symmetric D_l."""
     rows, columns = np.tril_indices(len(projectors.exponents))
     return rows, columns
 
 
-def _unpack(
-    solution: Floats, basis: OrbitalBasis, projectors: Projectors
-) -> tuple[dict[int, Floats], dict[int, Floats]]:
-    """D_l and on-site constants of every element from the parameters in the order of :func:`_equations`."""
+def _unpack(solution: Floats, basis: OrbitalBasis, projectors: Projectors) -> dict[int, Floats]:
+    """D_l of every element from the parameters in the order of :func:`_equations`."""
     rows, columns = _lower(projectors)
-    potentials, on_site, start = {}, {}, 0
-    for z in basis.elements:
-        potential = np.zeros((projectors.l_max + 1, len(projectors.exponents), len(projectors.exponents)))
-        for l in range(projectors.l_max + 1):
-            free = solution[start : start + len(rows)]
-            potential[l, rows, columns] = potential[l, columns, rows] = free
-            start += len(rows)
-        count = len(equal_shells(basis, z))
-        potentials[z], on_site[z] = potential, solution[start : start + count]
-        start += count
-    return potentials, on_site
+    degrees, count = projectors.l_max + 1, len(projectors.exponents)
+    free = solution.reshape(len(basis.elements), degrees, len(rows))
+    potentials = np.zeros((len(basis.elements), degrees, count, count))
+    potentials[:, :, rows, columns] = potentials[:, :, columns, rows] = free
+    return dict(zip(basis.elements, potentials, strict=True))
 
 
 def _equations(
@@ -209,7 +174,7 @@ def _equations(
 ) -> tuple[Floats, Floats, Floats]:
     """Equations of about ``count`` matrix elements: matrices of unit parameters, H - T, and weights.
 
-    The first parameter is mu; then follow those of one element after the other: D_l,kk' for l = 0, 1, ... and k' <= k, then on-site constants.
+    The first parameter is mu; then follow those of one element after the other: D_l,kk' for l = 0, 1, ... and k' <= k.
     """
     structure = record.structure
     t = kinetic(structure, basis)
@@ -222,12 +187,7 @@ def _equations(
     around = surroundings(structure, basis, projectors)
     blocks = [overlap(structure, basis).values[elements][:, None]]
     for z in basis.elements:
-        columns = _potential_columns(t, [s for s in around if structure.numbers[s.atom] == z], place, projectors)
-        constants = np.zeros((len(elements), len(equal_shells(basis, z))))
-        matrices = _shell_matrices(basis, z)
-        for edge in on_site_edges(t, structure, z):
-            constants[place[edge] : place[edge] + matrices[0].size] = matrices.reshape(len(matrices), -1).T
-        blocks += [columns[: len(elements)], constants]
+        blocks.append(_potential_columns(t, [s for s in around if structure.numbers[s.atom] == z], place, projectors))
     return np.concatenate(blocks, axis=1), target[elements], np.repeat(edge_weights, sizes)
 
 

@@ -1,7 +1,7 @@
 """Separable potentials of atoms: sum_A sum_pq |beta_p A> D_pq <beta_q A| between numerical orbitals.
 
-The functions beta of an atom are Gaussians times r^l Y_lm that end smoothly at a radius; their overlaps with orbitals are
-two-centre integrals, so the matrix has terms of one, two and three centres at the price of products of small matrices.
+The functions beta of an atom are Gaussians times r^l Y_lm that end smoothly at a radius; their overlaps with orbitals
+are two-centre integrals, so the matrix has terms of one, two and three centres at the price of small products.
 This is the form of a non-local pseudopotential (Kleinman and Bylander, Phys. Rev. Lett. 48, 1425, 1982).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +123,7 @@ def surroundings(structure: Structure, basis: OrbitalBasis, projectors: Projecto
         place[members] = np.arange(len(members))
     bounds = np.searchsorted(pairs[:, 0], np.arange(len(structure) + 1))
     out = []
-    for atom, (begin, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for atom, (begin, end) in enumerate(pairwise(bounds)):
         of_atom = other[begin:end]
         kinds, overlaps = {}, {}
         for z in np.unique(of_atom).tolist():
