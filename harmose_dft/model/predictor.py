@@ -269,7 +269,9 @@ class Predictor:
         with_stage1: bool = True,
     ) -> list[PredictedMatrices]:
         features = [
-            self.featurizer.featurize(s, overlap, h0, self.physics.n_electrons(s))
+            self.featurizer.featurize(
+                s, overlap, h0, self.physics.n_electrons(s), h0_spin=self.physics.h0.spin_parts(s)
+            )
             for s, overlap, h0 in zip(structures, overlaps, h0s, strict=True)
         ]
         graphs = [self.featurizer.make_graph(r, self.model.normalizer, self.frames) for r in features]

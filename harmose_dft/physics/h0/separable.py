@@ -6,24 +6,33 @@ The functions beta and the sum over atoms, which has terms of one, two and three
 :mod:`harmose_dft.physics.integrals.projectors`. The symmetric matrices D_l(Z) stand for everything that an atom does to
 electrons nearby: its pseudopotential, and the Hartree, exchange and correlation potential of its density. They are
 fitted to Kohn-Sham matrices by least absolute deviations, sixty numbers for an element. H0 is exactly covariant.
-With spin, the part that does not depend on it is fitted.
+
+Of calculations with spin-orbit coupling the matrices A_y, A_z, A_x (:mod:`harmose_dft.core.spin`) are fitted too, with
+the angular momentum between functions of equal l: sum_A sum_l sum_kk' D^so_l,kk'(Z_A) |beta_lk A> L_q <beta_lk' A|.
+Collinear spin has no such part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import logm
+from scipy.spatial.transform import Rotation
 
+from ...core.arrays import running_sum
 from ...core.basis import OrbitalBasis
 from ...core.errors import DataError, DomainError
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
+from ...core.rotations import wigner_d
 from ...core.spin import decompose
 from ...core.structure import SYMBOLS, Structure
-from ..integrals import kinetic, orbital_cutoffs, overlap
+from ..integrals import kinetic, orbital_cutoffs, overlap, zero_matrix
 from ..integrals.projectors import Projectors, Surroundings, find_edges, separable, sum_equal, surroundings
 from ..least_absolute import least_absolute
 from .base import H0Settings, NumericalH0
@@ -46,7 +55,11 @@ RIDGE = 1e-10
 FIT_ELEMENTS = 120_000
 """Matrix elements that potentials are fitted to, of all structures together: all on-site ones, others at random."""
 
-Shells = tuple[tuple[int, int], ...]
+SPIN_ORBIT_L_MAX = 2
+"""Highest l with spin-orbit coupling."""
+
+AXES = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+"""y, z, x: the order of the matrices of spin-orbit coupling."""
 
 
 class FittedNumericalH0(NumericalH0):
@@ -57,6 +70,7 @@ class FittedNumericalH0(NumericalH0):
         projectors: The functions beta of every element.
         potentials: Element -> D_l for l = 0, 1, ..., Hartree, (l, k, k').
         shift: mu, Hartree: potentials that end cannot make up for the zero of energy.
+        spin_orbit: Element -> D^so_l for l = 1, 2, ..., Hartree, (l, k, k'); empty without spin-orbit coupling.
     """
 
     kind = "fitted"
@@ -67,10 +81,11 @@ class FittedNumericalH0(NumericalH0):
         projectors: Projectors,
         potentials: Mapping[int, Floats],
         shift: float,
+        spin_orbit: Mapping[int, Floats],
     ) -> None:
         super().__init__(basis)
         self.projectors, self.shift = projectors, float(shift)
-        self.potentials = dict(potentials)
+        self.potentials, self.spin_orbit = dict(potentials), dict(spin_orbit)
 
     def __call__(self, structure: Structure) -> BlockMatrix:
         """H0 in Hartree on the pairs of S.
@@ -78,20 +93,35 @@ class FittedNumericalH0(NumericalH0):
         Raises:
             DomainError: An element was not fitted.
         """
-        present = sorted(set(structure.numbers.tolist()))
-        if missing := [SYMBOLS[z] for z in present if z not in self.potentials]:
-            raise DomainError(f"The fitted potentials do not cover {', '.join(missing)}.")
+        present = set(structure.numbers.tolist())
+        if missing := sorted(present - set(self.potentials)):
+            raise DomainError(f"The fitted potentials do not cover {', '.join(SYMBOLS[z] for z in missing)}.")
         t = kinetic(structure, self.basis)
         around = surroundings(structure, self.basis, self.projectors)
-        couplings = {z: self._coupling(z) for z in present}
+        middle = {l: np.eye(2 * l + 1) for l in range(self.projectors.l_max + 1)}
+        couplings = {z: self._coupling(self.potentials[z], middle) for z in present}
         total = t + separable(t, around, structure, couplings)
         return total.with_values(total.values + self.shift * overlap(structure, self.basis).values)
 
-    def _coupling(self, z: int) -> Floats:
-        """D between all functions of an element, (beta, beta)."""
+    def spin_parts(self, structure: Structure) -> tuple[BlockMatrix, ...]:
+        """A_y, A_z, A_x in Hartree on the pairs of S; none without spin-orbit coupling."""
+        if not self.spin_orbit:
+            return ()
+        frame = zero_matrix(structure, self.basis)
+        around = surroundings(structure, self.basis, self.projectors)
+        out = []
+        for axis in range(len(AXES)):
+            middle = {l: momentum(l)[axis] for l in range(1, SPIN_ORBIT_L_MAX + 1)}
+            couplings = {z: self._coupling(self.spin_orbit[z], middle) for z in set(structure.numbers.tolist())}
+            out.append(separable(frame, around, structure, couplings, sign=-1.0))
+        return tuple(out)
+
+    def _coupling(self, potentials: Floats, middle: Mapping[int, Floats]) -> Floats:
+        """D between all functions of an element, (beta, beta): D_l times a matrix between the m of each l."""
         out = np.zeros((self.projectors.count, self.projectors.count))
-        for l, members in self.projectors.slices():
-            out[members, members] = np.kron(self.potentials[z][l], np.eye(2 * l + 1))
+        members = dict(self.projectors.slices())
+        for potential, (l, matrix) in zip(potentials, middle.items(), strict=True):
+            out[members[l], members[l]] = np.kron(potential, matrix)
         return out
 
     @classmethod
@@ -112,39 +142,44 @@ class FittedNumericalH0(NumericalH0):
                 f"baseline.fit_structures ({settings.fit_structures}), or set baseline.kind to kinetic."
             )
         cutoffs = orbital_cutoffs(basis)
-        radii = {z: RADIUS * cutoffs[z] for z in basis.elements}
-        projectors = Projectors(radii, EXPONENTS, L_MAX)
-        parts = [_equations(r, basis, projectors, FIT_ELEMENTS // len(chosen), rng) for r in chosen]
-        columns, target, weights = (np.concatenate(p) for p in zip(*parts, strict=True))
-        norms = np.sqrt(np.mean(columns**2, axis=0))
-        norms[norms == 0] = 1.0
-        solution = least_absolute(columns / norms, target, weights, ridge=RIDGE) / norms
-        return cls(basis, projectors, _unpack(solution[1:], basis, projectors), solution[0])
+        projectors = Projectors({z: RADIUS * cutoffs[z] for z in basis.elements}, EXPONENTS, L_MAX)
+        equations = [_Equations.of(r, basis, projectors, FIT_ELEMENTS // len(chosen), rng) for r in chosen]
+        solution = _solve([e.scalar for e in equations])
+        spin_orbit = {}
+        if with_spin := [e.spin_orbit for e in equations if e.spin_orbit is not None]:
+            spin_orbit = _unpack(_solve(with_spin), basis, projectors, SPIN_ORBIT_L_MAX)
+        return cls(basis, projectors, _unpack(solution[1:], basis, projectors, L_MAX + 1), solution[0], spin_orbit)
 
     def describe(self) -> dict[str, Any]:
         """The kind, the functions, and the numbers of each element."""
-        return {
-            "kind": self.kind,
-            "shift": self.shift,
-            "exponents": list(self.projectors.exponents),
-            "elements": {
-                str(z): {
-                    "radius": self.projectors.radii[z],
-                    "potentials": self.potentials[z].tolist(),
-                }
-                for z in sorted(self.potentials)
-            },
+        elements: dict[str, dict[str, Any]] = {
+            str(z): {"radius": self.projectors.radii[z], "potentials": self.potentials[z].tolist()}
+            for z in sorted(self.potentials)
         }
+        for z, potentials in self.spin_orbit.items():
+            elements[str(z)]["spin_orbit"] = potentials.tolist()
+        exponents = list(self.projectors.exponents)
+        return {"kind": self.kind, "shift": self.shift, "exponents": exponents, "elements": elements}
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any], basis: OrbitalBasis, functional: str) -> Self:
         """Inverse of :meth:`describe`."""
         elements = {int(z): entry for z, entry in description["elements"].items()}
-        potentials = {z: np.array(e["potentials"], dtype=np.float64) for z, e in elements.items()}
-        exponents = tuple(float(a) for a in description["exponents"])
-        l_max = max(len(p) for p in potentials.values()) - 1
+
+        def potentials(name: str) -> dict[int, Floats]:
+            return {z: np.array(e[name], dtype=np.float64) for z, e in elements.items() if name in e}
+
         radii = {z: float(e["radius"]) for z, e in elements.items()}
-        return cls(basis, Projectors(radii, exponents, l_max), potentials, description["shift"])
+        l_max = max(len(p) for p in potentials("potentials").values()) - 1
+        projectors = Projectors(radii, tuple(float(a) for a in description["exponents"]), l_max)
+        return cls(basis, projectors, potentials("potentials"), description["shift"], potentials("spin_orbit"))
+
+
+@cache
+def momentum(l: int) -> Floats:
+    """Real antisymmetric generators of rotations about y, z and x of the harmonics of degree l, (3, 2l+1, 2l+1)."""
+    generators = [np.real(logm(wigner_d(l, Rotation.from_rotvec(0.5 * axis).as_matrix()))) / 0.5 for axis in AXES]
+    return np.stack([0.5 * (g - g.T) for g in generators])
 
 
 def on_site_edges(matrix: BlockMatrix, structure: Structure, z: int) -> Indices:
@@ -153,42 +188,77 @@ def on_site_edges(matrix: BlockMatrix, structure: Structure, z: int) -> Indices:
     return np.flatnonzero(itself & (structure.numbers[matrix.pairs[:, 0]] == z))
 
 
-def _lower(projectors: Projectors) -> tuple[Indices, Indices]:
-    """k and k' <= k of the free elements of a symmetric D_l."""
-    rows, columns = np.tril_indices(len(projectors.exponents))
-    return rows, columns
+Linear = tuple[Floats, Floats, Floats]
+"""Matrices of unit parameters (element, parameter), what they are to add up to, and weights, (element,) each."""
 
 
-def _unpack(solution: Floats, basis: OrbitalBasis, projectors: Projectors) -> dict[int, Floats]:
-    """D_l of every element from the parameters in the order of :func:`_equations`."""
+@dataclass(frozen=True, eq=False)
+class _Equations:
+    """Equations of some matrix elements of a calculation.
+
+    Args:
+        scalar: For mu and then, one element after the other, D_l,kk' for l = 0, 1, ... and k' <= k.
+        spin_orbit: The same for D^so_l,kk', without mu, l = 1, 2, ...; None without spin-orbit coupling.
+    """
+
+    scalar: Linear
+    spin_orbit: Linear | None
+
+    @classmethod
+    def of(
+        cls, record: Record, basis: OrbitalBasis, projectors: Projectors, count: int, rng: np.random.Generator
+    ) -> _Equations:
+        """Equations of about ``count`` matrix elements."""
+        structure = record.structure
+        t = kinetic(structure, basis)
+        edges, edge_weights = _choose_edges(t, structure, count, rng)
+        sizes = np.diff(t.pointers)[edges]
+        place = np.full(len(t), -1)
+        place[edges] = running_sum(sizes)[:-1]  # where the elements of a chosen pair begin
+        elements = np.concatenate([np.arange(t.pointers[e], t.pointers[e + 1]) for e in edges])
+        around = surroundings(structure, basis, projectors)
+        of_element = [[s for s in around if structure.numbers[s.atom] == z] for z in basis.elements]
+        weights = np.repeat(edge_weights, sizes)
+
+        def columns(middle: Mapping[int, Floats]) -> list[Floats]:
+            return [_potential_columns(t, atoms, place, projectors, middle) for atoms in of_element]
+
+        first, *spin = (part.on_pairs_of(t) for part in decompose(record.hamiltonian))
+        shift = overlap(structure, basis).values[elements][:, None]
+        scalar = [shift, *columns({l: np.eye(2 * l + 1) for l in range(projectors.l_max + 1)})]
+        equations = np.concatenate(scalar, axis=1), (first - t).values[elements], weights
+        if len(spin) < len(AXES):
+            return cls(equations, None)
+        parts = [
+            np.concatenate(columns({l: momentum(l)[q] for l in range(1, SPIN_ORBIT_L_MAX + 1)}), axis=1)
+            for q in range(len(AXES))
+        ]
+        target = np.concatenate([part.values[elements] for part in spin])
+        return cls(equations, (np.concatenate(parts), target, np.tile(weights, len(AXES))))
+
+
+def _solve(equations: Sequence[Linear]) -> Floats:
+    """Parameters that fit the equations of several calculations."""
+    columns, target, weights = (np.concatenate(parts) for parts in zip(*equations, strict=True))
+    norms = np.sqrt(np.mean(columns**2, axis=0))
+    norms[norms == 0] = 1.0
+    return np.asarray(least_absolute(columns / norms, target, weights, ridge=RIDGE) / norms)
+
+
+def _unpack(solution: Floats, basis: OrbitalBasis, projectors: Projectors, degrees: int) -> dict[int, Floats]:
+    """D_l of every element, (l, k, k'), from parameters in the order of :class:`_Equations`."""
     rows, columns = _lower(projectors)
-    degrees, count = projectors.l_max + 1, len(projectors.exponents)
+    count = len(projectors.exponents)
     free = solution.reshape(len(basis.elements), degrees, len(rows))
     potentials = np.zeros((len(basis.elements), degrees, count, count))
     potentials[:, :, rows, columns] = potentials[:, :, columns, rows] = free
     return dict(zip(basis.elements, potentials, strict=True))
 
 
-def _equations(
-    record: Record, basis: OrbitalBasis, projectors: Projectors, count: int, rng: np.random.Generator
-) -> tuple[Floats, Floats, Floats]:
-    """Equations of about ``count`` matrix elements: matrices of unit parameters, H - T, and weights.
-
-    The first parameter is mu; then follow those of one element after the other: D_l,kk' for l = 0, 1, ... and k' <= k.
-    """
-    structure = record.structure
-    t = kinetic(structure, basis)
-    target = (decompose(record.hamiltonian)[0].on_pairs_of(t) - t).values
-    edges, edge_weights = _choose_edges(t, structure, count, rng)
-    sizes = np.diff(t.pointers)[edges]
-    place = np.full(len(t), -1)
-    place[edges] = np.cumsum(np.concatenate([[0], sizes]))[:-1]  # where the elements of a chosen pair begin
-    elements = np.concatenate([np.arange(t.pointers[e], t.pointers[e + 1]) for e in edges])
-    around = surroundings(structure, basis, projectors)
-    blocks = [overlap(structure, basis).values[elements][:, None]]
-    for z in basis.elements:
-        blocks.append(_potential_columns(t, [s for s in around if structure.numbers[s.atom] == z], place, projectors))
-    return np.concatenate(blocks, axis=1), target[elements], np.repeat(edge_weights, sizes)
+def _lower(projectors: Projectors) -> tuple[Indices, Indices]:
+    """k and k' <= k of the free elements of a symmetric D_l."""
+    rows, columns = np.tril_indices(len(projectors.exponents))
+    return rows, columns
 
 
 def _choose_edges(
@@ -205,32 +275,39 @@ def _choose_edges(
 
 
 def _potential_columns(
-    matrix: BlockMatrix, around: Sequence[Surroundings], place: Indices, projectors: Projectors
+    matrix: BlockMatrix,
+    around: Sequence[Surroundings],
+    place: Indices,
+    projectors: Projectors,
+    middle: Mapping[int, Floats],
 ) -> Floats:
-    """sum_A |beta_k> <beta_k'| + |beta_k'> <beta_k| (one of them for k = k') on the chosen pairs, (element, parameter).
+    """sum_A |beta_k> M_l <beta_k'| + |beta_k'> M_l <beta_k| (one of them for k = k') on chosen pairs.
 
     Args:
         matrix: Names the pairs.
         around: Surroundings of the atoms of one element.
         place: Where the elements of each pair begin; -1 for pairs that were not chosen.
         projectors: The functions beta.
+        middle: l -> M_l, (2l+1, 2l+1).
+
+    Returns:
+        (element, l and k, k').
     """
     rows, columns = _lower(projectors)
-    chosen = np.flatnonzero(place >= 0)
-    n_elements = int(sum(np.diff(matrix.pointers)[chosen]))
-    out = np.zeros((n_elements, (projectors.l_max + 1) * len(rows)))
+    members = dict(projectors.slices())
+    out = np.zeros((int(np.diff(matrix.pointers)[place >= 0].sum()), len(middle) * len(rows)))
     for s, (a, b, edges) in zip(around, _chosen_ends(matrix, around, place), strict=True):
         for left, right, first, second, selected in _by_kinds(s, a, b):
-            for l, members in projectors.slices():
+            for n, (l, matrix_l) in enumerate(middle.items()):
                 shape = (len(first), -1, len(projectors.exponents), 2 * l + 1)
-                bra, ket = left[first][..., members].reshape(shape), right[second][..., members].reshape(shape)
+                bra = left[first][..., members[l]].reshape(shape) @ matrix_l
+                ket = right[second][..., members[l]].reshape(shape)
                 product = np.einsum("eakm,ebqm->eabkq", bra, ket, optimize=True)
-                product = product[..., rows, columns] + np.where(
-                    rows == columns, 0.0, product[..., columns, rows]
-                )
-                each, sums = sum_equal(edges[selected], product.reshape(len(first), -1, len(rows)))
+                mirrored = np.where(rows == columns, 0.0, product[..., columns, rows])
+                product = (product[..., rows, columns] + mirrored).reshape(len(first), -1, len(rows))
+                each, sums = sum_equal(edges[selected], product)
                 elements = place[each][:, None] + np.arange(sums.shape[1])
-                out[elements, l * len(rows) : (l + 1) * len(rows)] += sums
+                out[elements, n * len(rows) : (n + 1) * len(rows)] += sums
     return out
 
 

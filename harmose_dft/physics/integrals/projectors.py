@@ -135,38 +135,42 @@ def surroundings(structure: Structure, basis: OrbitalBasis, projectors: Projecto
 
 
 def separable(
-    frame: BlockMatrix, around: list[Surroundings], structure: Structure, couplings: Mapping[int, Floats]
+    frame: BlockMatrix,
+    around: list[Surroundings],
+    structure: Structure,
+    couplings: Mapping[int, Floats],
+    *,
+    sign: float = 1.0,
 ) -> BlockMatrix:
-    """sum_A |beta A> D_A <beta A| on the pairs of a matrix, exactly Hermitian.
+    """sum_A |beta A> D_A <beta A| on the pairs of a matrix, exactly symmetric or antisymmetric.
 
     Args:
         frame: Names the pairs.
         around: From :func:`surroundings`.
         structure: The structure.
-        couplings: Element -> D, symmetric, (beta, beta).
+        couplings: Element -> D, (beta, beta).
+        sign: 1 where D is symmetric, -1 where it is antisymmetric.
     """
     values = np.zeros(len(frame.values))
     for chunk in _chunks(around):
         ends = [np.triu_indices(len(s.neighbours)) for s in chunk]
         for s, (a, b), edges in zip(chunk, ends, find_edges(frame, chunk, ends), strict=True):
-            # Half of a product on the diagonal: the other half is added with the adjoint below.
-            edges = np.where(edges < 0, len(frame), edges)
             coupling = couplings[int(structure.numbers[s.atom])]
             left = {z: (x.reshape(-1, x.shape[-1]) @ coupling) for z, x in s.overlaps.items()}
             for z, members in s.kinds.items():
                 for y, others in s.kinds.items():
                     inside = (a >= members.start) & (a < members.stop) & (b >= others.start) & (b < others.stop)
-                    inside &= edges < len(frame)
+                    inside &= edges >= 0
                     if not inside.any():
                         continue
                     bra, ket = s.overlaps[z], s.overlaps[y]
                     product = (left[z] @ ket.reshape(-1, ket.shape[-1]).T).reshape(*bra.shape[:2], *ket.shape[:2])
                     picked = product[a[inside] - members.start, :, b[inside] - others.start]
-                    picked[a[inside] == b[inside]] *= 0.5
+                    picked[a[inside] == b[inside]] *= 0.5  # the other half comes with the adjoint below
                     places, sums = sum_equal(edges[inside], picked.reshape(len(picked), -1))
                     values[frame.pointers[places][:, None] + np.arange(sums.shape[1])] += sums
     half = frame.with_values(values)
-    return half.with_values(half.values + half.adjoint().on_pairs_of(half).values)
+    return half.with_values(half.values + sign * half.adjoint().on_pairs_of(half).values)
 
 
 def find_edges(
