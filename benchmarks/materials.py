@@ -19,7 +19,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,10 @@ from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.physics.h0 import H0Settings
 from harmose_dft.physics.numerical import NumericalPhysics, band_points
-from harmose_dft.solver import bands, solve_structure
+from harmose_dft.solver import Filling, bands, solve_structure
 from harmose_dft.solver.kpaths import k_path
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.run import Fit
-from harmose_dft.workflows.evaluate import BAND_POINTS, evaluate
 
 FIRST = {"layers": 2, "channels": 24, "pair_channels": 32, "hidden_channels": 48, "neighbours": 12.0}
 
@@ -83,6 +82,13 @@ ROWS = (
 """Energies in meV."""
 
 MEV = HARTREE_IN_EV * 1e3
+BAND_POINTS = 24
+"""k-points along the path on which bands are compared."""
+
+MESH = Filling(spacing=0.3)
+"""Mesh on which Fermi levels are compared; both of a difference on the same mesh."""
+
+Matrices = tuple[BlockMatrix, ...]
 GRAPHENE_BOND = 1.42 / BOHR_IN_ANGSTROM
 VACUUM = 15.0 / BOHR_IN_ANGSTROM
 
@@ -151,58 +157,52 @@ class Run:
         }
 
 
-def with_fermi(record: Record) -> Record:
-    """The record with a Fermi level, from a k mesh where its code printed none."""
-    if record.fermi is not None:
-        return record
-    spectrum = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
-    return replace(record, fermi=spectrum.fermi)
-
-
-def predict_h0(physics: NumericalPhysics, structure: Structure, spinor: bool) -> BlockMatrix:
+def predict_h0(physics: NumericalPhysics, structure: Structure, spinor: bool) -> Matrices:
     """H0, as a matrix of spinors where it is to be one."""
     h0, parts = physics.h0(structure), physics.h0.spin_parts(structure)
     if not spinor:
-        return h0
-    return recombine([h0, *parts])[0] if parts else h0.with_spin()
+        return (h0,)
+    return recombine([h0, *parts]) if parts else (h0.with_spin(),)
 
 
-def measure_h0(run: Run, records: Sequence[Record]) -> dict[str, Any]:
-    """Metrics of H0 alone, and the CPU seconds that it takes."""
-    training = run.data.records("train")
-    basis = training[0].basis
-    start = time.process_time()
-    settings = H0Settings(kind=run.h0)
-    physics = NumericalPhysics.fit(basis, "unknown", training, settings, seed=0)
-    fit_seconds = time.process_time() - start
+def compare(
+    records: Sequence[Record], predict: Callable[[Structure], tuple[Matrices, Matrices]]
+) -> dict[str, Any]:
+    """All metrics on some calculations, and the CPU seconds of a prediction.
+
+    Args:
+        records: The calculations.
+        predict: Structure -> H, and stage 1's where there are two.
+    """
+    basis = records[0].basis
     accumulator = MetricAccumulator(basis, kpoints=lambda s: band_points(s, basis, BAND_POINTS))
-    seconds = []
+    seconds, fermi = 0.0, []
+    predict(records[0].structure)  # tables are made once
     for record in records:
-        predict_h0(physics, record.structure, record.hamiltonian[0].spinor)  # tables are made once
         start = time.process_time()
-        h0 = predict_h0(physics, record.structure, record.hamiltonian[0].spinor)
-        seconds.append((time.process_time() - start) / len(record.structure))
-        accumulator.add(with_fermi(record), h0)
-    spinor = records[0].hamiltonian[0].spinor
-    accumulator.add_cov_err(cov_err(lambda s: predict_h0(physics, s, spinor), records[0].structure, basis))
+        hamiltonians, stage1 = predict(record.structure)
+        seconds += time.process_time() - start
+        levels = [fermi_level(record, matrices) for matrices in (hamiltonians, record.hamiltonian)]
+        _, shift = aligned_difference(matrix_difference(hamiltonians, record.hamiltonian), record.overlap)
+        fermi.append(abs(levels[0] - levels[1] - shift))
+        accumulator.add(replace(record, fermi=levels[1]), hamiltonians, stage1 or None)
+    accumulator.add_cov_err(cov_err(lambda s: predict(s)[0], records[0].structure, basis))
     result = accumulator.result().to_dict()
-    return {"metrics": result["model"], "fit_seconds": fit_seconds, "seconds_per_atom": float(np.mean(seconds))}
+    result["model"]["fermi_mae"] = float(np.mean(fermi)) * MEV
+    atoms = sum(len(r.structure) for r in records)
+    return {
+        "metrics": result["model"], "inner_stage1": result["stage1"], "snapshots": len(records),
+        "challenging_block": result["challenging_block"], "seconds_per_atom": seconds / atoms,
+    }
 
 
-def fermi_errors(predictor: Predictor, records: Sequence[Record]) -> float:
-    """Mean error of the Fermi level on a k mesh after the shift mu S that aligns the matrices, meV."""
-    errors = []
-    for record in records:
-        predicted = predictor.hamiltonians(record.structure)
-        _, shift = aligned_difference(matrix_difference(predicted, record.hamiltonian), record.overlap)
-        levels = [
-            solve_structure(record.structure, h, record.overlap, record.n_electrons).fermi
-            for h in (predicted, record.hamiltonian)
-        ]
-        assert levels[0] is not None
-        assert levels[1] is not None
-        errors.append(abs(levels[0] - levels[1] - shift))
-    return float(np.mean(errors)) * MEV
+def fermi_level(record: Record, hamiltonians: Matrices) -> float:
+    """Fermi level on a mesh of k-points, Hartree."""
+    spectrum = solve_structure(
+        record.structure, hamiltonians, record.overlap, record.n_electrons, MESH, multiple=1
+    )
+    assert spectrum.fermi is not None
+    return spectrum.fermi
 
 
 def measure(run: Run, twisted_cells: Path | None) -> dict[str, Any]:
@@ -210,31 +210,29 @@ def measure(run: Run, twisted_cells: Path | None) -> dict[str, Any]:
     if run.figures.exists():
         stored: dict[str, Any] = json.loads(run.figures.read_text(encoding="utf-8"))
         return stored
-    records = run.data.records("test")
+    result = run.describe()
     if run.variant == "h0":
-        result = run.describe() | measure_h0(run, records)
-        save(run.figures, result)
-        return result
-    predictor = run.train()
-    found = evaluate(predictor, records).to_dict()
-    training = predictor.model.training
-    start = time.process_time()
-    for record in records:
-        predictor.hamiltonians(record.structure)
-    atoms = sum(len(r.structure) for r in records)
-    result = run.describe() | {
-        "metrics": found["model"] | {"fermi_mae": fermi_errors(predictor, records)},
-        "inner_stage1": found["stage1"],
-        "challenging_block": found["challenging_block"],
-        "steps": training["steps"],
-        "cpu_seconds": training["seconds"],
-        "seconds_per_atom": (time.process_time() - start) / atoms,
-        "parameters": sum(p.numel() for p in predictor.network.parameters()),
-    }
+        training = run.data.records("train")
+        start = time.process_time()
+        physics = NumericalPhysics.fit(training[0].basis, "unknown", training, H0Settings(kind=run.h0), seed=0)
+        result |= {"fit_seconds": time.process_time() - start}
+        spinor = training[0].hamiltonian[0].spinor
+
+        def predict(structure: Structure) -> tuple[Matrices, Matrices]:
+            return predict_h0(physics, structure, spinor), ()
+    else:
+        predictor = run.train()
+        trained = predictor.model.training
+        parameters = sum(p.numel() for p in predictor.network.parameters())
+        result |= {"steps": trained["steps"], "cpu_seconds": trained["seconds"], "parameters": parameters}
+
+        def predict(structure: Structure) -> tuple[Matrices, Matrices]:
+            found = predictor.matrices(structure)
+            return found.hamiltonians, found.stage1
+    result |= compare(run.data.records("test"), predict)
     if twisted_cells is not None:
         cells = open_dataset(twisted_cells)
-        turned = evaluate(predictor, (cells[i] for i in range(len(cells)))).to_dict()
-        result["twisted"] = {"cells": len(cells), "metrics": turned["model"], "inner_stage1": turned["stage1"]}
+        result["twisted"] = compare([cells[i] for i in range(len(cells))], predict)
     save(run.figures, result)
     return result
 

@@ -176,7 +176,11 @@ class Predictor:
 
     def hamiltonians(self, structure: Structure) -> tuple[BlockMatrix, ...]:
         """H of one structure alone: one matrix, or two of a collinear crystal (up, down)."""
-        return self._predict_matrices([structure])[0].hamiltonians
+        return self.matrices(structure).hamiltonians
+
+    def matrices(self, structure: Structure) -> PredictedMatrices:
+        """S, H0, H and stage 1's H of one structure alone, without solving for its orbitals."""
+        return self._predict_matrices([structure])[0]
 
     def _structure(self, value: Structure | AtomsLike) -> Structure:
         if isinstance(value, Structure):
