@@ -45,7 +45,8 @@ from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from harmose_dft.metrics import MetricAccumulator
 from harmose_dft.metrics.covariance import cov_err
-from harmose_dft.metrics.matrices import aligned_difference, matrix_difference
+from harmose_dft.metrics.evaluation import DEFAULT_WINDOW
+from harmose_dft.metrics.spectra import band_errors
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.physics.h0 import H0Settings
@@ -182,10 +183,9 @@ def compare(
         start = time.process_time()
         hamiltonians, stage1 = predict(record.structure)
         seconds += time.process_time() - start
-        levels = [fermi_level(record, matrices) for matrices in (hamiltonians, record.hamiltonian)]
-        _, shift = aligned_difference(matrix_difference(hamiltonians, record.hamiltonian), record.overlap)
-        fermi.append(abs(levels[0] - levels[1] - shift))
-        accumulator.add(replace(record, fermi=levels[1]), hamiltonians, stage1 or None)
+        error, reference = fermi_error(record, hamiltonians)
+        fermi.append(error)
+        accumulator.add(replace(record, fermi=reference), hamiltonians, stage1 or None)
     accumulator.add_cov_err(cov_err(lambda s: predict(s)[0], records[0].structure, basis))
     result = accumulator.result().to_dict()
     result["model"]["fermi_mae"] = float(np.mean(fermi)) * MEV
@@ -196,13 +196,16 @@ def compare(
     }
 
 
-def fermi_level(record: Record, hamiltonians: Matrices) -> float:
-    """Fermi level on a mesh of k-points, Hartree."""
-    spectrum = solve_structure(
-        record.structure, hamiltonians, record.overlap, record.n_electrons, MESH, multiple=1
+def fermi_error(record: Record, hamiltonians: Matrices) -> tuple[float, float]:
+    """Error of the Fermi level after the shift that aligns the bands around it, and the reference's, Hartree."""
+    predicted, reference = (
+        solve_structure(record.structure, h, record.overlap, record.n_electrons, MESH, multiple=1)
+        for h in (hamiltonians, record.hamiltonian)
     )
-    assert spectrum.fermi is not None
-    return spectrum.fermi
+    assert predicted.fermi is not None
+    assert reference.fermi is not None
+    _, shift = band_errors(reference.energies, predicted.energies, fermi=reference.fermi, window=DEFAULT_WINDOW)
+    return abs(predicted.fermi - reference.fermi - shift), reference.fermi
 
 
 def measure(run: Run, twisted_cells: Path | None) -> dict[str, Any]:

@@ -175,9 +175,9 @@ class TwoStageModel(nn.Module):
 
     def _set_tables(self, table: str, scales: Blocks) -> None:
         for name, matrix in zip(self._names(table), (0, 1), strict=False):
-            for part, table in (("node", scales.node), ("edge", scales.edge)):
+            for part, values in (("node", scales.node), ("edge", scales.edge)):
                 buffer: Tensor = getattr(self, name.format(part))
-                buffer.copy_(table[:, matrix].reshape(buffer.shape))
+                buffer.copy_(values[:, matrix].reshape(buffer.shape))
 
     def prepare(self, graph: PairGraph) -> PairGraph:
         """Bond frames and input components of a graph, which no weight enters."""

@@ -74,11 +74,8 @@ class DensityComponents:
         scalar = BlockComponents(layout).dims
         self.scalars = 2 if spin == "collinear" else 1
         self.axial = SpinOrbitComponents(layout) if spin == "spin-orbit" else None
-        self.dims = O2Dims(*(self.scalars * n for n in (scalar.even, scalar.odd)),
-                           tuple(self.scalars * n for n in scalar.pairs))
-        self._scalar_dims = self.dims
-        if self.axial is not None:
-            self.dims = self.dims + self.axial.dims
+        self.scalar_dims = scalar + scalar if self.scalars == 2 else scalar
+        self.dims = self.scalar_dims if self.axial is None else self.scalar_dims + self.axial.dims
 
     def split(self, frames: FrameBuilder, graph: PairGraph, blocks: Blocks) -> BlockFeatures:
         """Components on the atoms and pairs of a graph that has its bond frames.
@@ -93,7 +90,7 @@ class DensityComponents:
             return components
         vector = blocks[self.scalars :]
         framed = frames(graph).blocks_to_frame(vector.edge, vector.axis)
-        pairs = O2Features.cat([O2Features.split(components.edge, self._scalar_dims), self.axial.split(framed)])
+        pairs = O2Features.cat([O2Features.split(components.edge, self.scalar_dims), self.axial.split(framed)])
         return BlockFeatures(components.node, pairs.flat())
 
 
