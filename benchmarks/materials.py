@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from common import ROOT, environment, save
-from materials_data import SHARED, SYSTEMS, Snapshots, collect, twisted
+from materials_data import SHARED, SIX, SYSTEMS, Snapshots, collect, twisted
 
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.cli import console
@@ -241,9 +241,13 @@ def measure(run: Run, twisted_cells: Path | None) -> dict[str, Any]:
 
 
 def gather(work: Path) -> list[dict[str, Any]]:
-    """Figures of all finished runs, without those of single blocks."""
+    """Figures of all finished runs, with the date on which each ended."""
     paths = sorted((work / "runs").glob("*/figures.json"))
-    return [_shorten(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    return [
+        _shorten(json.loads(path.read_text(encoding="utf-8")))
+        | {"date": time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))}
+        for path in paths
+    ]
 
 
 def _shorten(value: Any) -> Any:
@@ -304,7 +308,8 @@ def show(system: str, found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 @click.command()
-@click.option("--system", "systems", multiple=True, type=click.Choice(list(SYSTEMS)), default=list(SYSTEMS))
+@click.option("--system", "systems", multiple=True, type=click.Choice(list(SYSTEMS)), default=SIX,
+              show_default=True)
 @click.option("--shared", type=click.Path(path_type=Path), default=SHARED, help="Holds sets and samples.")
 @click.option("--more", type=click.Path(path_type=Path), default=ROOT / "local" / "openmx",
               help="Further calculations.")

@@ -62,8 +62,12 @@ SYSTEMS = {
                  target=0.6),
     "BT": System("bilayer Bi2Te3", "BT", "Bi2Te3_bilayer", spin_orbit=True),
     "BS": System("bilayer Bi2Se3", "BS", "Bi2Se3_bilayer", spin_orbit=True),
+    "MG-abacus": System("graphene, 3 x 3, ABACUS", "MG-abacus", "graphene_3x3", "samples/abacus", target=0.3,
+                        tests=("snap01", "snap08", "snap15")),
 }
-"""The six systems of the paper."""
+"""The six systems of the paper, and one of them by another code."""
+
+SIX = ("MG", "MM", "BG", "BB", "BT", "BS")
 
 
 @dataclass(frozen=True)
