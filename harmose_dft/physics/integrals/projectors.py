@@ -192,7 +192,7 @@ def find_edges(
 
 
 def sum_equal(edges: Indices, blocks: Floats) -> tuple[Indices, Floats]:
-    """Each pair once, with the sum of its blocks: in small cells an atom has images that join the same pair.
+    """Each pair once, in any order, with the sum of its blocks: in small cells an atom has images that join the same pair.
 
     Args:
         edges: Pair of each block, (block,).
@@ -200,6 +200,8 @@ def sum_equal(edges: Indices, blocks: Floats) -> tuple[Indices, Floats]:
     """
     order = np.argsort(edges, kind="stable")
     each, starts = np.unique(edges[order], return_index=True)
+    if len(each) == len(edges):  # in large cells, where moving the blocks takes a third of the time
+        return edges, blocks
     return each, np.add.reduceat(blocks[order], starts, axis=0)
 
 
