@@ -35,6 +35,7 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--verify", is_flag=True, help="Report the SCF residual of one Fock build.")
 @click.option("--certify/--no-certify", default=None,
               help="One cheap Fock build for each molecule's verdict.  [default: up to 8 molecules]")
+@click.option("--charge", type=click.IntRange(-9, 9), metavar="Q", help="Total charge.  [default: as the file says]")
 @click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
               help="Draw the levels, or the bands of a crystal (png, pdf, svg).")
@@ -47,8 +48,8 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
     files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, certify: bool | None,
-    force_domain: bool, plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None,
-    device: str, force: bool,
+    charge: int | None, force_domain: bool, plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool,
+    out: Path | None, device: str, force: bool,
 ) -> None:
     """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES.
 
@@ -74,6 +75,7 @@ def predict(
                 with_comparison=compare,
                 with_verification=verify,
                 certify=certify,
+                charge=charge,
                 device=device,
                 progress=console.progress,
                 tell=console.detail,

@@ -73,7 +73,10 @@ def print_summaries(summaries: Sequence[PredictionSummary]) -> None:
 
 def print_summary(summary: PredictionSummary) -> None:
     """Print one prediction in full; its warnings are on stderr, however many structures there are."""
-    title = f"{summary.source}: {summary.formula}, {summary.n_electrons} electrons, {summary.level_of_theory}"
+    charge = f" with charge {summary.charge:+d}" if summary.charge else ""
+    title = (
+        f"{summary.source}: {summary.formula}{charge}, {summary.n_electrons} electrons, {summary.level_of_theory}"
+    )
     energies = summary.energies * HARTREE_IN_EV
     if energies.ndim == 1:
         rows = list_orbitals(energies, summary.occupations)

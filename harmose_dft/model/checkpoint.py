@@ -27,7 +27,7 @@ from .inputs import input_matrices
 from .normalizer import Normalizer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 """Version of the model folder; older ones are upgraded on loading."""
 
 WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, SEALED = 2, 3, 4, 5, 7
@@ -138,8 +138,6 @@ class ModelFile:
             "elements": list(self.basis.elements),
             "convention": "harmose_dft: real harmonics, z-polar, no Condon-Shortley phase, m = -l..l",
             "units": {"energy": "hartree", "length": "bohr"},
-            "charge": 0,
-            "spin": 0,
             "inputs": list(self.inputs),
             "baseline": physics["baseline"],
             "model": self.network.config.model_dump(mode="json"),

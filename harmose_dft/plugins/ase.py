@@ -188,9 +188,10 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         self._set_results(mf, float(energy), levels, density, builds)
 
     def _can_do_without(self, structure: Structure) -> bool:
-        """Whether a molecule that is not predicted has at least the charge, the spin and the elements of the model."""
-        plain = not (structure.periodic or structure.charge or structure.spin or structure.n_electrons % 2)
-        return plain and set(structure.numbers.tolist()) <= set(self.predictor.model.basis.shells)
+        """Whether a molecule that is not predicted has at least a charge, the spin and the elements of the model."""
+        plain = not (structure.periodic or structure.spin or structure.n_electrons % 2)
+        charges, elements = self.predictor.model.domain.charges, set(structure.numbers.tolist())
+        return plain and structure.charge in charges and elements <= set(self.predictor.model.basis.shells)
 
     def _converge(self, mf: SCF, structure: Structure, reason: DomainError | None) -> SCF:
         """Converge the SCF of a geometry and remember how far the prediction was from its result.

@@ -92,6 +92,7 @@ def predict_files(
     with_comparison: bool = False,
     with_verification: bool = False,
     certify: bool | None = None,
+    charge: int | None = None,
     device: str = "cpu",
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda text: None,
@@ -109,6 +110,7 @@ def predict_files(
         with_comparison: Whether to run the PySCF calculations too.
         with_verification: Whether to build one Fock matrix at each predicted density.
         certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
+        charge: Total charge of every structure; by default as its file says.
         device: Where a model that is loaded runs.
         progress: Shows progress.
         tell: Receives what takes time before it is done.
@@ -121,6 +123,10 @@ def predict_files(
     """
     inputs, target = [Path(path) for path in paths], None if out is None else Path(out)
     jobs = plan_jobs(inputs, target)
+    if charge is not None:
+        jobs = [
+            replace(job, structures=tuple((name, s.with_charge(charge)) for name, s in job.structures)) for job in jobs
+        ]
     if outputs.plot is not None:
         require_drawable(outputs.plot)
     require_writable(inputs, jobs, outputs)

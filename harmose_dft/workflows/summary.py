@@ -42,6 +42,7 @@ class PredictionSummary:
         trust: How far the prediction can be trusted, where asked for.
         comparison: The same beside PySCF's calculation, where asked for.
         files: Files written.
+        charge: Net charge in units of e.
     """
 
     source: str
@@ -64,6 +65,7 @@ class PredictionSummary:
     trust: TrustReport | None
     comparison: Comparison | None = None
     files: tuple[Path, ...] = ()
+    charge: int = 0
 
     @property
     def periodic(self) -> bool:
@@ -87,6 +89,7 @@ class PredictionSummary:
             "formula": self.formula,
             "n_atoms": self.n_atoms,
             "n_electrons": self.n_electrons,
+            "charge": self.charge,
             "model": {"name": self.model.name, "sha256": self.model.sha256},
             "functional": self.functional,
             "basis": self.basis,
@@ -116,6 +119,7 @@ def summarize(prediction: Prediction, source: str) -> PredictionSummary:
         formula=structure.formula,
         n_atoms=len(structure),
         n_electrons=round(spectrum.n_electrons),
+        charge=structure.charge,
         model=prediction.model,
         functional=prediction.functional,
         basis=prediction.basis.name,

@@ -17,7 +17,7 @@ from ...nn.convolution import O2Products, node_dims
 from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
 from ...nn.graph import PairGraph
 from ...nn.heads import BlockHead
-from ...nn.layout import OrbitalLayout
+from ...nn.layout import OrbitalLayout, ParameterLabels
 from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
@@ -134,6 +134,10 @@ class SpinCorrection(nn.Module):
         self.embed = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
         self.head = BlockHead(self.components, pair, neighbours, start_at_zero=True)
 
+    def labels(self) -> ParameterLabels:
+        """What the inputs are."""
+        return self.components.labels().of_inputs("embed", self.embed)
+
     def embed_stage1(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
         """Pair features of stage 1's blocks."""
         spin = stage1.blocks[1:]
@@ -153,10 +157,14 @@ class DensityEmbedding(nn.Module):
 
     def __init__(self, setting: StageSetting, channels: int, pair: O2Dims) -> None:
         super().__init__()
-        components = DensityComponents(setting.layout, setting.spin)
-        self.dims = components.dims
-        self.node = BlockEmbedding(setting.frames.harmonics, components.scalars, channels)
+        self.components = DensityComponents(setting.layout, setting.spin)
+        self.dims = self.components.dims
+        self.node = BlockEmbedding(setting.frames.harmonics, self.components.scalars, channels)
         self.pair = O2Linear(self.dims, pair)
+
+    def labels(self) -> ParameterLabels:
+        """What the inputs of pairs are."""
+        return self.components.labels().of_inputs("pair", self.pair)
 
     def forward(self, graph: PairGraph) -> tuple[Tensor, O2Features]:
         """Node features (atom, (L+1)^2, channel) and pair features."""
@@ -187,12 +195,15 @@ class CircleNetwork(nn.Module):
             CircleLayer(first, config, pair, attends=k < last or potential) for k in range(config.layers)
         )
         self.head = BlockHead(self.components, pair, first.neighbours, start_at_zero=True)
-        species = len(layout.elements)
         self.embed_potential = PotentialEmbedding(first.channels) if potential else None
-        self.potential = PotentialHead(first.l_max, first.channels, pair.even, species) if potential else None
+        self.potential = PotentialHead(first.l_max, first.channels, pair.even, layout.elements) if potential else None
         self.spin = None
         if setting.spin != "none":
             self.spin = SpinCorrection(layout, setting.spin, pair, first.neighbours)
+
+    def labels(self) -> ParameterLabels:
+        """What the inputs are."""
+        return self.components.labels().of_inputs("embed_blocks", self.embed_blocks)
 
     def forward(
         self, stage1_output: StageOneOutput, graph: PairGraph, geometry: PairGeometry

@@ -192,7 +192,7 @@ def find_edges(
 
 
 def sum_equal(edges: Indices, blocks: Floats) -> tuple[Indices, Floats]:
-    """Each pair once, in any order, with the sum of its blocks: in small cells an atom has images that join the same pair.
+    """Each pair once, with the sum of its blocks: in small cells an atom has images that join the same pair.
 
     Args:
         edges: Pair of each block, (block,).
