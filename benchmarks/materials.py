@@ -137,7 +137,7 @@ class Run:
             "model": {"first": FIRST, **settings["model"]},
             "baseline": {"kind": self.h0},
             "optimizer": {
-                "minutes": self.minutes, "clock": "cpu", "batch_size": 1, "ema": 0.99, "seed": self.seed,
+                "minutes": self.minutes, "clock": "cpu", "batch_size": 1, "ema": 0.99, "seed": self.seed, "warmup_steps": 20,
                 **settings["optimizer"],
             },
             "stages": settings.get("stages", {}),
