@@ -137,8 +137,8 @@ class Run:
             "model": {"first": FIRST, **settings["model"]},
             "baseline": {"kind": self.h0},
             "optimizer": {
-                "minutes": self.minutes, "clock": "cpu", "batch_size": 1, "ema": 0.99, "seed": self.seed, "warmup_steps": 20,
-                **settings["optimizer"],
+                "minutes": self.minutes, "clock": "cpu", "batch_size": 1, "ema": 0.99, "seed": self.seed,
+                "warmup_steps": 20, **settings["optimizer"],
             },
             "stages": settings.get("stages", {}),
             "output": self.folder, "threads": 1, "validate_every": 100, "checkpoint_minutes": 1.0,
