@@ -181,7 +181,8 @@ def materials() -> str:
         for metric, digits in METRICS.items():
             values = [p["metrics"][metric] for p in parts if metric in p["metrics"]]
             mean = sum(values) / max(len(values), 1)
-            out.append("" if not values else f"{mean:.{digits}f}" if metric.startswith("psi") else f"{mean:.{digits}g}")
+            rounded = f"{mean:.{digits}f}" if metric.startswith("psi") else f"{float(f'{mean:.{digits}g}'):g}"
+            out.append(rounded if values else "")
         return out
 
     titles = ["system", "train + test", "model, H0", *(f"{m} (meV)" for m in METRICS if not m.startswith("psi")),

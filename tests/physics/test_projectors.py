@@ -31,7 +31,8 @@ def couplings(sign: float = 1.0) -> dict[int, np.ndarray]:
 
 def matrix(structure: Structure, sign: float = 1.0) -> BlockMatrix:
     frame = zero_matrix(structure, BASIS)
-    return separable(frame, surroundings(structure, BASIS, PROJECTORS), structure, couplings(sign), sign=sign)
+    operators = {z: d[None] for z, d in couplings(sign).items()}
+    return separable(frame, surroundings(structure, BASIS, PROJECTORS), structure, operators, sign=sign)[0]
 
 
 def test_functions_are_normalised() -> None:

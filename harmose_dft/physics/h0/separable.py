@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -99,8 +100,8 @@ class FittedNumericalH0(NumericalH0):
         t = kinetic(structure, self.basis)
         around = surroundings(structure, self.basis, self.projectors)
         middle = {l: np.eye(2 * l + 1) for l in range(self.projectors.l_max + 1)}
-        couplings = {z: self._coupling(self.potentials[z], middle) for z in present}
-        total = t + separable(t, around, structure, couplings)
+        couplings = {z: self._coupling(self.potentials[z], middle)[None] for z in present}
+        total = t + separable(t, around, structure, couplings)[0]
         return total.with_values(total.values + self.shift * overlap(structure, self.basis).values)
 
     def spin_parts(self, structure: Structure) -> tuple[BlockMatrix, ...]:
@@ -108,13 +109,13 @@ class FittedNumericalH0(NumericalH0):
         if not self.spin_orbit:
             return ()
         frame = zero_matrix(structure, self.basis)
+        middles = [{l: momentum(l)[q] for l in range(1, SPIN_ORBIT_L_MAX + 1)} for q in range(len(AXES))]
+        couplings = {
+            z: np.stack([self._coupling(self.spin_orbit[z], middle) for middle in middles])
+            for z in set(structure.numbers.tolist())
+        }
         around = surroundings(structure, self.basis, self.projectors)
-        out = []
-        for axis in range(len(AXES)):
-            middle = {l: momentum(l)[axis] for l in range(1, SPIN_ORBIT_L_MAX + 1)}
-            couplings = {z: self._coupling(self.spin_orbit[z], middle) for z in set(structure.numbers.tolist())}
-            out.append(separable(frame, around, structure, couplings, sign=-1.0))
-        return tuple(out)
+        return separable(frame, around, structure, couplings, sign=-1.0)
 
     def _coupling(self, potentials: Floats, middle: Mapping[int, Floats]) -> Floats:
         """D between all functions of an element, (beta, beta): D_l times a matrix between the m of each l."""
@@ -216,7 +217,7 @@ class _Equations:
         place = np.full(len(t), -1)
         place[edges] = running_sum(sizes)[:-1]  # where the elements of a chosen pair begin
         elements = np.concatenate([np.arange(t.pointers[e], t.pointers[e + 1]) for e in edges])
-        around = surroundings(structure, basis, projectors)
+        around = list(chain.from_iterable(surroundings(structure, basis, projectors)))
         of_element = [[s for s in around if structure.numbers[s.atom] == z] for z in basis.elements]
         weights = np.repeat(edge_weights, sizes)
 

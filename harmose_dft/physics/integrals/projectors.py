@@ -7,7 +7,7 @@ This is the form of a non-local pseudopotential (Kleinman and Bylander, Phys. Re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -95,68 +95,70 @@ class Surroundings:
     overlaps: dict[int, Floats]
 
 
-def surroundings(structure: Structure, basis: OrbitalBasis, projectors: Projectors) -> list[Surroundings]:
-    """Overlaps of every atom's functions with the orbitals that they meet.
+def surroundings(
+    structure: Structure, basis: OrbitalBasis, projectors: Projectors
+) -> Iterator[list[Surroundings]]:
+    """Overlaps of every atom's functions with the orbitals that they meet, some atoms at a time.
 
     Args:
         structure: Molecule or crystal.
         basis: Numerical orbitals.
         projectors: Functions of the structure's elements.
+
+    Yields:
+        Atoms one after the other, as many at once as :data:`LOOKUP` allows.
     """
     restricted = basis.restrict(structure.numbers.tolist())
     cutoffs, tables = orbital_cutoffs(restricted), _tables(restricted, _Key(projectors))
     reach = max(cutoffs.values()) + max(projectors.radii[z] for z in restricted.elements)
     pairs, shifts = neighbour_pairs(structure, np.full(len(structure), 0.5 * reach))
     cell = np.zeros((3, 3)) if structure.cell is None else structure.cell
-    vectors = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]] + shifts @ cell
     # Pairs go from the atom with functions beta to the atom with orbitals.
+    vectors = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]] + shifts @ cell
     centre, other = structure.numbers[pairs].T
     longest = np.array([projectors.radii[z] for z in centre.tolist()]) + [cutoffs[z] for z in other.tolist()]
     near = np.flatnonzero(np.linalg.norm(vectors, axis=1) < longest)
     near = near[np.lexsort((other[near], pairs[near, 0]))]
-    pairs, shifts, vectors, centre, other = pairs[near], shifts[near], vectors[near], centre[near], other[near]
-    blocks: dict[tuple[int, int], Floats] = {}
-    place = np.empty(len(pairs), dtype=np.int64)
-    for kind in {(int(a), int(b)) for a, b in zip(centre, other, strict=True)}:
-        members = np.flatnonzero((centre == kind[0]) & (other == kind[1]))
-        blocks[kind] = tables[kind].blocks(-vectors[members])
-        place[members] = np.arange(len(members))
+    pairs, shifts, vectors, other = pairs[near], shifts[near], vectors[near], other[near]
     bounds = np.searchsorted(pairs[:, 0], np.arange(len(structure) + 1))
-    out = []
-    for atom, (begin, end) in enumerate(pairwise(bounds)):
-        of_atom = other[begin:end]
+    chunk: list[Surroundings] = []
+    looked_up = 0
+    for atom, (begin, end) in enumerate(pairwise(bounds.tolist())):
         kinds, overlaps = {}, {}
-        for z in np.unique(of_atom).tolist():
-            first, last = np.searchsorted(of_atom, [z, z + 1])
-            kinds[z] = slice(int(first), int(last))
-            overlaps[z] = blocks[int(structure.numbers[atom]), z][place[begin + first : begin + last]]
-        out.append(Surroundings(atom, pairs[begin:end, 1], shifts[begin:end], kinds, overlaps))
-    return out
+        for z in np.unique(other[begin:end]).tolist():
+            first, last = np.searchsorted(other[begin:end], [z, z + 1]).tolist()
+            kinds[z] = slice(first, last)
+            overlaps[z] = tables[int(structure.numbers[atom]), z].blocks(-vectors[begin + first : begin + last])
+        chunk.append(Surroundings(atom, pairs[begin:end, 1], shifts[begin:end], kinds, overlaps))
+        looked_up += (end - begin) ** 2 // 2
+        if looked_up > LOOKUP or atom == len(structure) - 1:
+            yield chunk
+            chunk, looked_up = [], 0
 
 
 def separable(
     frame: BlockMatrix,
-    around: list[Surroundings],
+    around: Iterable[list[Surroundings]],
     structure: Structure,
     couplings: Mapping[int, Floats],
     *,
     sign: float = 1.0,
-) -> BlockMatrix:
-    """sum_A |beta A> D_A <beta A| on the pairs of a matrix, exactly symmetric or antisymmetric.
+) -> tuple[BlockMatrix, ...]:
+    """sum_A |beta A> D_A <beta A| of some operators on the pairs of a matrix, exactly symmetric or antisymmetric.
 
     Args:
         frame: Names the pairs.
         around: From :func:`surroundings`.
         structure: The structure.
-        couplings: Element -> D, (beta, beta).
+        couplings: Element -> D of each operator, (operator, beta, beta).
         sign: 1 where D is symmetric, -1 where it is antisymmetric.
     """
-    values = np.zeros(len(frame.values))
-    for chunk in _chunks(around):
+    values = np.zeros((len(next(iter(couplings.values()))), len(frame.values)))
+    for chunk in around:
         ends = [np.triu_indices(len(s.neighbours)) for s in chunk]
         for s, (a, b), edges in zip(chunk, ends, find_edges(frame, chunk, ends), strict=True):
             coupling = couplings[int(structure.numbers[s.atom])]
-            left = {z: (x.reshape(-1, x.shape[-1]) @ coupling) for z, x in s.overlaps.items()}
+            left = {z: x.reshape(-1, x.shape[-1]) @ coupling for z, x in s.overlaps.items()}  # (operator, row, beta)
             for z, members in s.kinds.items():
                 for y, others in s.kinds.items():
                     inside = (a >= members.start) & (a < members.stop) & (b >= others.start) & (b < others.stop)
@@ -164,13 +166,15 @@ def separable(
                     if not inside.any():
                         continue
                     bra, ket = s.overlaps[z], s.overlaps[y]
-                    product = (left[z] @ ket.reshape(-1, ket.shape[-1]).T).reshape(*bra.shape[:2], *ket.shape[:2])
-                    picked = product[a[inside] - members.start, :, b[inside] - others.start]
-                    picked[a[inside] == b[inside]] *= 0.5  # the other half comes with the adjoint below
-                    places, sums = sum_equal(edges[inside], picked.reshape(len(picked), -1))
-                    values[frame.pointers[places][:, None] + np.arange(sums.shape[1])] += sums
-    half = frame.with_values(values)
-    return half.with_values(half.values + sign * half.adjoint().on_pairs_of(half).values)
+                    halved = a[inside] == b[inside]  # the other half comes with the adjoint below
+                    for k, rows in enumerate(left[z]):
+                        product = (rows @ ket.reshape(-1, ket.shape[-1]).T).reshape(*bra.shape[:2], *ket.shape[:2])
+                        picked = product[a[inside] - members.start, :, b[inside] - others.start]
+                        picked[halved] *= 0.5
+                        places, sums = sum_equal(edges[inside], picked.reshape(len(picked), -1))
+                        values[k, frame.pointers[places][:, None] + np.arange(sums.shape[1])] += sums
+    halves = [frame.with_values(v) for v in values]
+    return tuple(h.with_values(h.values + sign * h.adjoint().on_pairs_of(h).values) for h in halves)
 
 
 def find_edges(
@@ -203,20 +207,6 @@ def sum_equal(edges: Indices, blocks: Floats) -> tuple[Indices, Floats]:
     if len(each) == len(edges):  # in large cells, where moving the blocks takes a third of the time
         return edges, blocks
     return each, np.add.reduceat(blocks[order], starts, axis=0)
-
-
-def _chunks(around: list[Surroundings]) -> Iterator[list[Surroundings]]:
-    """Atoms one after the other, as many at once as :data:`LOOKUP` allows."""
-    chunk: list[Surroundings] = []
-    pairs = 0
-    for s in around:
-        chunk.append(s)
-        pairs += len(s.neighbours) ** 2 // 2
-        if pairs > LOOKUP:
-            yield chunk
-            chunk, pairs = [], 0
-    if chunk:
-        yield chunk
 
 
 @dataclass(frozen=True)
