@@ -55,12 +55,15 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
               help="One result file for all structures.")
 @click.option("--no-file", is_flag=True, help="Write no result file.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
+@click.option("--scheduler", metavar="local|slurm|tcp://...",
+              help="Dask hands the structures to --jobs processes or SLURM jobs, or to a running scheduler's workers.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Workers of --scheduler.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
     files: tuple[Path, ...], smiles: tuple[str, ...], model: str, as_json: bool, levels: int | None, charges: bool,
     dos: bool, compare: bool, verify: bool, certify: bool | None, charge: int | None, force_domain: bool,
     plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, no_file: bool,
-    device: str, force: bool,
+    device: str, scheduler: str | None, jobs: int, force: bool,
 ) -> None:
     """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES; - is standard input.
 
@@ -100,6 +103,8 @@ def predict(
                 certify=certify,
                 charge=charge,
                 device=device,
+                scheduler=scheduler,
+                workers=jobs,
                 progress=console.progress,
                 tell=console.detail,
             )

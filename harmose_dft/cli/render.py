@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..solver.band_structure import BandStructure
     from ..workflows.bands import BandComparison
     from ..workflows.compare import Comparison
+    from ..workflows.large import FermiWindow
     from ..workflows.summary import PredictionSummary
 
 Floats = NDArray[np.float64]
@@ -269,6 +270,47 @@ def print_bands(source: str, bands: BandStructure, comparison: BandComparison | 
     if files:
         rows.append(("written", ", ".join(files)))
     console.print_table(f"{source}: {bands.structure.formula} by {bands.label}", ("", ""), rows, left=2)
+
+
+def print_window(source: str, window: FermiWindow, files: Sequence[str]) -> None:
+    """Print what is around the Fermi level of a large cell.
+
+    Args:
+        source: Where the crystal came from.
+        window: The states, the density of states, or both.
+        files: Files written.
+    """
+    count = len(window.kpoints)
+    rows = [
+        ("atoms, orbitals", f"{len(window.structure)}, {window.n_orbitals}"),
+        ("electrons", f"{window.n_electrons:g}"),
+        ("k-points", "Gamma" if count == 1 else str(count)),
+        ("direct solver", window.solver),
+        ("Fermi level (eV)", format_energy(window.fermi, 4)),
+    ]
+    if (states := window.states) is not None:
+        is_below = states.energies < window.fermi
+        below, above = states.energies[is_below], states.energies[~is_below]
+        rows += [
+            ("states found", f"{states.energies[0, 0].size}, {format_energy(states.energies.min(), 4)} to "
+             f"{format_energy(states.energies.max(), 4)} eV"),
+            ("last below, first above the Fermi level (eV)", f"{format_energy(below.max(initial=-np.inf), 4)}, "
+             f"{format_energy(above.min(initial=np.inf), 4)}"),
+            ("gap at these k-points (eV)", format_energy(states.gaps[0], 4) if states.gaps[0] else "none (metal)"),
+        ]
+    if (density := window.density) is not None:
+        level = np.interp(window.fermi, density.energies, density.density) / HARTREE_IN_EV
+        error = np.interp(window.fermi, density.energies, density.error) / HARTREE_IN_EV
+        low, high = (format_energy(end, 3) for end in density.fermi_interval)
+        stochastic = f" ± {error:.4g} ({density.n_vectors} random vectors)" if density.n_vectors else ""
+        rows.append(("states per eV at the Fermi level", f"{level:.5g}{stochastic}"))
+        if density.n_vectors:
+            level_text = f"{format_energy(density.fermi)}, 95 %: {low} to {high}"
+            rows.append(("Fermi level by random vectors (eV)", level_text))
+    rows.append(("seconds", ", ".join(f"{name} {value:.1f}" for name, value in window.seconds.items())))
+    if files:
+        rows.append(("written", ", ".join(files)))
+    console.print_table(f"{source}: {window.structure.formula} by {window.label}", ("", ""), rows, left=2)
 
 
 def format_energy(energy: float | None, digits: int = 3) -> str:

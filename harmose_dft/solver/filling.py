@@ -72,6 +72,10 @@ class Filling:
         return cls(float(data["spacing"]), Smearing(data["smearing"]), float(data["width"]))
 
 
+DEFAULT_FILLING = Filling()
+"""Spacing of k-points and smearing, unless told."""
+
+
 def mesh(
     structure: Structure, matrix: BlockMatrix, spacing: float = MESH_SPACING, *, multiple: int = SIXFOLD
 ) -> tuple[int, int, int]:
@@ -110,7 +114,7 @@ def solve_structure(
     hamiltonian: Sequence[BlockMatrix],
     overlap: BlockMatrix,
     n_electrons: float,
-    filling: Filling = Filling(),
+    filling: Filling = DEFAULT_FILLING,
     *,
     multiple: int = SIXFOLD,
 ) -> Spectrum:

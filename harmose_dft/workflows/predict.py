@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,6 +21,7 @@ from ..model.prediction import Prediction
 from ..model.predictor import CERTIFIED, Predictor
 from ..physics.base import Physics
 from ..solver import mulliken_charges
+from .cluster import Cluster, open_cluster
 from .compare import Comparison, compare, verify
 from .density_of_states import compute_dos
 from .drawing import BandDrawing, Drawing, LevelDrawing, require_drawable
@@ -29,6 +32,9 @@ from .summary import PredictionSummary, summarize
 
 BATCH = 32
 """Structures handed to the model at once."""
+
+BATCHES_PER_WORKER = 4
+"""Batches for each worker of a cluster, where there are enough structures."""
 
 Writer = Callable[[int, Prediction], tuple[Path, ...]]
 """Writes the prediction of a number; returns its files."""
@@ -110,6 +116,8 @@ def predict_files(
     certify: bool | None = None,
     charge: int | None = None,
     device: str = "cpu",
+    scheduler: str | None = None,
+    workers: int = 1,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda text: None,
 ) -> list[PredictionSummary]:
@@ -132,6 +140,9 @@ def predict_files(
         certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
         charge: Total charge of every structure; by default as its file says.
         device: Where a model that is loaded runs.
+        scheduler: Hands batches of structures to Dask's workers; see
+            :func:`~harmose_dft.workflows.cluster.open_cluster`. Files are written by this process all the same.
+        workers: Processes or SLURM jobs that the scheduler starts.
         progress: Shows progress.
         tell: Receives what takes time before it is done.
 
@@ -166,12 +177,13 @@ def predict_files(
             )
 
         summaries: list[PredictionSummary] = []
-        predictions = predict_jobs(predictor, jobs, progress, certify=certify)
-        for job in jobs:
-            with open_job(job, outputs) as write:
-                for number, (name, raw) in enumerate(islice(predictions, job.count), start=1):
-                    summaries.append(finish(name, raw, write, number))
-        next(predictions, None)  # ends the progress bar
+        with nullcontext(None) if scheduler is None else open_cluster(scheduler, workers) as cluster:
+            predictions = predict_jobs(predictor, jobs, progress, certify=certify, cluster=cluster)
+            for job in jobs:
+                with open_job(job, outputs) as write:
+                    for number, (name, raw) in enumerate(islice(predictions, job.count), start=1):
+                        summaries.append(finish(name, raw, write, number))
+            next(predictions, None)  # ends the progress bar
     if drawing is None or outputs.plot is None:
         return summaries
     drawing.save(outputs.plot, force=outputs.force)
@@ -197,18 +209,46 @@ def _compare(name: str, prediction: Prediction, tell: Callable[[str], None]) -> 
 
 
 def predict_jobs(
-    predictor: Predictor, jobs: Sequence[Job], progress: Progress = silent, *, certify: bool | None = None
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    progress: Progress = silent,
+    *,
+    certify: bool | None = None,
+    cluster: Cluster | None = None,
 ) -> Iterator[tuple[str, Prediction]]:
     """Predict batch by batch across files; yields the name and the prediction of each structure, in order."""
     total = sum(job.count for job in jobs)
     choice = False if certify is None and total > CERTIFIED else certify
+    size = BATCH if cluster is None else max(1, min(BATCH, -(-total // (BATCHES_PER_WORKER * cluster.jobs))))
     structures = (pair for job in jobs for pair in job.iterate())
+    names: deque[str] = deque()
+
+    def read_batches() -> Iterator[list[Structure]]:
+        while batch := list(islice(structures, size)):
+            names.extend(name for name, _ in batch)
+            yield [structure for _, structure in batch]
+
     with progress("predicting", total) as steps:
-        while batch := list(islice(structures, BATCH)):
-            predictions = predictor.predict([structure for _, structure in batch], certify=choice)
-            for (name, _), prediction in zip(batch, predictions, strict=True):
-                steps.advance()
-                yield name, prediction
+        for prediction in _predict_all(predictor, read_batches(), choice, cluster):
+            steps.advance()
+            yield names.popleft(), prediction
+
+
+def _predict_all(
+    predictor: Predictor, batches: Iterable[list[Structure]], certify: bool | None, cluster: Cluster | None
+) -> Iterator[Prediction]:
+    """Predictions in order, batch by batch, here or by the workers of a cluster."""
+    if cluster is None:
+        results: Iterator[list[Prediction]] = (_predict_batch(predictor, batch, certify) for batch in batches)
+    else:
+        shared = cluster.share(predictor)
+        results = cluster.run_in_order(_predict_batch, ((shared, batch, certify) for batch in batches))
+    for predictions in results:
+        yield from predictions
+
+
+def _predict_batch(predictor: Predictor, structures: Sequence[Structure], certify: bool | None) -> list[Prediction]:
+    return predictor.predict(structures, certify=certify)
 
 
 def require_inside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence[str]) -> None:

@@ -95,10 +95,12 @@ class SecondStage(nn.Module, ABC):
         Config: Class of its configuration.
         sees_stored_stage1: Whether stage 1 has the same output for a sample at every update, so that it may be stored
             once stage 1 no longer learns; not so where :meth:`training_view` changes the geometry.
+        runs_in_slices: Whether its layers run in slices at prediction (:mod:`harmose_dft.nn.slices`), to save memory.
     """
 
     Config: ClassVar[type[SecondStageConfig]]
     sees_stored_stage1: ClassVar[bool] = True
+    runs_in_slices: ClassVar[bool] = False
 
     def __init__(self, config: SecondStageConfig, setting: StageSetting) -> None:
         super().__init__()
