@@ -58,8 +58,8 @@ def extend_parameters(model: TwoStageModel, larger: TwoStageModel) -> None:
 def extend_normalizer(old: Normalizer, new: Normalizer, layout: OrbitalLayout, larger: OrbitalLayout) -> Normalizer:
     """The normalizer of a larger training set, with the means and scales of a smaller one for what that one saw.
 
-    Scales of elements that the larger set has more than :data:`OUTGROWN` times as large grow with it: two elements may
-    have been far apart in all of the smaller set.
+    Scales of the inputs of pairs that the larger set has more than :data:`OUTGROWN` times as large grow with it: two
+    elements may have been far apart in all of the smaller set.
 
     Args:
         old: Of the smaller one.
@@ -78,9 +78,9 @@ def extend_normalizer(old: Normalizer, new: Normalizer, layout: OrbitalLayout, l
         index = [species] * (2 if pair else 1) + [list(range(n)) for n in before.shape[2 if pair else 1 : -2]]
         grid = np.ix_(*index, rows, rows)
         merged = after.copy()
-        scale = field.name.endswith("scale")
-        unseen = (before == 0) & pair & scale
-        merged[grid] = np.where(unseen, after[grid], np.maximum(before, after[grid] / OUTGROWN) if scale else before)
+        unseen = (before == 0) & pair & field.name.endswith("scale")
+        kept = np.maximum(before, after[grid] / OUTGROWN) if field.name == "input_edge_scale" else before
+        merged[grid] = np.where(unseen, after[grid], kept)
         changes[field.name] = merged
     return replace(new, **changes)
 
