@@ -128,13 +128,13 @@ def tabulate(
     slopes = {name: exponent(cells, name) for name in ("h_cpu", "states_cpu")}
     largest = max(cells, key=lambda c: c["atoms"])
     text = (
-        "N x N graphene with displaced atoms (OpenMX basis s2p1) at Gamma; seconds of one CPU core, largest resident size "
-        "of the process. 40 states: the search for the Fermi level by counts, and shift-invert, with PARDISO."
+        "N x N graphene with displaced atoms (OpenMX basis s2p1) at Gamma; seconds of one CPU core, largest resident "
+        "size of the process. 40 states: the search for the Fermi level by counts, and shift-invert, with PARDISO."
     )
     if slopes["h_cpu"] is not None and slopes["states_cpu"] is not None:
         text += (
-            f" From {FITTED_FROM} atoms on the times grow with the number of atoms to the power of {slopes['h_cpu']:.2f} "
-            f"(H) and {slopes['states_cpu']:.2f} (states)."
+            f" From {FITTED_FROM} atoms on the times grow with the number of atoms to the power of "
+            f"{slopes['h_cpu']:.2f} (H) and {slopes['states_cpu']:.2f} (states)."
         )
     if "dos_error" in largest:
         low, high = largest["dos_interval_ev"]

@@ -79,7 +79,7 @@ def test_pencil_of_a_crystal_is_its_dense_pair(solver: str, k: tuple[float, floa
 def test_overlap_that_is_not_positive_definite_is_refused(solver: str) -> None:
     broken = BlockMatrix.from_dense(np.array([[1.0, 1.5], [1.5, 1.0]]), [1, 1])
     pencil = Pencil.at(broken, broken, (0, 0, 0), solver)
-    with pytest.raises(SolverError, match="not positive definite|failed"):
+    with pytest.raises(SolverError, match=r"not positive definite|failed"):
         pencil.factor_overlap()
 
 
