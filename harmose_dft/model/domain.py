@@ -139,6 +139,17 @@ class TrainingDomain:
             atoms_relative_to_training=len(structure) / self.largest,
         )
 
+    @property
+    def in_words(self) -> str:
+        """What the model was trained on, in a sentence or two."""
+        z = self.elements
+        unseen = [f"{SYMBOLS[a]}-{SYMBOLS[b]}" for i, a in enumerate(z) for b in z[i:] if (a, b) not in self.closest]
+        apart = f" Never near each other in training: {', '.join(unseen)}." if unseen else ""
+        return (
+            f"{describe_charges(self.charges)}, of {', '.join(SYMBOLS[e] for e in z)}, with up to {self.largest} atoms "
+            f"in training.{apart}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description."""
         return {

@@ -15,6 +15,10 @@ from ..nn.layout import OrbitalLayout
 from .normalizer import Normalizer
 from .two_stage import TwoStageModel
 
+OUTGROWN = 3.0
+"""Scales of a larger training set more than this many times as large as those of a smaller one replace them, divided by
+it: inputs stay of order one, and usual ones keep their scale."""
+
 Places = dict[int, list[int]]
 """Dimension -> place of each row in the larger tensor."""
 
@@ -54,6 +58,9 @@ def extend_parameters(model: TwoStageModel, larger: TwoStageModel) -> None:
 def extend_normalizer(old: Normalizer, new: Normalizer, layout: OrbitalLayout, larger: OrbitalLayout) -> Normalizer:
     """The normalizer of a larger training set, with the means and scales of a smaller one for what that one saw.
 
+    Scales of elements that the larger set has more than :data:`OUTGROWN` times as large grow with it: two elements may
+    have been far apart in all of the smaller set.
+
     Args:
         old: Of the smaller one.
         new: Of the larger one.
@@ -71,8 +78,9 @@ def extend_normalizer(old: Normalizer, new: Normalizer, layout: OrbitalLayout, l
         index = [species] * (2 if pair else 1) + [list(range(n)) for n in before.shape[2 if pair else 1 : -2]]
         grid = np.ix_(*index, rows, rows)
         merged = after.copy()
-        unseen = (before == 0) & pair & field.name.endswith("scale")
-        merged[grid] = np.where(unseen, after[grid], before)
+        scale = field.name.endswith("scale")
+        unseen = (before == 0) & pair & scale
+        merged[grid] = np.where(unseen, after[grid], np.maximum(before, after[grid] / OUTGROWN) if scale else before)
         changes[field.name] = merged
     return replace(new, **changes)
 

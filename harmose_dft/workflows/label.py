@@ -8,6 +8,7 @@ the next run with the same output goes on from them. Structures are known by the
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -35,6 +36,9 @@ FAILED_SUFFIX = ".failed"
 
 QUANTUM = 1e-9
 """Matrix elements are kept to this many Hartree, well below the convergence of the SCF."""
+
+NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""How file systems say that they cannot lock a folder."""
 
 QUEUE_FACTOR = 4
 """Tasks handed out per process at a time."""
@@ -246,9 +250,12 @@ def _lock(path: Path) -> Iterator[None]:
     folder = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(folder)
         raise DataError(f"Another run is labelling into {path}. Wait for it, or use another output.") from error
+    except OSError as error:  # network file systems without such locks
+        if error.errno not in NO_LOCKS:
+            raise
     try:
         yield
     finally:
