@@ -58,13 +58,13 @@ def run_in_slices(
         ends = torch.stack([geometry.source[rows], geometry.target[rows]])
         used, inverse = torch.unique(torch.cat([torch.arange(first, last, device=ends.device), ends.flatten()]),
                                      return_inverse=True)
-        own, source, target = inverse.split([last - first, ends.shape[1], ends.shape[1]])
+        kept, source, target = inverse.split([last - first, ends.shape[1], ends.shape[1]])
         local = replace(
             geometry, source=source, target=target, distance=geometry.distance[rows],
             features=geometry.features[rows], orbitals=geometry.orbitals[rows], axes=geometry.axes[rows],
         )  # fmt: skip
         some_nodes, some_pairs = layer(nodes[used], _rows(pairs, rows), local, radial[rows], cutoff[rows])
-        updated_nodes[first:last] = some_nodes[own]
+        updated_nodes[first:last] = some_nodes[kept]
         for total, some in zip(_tensors(updated_pairs), _tensors(some_pairs), strict=True):
             total[rows] = some
     return updated_nodes, updated_pairs

@@ -229,9 +229,9 @@ def _gaps(
         weights: (k,).
     """
     bands_filled = (n_below + occupations.sum(axis=2)) @ weights
-    whole = np.round(bands_filled).astype(np.int64)
-    bottom = whole[:, None] - n_below
-    if (np.abs(bands_filled - whole) > WHOLE_BAND).any() or bottom.min() < 1 or bottom.max() >= energies.shape[2]:
+    n_filled = np.round(bands_filled).astype(np.int64)
+    bottom = n_filled[:, None] - n_below
+    if (np.abs(bands_filled - n_filled) > WHOLE_BAND).any() or bottom.min() < 1 or bottom.max() >= energies.shape[2]:
         return 0.0, 0.0
     top, low = (np.take_along_axis(energies, (bottom - d)[..., None], axis=2)[..., 0] for d in (1, 0))
     indirect = float(low.min() - top.max())

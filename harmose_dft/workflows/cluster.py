@@ -72,7 +72,9 @@ class Cluster:
             elif error is not None:
                 raise error
             else:
-                yield numbers.pop(future.key), future.result()
+                result = future.result()
+                future.release()  # or it would be computed again if its worker died later
+                yield numbers.pop(future.key), result
             queue.update(submit(1))
         if lost:
             raise DataError(

@@ -62,14 +62,14 @@ prediction = harmose_dft.predict("runs/flat.cif", "model")
 model = harmose_dft.load("model")
 assert model.network.config.second.kind == "scaling"
 assert float(model.network.second.factor) != 0.25
-from harmose_dft.solver import choose_factor, frontier_states, solve_kpoints
-matrices = (prediction.hamiltonians, prediction.overlap, np.zeros((1, 3)), np.ones(1), prediction.spectrum.n_electrons)
+from harmose_dft.solver import Pencil, choose_factor, solve_kpoints, states_near
+(h,), s = prediction.hamiltonians, prediction.overlap
 assert choose_factor().name != "dense-factors"
-count = prediction.overlap.size - 2
-window = frontier_states(*matrices, count, solver="dense-factors")
-first = window.n_below[0, 0]
-energies = solve_kpoints(*matrices[:3], matrices[4]).energies[0]
-assert np.allclose(window.energies[0, 0], energies[first : first + count], atol=1e-8)
+levels = solve_kpoints(h, s, np.zeros((1, 3)), 8).energies[0]
+found = states_near(h, s, (0, 0, 0), -0.2, 4, method="shift-invert", solver="dense-factors")[0]
+assert np.abs(found[:, None] - levels).min(axis=1).max() < 1e-8
+pencil = Pencil.at(h, s, (0, 0, 0), "dense-factors")
+assert pencil.count_below(-0.2) == np.count_nonzero(levels < -0.2)
 print("used")
 """
 
