@@ -58,7 +58,7 @@ REPEATS = 20
 """Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
 
 SMALL, SAME_GEOMETRY = 5, 0.1
-"""Atoms; Bohr. Molecules of at most so many atoms count as seen if no distance in a training molecule differs by more."""
+"""Atoms; Bohr. Molecules of so few atoms are seen ones if no distance in a training molecule differs by more."""
 
 WITHIN = 8.0
 """mHartree; errors of HOMO and LUMO that the summary by kind counts."""

@@ -3,7 +3,7 @@
     python benchmarks/organic/geometries.py LIST OUT.xyz
     harmose-dft label OUT.xyz --recipe corrected -o labels.h5
 
-LIST has a line ``CHARGE SMILES KIND`` for each molecule; ``labelled.txt`` here (SMILES, charge, seed, kind) is read too.
+LIST has a line ``CHARGE SMILES KIND`` for each molecule; ``labelled.txt`` (SMILES, charge, seed, kind) is read too.
 RDKit embeds a molecule, GFN2-xTB relaxes it, and for five in six a short Langevin run displaces it at 150
 to 700 K; ions and zwitterions (kind ``ion``) are in implicit water, so that protons stay. Everything follows from the
 SMILES, whose crc32 is the seed, and from the versions of RDKit and tblite (``pip install harmose-dft[sampling]``).

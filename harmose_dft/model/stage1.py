@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from ..core.sections import Count, Number, Section
 from ..core.spin import Spin
 from ..nn.blocks import Blocks, symmetrize
 from ..nn.convolution import BondConvolution
@@ -26,19 +27,19 @@ CHARGE_SCALE = 0.1
 """Elementary charges; typical share of an atom in the net charge of a molecule."""
 
 
-class FirstStageConfig(BaseModel):
+class FirstStageConfig(Section):
     """Size of the first stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    layers: int = Field(3, ge=1, description="number of convolutions")
-    channels: int = Field(48, ge=2, description="node channels for each l")
-    l_max: int = Field(3, ge=1, le=6, description="highest l of node features")
-    pair_channels: int = Field(64, ge=4, description="pair channels of m = 0; higher m get fewer")
-    hidden_channels: int = Field(128, ge=4, description="channels of m = 0 inside a convolution; higher m get fewer")
-    radial: int = Field(24, ge=4, description="number of radial functions")
-    cutoff: float = Field(12.0, gt=0, description="Bohr; pairs beyond it keep their physics baseline")
-    neighbours: float = Field(6.0, gt=0, description="typical sum of cutoff factors over the pairs of an atom")
+    layers: Count = Field(3, ge=1, le=64, description="number of convolutions")
+    channels: Count = Field(48, ge=2, le=1024, description="node channels for each l")
+    l_max: Count = Field(3, ge=1, le=6, description="highest l of node features")
+    pair_channels: Count = Field(64, ge=4, le=1024, description="pair channels of m = 0; higher m get fewer")
+    hidden_channels: Count = Field(
+        128, ge=4, le=2048, description="channels of m = 0 inside a convolution; higher m get fewer"
+    )
+    radial: Count = Field(24, ge=4, le=512, description="number of radial functions")
+    cutoff: Number = Field(12.0, gt=0, le=100.0, description="Bohr; pairs beyond it keep their physics baseline")
+    neighbours: Number = Field(6.0, gt=0, le=1e4, description="typical sum of cutoff factors over the pairs of an atom")
 
 
 def taper(channels: int, m_max: int, odd: int) -> O2Dims:

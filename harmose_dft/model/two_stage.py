@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Union
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..core.basis import OrbitalBasis
 from ..core.discovery import discover
+from ..core.sections import Section
 from ..core.spin import Spin
 from ..nn.axis import SCALAR, MatrixAxis
 from ..nn.blocks import Blocks
@@ -36,10 +37,8 @@ else:
     AnySecondStage = Annotated[Union[tuple(s.Config for s in SECOND_STAGES)], Field(discriminator="kind")]  # noqa: UP007
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(Section):
     """Both stages; without a second one the model is stage 1 alone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: FirstStageConfig = FirstStageConfig()
     potential: bool = Field(True, description="whether learned charges and dipoles add their potential to H")

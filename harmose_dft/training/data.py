@@ -52,17 +52,13 @@ class TrainingData:
     def for_model(self, model: ModelFile) -> TrainingData:
         """The same data for training a model further, in the model's basis and that of elements that are new to it.
 
+        The functional may be another one, which the new model then has.
+
         Raises:
             BasisMismatchError: The data is in another basis.
-            DataError: It was computed with another functional.
         """
         shared = set(self.basis.elements) & set(model.basis.elements)
         model.basis.require_same(self.basis, shared)
-        if self.functional.lower() != model.functional.lower():
-            raise DataError(
-                f"The model {model.name!r} was trained on {model.functional} calculations; these data sets hold "
-                f"{self.functional} ones. Leave start_from out, or train it further on {model.functional} ones."
-            )
         return replace(self, basis=OrbitalBasis.union([model.basis, self.basis]))
 
 

@@ -159,7 +159,7 @@ class Fit:
         config, loss = self.config, self.config.loss
         physics = physics_class(data.basis).fit(
             data.basis, data.functional, data.part("train"), config.baseline,
-            seed=config.data.seed, h0=None if start is None else start.physics.h0,
+            seed=config.data.seed, h0=None if start is None else start.physics.h0.with_functional(data.functional),
         )
         return SampleBuilder(
             Featurizer(data.basis, config.inputs, config.model.first.cutoff, damped=physics.damped),

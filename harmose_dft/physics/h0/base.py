@@ -12,13 +12,14 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from ...core.basis import OrbitalBasis
 from ...core.discovery import discover
 from ...core.errors import ConfigError, DataError
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
+from ...core.sections import MOST_COUNTED, Count, Section
 from ...core.structure import Structure
 from ..integrals.net_charge import net_charge_potential
 
@@ -26,16 +27,16 @@ PACKAGE = __name__.rpartition(".")[0]
 """The package that is scanned."""
 
 
-class H0Settings(BaseModel):
+class H0Settings(Section):
     """The section ``baseline`` of a training configuration; a kind with further values has a subclass.
 
     ``fit_structures`` is common to all kinds, so that a configuration keeps it when its kind changes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: str = Field("fitted", description="what H0 is")
-    fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
+    fit_structures: Count = Field(
+        80, ge=1, le=MOST_COUNTED, description="training structures the fitted potentials are fitted to"
+    )
 
     @field_validator("kind")
     @classmethod
@@ -101,6 +102,12 @@ class H0(ABC):
             seed: Seed of a random choice of calculations.
         """
         return cls(basis, functional)
+
+    def with_functional(self, functional: str) -> Self:
+        """The same H0 for calculations with another functional."""
+        if functional.lower() == self.functional.lower():
+            return self
+        return self.from_description(self.describe(), self.basis, functional)
 
     def extend(self, basis: OrbitalBasis, records: Sequence[Record], settings: H0Settings, seed: int) -> H0:
         """The same H0 for a basis of more elements, whose parameters are fitted; those of its own elements stay.
