@@ -40,7 +40,7 @@ from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.memory import keep_freed_memory
 from harmose_dft.core.progress import silent
 from harmose_dft.core.record import Record
-from harmose_dft.core.spin import recombine
+from harmose_dft.core.spin import SPIN_OF_NSPIN
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from harmose_dft.metrics import MetricAccumulator
@@ -158,14 +158,6 @@ class Run:
         }
 
 
-def predict_h0(physics: NumericalPhysics, structure: Structure, spinor: bool) -> Matrices:
-    """H0, as a matrix of spinors where it is to be one."""
-    h0, parts = physics.h0(structure), physics.h0.spin_parts(structure)
-    if not spinor:
-        return (h0,)
-    return recombine([h0, *parts]) if parts else (h0.with_spin(),)
-
-
 def compare(
     records: Sequence[Record], predict: Callable[[Structure], tuple[Matrices, Matrices]]
 ) -> dict[str, Any]:
@@ -219,10 +211,10 @@ def measure(run: Run, twisted_cells: Path | None) -> dict[str, Any]:
         start = time.process_time()
         physics = NumericalPhysics.fit(training[0].basis, "unknown", training, H0Settings(kind=run.h0), seed=0)
         result |= {"fit_seconds": time.process_time() - start}
-        spinor = training[0].hamiltonian[0].spinor
+        spin = SPIN_OF_NSPIN[training[0].nspin]
 
         def predict(structure: Structure) -> tuple[Matrices, Matrices]:
-            return predict_h0(physics, structure, spinor), ()
+            return physics.h0.as_hamiltonian(structure, spin), ()
     else:
         predictor = run.train()
         trained = predictor.model.training

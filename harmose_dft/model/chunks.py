@@ -7,7 +7,7 @@ that so many pairs reach. A cell that fits into memory is one chunk, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,12 +75,13 @@ def predict_matrices(
             f"{predictor.info.name} needs the density of a first Hamiltonian, which takes a diagonalisation of the "
             f"whole cell of {len(structure)} atoms. Train a model without density (model.second.density: false)."
         )
-    overlap, h0 = predictor.physics.overlap(structure), predictor.physics.h0(structure)
+    overlap = predictor.physics.overlap(structure)
+    h0, *h0_spin = predictor.physics.h0(structure), *predictor.physics.h0.spin_parts(structure)
     chunks = plan_chunks(structure, overlap, predictor.network, memory)
     target: list[BlockMatrix] = []
     with progress("predicting", len(structure)) as steps:
         for chunk in chunks:
-            edges, matrices = _predict_chunk(predictor, structure, overlap, h0, chunk)
+            edges, matrices = _predict_chunk(predictor, structure, overlap, (h0, *h0_spin), chunk)
             if len(chunks) == 1:
                 target = list(matrices)
             else:
@@ -144,15 +145,26 @@ def plan_chunks(
 
 @torch.no_grad()
 def _predict_chunk(
-    predictor: Predictor, structure: Structure, overlap: BlockMatrix, h0: BlockMatrix, chunk: Chunk
+    predictor: Predictor, structure: Structure, overlap: BlockMatrix, h0: Sequence[BlockMatrix], chunk: Chunk
 ) -> tuple[Indices, tuple[BlockMatrix, ...]]:
-    """Where the pairs of a chunk and its surroundings are among those of H0, and the Hamiltonians on them."""
+    """Where the pairs of a chunk and its surroundings are among those of H0, and the Hamiltonians on them.
+
+    Args:
+        predictor: The model.
+        structure: The whole cell.
+        overlap: Its S.
+        h0: Its H0, and behind it what H0 has of the matrices that depend on spin.
+        chunk: The atoms.
+    """
     local_overlap, _ = _restrict(overlap, chunk.surroundings)
-    local_h0, edges = _restrict(h0, chunk.surroundings)
+    (local_h0, edges), *spin = (_restrict(matrix, chunk.surroundings) for matrix in h0)
     numbers, positions = structure.numbers[chunk.surroundings], structure.positions[chunk.surroundings]
     part = Structure(numbers, positions, structure.cell)
     featurizer, normalizer = predictor.featurizer, predictor.model.normalizer
-    features = featurizer.featurize(part, local_overlap, local_h0, predictor.physics.n_electrons(structure))
+    features = featurizer.featurize(
+        part, local_overlap, local_h0, predictor.physics.n_electrons(structure),
+        h0_spin=tuple(matrix for matrix, _ in spin),
+    )
     integrals = features.integrals
     graph = featurizer.make_graph(features, normalizer, predictor.frames)
     del features

@@ -14,6 +14,7 @@ from ..core.files import sha256
 from ..core.matrix import BlockMatrix
 from ..core.progress import Progress, silent
 from ..core.record import Record
+from ..core.spin import SPIN_OF_NSPIN
 from ..data import Dataset, split_dataset
 from ..metrics import EvaluationResult, MetricAccumulator
 from ..metrics.covariance import cov_err
@@ -141,8 +142,7 @@ def compute_h0(predictor: Predictor, record: Record) -> tuple[BlockMatrix, ...] 
     """H0 in the shape of a record's Hamiltonian; None for a model without."""
     if predictor.physics.h0.is_zero:
         return None
-    h0 = predictor.physics.h0(record.structure)
-    return tuple(h0.with_spin() if h.spinor else h0 for h in record.hamiltonian)
+    return predictor.physics.h0.as_hamiltonian(record.structure, SPIN_OF_NSPIN[record.nspin])
 
 
 def _chunks(predictor: Predictor, records: Iterable[Record]) -> Iterator[Sequence[Record]]:

@@ -20,6 +20,7 @@ from ...core.errors import ConfigError, DataError
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
 from ...core.sections import MOST_COUNTED, Count, Section
+from ...core.spin import Spin, recombine
 from ...core.structure import Structure
 from ..integrals.net_charge import net_charge_potential
 
@@ -87,6 +88,13 @@ class H0(ABC):
         Those of :func:`harmose_dft.core.spin.decompose`: three of spin-orbit coupling, one of collinear spin.
         """
         return ()
+
+    def as_hamiltonian(self, structure: Structure, spin: Spin) -> tuple[BlockMatrix, ...]:
+        """H0 in the shape of a Hamiltonian: one matrix, two (up, down), or one of spinors; Hartree."""
+        h0, parts = self(structure), self.spin_parts(structure)
+        if parts:
+            return recombine([h0, *parts])
+        return {"none": (h0,), "collinear": (h0, h0), "spin-orbit": (h0.with_spin(),)}[spin]
 
     @classmethod
     def fit(
