@@ -78,7 +78,7 @@ def predict(
         raise click.UsageError("--dos writes a table, which --no-file forbids; add --json to print it.")
     from ..core.errors import ArgumentError, HarmoseWarning
     from ..core.memory import keep_freed_memory
-    from ..workflows.predict import predict_files
+    from ..workflows.predict import Extras, Workers, predict_files
     from ..workflows.prediction_files import Outputs
     from .render import print_summaries
 
@@ -96,15 +96,11 @@ def predict(
                 out=out,
                 outputs=outputs,
                 kpath=kpath,
-                with_comparison=compare,
-                with_verification=verify,
-                with_charges=charges,
-                with_dos=dos and as_json,
+                extras=Extras(compare, verify, charges, dos and as_json),
                 certify=certify,
                 charge=charge,
                 device=device,
-                scheduler=scheduler,
-                workers=jobs,
+                workers=Workers(scheduler, jobs),
                 progress=console.progress,
                 tell=console.detail,
             )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import overload
@@ -35,9 +36,6 @@ BATCH = 32
 
 BATCHES_PER_WORKER = 4
 """Batches for each worker of a cluster, where there are enough structures."""
-
-Writer = Callable[[int, Prediction], tuple[Path, ...]]
-"""Writes the prediction of a number; returns its files."""
 
 
 @overload
@@ -101,6 +99,42 @@ def predict(
     return predictions[0] if alone else predictions
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What is worked out of each prediction besides its levels.
+
+    Args:
+        comparison: Whether to run the PySCF calculation too.
+        verification: Whether to build one Fock matrix at the predicted density.
+        charges: Whether to work out the charges of the atoms.
+        dos: Whether to work out the density of states; ``Outputs.dos`` writes it.
+    """
+
+    comparison: bool = False
+    verification: bool = False
+    charges: bool = False
+    dos: bool = False
+
+
+LEVELS_ONLY = Extras()
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Dask's workers, to which batches of structures are handed; this process writes the files all the same.
+
+    Args:
+        scheduler: See :func:`~harmose_dft.workflows.cluster.open_cluster`; None: no workers.
+        count: Processes or SLURM jobs that the scheduler starts.
+    """
+
+    scheduler: str | None = None
+    count: int = 1
+
+
+NO_WORKERS = Workers()
+
+
 def predict_files(
     paths: Sequence[str | Path],
     model: str | Path | Predictor = "organic",
@@ -109,15 +143,11 @@ def predict_files(
     out: str | Path | None = None,
     outputs: Outputs = RESULTS_ONLY,
     kpath: str | None = None,
-    with_comparison: bool = False,
-    with_verification: bool = False,
-    with_charges: bool = False,
-    with_dos: bool = False,
+    extras: Extras = LEVELS_ONLY,
     certify: bool | None = None,
     charge: int | None = None,
     device: str = "cpu",
-    scheduler: str | None = None,
-    workers: int = 1,
+    workers: Workers = NO_WORKERS,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda text: None,
 ) -> list[PredictionSummary]:
@@ -133,16 +163,11 @@ def predict_files(
         out: One result file for all; by default ``STEM.harmose.h5`` in the working folder for each ``STEM.xyz``.
         outputs: What to write.
         kpath: Special points of the bands that ``outputs.plot`` shows of a crystal; ASE's path by default.
-        with_comparison: Whether to run the PySCF calculations too.
-        with_verification: Whether to build one Fock matrix at each predicted density.
-        with_charges: Whether to work out the charges of the atoms.
-        with_dos: Whether to work out densities of states; ``outputs.dos`` writes them.
+        extras: What to work out besides.
         certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
         charge: Total charge of every structure; by default as its file says.
         device: Where a model that is loaded runs.
-        scheduler: Hands batches of structures to Dask's workers; see
-            :func:`~harmose_dft.workflows.cluster.open_cluster`. Files are written by this process all the same.
-        workers: Processes or SLURM jobs that the scheduler starts.
+        workers: Dask's workers.
         progress: Shows progress.
         tell: Receives what takes time before it is done.
 
@@ -154,40 +179,56 @@ def predict_files(
     """
     with open_inputs([Path(path) for path in paths], smiles, charge) as inputs:
         jobs = plan_jobs(inputs, None if out is None else Path(out))
-        if outputs.plot is not None:
-            require_drawable(outputs.plot)
-        require_writable(jobs, outputs)
-        drawing = _choose_drawing(jobs, outputs, kpath, with_comparison, with_verification)
+        drawing = _plan_drawing(jobs, outputs, kpath, extras)
         predictor = as_predictor(model, device=device)
         require_inside(predictor, jobs, outputs.orbitals)
         if drawing is not None:
             drawing.check(predictor)
-
-        def finish(name: str, raw: Prediction, write: Writer, number: int) -> PredictionSummary:
-            prediction = verify(raw) if with_verification else raw
-            comparison = _compare(name, prediction, tell) if with_comparison else None
-            if drawing is not None:
-                drawing.add(name, prediction, comparison)
-            return replace(
-                summarize(prediction, name),
-                comparison=comparison,
-                files=write(number, prediction),
-                charges=atomic_charges(prediction, predictor.physics) if with_charges else None,
-                dos=compute_dos(prediction) if with_dos else None,
-            )
-
+        finisher = _Finisher(predictor, extras, drawing, tell)
         summaries: list[PredictionSummary] = []
-        with nullcontext(None) if scheduler is None else open_cluster(scheduler, workers) as cluster:
+        with _open_workers(workers) as cluster:
             predictions = predict_jobs(predictor, jobs, progress, certify=certify, cluster=cluster)
             for job in jobs:
                 with open_job(job, outputs) as write:
                     for number, (name, raw) in enumerate(islice(predictions, job.count), start=1):
-                        summaries.append(finish(name, raw, write, number))
+                        summaries.append(finisher.finish(name, raw, partial(write, number)))
             next(predictions, None)  # ends the progress bar
     if drawing is None or outputs.plot is None:
         return summaries
     drawing.save(outputs.plot, force=outputs.force)
     return [replace(summary, files=(*summary.files, outputs.plot)) for summary in summaries]
+
+
+def _open_workers(workers: Workers) -> AbstractContextManager[Cluster | None]:
+    if workers.scheduler is None:
+        return nullcontext(None)
+    return open_cluster(workers.scheduler, workers.count)
+
+
+@dataclass(frozen=True)
+class _Finisher:
+    """Turns predictions into figures and files, one by one."""
+
+    predictor: Predictor
+    extras: Extras
+    drawing: Drawing | None
+    tell: Callable[[str], None]
+
+    def finish(
+        self, name: str, raw: Prediction, write: Callable[[Prediction], tuple[Path, ...]]
+    ) -> PredictionSummary:
+        """Figures of a prediction, once it is written and drawn."""
+        prediction = verify(raw) if self.extras.verification else raw
+        comparison = _compare(name, prediction, self.tell) if self.extras.comparison else None
+        if self.drawing is not None:
+            self.drawing.add(name, prediction, comparison)
+        return replace(
+            summarize(prediction, name),
+            comparison=comparison,
+            files=write(prediction),
+            charges=atomic_charges(prediction, self.predictor.physics) if self.extras.charges else None,
+            dos=compute_dos(prediction) if self.extras.dos else None,
+        )
 
 
 def atomic_charges(prediction: Prediction, physics: Physics) -> NDArray[np.float64]:
@@ -266,8 +307,20 @@ def require_inside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence
             raise type(error)(f"{name}: {error}") from error
 
 
+def _plan_drawing(jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras) -> Drawing | None:
+    """Check that everything can be written, and choose what is drawn.
+
+    Raises:
+        HarmoseError: A file exists, or an option does not apply.
+    """
+    if outputs.plot is not None:
+        require_drawable(outputs.plot)
+    require_writable(jobs, outputs)
+    return _choose_drawing(jobs, outputs, kpath, extras)
+
+
 def _choose_drawing(
-    jobs: Sequence[Job], outputs: Outputs, kpath: str | None, with_comparison: bool, with_verification: bool
+    jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras
 ) -> Drawing | None:
     """What will be drawn of molecules or crystals, if anything; refuses options that do not apply to them.
 
@@ -276,7 +329,7 @@ def _choose_drawing(
     """
     inputs = [source for job in jobs for source in job.inputs]
     count, crystals = (sum(getattr(source, name) for source in inputs) for name in ("count", "periodic"))
-    columns = count * (2 if with_comparison else 1)
+    columns = count * (2 if extras.comparison else 1)
     if outputs.plot is not None and columns > LevelDrawing.MAX_COLUMNS:
         raise HarmoseError(
             f"A level diagram shows up to {LevelDrawing.MAX_COLUMNS} columns; these structures need {columns}."
@@ -287,7 +340,7 @@ def _choose_drawing(
         return None if outputs.plot is None else LevelDrawing()
     if crystals < count:
         raise HarmoseError("These files hold molecules and crystals; predict them separately, each with its model.")
-    if with_comparison or with_verification or outputs.orbitals or outputs.molden:
+    if extras.comparison or extras.verification or outputs.orbitals or outputs.molden:
         raise HarmoseError(
             "--compare, --verify, --cube and --molden are for molecules. Compare a crystal's bands with a calculation "
             "by: harmose-dft bands STRUCTURE --model MODEL --compare CALCULATION"

@@ -119,7 +119,7 @@ def test_error_of_a_task_is_raised(workers: Any) -> None:
 
 def test_predictions_by_workers_give_the_same_files(workers: Any, tmp_path: Path) -> None:
     from harmose_dft.output import read_results
-    from harmose_dft.workflows.predict import predict_files
+    from harmose_dft.workflows.predict import Workers, predict_files
 
     paths = []
     for name, length in (("a", 1.09), ("b", 1.10), ("c", 1.08)):
@@ -131,7 +131,7 @@ def test_predictions_by_workers_give_the_same_files(workers: Any, tmp_path: Path
         paths[-1].write_text(text)
     alone = predict_files(paths, out=tmp_path / "alone.h5", certify=False)
     shared = predict_files(
-        paths, out=tmp_path / "shared.h5", certify=False, scheduler=workers.scheduler_address, workers=2
+        paths, out=tmp_path / "shared.h5", certify=False, workers=Workers(workers.scheduler_address, 2)
     )
     assert [s.source for s in shared] == [s.source for s in alone]
     for left, right in zip(read_results(tmp_path / "alone.h5"), read_results(tmp_path / "shared.h5"), strict=True):
