@@ -57,7 +57,7 @@ def draw_orbital(
     Returns:
         (row, column, 4): red, green, blue and opacity in 0..1; the first row is the top.
     """
-    view, middle = _view(structure.positions, tilt), structure.positions.mean(axis=0)
+    view, middle = choose_view(structure.positions, tilt), structure.positions.mean(axis=0)
     centers = (structure.positions - middle) @ view.T
     half = np.abs(centers).max(axis=0) + MARGIN
     coarse = [np.linspace(-h, h, max(int(2 * h / COARSE), 8)) for h in half]
@@ -81,9 +81,16 @@ def _interpolate(values: Array, coarse: list[Array], fine: list[Array]) -> NDArr
     return out
 
 
-def _view(positions: Array, tilt: tuple[float, float]) -> Array:
-    """Rows are the viewer's right, up and towards; the molecule's longest extent is horizontal."""
+def choose_view(positions: Array, tilt: tuple[float, float]) -> Array:
+    """Rows are the viewer's right, up and towards; the molecule's longest extent is horizontal.
+
+    Args:
+        positions: Any unit, (atom, 3).
+        tilt: Rotation in degrees about the horizontal and the vertical axis, away from the view onto the plane in
+            which the molecule is largest.
+    """
     axes = np.linalg.svd(positions - positions.mean(axis=0), full_matrices=True)[2]
+    axes *= np.sign(axes[np.arange(3), np.abs(axes).argmax(axis=1)])[:, None]  # machines differ in the signs
     axes[2] = np.cross(axes[0], axes[1])
     a, b = np.radians(tilt)
     about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
