@@ -32,8 +32,9 @@ FOREIGN = {"pyscf", "ase", "sisl", "seekpath", "tblite", "rdkit", "dask", "dask_
 HOSTS = {"adapters", "plugins", "physics", "testing"}
 """Rooms that may import them."""
 
-FOREIGN_ELSEWHERE = {"solver/kpaths.py", "workflows/label.py"}
-"""Modules outside these rooms that may: special points of a lattice by ASE or seekpath, calculations to be labelled."""
+FOREIGN_ELSEWHERE = {"solver/kpaths.py", "workflows/label.py", "plots/picture.py"}
+"""Modules outside these rooms that may: special points of a lattice by ASE or seekpath, calculations to be labelled,
+ASE's tables of covalent radii and colours."""
 
 HEAVY = {"torch", "scipy", "pyscf", "ase", "h5py", "matplotlib", "e3nn", "torch_geometric", "sisl", "rich", "pydantic"}
 """Not imported when a command module is imported."""

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from ...core.errors import printable
 from ...core.structure import SYMBOLS, Structure
 from ...core.units import BOHR_IN_ANGSTROM
-from ..picture import COVALENT_RADII, ELEMENT_COLORS, OTHER_COLOR, choose_view
+from ..picture import choose_view, covalent_radius, element_color
 from .data import OrbitalView, Report
 from .figures import Figure, array, number
 from .surfaces import Mesh, join, orbital_surfaces, sphere, tube
@@ -85,12 +85,11 @@ def charge_scene(report: Report) -> Figure:
 
 
 def crystal_scene(report: Report) -> Figure:
-    """A crystal: a few cells of it, and the edges of one."""
+    """A crystal: a few cells of it, and the edges of one; of a layer those in its plane."""
     structure = report.structure
-    assert structure.cell is not None
-    repeated, labels = repeat_for_view(structure, atom_labels(report))
-    traces = [cell_trace(structure.cell * BOHR_IN_ANGSTROM), *molecule_traces(repeated, labels)]
-    return framed(repeated, traces)
+    is_bonded = bonded_axes(structure)
+    repeated, labels = repeat_for_view(structure, atom_labels(report), is_bonded)
+    return framed(repeated, [cell_trace(structure, is_bonded), *molecule_traces(repeated, labels)])
 
 
 def molecule_traces(
@@ -106,7 +105,7 @@ def molecule_traces(
     if charges is None:
         for z in sorted(set(numbers)):
             mesh = join([ball for ball, other in zip(balls, numbers, strict=True) if other == z])
-            traces.append(mesh_trace(mesh, color=element_color(z), lighting=MATT))
+            traces.append(mesh_trace(mesh, color=as_rgb(element_color(z)), lighting=MATT))
     else:
         scale = max(float(np.abs(charges).max()), 0.05)
         per_vertex = np.repeat(charges, len(balls[0].vertices))
@@ -176,7 +175,7 @@ def arrow(structure: Structure, dipole: Floats) -> Mesh:
     length = float(np.clip(2.54 * size, 1.4, max(1.4, 0.9 * span)))
     direction = dipole / size
     start, neck, end = (middle + x * length * direction for x in (-0.5, 0.32, 0.5))
-    return join([tube(start, neck, (0.06, 0.06)), tube(neck, end, (0.17, 0.004), 16)])
+    return join([tube(start, neck, (0.08, 0.08)), tube(neck, end, (0.22, 0.004), 16)])
 
 
 def bonds(structure: Structure) -> list[tuple[int, int]]:
@@ -192,39 +191,38 @@ def bonds(structure: Structure) -> list[tuple[int, int]]:
 
 def covalent_radii(numbers: NDArray[np.int64]) -> Floats:
     """Angstrom, (atom,)."""
-    return np.array([COVALENT_RADII.get(z, 1.3) for z in numbers.tolist()])
+    return np.array([covalent_radius(z) for z in numbers.tolist()])
 
 
 def ball_radius(z: int) -> float:
     """Angstrom."""
-    return 0.16 + 0.22 * COVALENT_RADII.get(z, 1.3)
+    return 0.16 + 0.22 * covalent_radius(z)
 
 
-def element_color(z: int) -> str:
+def as_rgb(color: tuple[float, float, float]) -> str:
     """Such as "rgb(77,77,77)"."""
-    return "rgb({},{},{})".format(*(round(255 * x) for x in ELEMENT_COLORS.get(z, OTHER_COLOR)))
+    return "rgb({},{},{})".format(*(round(255 * x) for x in color))
 
 
-def repeat_for_view(structure: Structure, labels: list[str]) -> tuple[Structure, list[str]]:
+def bonded_axes(structure: Structure) -> tuple[bool, bool, bool]:
+    """Along which lattice vectors bonds leave the cell."""
+    steps = list(product((-1, 0, 1), repeat=3))
+    a, b, c = (any(_bonded_across(structure, step) for step in steps if step[axis] == 1) for axis in range(3))
+    return a, b, c
+
+
+def repeat_for_view(
+    structure: Structure, labels: list[str], is_bonded: tuple[bool, bool, bool]
+) -> tuple[Structure, list[str]]:
     """Copies of the cell along the directions in which bonds leave it, as many as :data:`MANY_ATOMS` allow."""
     cell = structure.cell
     assert cell is not None
-    bonded = [any(_bonded_across(structure, step) for step in steps) for steps in _steps_by_axis()]
-    times = [1, 1, 1]
-    while any(bonded) and 2 ** sum(bonded) * len(structure) <= MANY_ATOMS * 1.3:
-        larger = [n + 1 if is_bonded else 1 for n, is_bonded in zip(times, bonded, strict=True)]
-        if np.prod(larger) * len(structure) > MANY_ATOMS:
-            break
-        times = larger
-    shifts = np.array(list(product(*(range(n) for n in times))))
+    n = 1
+    while any(is_bonded) and (n + 1) ** sum(is_bonded) * len(structure) <= MANY_ATOMS:
+        n += 1
+    shifts = np.array(list(product(*(range(n if bonded else 1) for bonded in is_bonded))))
     positions = (structure.positions[None] + (shifts @ cell)[:, None]).reshape(-1, 3)
     return Structure(np.tile(structure.numbers, len(shifts)), positions, cell), labels * len(shifts)
-
-
-def _steps_by_axis() -> list[list[tuple[int, int, int]]]:
-    """Lattice steps to neighbouring cells with a positive component along each axis in turn."""
-    steps = list(product((-1, 0, 1), repeat=3))
-    return [[step for step in steps if step[axis] == 1] for axis in range(3)]
 
 
 def _bonded_across(structure: Structure, step: tuple[int, int, int]) -> bool:
@@ -236,18 +234,20 @@ def _bonded_across(structure: Structure, step: tuple[int, int, int]) -> bool:
     return bool((distances < BOND_STRETCH * (radii[:, None] + radii[None])).any())
 
 
-def cell_trace(cell: Floats) -> dict[str, Any]:
-    """The twelve edges of a cell."""
-    corners = np.array(list(product((0, 1), repeat=3)))
-    points: list[Floats | list[None]] = []
-    for a in corners:
-        for axis in np.flatnonzero(a == 0):
-            b = a.copy()
-            b[axis] = 1
-            points += [a @ cell, b @ cell, [None] * 3]
-    x, y, z = ([None if p[0] is None else number(p[k]) for p in points] for k in range(3))
-    line = {"color": CELL_COLOR, "width": 2}
-    return {"type": "scatter3d", "mode": "lines", "hoverinfo": "skip", "x": x, "y": y, "z": z, "line": line}
+def cell_trace(structure: Structure, is_bonded: tuple[bool, bool, bool]) -> dict[str, Any]:
+    """Edges of a cell; of a layer only those in its plane, at its height."""
+    assert structure.cell is not None
+    cell = structure.cell * BOHR_IN_ANGSTROM
+    height = (structure.positions @ np.linalg.inv(structure.cell)).mean(axis=0)
+    drawn = np.array(is_bonded) if any(is_bonded) else np.full(3, True)
+    points: list[Floats] = []
+    for corner in product(*((0.0, 1.0) if axis else (x,) for axis, x in zip(drawn, height, strict=True))):
+        for axis in np.flatnonzero(drawn & (np.array(corner) == 0.0)):
+            step = np.eye(3)[axis]
+            points += [np.array(corner) @ cell, (np.array(corner) + step) @ cell, np.full(3, np.nan)]
+    columns = {axis: array(column) for axis, column in zip("xyz", np.transpose(points), strict=True)}
+    line = {"color": CELL_COLOR, "width": 3}
+    return {"type": "scatter3d", "mode": "lines", "hoverinfo": "skip", "line": line, **columns}
 
 
 def describe_atoms(structure: Structure) -> str:
