@@ -28,8 +28,8 @@ def report(
 ) -> None:
     """Write a report on SOURCE as one HTML page that needs no network.
 
-    SOURCE is the structure file of a molecule, or of a crystal with --model, or a calculation of a crystal by a DFT code
-    (OpenMX, ABACUS, DeepH), which the prediction is then compared with.
+    SOURCE is the structure file of a molecule, or of a crystal with --model, or a calculation of a crystal by a DFT
+    code (OpenMX, ABACUS, DeepH), which the prediction is then compared with.
     """
     from ..core.errors import HarmoseWarning
     from ..core.files import require_absent

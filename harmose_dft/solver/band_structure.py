@@ -62,10 +62,9 @@ class BandStructure:
 
     @property
     def zero(self) -> float:
-        """What plots call zero, Hartree: the valence-band maximum on the path where there is a gap, else the Fermi level.
+        """What plots call zero, Hartree: the valence-band maximum where there is a gap, else the Fermi level.
 
-        With a gap the Fermi level lies anywhere inside it, and differs between codes. Where bands of the path reach
-        the Fermi level in spite of a gap on the mesh, it stays the zero.
+        With a gap the Fermi level lies anywhere inside it, and differs between codes. The maximum is that on the path.
         """
         below = self.energies[self.energies <= self.fermi]
         if not self.has_gap or not below.size:

@@ -13,7 +13,7 @@ from ..adapters.structures import read_structures
 from ..core.errors import DomainError, HarmoseError
 from ..core.record import Record
 from ..core.spectrum import Spectrum
-from ..core.structure import SYMBOLS, Structure
+from ..core.structure import Structure
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from ..metrics import MetricAccumulator
 from ..model.loading import as_predictor
@@ -234,7 +234,7 @@ def compare_with(
 def compare_row(name: str, model: float, reference: float) -> tuple[str, str, str, str]:
     """A row of a comparison of energies, in eV."""
     values = (model * HARTREE_IN_EV, reference * HARTREE_IN_EV)
-    return name, minus(f"{values[0]:.3f}"), minus(f"{values[1]:.3f}"), minus(f"{values[0] - values[1]:+.3f}")
+    return name, minus(f"{values[0]:.3f}"), minus(f"{values[1]:.3f}"), signed(values[0] - values[1])
 
 
 def compare_figures(comparison: Comparison) -> tuple[tuple[str, str, str, str], ...]:
@@ -249,7 +249,7 @@ def compare_figures(comparison: Comparison) -> tuple[tuple[str, str, str, str], 
     metrics = comparison.metrics.to_dict()["model"]
     return (
         *levels,
-        ("dipole moment (D)", f"{moments[0]:.3f}", f"{moments[1]:.3f}", minus(f"{moments[0] - moments[1]:+.3f}")),
+        ("dipole moment (D)", f"{moments[0]:.3f}", f"{moments[1]:.3f}", signed(moments[0] - moments[1])),
         ("time (s)", f"{model.seconds:.2f}", f"{reference.seconds:.1f}", ""),
         ("occupied levels, mean error (µHartree)", "", "", f"{metrics['eps_mae']:.0f}"),
         ("elements of H, mean error (µHartree)", "", "", f"{metrics['mae_all']:.0f}"),
@@ -362,9 +362,9 @@ def describe_reference(about: Mapping[str, str]) -> str:
     return f"{describe_code(about)}, {theory}" if theory else describe_code(about)
 
 
-def describe_elements(structure: Structure) -> str:
-    """Symbols of the elements."""
-    return ", ".join(SYMBOLS[z] for z in sorted(set(structure.numbers.tolist())))
+def signed(difference: float) -> str:
+    """A difference with its sign and three decimals; zero has a plus."""
+    return minus(f"{round(difference, 3) + 0.0:+.3f}")
 
 
 def minus(text: str) -> str:

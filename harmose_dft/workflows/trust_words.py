@@ -45,10 +45,11 @@ def grade(is_good: bool) -> Level:
 
 def check_surroundings(trust: TrustReport) -> Check:
     """Whether the atoms are surrounded as in training."""
+    name = "surroundings of the atoms"
     distance = f"distance {trust.environment_distance:.2f}; 99 % of the training atoms lie within 1"
     if trust.unusual_atoms:
-        return Check(Level.BAD, "surroundings of the atoms", f"{', '.join(trust.unusual_atoms)} unlike training ({distance})")
-    return Check(grade(trust.environment_distance <= 1.0), "surroundings of the atoms", f"like those of training ({distance})")
+        return Check(Level.BAD, name, f"{', '.join(trust.unusual_atoms)} unlike training ({distance})")
+    return Check(grade(trust.environment_distance <= 1.0), name, f"like those of training ({distance})")
 
 
 def check_pairs(trust: TrustReport) -> Check:
@@ -70,7 +71,8 @@ def check_consistency(trust: TrustReport) -> list[Check]:
     checks = []
     if trust.certificate is not None:
         change = trust.certificate.deviation.largest_level_change
-        words = f"moves occupied valence levels by up to {change * HARTREE_IN_EV:.3f} eV ({trust.certificate.seconds:.1f} s)"
+        seconds = trust.certificate.seconds
+        words = f"moves occupied valence levels by up to {change * HARTREE_IN_EV:.3f} eV ({seconds:.1f} s)"
         checks.append(Check(grade(change < SELF_CONSISTENT), "one cheap Fock build", words))
     if trust.verification is not None:
         words = f"changes the elements of H by {trust.verification.mean_change / MICRO:.0f} µHartree on average"

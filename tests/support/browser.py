@@ -29,7 +29,7 @@ def open_page(page: Path, picture: Path, *, width: int = 1200, height: int = 160
     Returns:
         Red, green and blue in 0..1, (row, column, 3), and the lines of the console.
     """
-    browser = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium on this machine")
     from matplotlib.image import imread

@@ -151,7 +151,7 @@ def has_pseudopotential(basis: str) -> bool:
 
 
 def crystal_basis(basis: OrbitalBasis) -> OrbitalBasis:
-    """A Gaussian basis whose orbitals have cutoffs: the radius beyond which their magnitude stays below :data:`TAIL`."""
+    """A Gaussian basis whose orbitals have cutoffs, beyond which their magnitude stays below :data:`TAIL`."""
     r = np.arange(0.0, 60.0, 0.05)
 
     def with_cutoff(shell: Shell) -> Shell:

@@ -40,8 +40,8 @@ def level_chart(report: Report) -> Figure:
     names = [escape(printable(c.label)) for c in report.columns]
     layout = {
         "xaxis": {
-            "tickvals": list(range(len(names))), "ticktext": names, "range": [-0.75, len(names) - 0.1], "fixedrange": True,
-            "showgrid": False, "zeroline": False, "ticks": "",
+            "tickvals": list(range(len(names))), "ticktext": names, "range": [-0.75, len(names) - 0.1],
+            "fixedrange": True, "showgrid": False, "zeroline": False, "ticks": "",
         },
         "yaxis": _energy_axis("orbital energy (eV)", [low, max(tops) * HARTREE_IN_EV + ABOVE]),
         "margin": {"l": 62, "r": 12, "t": 8, "b": 34}, "annotations": annotations, "hovermode": "closest",
@@ -162,7 +162,8 @@ def _band_traces(bands: BandStructure, colors: Sequence[str], width: float) -> l
         distances = np.tile(np.append(bands.path.distances, np.nan), len(inside))
         traces.append({
             "type": "scatter", "mode": "lines", "name": escape(printable(label)), "x": array(distances),
-            "y": array(energies), "line": {"color": color, "width": width}, "hovertemplate": "%{y:.3f} eV<extra></extra>",
+            "y": array(energies), "line": {"color": color, "width": width},
+            "hovertemplate": "%{y:.3f} eV<extra></extra>",
         })
     return traces
 

@@ -206,7 +206,7 @@ def as_rgb(color: tuple[float, float, float]) -> str:
 
 def bonded_axes(structure: Structure) -> tuple[bool, bool, bool]:
     """Along which lattice vectors bonds leave the cell."""
-    steps = list(product((-1, 0, 1), repeat=3))
+    steps = list(product((-1, 0, 1), (-1, 0, 1), (-1, 0, 1)))
     a, b, c = (any(_bonded_across(structure, step) for step in steps if step[axis] == 1) for axis in range(3))
     return a, b, c
 
