@@ -234,7 +234,7 @@ def compare_with(
 def compare_row(name: str, model: float, reference: float) -> tuple[str, str, str, str]:
     """A row of a comparison of energies, in eV."""
     values = (model * HARTREE_IN_EV, reference * HARTREE_IN_EV)
-    return name, minus(f"{values[0]:.3f}"), minus(f"{values[1]:.3f}"), signed(values[0] - values[1])
+    return name, minus(f"{values[0]:.3f}"), minus(f"{values[1]:.3f}"), write_signed(values[0] - values[1])
 
 
 def compare_figures(comparison: Comparison) -> tuple[tuple[str, str, str, str], ...]:
@@ -249,7 +249,7 @@ def compare_figures(comparison: Comparison) -> tuple[tuple[str, str, str, str], 
     metrics = comparison.metrics.to_dict()["model"]
     return (
         *levels,
-        ("dipole moment (D)", f"{moments[0]:.3f}", f"{moments[1]:.3f}", signed(moments[0] - moments[1])),
+        ("dipole moment (D)", f"{moments[0]:.3f}", f"{moments[1]:.3f}", write_signed(moments[0] - moments[1])),
         ("time (s)", f"{model.seconds:.2f}", f"{reference.seconds:.1f}", ""),
         ("occupied levels, mean error (µHartree)", "", "", f"{metrics['eps_mae']:.0f}"),
         ("elements of H, mean error (µHartree)", "", "", f"{metrics['mae_all']:.0f}"),
@@ -362,7 +362,7 @@ def describe_reference(about: Mapping[str, str]) -> str:
     return f"{describe_code(about)}, {theory}" if theory else describe_code(about)
 
 
-def signed(difference: float) -> str:
+def write_signed(difference: float) -> str:
     """A difference with its sign and three decimals; zero has a plus."""
     return minus(f"{round(difference, 3) + 0.0:+.3f}")
 

@@ -86,6 +86,8 @@ def reference_crystal(
     frame = pair_frame(structure, our_basis)
     divisions = choose_mesh(structure, frame, spacing)
     mf = kohn_sham_crystal(cell, xc, divisions)
+    overlap, core = np.asarray(mf.get_ovlp()), mf.get_hcore()
+    mf.get_hcore = lambda *_: core  # it costs as much as a cycle, and PySCF asks for it twice
     mf.kernel()
     if not mf.converged:
         raise SolverError(
@@ -93,7 +95,7 @@ def reference_crystal(
             "structure and the k-points."
         )
     fractional = np.asarray(cell.get_scaled_kpts(mf.kpts))
-    fock, overlap = (np.asarray(matrices) for matrices in (mf.get_fock(dm=mf.make_rdm1()), mf.get_ovlp()))
+    fock = rebuild_fock(np.asarray(mf.mo_energy), np.asarray(mf.mo_coeff), overlap)
     return Record(
         structure,
         our_basis,
@@ -105,6 +107,28 @@ def reference_crystal(
         eigenvalues=(Eigenvalues(fractional, np.asarray(mf.mo_energy)[None], "PySCF", MARGIN),),
         provenance=_provenance(xc, our_basis.name, cell, divisions, mf),
     )
+
+
+def rebuild_fock(
+    energies: NDArray[np.float64], coefficients: NDArray[np.complex128], overlap: NDArray[np.complex128]
+) -> NDArray[np.complex128]:
+    """F = S C eps C^+ S of complete sets of orbitals: the matrix whose diagonalisation ended the SCF, (k, ao, ao).
+
+    Args:
+        energies: Hartree, (k, mo), as many as orbitals.
+        coefficients: (k, ao, mo).
+        overlap: (k, ao, ao).
+
+    Raises:
+        SolverError: The basis is linearly dependent, so that orbitals are missing.
+    """
+    if coefficients.shape[-2] != coefficients.shape[-1]:
+        raise SolverError(
+            f"PySCF left out {coefficients.shape[-2] - coefficients.shape[-1]} linearly dependent orbitals. Take a "
+            "smaller basis, or one that is made for crystals."
+        )
+    adjoint = coefficients.conj().transpose(0, 2, 1)
+    return np.asarray(overlap @ (coefficients * energies[:, None]) @ adjoint @ overlap)
 
 
 def to_cell(structure: Structure, xc: str, basis: str, ke_cutoff: float | None = None) -> Cell:

@@ -71,7 +71,7 @@ def orbital_scene(report: Report, orbital: OrbitalView) -> tuple[Figure, float]:
         if surface is not None:
             mesh = Mesh(surface.vertices * BOHR_IN_ANGSTROM, surface.faces)
             traces.append(mesh_trace(mesh, color=color, opacity=0.72, lighting=GLOSSY))
-    return framed(structure, traces), isovalue
+    return frame_view(structure, traces), isovalue
 
 
 def charge_scene(report: Report) -> Figure:
@@ -81,7 +81,7 @@ def charge_scene(report: Report) -> Figure:
     traces = molecule_traces(structure, atom_labels(report), charges=charges)
     if report.dipole is not None and np.linalg.norm(report.dipole) > 0.02:
         traces.append(mesh_trace(arrow(structure, report.dipole), color=ARROW_COLOR, lighting=MATT))
-    return framed(structure, traces)
+    return frame_view(structure, traces)
 
 
 def crystal_scene(report: Report) -> Figure:
@@ -89,7 +89,7 @@ def crystal_scene(report: Report) -> Figure:
     structure = report.structure
     is_bonded = bonded_axes(structure)
     repeated, labels = repeat_for_view(structure, atom_labels(report), is_bonded)
-    return framed(repeated, [cell_trace(structure, is_bonded), *molecule_traces(repeated, labels)])
+    return frame_view(repeated, [cell_trace(structure, is_bonded), *molecule_traces(repeated, labels)])
 
 
 def molecule_traces(
@@ -133,7 +133,7 @@ def mesh_trace(mesh: Mesh, **properties: Any) -> dict[str, Any]:
     return {"type": "mesh3d", "hoverinfo": "skip", "lightposition": LIGHT, **corners, **faces, **properties}
 
 
-def framed(structure: Structure, traces: list[dict[str, Any]]) -> Figure:
+def frame_view(structure: Structure, traces: list[dict[str, Any]]) -> Figure:
     """Traces as a figure without axes; the camera looks onto the largest plane, a little from the side."""
     positions = structure.positions * BOHR_IN_ANGSTROM
     view = choose_view(positions, TILT)
