@@ -4,8 +4,8 @@
     harmose-dft label snapshots.xyz --xc pbe --basis gth-szv-molopt-sr --ke-cutoff 60 -o graphene.h5 --jobs 1
 
 Three of four are primitive cells, every fourth is a rectangular one of four atoms. The cell is strained in its plane,
-each component of the strain drawn from a normal distribution of 1.5 %, and every atom is displaced by 0.05 Angstrom in each
-direction of the plane and 0.03 Angstrom across it.
+each component of the strain drawn from a normal distribution of 1.5 %, and every atom is displaced by 0.05 Angstrom in
+each direction of the plane and 0.03 Angstrom across it.
 """
 
 from __future__ import annotations

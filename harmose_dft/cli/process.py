@@ -18,7 +18,7 @@ kept, and with Python's 700 the search takes 0.2 s of CPU time."""
 def run() -> NoReturn:
     """Run the command line and end the process without taking PyTorch apart, which takes 0.5 s of CPU time.
 
-    Exit functions run and files are flushed as at any end of a process; objects that are left are not deleted one by one.
+    Exit functions run and files are flushed as at any end of a process; objects that are left are not deleted.
     """
     gc.set_threshold(ALLOCATIONS, 20, 20)
     code = main()

@@ -58,7 +58,7 @@ def clebsch_gordan(first: tuple[int, int], second: tuple[int, int], total: tuple
 
 
 def _complex_from_real(l: int) -> NDArray[np.complex128]:
-    """Complex harmonics in terms of real ones, (m, real m), times (-i)^l, which makes the coupling of real ones real."""
+    """Complex harmonics in terms of real ones, (m, real m), times (-i)^l, which makes their coupling real."""
     matrix = np.zeros((2 * l + 1, 2 * l + 1), dtype=np.complex128)
     matrix[l, l] = 1.0
     for m in range(1, l + 1):

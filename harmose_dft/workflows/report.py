@@ -21,7 +21,7 @@ from ..model.prediction import Prediction
 from ..model.predictor import Predictor
 from ..model.trust import Intervals
 from ..plots import LevelColumn
-from ..plots.page import BandsView, Fact, OrbitalView, Report
+from ..plots.page import BandsView, Fact, OrbitalView, Report, View
 from ..solver import band_gap, density_of_states, loewdin_charges, mulliken_charges, solve_structure
 from ..solver.dos import DensityOfStates
 from .bands import Crystal, bands, compare_bands, require_same_cell
@@ -91,6 +91,33 @@ def report(
     if structure.periodic:
         return report_crystal(prediction, path.name, reference, kpath, core_charges(predictor, structure))
     return report_molecule(prediction, path.name, orbitals, compare(prediction) if with_comparison else None)
+
+
+def view(
+    source: str | Path | Prediction,
+    model: str | Path | Predictor | None = None,
+    *,
+    orbitals: Sequence[str] = FRONTIER,
+    kpath: str | None = None,
+) -> View:
+    """The report as a notebook shows it, with orbitals that can be turned; ``.save("page.html")`` keeps it.
+
+    Args:
+        source: A prediction, or what :func:`report` takes.
+        model: As for :func:`report`; not for a prediction.
+        orbitals: Orbitals of a molecule to be drawn: "HOMO-1", "LUMO", "7".
+        kpath: Special points of a crystal's bands; ASE's path by default.
+
+    Raises:
+        HarmoseError: As for :func:`report`.
+    """
+    if not isinstance(source, Prediction):
+        return View(report(source, model, orbitals=orbitals, kpath=kpath))
+    require_applicable(source.structure, orbitals, False, kpath)
+    title = source.structure.name or source.structure.formula
+    if source.structure.periodic:
+        return View(report_crystal(source, title, kpath=kpath))
+    return View(report_molecule(source, title, orbitals))
 
 
 def open_source(path: Path) -> tuple[Structure, Record | None]:

@@ -40,5 +40,5 @@ Holder()
 def test_lost_output_is_an_error() -> None:
     """/dev/full refuses what is written when it is flushed."""
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([sys.executable, "-c", RUN, "--version"], stdout=full, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run([sys.executable, "-c", RUN, "--version"], stdout=full, stderr=full, check=False)
     assert done.returncode != 0

@@ -13,7 +13,7 @@ import pytest
 HINTS = ("Canvas2D: Multiple readback operations",)
 """What Chromium remarks on plotly.js as it is; no error."""
 
-SECONDS = 180
+SECONDS = 400
 """After which a browser counts as stuck."""
 
 

@@ -206,3 +206,17 @@ def test_calculation_needs_a_model(tmp_path: Path) -> None:
 def test_molecule_is_no_crystal(water: Prediction) -> None:
     with pytest.raises(DataError, match="no bands"):
         report_crystal(water, "water")
+
+
+def test_notebook_shows_the_page_in_a_frame_of_its_own(water: Prediction, tmp_path: Path) -> None:
+    """The frame may run scripts, but as of another origin: it reaches neither the notebook nor its cookies."""
+    shown = harmose_dft.view(water, orbitals=("LUMO",))
+    html = shown._repr_html_()
+    assert 'sandbox="allow-scripts"' in html
+    assert html.count("<iframe") == 1
+    assert "<script" not in html  # all of the page is inside an attribute
+    assert "LUMO" in html
+    shown.save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+    with pytest.raises(HarmoseError, match="has no cell"):
+        harmose_dft.view(water, kpath="GM")

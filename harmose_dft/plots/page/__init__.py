@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .data import BandsView, Check, Fact, Level, OrbitalView, Report, TrustView
+from .notebook import View
 from .page import render_page, write_page
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "OrbitalView",
     "Report",
     "TrustView",
+    "View",
     "render_page",
     "write_page",
 ]
