@@ -7,6 +7,7 @@ mesh of N k-points, A(R) = 1/N sum_k exp(-i k.R) A(k) is periodic in R with the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -22,7 +23,7 @@ from ...core.orbitals import radial_values
 from ...core.record import Eigenvalues, Record
 from ...core.structure import SYMBOLS, Structure
 from .known_names import library_basis, parsed_functional, refuse_own_ecp
-from .molecule import basis_from_mole, basis_label, to_ours
+from .molecule import MIN_ECP_ELEMENT, basis_from_mole, basis_label, to_ours
 
 if TYPE_CHECKING:
     from pyscf.pbc.dft.krks import KRKS
@@ -149,23 +150,26 @@ def to_cell(structure: Structure, xc: str, basis: str, ke_cutoff: float | None =
     if structure.cell is None:
         raise StructureError(f"{structure.formula} has no cell; got a molecule where a crystal is expected.")
     elements = sorted(set(structure.numbers.tolist()))
-    refuse_own_ecp(basis, [SYMBOLS[z] for z in elements])
+    shells = {SYMBOLS[z]: library_basis(basis, SYMBOLS[z]) for z in elements}
+    refuse_own_ecp(basis, [SYMBOLS[z] for z in elements if z >= MIN_ECP_ELEMENT])
     cell = gto.Cell()
     cell.atom = list(zip(structure.symbols, structure.positions.tolist(), strict=True))
     cell.a, cell.unit, cell.charge, cell.verbose = structure.cell, "Bohr", structure.charge, 0
-    cell.basis = {SYMBOLS[z]: library_basis(basis, SYMBOLS[z]) for z in elements}
+    cell.basis = shells
     if has_pseudopotential(basis):
         cell.pseudo = {SYMBOLS[z]: PSEUDOPOTENTIALS.get(xc.lower().partition(",")[0], "gth-pbe") for z in elements}
     cell.ke_cutoff = ke_cutoff
     try:
-        cell.build(dump_input=False, parse_arg=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Electron number", UserWarning)  # said below
+            cell.build(dump_input=False, parse_arg=False)
     except (KeyError, RuntimeError) as error:
-        if "lectron" in str(error):
-            raise StructureError(
-                f"The cell {structure.formula} has an odd number of electrons; only closed shells are calculated. "
-                "Double the cell."
-            ) from error
         raise HarmoseError(f"PySCF has no pseudopotential for {structure.formula} with {xc}/{basis}.") from error
+    if cell.nelectron % 2:
+        raise StructureError(
+            f"The cell {structure.formula} has an odd number of electrons ({cell.nelectron}); only closed shells are "
+            "calculated. Double the cell."
+        )
     return cell
 
 
