@@ -1,6 +1,6 @@
 """Structures that the bundled model ``graphene`` is trained and tested on: strained layers with displaced atoms.
 
-    python benchmarks/graphene/snapshots.py snapshots.xyz 56
+    python benchmarks/graphene/snapshots.py snapshots.xyz 21
     harmose-dft label snapshots.xyz --xc pbe --basis gth-szv-molopt-sr --ke-cutoff 60 -o graphene.h5 --jobs 1
 
 Three of four are primitive cells, every fourth is a rectangular one of four atoms. The cell is strained in its plane,

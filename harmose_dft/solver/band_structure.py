@@ -12,6 +12,9 @@ from ..core.structure import Structure
 from ..core.units import HARTREE_IN_EV
 from .kpaths import KPath
 
+SMALLEST_GAP = 4e-5
+"""Hartree (1 meV); bands that touch, as graphene's do, come as close as rounding and the mesh let them."""
+
 
 @dataclass(frozen=True, eq=False)
 class BandStructure:
@@ -74,7 +77,7 @@ class BandStructure:
     @property
     def has_gap(self) -> bool:
         """Whether there is a gap between full and empty bands on the mesh, which the bands of the path respect."""
-        return self.gaps[0] > 0.0
+        return self.gaps[0] > SMALLEST_GAP
 
     @property
     def energy_label(self) -> str:

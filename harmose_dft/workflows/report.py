@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..adapters.registry import read_calculations, recognise
 from ..adapters.structures import read_structures
 from ..core.errors import DomainError, HarmoseError
+from ..core.matrix import BlockMatrix
 from ..core.record import Record
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
@@ -22,7 +23,8 @@ from ..model.predictor import Predictor
 from ..model.trust import Intervals
 from ..plots import LevelColumn
 from ..plots.page import BandsView, Fact, OrbitalView, Report, View
-from ..solver import band_gap, density_of_states, loewdin_charges, mulliken_charges, solve_structure
+from ..solver import Filling, band_gap, density_of_states, loewdin_charges, mulliken_charges, solve_structure
+from ..solver.band_structure import SMALLEST_GAP
 from ..solver.dos import DensityOfStates
 from .bands import Crystal, bands, compare_bands, require_same_cell
 from .compare import Comparison, compare
@@ -39,6 +41,9 @@ MOST_ORBITALS = 8
 
 MESH_FOR_DOS = 700
 """Larger cells have no density of states on the page: it needs all states on a mesh."""
+
+FINER = ((40, 0.05), (150, 0.08))
+"""Number of orbitals up to which the density of states is worked out on a mesh of this spacing, 1/Bohr."""
 
 BROADENING = 0.15
 """Standard deviation in eV of the density of states."""
@@ -254,7 +259,7 @@ def compare_with(
         ("their largest error (meV)", "", "", f"{comparison.largest_error * milli:.1f}"),
         ("elements of H, mean error (meV)", "", "", f"{metrics.result().model.mae_all * milli:.2f}"),
     ]
-    dos = dos_of(spectrum, prediction, expected.fermi)
+    dos = dos_of(spectrum, prediction, expected.fermi, reference.hamiltonian)
     return BandsView(view.bands, view.dos, expected, None if view.dos is None else dos), tuple(rows)
 
 
@@ -303,7 +308,7 @@ def crystal_facts(prediction: Prediction) -> tuple[Fact, ...]:
     gaps = [Fact("gap", f"{indirect:.3f} eV"), Fact("direct gap", f"{direct:.3f} eV")]
     assert prediction.spectrum.fermi is not None
     return (
-        *(gaps if indirect else [Fact("gap", "none (metal)")]),
+        *(gaps if indirect > SMALLEST_GAP * HARTREE_IN_EV else [Fact("gap", "none (metal)")]),
         Fact("Fermi level", minus(f"{prediction.spectrum.fermi * HARTREE_IN_EV:.3f} eV")),
         Fact("electrons per cell", f"{prediction.spectrum.n_electrons:.6g}"),
     )
@@ -352,10 +357,29 @@ def core_charges(predictor: Predictor, structure: Structure) -> Floats | None:
     return np.array([charges[z] for z in structure.numbers.tolist()], dtype=np.float64)
 
 
-def dos_of(spectrum: Spectrum, prediction: Prediction, fermi: float) -> DensityOfStates | None:
-    """Density of states within the page's window; None for cells of many orbitals."""
-    if prediction.overlap.size > MESH_FOR_DOS:
+def dos_of(
+    spectrum: Spectrum,
+    prediction: Prediction,
+    fermi: float,
+    hamiltonians: tuple[BlockMatrix, ...] | None = None,
+) -> DensityOfStates | None:
+    """Density of states within the page's window, of small cells on a finer mesh; None for cells of many orbitals.
+
+    Args:
+        spectrum: States on the usual mesh.
+        prediction: The crystal.
+        fermi: Fermi level in Hartree, the middle of the window.
+        hamiltonians: Those of the spectrum where it is not the prediction's.
+    """
+    size = prediction.overlap.size
+    if size > MESH_FOR_DOS:
         return None
+    if (spacing := next((spacing for largest, spacing in FINER if size <= largest), None)) is not None:
+        matrices = prediction.hamiltonians if hamiltonians is None else hamiltonians
+        filling = Filling(spacing=spacing)
+        spectrum = solve_structure(
+            prediction.structure, matrices, prediction.overlap, spectrum.n_electrons, filling
+        )
     energies = np.linspace(fermi - 14 / HARTREE_IN_EV, fermi + 14 / HARTREE_IN_EV, 561)
     return density_of_states(spectrum, prediction.overlap, energies, BROADENING / HARTREE_IN_EV)
 

@@ -13,6 +13,9 @@ import pytest
 HINTS = ("Canvas2D: Multiple readback operations",)
 """What Chromium remarks on plotly.js as it is; no error."""
 
+QUIET = 30_000
+"""Milliseconds that a page is given at most until its picture is taken."""
+
 SECONDS = 400
 """After which a browser counts as stuck."""
 
@@ -37,7 +40,7 @@ def open_page(page: Path, picture: Path, *, width: int = 1200, height: int = 160
     done = subprocess.run(
         [
             browser, "--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-            f"--user-data-dir={picture.parent / 'profile'}", "--hide-scrollbars", "--virtual-time-budget=30000",
+            f"--user-data-dir={picture.parent / 'profile'}", "--hide-scrollbars", f"--timeout={QUIET}",
             "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", f"--window-size={width},{height}",
             f"--screenshot={picture}", page.resolve().as_uri(),
         ],

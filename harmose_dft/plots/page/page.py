@@ -134,7 +134,7 @@ def split_formula(formula: str) -> list[tuple[str, str]]:
 def list_charges(report: Report) -> list[tuple[str, list[float]]]:
     """Label and charges of each kind, atom by atom; of very many atoms the first ones."""
     labels = [f"{symbol}{n}" for n, symbol in enumerate(report.structure.symbols, start=1)][:MOST_ATOMS]
-    columns = [charges.tolist()[:MOST_ATOMS] for charges in report.charges.values()]
+    columns = [(charges.round(3) + 0.0).tolist()[:MOST_ATOMS] for charges in report.charges.values()]
     return [(label, list(row)) for label, *row in zip(labels, *columns, strict=True)] if columns else []
 
 
