@@ -5,7 +5,9 @@
 
 DATA are data sets with PySCF calculations (``organic_b3lyp.h5``, ``organic2_b3lyp.h5``, what ``odd_molecules.py``
 makes). Of a file that the model was trained on only the test and validation parts count (crc32 rule); molecules listed
-in LIST (a SMILES per line) and those of other elements or charges are left out. Predictions with a certificate are kept
+in LIST (a SMILES per line), those of other elements or charges, and those of up to five atoms in nearly the geometry of
+a training molecule are left out. Besides verdicts and intervals the
+figures are errors of levels by kind of molecule. Predictions with a certificate are kept
 in a cache, one by one, so that the benchmark can be interrupted; a new model begins a new cache. ``--write`` stores
 ``trust.json`` beside the model: this one command calibrates a model. ``--wrong`` judges xyz files in FOLDER, with
 PySCF's levels in ``orbital_energies_hartree.json``, which no calibration has seen.
@@ -23,6 +25,7 @@ import click
 import h5py
 import numpy as np
 from common import ROOT, environment, held_out, save
+from scipy.spatial.distance import pdist
 
 from harmose_dft import Predictor, load
 from harmose_dft.adapters.datasets import open_dataset
@@ -31,11 +34,15 @@ from harmose_dft.adapters.structures import read_structures
 from harmose_dft.cli import console
 from harmose_dft.core.errors import DomainError
 from harmose_dft.core.record import Record
+from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import HARTREE_IN_EV
 from harmose_dft.data import split_of_smiles
 from harmose_dft.model.loading import model_folder
+from harmose_dft.model.prediction import Prediction
 from harmose_dft.model.trust.certificate import certify
-from harmose_dft.model.trust.fitting import Case
+from harmose_dft.model.trust.fitting import Case, limit_verdict
+from harmose_dft.model.trust.store import TrustFile
+from harmose_dft.solver import solve
 from harmose_dft.workflows.calibrate import (
     calibrate,
     case_from_dict,
@@ -49,6 +56,12 @@ SEEN = ROOT / "benchmarks" / "organic" / "added_molecules.smi"
 CACHE = ROOT / "local" / "trust.jsonl"
 REPEATS = 20
 """Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
+
+SMALL, SAME_GEOMETRY = 5, 0.1
+"""Atoms; Bohr. Molecules of so few atoms are seen ones if no distance in a training molecule differs by more."""
+
+WITHIN = 8.0
+"""mHartree; errors of HOMO and LUMO that the summary by kind counts."""
 
 ORDINARY = ("test", "validation", "organic")
 """Kinds of ordinary organic molecules. Those of the kind "first" are what people type first, CO, N2 and zwitterions
@@ -68,29 +81,60 @@ def annotations(path: Path) -> list[tuple[str, int, str]]:
         return [(str(g.get("smiles", "")), int(g.get("charge", 0)), str(g.get("kind", ""))) for g in groups]
 
 
-def unseen(predictor: Predictor, path: Path, seen: set[str]) -> Iterator[tuple[str, str, Record]]:
+Fingerprints = dict[tuple[str, int], list[np.ndarray]]
+"""Formula and charge of small molecules -> sorted distances between their atoms, Bohr."""
+
+
+def fingerprints(predictor: Predictor, paths: Sequence[Path]) -> Fingerprints:
+    """Small molecules that the model was trained on."""
+    result: Fingerprints = {}
+    for path in paths:
+        dataset = open_dataset(path)
+        if was_trained_on(predictor.model.training, dataset):
+            for i, (smiles, _, _) in enumerate(annotations(path)):
+                structure = dataset.structure(i)
+                if split_of_smiles(smiles) == "train" and len(structure) <= SMALL:
+                    result.setdefault((structure.formula, structure.charge), []).append(sorted_distances(structure))
+    return result
+
+
+def sorted_distances(structure: Structure) -> np.ndarray:
+    """Distances between all atoms, Bohr, ascending."""
+    return np.sort(pdist(structure.positions))
+
+
+def is_near(structure: Structure, trained: Fingerprints) -> bool:
+    """Whether a molecule has nearly the geometry of a training molecule."""
+    same = trained.get((structure.formula, structure.charge), ())
+    return any(np.abs(sorted_distances(structure) - d).max(initial=0.0) < SAME_GEOMETRY for d in same)
+
+
+def unseen(
+    predictor: Predictor, path: Path, seen: set[str], trained_on: Fingerprints
+) -> Iterator[tuple[str, str, Record]]:
     """Key, kind and record of each molecule of a data set that training did not see and the model covers."""
     dataset, elements = open_dataset(path), set(predictor.model.basis.elements)
     trained = was_trained_on(predictor.model.training, dataset)
     for i, (smiles, charge, kind) in enumerate(annotations(path)):
         part = split_of_smiles(smiles) if trained else "test"
-        if charge == 0 and part != "train" and (trained or smiles not in seen):
+        if charge in predictor.model.domain.charges and part != "train" and (trained or smiles not in seen):
             structure = dataset.structure(i)
-            if set(structure.numbers.tolist()) <= elements:
+            if set(structure.numbers.tolist()) <= elements and not is_near(structure, trained_on):
                 yield f"{path.name}:{i}:{smiles}", kind, dataset[i]
 
 
-def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: Path) -> list[Case]:
-    """Cases of all molecules, from the cache where they are there."""
+def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: Path) -> list[dict[str, Any]]:
+    """Cases of all molecules as in the cache, from there where they are in it."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     kept = [json.loads(line) for line in cache.read_text().splitlines()] if cache.exists() else []
     done = {row["key"]: row for row in kept if row["model"] == predictor.info.sha256}
     rows: list[dict[str, Any]] = []
+    trained_on = fingerprints(predictor, paths)
     for path in paths:
         if was_trained_on(predictor.model.training, open_dataset(path)):
             seen = seen | {smiles for smiles, _, _ in annotations(path)}
     for path in paths:
-        for key, kind, record in unseen(predictor, path, seen):
+        for key, kind, record in unseen(predictor, path, seen, trained_on):
             if key in done:
                 rows.append(done[key])
                 continue
@@ -98,6 +142,8 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
             try:
                 prediction = certify_record(predictor, record)
                 row |= case_to_dict(measure_case(prediction, record, kind))
+                row["verdict"] = None if prediction.trust is None else prediction.trust.verdict
+                row["level_error"] = mean_level_error(prediction, record)
                 if prediction.trust is not None and prediction.trust.certificate is not None:
                     row["seconds"] = [prediction.seconds, prediction.trust.certificate.seconds]
             except DomainError as error:
@@ -106,7 +152,44 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
                 file.write(json.dumps(row) + "\n")
             rows.append(row)
             console.note(f"{len(rows)} {key}")
-    return [case_from_dict(row) for row in rows if "refused" not in row]
+    return rows
+
+
+def mean_level_error(prediction: Prediction, record: Record) -> float:
+    """Mean absolute error of the occupied levels, Hartree."""
+    reference = solve(record.hamiltonian[0], record.overlap, record.n_electrons)
+    levels = prediction.spectrum.energies[prediction.spectrum.occupied]
+    return float(np.abs(levels - reference.energies[reference.occupied]).mean())
+
+
+def summarize_kinds(rows: Sequence[Mapping[str, Any]], trust: TrustFile) -> dict[str, dict[str, Any]]:
+    """Errors of levels in mHartree by kind of molecule, and the verdicts by the new calibration."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for kind in sorted({row["kind"] for row in rows if "refused" not in row}):
+        chosen = [row for row in rows if "refused" not in row and row["kind"] == kind]
+        homo, lumo = (1e3 * np.array([row["errors"][q] for row in chosen]) for q in ("homo", "lumo"))
+        levels = 1e3 * np.array([row["level_error"] for row in chosen])
+        verdicts = [judge(case_from_dict(row), trust) for row in chosen]
+        within = (homo <= WITHIN) & (lumo <= WITHIN)
+        kinds[kind] = {
+            "molecules": len(chosen),
+            "level_error": float(levels.mean()),
+            "median_level_error": float(np.median(levels)),
+            "homo_error": float(homo.mean()),
+            "lumo_error": float(lumo.mean()),
+            "largest_homo_error": float(homo.max()),
+            "largest_lumo_error": float(lumo.max()),
+            f"share_within_{WITHIN:g}": float(within.mean()),
+            "good": verdicts.count("good"),
+            f"good_beyond_{WITHIN:g}": sum(v == "good" and not w for v, w in zip(verdicts, within, strict=True)),
+        }
+    return kinds
+
+
+def judge(case: Case, trust: TrustFile) -> str:
+    """Verdict on a case with a certificate."""
+    calibration = trust.certified
+    return str(limit_verdict(calibration.judge(calibration.estimate_risk(case.signals)), case))
 
 
 def average(cases: Sequence[Case], sha256: str) -> dict[str, Any]:
@@ -205,7 +288,8 @@ def main(
     """Calibrate a model on molecules of DATA that it has never seen."""
     predictor = load(model)
     known = {line.split()[0] for line in seen.read_text().splitlines() if line.strip()} if seen.is_file() else set()
-    cases = collect(predictor, data, known, cache)
+    rows = collect(predictor, data, known, cache)
+    cases = [case_from_dict(row) for row in rows if "refused" not in row]
     sources = {"data": [path.name for path in data], "date": time.strftime("%F")}
     trust = calibrate(cases, predictor.info.sha256, made_from=sources)
     if write:
@@ -216,6 +300,7 @@ def main(
         "made_from": dict(trust.made_from),
         "test": {name: figures["test"] for name, figures in trust.figures.items()},
         "average": average(cases, predictor.info.sha256),
+        "kinds": summarize_kinds(rows, trust),
     }
     if wrong is not None:
         result["wrong"] = judge_wrong(predictor, wrong)
@@ -238,6 +323,8 @@ def show(result: Mapping[str, Any]) -> None:
         rows += [("AUC", f"{test['auc']:.3f}")]
         rows += [(f"{REPEATS} divisions: {k}", json.dumps(v)) for k, v in mean.items()]
         console.print_table(name, ("", ""), rows)
+    for kind, figures in result["kinds"].items():
+        console.print_table(kind, ("", ""), [(k, f"{v:.3g}") for k, v in figures.items()])
     for row in (*result.get("wrong", []), *result.get("cost", [])):
         console.say(json.dumps(row))
 

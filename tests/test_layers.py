@@ -26,15 +26,15 @@ from house import (
 UNSEEN = ("solver", "metrics", "data", "output", "plots")
 """Rooms that networks never import: they see tensors only."""
 
-FOREIGN = {"pyscf", "ase", "sisl", "seekpath", "tblite", "rdkit", "dask", "dask_jobqueue"}
+FOREIGN = {"pyscf", "ase", "sisl", "seekpath", "tblite", "rdkit", "dask", "distributed", "dask_jobqueue"}
 """Codes and their file formats."""
 
 HOSTS = {"adapters", "plugins", "physics", "testing"}
 """Rooms that may import them."""
 
-FOREIGN_ELSEWHERE = {"solver/kpaths.py", "workflows/label.py", "plots/picture.py"}
-"""Modules outside these rooms that may: special points of a lattice by ASE or seekpath, calculations to be labelled,
-ASE's tables of covalent radii and colours."""
+FOREIGN_ELSEWHERE = {"solver/kpaths.py", "workflows/cluster.py", "plots/picture.py"}
+"""Modules outside these rooms that may: special points of a lattice by ASE or seekpath, workers by Dask, radii and
+colours of elements by ASE."""
 
 HEAVY = {"torch", "scipy", "pyscf", "ase", "h5py", "matplotlib", "e3nn", "torch_geometric", "sisl", "rich", "pydantic"}
 """Not imported when a command module is imported."""

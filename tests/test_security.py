@@ -643,14 +643,15 @@ def test_description_nested_without_end_is_refused(model: Path) -> None:
         ModelFile.load(model)
 
 
-def test_paths_in_a_description_lead_nowhere(model: Path, tmp_path: Path) -> None:
-    """Nothing in model.json is taken for a path: a prediction writes beside the structure and nowhere else."""
+def test_paths_in_a_description_lead_nowhere(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in model.json is taken for a path: a prediction writes into the working folder and nowhere else."""
     found = json.loads((model / DESCRIPTION).read_text())
     found |= {"name": "../../escaped", "code": "/escaped"}
     found["training"] = {"configuration": {"output": "../escaped"}, "data_sha256": {"../escaped.h5": "0"}}
     (model / DESCRIPTION).write_text(checkpoint.seal(found))
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
     water_file(inside / "water.xyz")
     before = {p for p in tmp_path.rglob("*") if "escaped" in p.name}
     assert main(["predict", str(inside / "water.xyz"), "--model", str(model)]) == 0

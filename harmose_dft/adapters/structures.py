@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import FileFormatError, StructureError
+from ..core.errors import FileFormatError, HarmoseError, StructureError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
 from .charge_spin import read_charge_and_spin
 from .structure_files.by_ase import read_with_ase
 from .structure_files.elements import LineError
+from .structure_files.gaussian import read_gaussian
+from .structure_files.lines import read_lines
 from .structure_files.pdb import read_pdb
 from .structure_files.sdf import read_sdf
+from .structure_files.traj import read_trajectory
 from .structure_files.xyz import read_xyz
 
 if TYPE_CHECKING:
@@ -31,25 +35,38 @@ FORMATS = {
     ".poscar": "vasp",
     ".xsf": "xsf",
     ".gen": "gen",
+    ".gjf": "gaussian",
+    ".com": "gaussian",
+    ".traj": "trajectory",
 }
-"""Suffix -> ASE's name of the format; all of them are text. Files named POSCAR* or CONTCAR* are VASP's."""
+"""Suffix -> name of the format; all but ASE's trajectories are text. Files named POSCAR* or CONTCAR* are VASP's."""
+
+READERS = {"extxyz": read_xyz, "sdf": read_sdf, "proteindatabank": read_pdb, "gaussian": read_gaussian}
+"""Name of a format -> reader of its lines; the others are left to ASE."""
 
 SMALLEST_DISTANCE = 0.3
 """Atoms closer than this many Angstrom count as overlapping (the shortest bond, H2, has 0.74)."""
 
-def read_structures(path: str | Path) -> list[Structure]:
-    """Every structure of a file, in order.
 
-    Formats: xyz and extxyz, sdf and mol, pdb, cif, VASP's POSCAR, xsf, gen. A structure is periodic only if the file
-    says so. Charge and spin come from the comments of xyz files (the keys of :mod:`harmose_dft.adapters.charge_spin`),
-    the charges and radicals of sdf and mol files, and the charges of pdb files; SMILES from extxyz's ``smiles``.
-    Deuterium is hydrogen; of alternate locations in a pdb file the one with the highest occupancy is read.
+def read_structures(path: str | Path) -> list[Structure]:
+    """Every structure of a file, in order; see :func:`iterate_structures` for files with many."""
+    return list(iterate_structures(path))
+
+
+def iterate_structures(path: str | Path) -> Iterator[Structure]:
+    """The structures of a file, in order; of xyz, sdf, pdb and traj files one is in memory at a time.
+
+    Formats: xyz and extxyz, sdf and mol (V2000 and V3000), pdb, cif, VASP's POSCAR, xsf, gen, Gaussian's gjf and com,
+    ASE's traj. A structure is periodic only if the file says so. Charge and spin come from the comments of xyz files
+    (the keys of :mod:`harmose_dft.adapters.charge_spin`), the charges and radicals of sdf and mol files, the charges of
+    pdb files, and the charge and multiplicity of gjf files; SMILES from extxyz's ``smiles``. Deuterium is hydrogen; of
+    alternate locations in a pdb file the one with the highest occupancy is read.
 
     Args:
         path: The file.
 
-    Returns:
-        At least one structure, in Bohr, named after the file (or the molecule's title).
+    Yields:
+        At least one structure, in Bohr, named after its title, or after the file, then with its number among several.
 
     Raises:
         FileFormatError: The file is missing, empty, binary, not UTF-8, truncated or of an unknown format.
@@ -57,13 +74,16 @@ def read_structures(path: str | Path) -> list[Structure]:
     """
     path = Path(path)
     kind = _format_of(path)
-    text = _text_of(path)
-    structures = list(_convert(_frames(text, kind, path), path))
-    if not structures:
+    structures = _convert(_frames(path, kind), path)
+    first = next(structures, None)
+    if first is None:
         raise FileFormatError(f"There is no structure in this {kind} file.", path=path)
-    if len(structures) == 1:
-        return structures
-    return [s if s.name != path.stem else replace(s, name=f"{s.name}-{k}") for k, s in enumerate(structures, start=1)]
+    second = next(structures, None)
+    if second is None:
+        yield first
+        return
+    for number, structure in enumerate(chain((first, second), structures), start=1):
+        yield structure if structure.name != path.stem else replace(structure, name=f"{path.stem}-{number}")
 
 
 def from_ase(atoms: Atoms, name: str = "") -> Structure:
@@ -128,34 +148,21 @@ def _format_of(path: Path) -> str:
     return kind
 
 
-def _text_of(path: Path) -> str:
-    if not path.is_file():
-        raise FileFormatError("There is no such file." if not path.exists() else "This is not a file.", path=path)
-    raw = path.read_bytes()
-    if not raw.strip():
-        raise FileFormatError("The file is empty.", path=path)
-    if b"\x00" in raw:
-        offset = raw.index(b"\x00")
-        raise FileFormatError("This is a binary file, not a structure in text form.", path=path, offset=offset)
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(
-            "The text is not UTF-8; save it as UTF-8 (plain ASCII will do).", path=path, offset=error.start
-        ) from error
-
-
-def _frames(text: str, kind: str, path: Path) -> Iterator[Atoms]:
+def _frames(path: Path, kind: str) -> Iterator[Atoms]:
     """Structures as ASE's atoms, one by one."""
-    readers = {"extxyz": read_xyz, "sdf": read_sdf, "proteindatabank": read_pdb}
     try:
-        yield from readers[kind](text) if kind in readers else read_with_ase(text, kind)
+        if kind == "trajectory":
+            yield from read_trajectory(path)
+        elif kind in READERS:
+            yield from READERS[kind](read_lines(path))
+        else:
+            yield from read_with_ase("\n".join(read_lines(path)) + "\n", kind)
     except LineError as error:
         raise FileFormatError(
             f"This cannot be read as {_suffix_name(path, kind)}: {error}. Is the file complete?", path=path,
             line=error.line,
         ) from error
-    except MemoryError:
+    except (MemoryError, HarmoseError):
         raise
     except Exception as error:  # ASE's readers raise errors of any type on malformed files
         raise FileFormatError(

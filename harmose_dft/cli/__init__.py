@@ -2,20 +2,23 @@
 
 Every command lives in a module of its own that is imported when the command is used, so that ``--help`` imports
 nothing heavy. stdout carries results, stderr progress and logs. Exit codes: 0 success, 1 user or data error,
-2 usage, 3 outside the model's domain, 130 interrupted.
+2 usage, 3 outside the model's domain, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 import click
@@ -37,8 +40,17 @@ COMMANDS = {
 }
 """Command -> one line for the group's help; module ``harmose_dft.cli.<command>`` holds the function ``<command>``."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells count it (128 + SIGINT)."""
+CITATION = """
+Please cite: S. Yin, X. Pan, X. Zhu, T. Gao, H. Zhang, F. Wu, L. He, Towards harmonization of SO(3)-equivariance and
+expressiveness: a hybrid deep learning framework for electronic-structure Hamiltonian prediction,
+Mach. Learn.: Sci. Technol. (2024), doi 10.1088/2632-2153/ad8d30"""
+"""What --version asks to cite."""
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and after SIGTERM, as shells count them (128 + number of the signal)."""
+
+DISCARDED = "Files being written are discarded; earlier ones are unchanged."
+"""What becomes of files at a sudden end."""
 
 
 class LazyGroup(click.Group):
@@ -92,7 +104,7 @@ def _shared_options() -> list[click.Option]:
 
 
 @click.group(cls=LazyGroup, params=list(_shared_options()), context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="harmose-dft")
+@click.version_option(__version__, prog_name="harmose-dft", message=f"%(prog)s, version %(version)s\n{CITATION}")
 def cli() -> None:
     """Predict Kohn-Sham Hamiltonians, and all that one diagonalisation gives.
 
@@ -111,8 +123,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     console.settings.reset()
     leave_local_settings_alone()
+    signals: list[int] = []
     try:
-        with _notes_of_inputs():
+        with _notes_of_inputs(), _end_at_sigterm() as signals:
             code: Any = cli.main(
                 args=None if argv is None else list(argv), prog_name="harmose-dft", standalone_mode=False
             )
@@ -122,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return _fail("Interrupted. Files being written are discarded; earlier ones are unchanged.", INTERRUPTED)
+        word, code = ("Terminated", TERMINATED) if signals else ("Interrupted", INTERRUPTED)
+        return _fail(f"{word}. {DISCARDED}", code)
     except HarmoseError as error:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
@@ -153,6 +167,30 @@ def _notes_of_inputs() -> Iterator[None]:
 
         warnings.showwarning = remark  # type: ignore[assignment]
         yield
+
+
+@contextmanager
+def _end_at_sigterm() -> Iterator[list[int]]:
+    """End at SIGTERM as at Ctrl-C, so that temporary files are removed; yields the signals that came.
+
+    Further ones do not disturb the clean-up. Only the main thread can handle signals, and what ignores SIGTERM goes on.
+    """
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:
+            raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield received
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def leave_local_settings_alone() -> None:

@@ -17,6 +17,15 @@ from . import console
               "100 in a large one]")
 @click.option("--states", type=click.IntRange(min=1), help="Only so many states around the Fermi level, by "
               "shift-invert in large cells.  [default: all up to 1000 orbitals, 60 beyond]")
+@click.option("--near-fermi", type=click.IntRange(min=8), metavar="N",
+              help="For cells of any size: N states around the Fermi level at the k-points of the cell's own mesh "
+              "(Gamma in a large cell) instead of a path.")
+@click.option("--dos", is_flag=True, help="Density of states around the Fermi level; in large cells by a stochastic "
+              "method, with its statistical error.")
+@click.option("--broadening", default=0.3, show_default=True, type=click.FloatRange(min=0.001),
+              help="eV; resolution of --dos, whose cost is inverse to it.")
+@click.option("--solver", metavar="NAME", help="Direct solver of --near-fermi, --dos and --states: pardiso (extra "
+              "'large') or superlu.  [default: pardiso where it is installed]")
 @click.option("--compare", type=click.Path(path_type=Path), metavar="CALCULATION",
               help="Reference calculation of the same crystal (OpenMX, ABACUS, DeepH or a result file).")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Draw the bands (png, pdf, svg).")
@@ -26,8 +35,9 @@ from . import console
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 @click.option("--force", is_flag=True, help="Overwrite an existing picture.")
 def bands(
-    source: Path, model: str | None, kpath: str | None, points: int | None, states: int | None, compare: Path | None,
-    plot: Path | None, window: float, as_json: bool, device: str, force: bool,
+    source: Path, model: str | None, kpath: str | None, points: int | None, states: int | None, near_fermi: int | None,
+    dos: bool, broadening: float, solver: str | None, compare: Path | None, plot: Path | None, window: float,
+    as_json: bool, device: str, force: bool,
 ) -> None:
     """Bands of the crystal in SOURCE: a structure file (with --model), a result of predict, or a calculation."""
     from ..core.files import require_absent
@@ -44,11 +54,16 @@ def bands(
         require_format(plot)
         require_absent(plot, force)
     keep_freed_memory()
+    if near_fermi is not None or dos:
+        if compare is not None or states is not None or kpath is not None:
+            raise click.UsageError("--near-fermi and --dos take no path; leave --kpath, --states and --compare out.")
+        show_window(source, model, near_fermi, dos, broadening, solver, plot, window, as_json, device, force)
+        return
     crystal = open_crystal(source, model, device=device)
     other = None if compare is None else open_crystal(compare)
     if other is not None:
         require_same_cell(crystal.structure, other.structure)
-    curves = run(crystal, kpath=kpath, points=points, states=states, every=other is not None)
+    curves = run(crystal, kpath=kpath, points=points, states=states, every=other is not None, solver=solver)
     reference = None if other is None else run(other, kpath=curves.path, every=True)
     comparison = None if reference is None else compare_bands(curves, reference, window)
     if plot is not None:
@@ -60,3 +75,29 @@ def bands(
         console.print_json({"source": str(source), **curves.to_dict(), "files": files, **compared})
     else:
         print_bands(str(source), curves, comparison, files)
+
+
+def show_window(
+    source: Path, model: str | None, count: int | None, dos: bool, broadening: float, solver: str | None,
+    plot: Path | None, window: float, as_json: bool, device: str, force: bool,
+) -> None:
+    """Print what is around the Fermi level of a cell of any size."""
+    from ..plots.density import plot_density
+    from ..workflows.large import near_fermi
+    from .render import print_window
+
+    result = near_fermi(
+        source, model, states=count, with_dos=dos, window=window, broadening=broadening, solver=solver, device=device,
+        progress=console.progress, tell=console.detail,
+    )
+    if plot is not None:
+        energies = None if result.states is None else result.states.energies
+        plot_density(
+            result.density, energies, plot, fermi=result.fermi, window=window, title=result.structure.formula,
+            force=force,
+        )
+    files = [] if plot is None else [str(plot)]
+    if as_json:
+        console.print_json({"source": str(source), **result.to_dict(), "files": files})
+    else:
+        print_window(str(source), result, files)

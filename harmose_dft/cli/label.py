@@ -28,6 +28,8 @@ def count_cores() -> int:
 @click.option("--basis", default="def2-svp", show_default=True, help="Basis, by PySCF's name.")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Data set; extended if it exists.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes, of one thread each.  [default: all cores]")
+@click.option("--scheduler", metavar="local|slurm|tcp://...",
+              help="Dask hands the work to --jobs processes or SLURM jobs, or to the workers of a running scheduler.")
 @click.option("--grid-level", type=click.IntRange(0, 9), default=3, show_default=True, help="Integration grid.")
 @click.option(
     "--recipe", type=click.Choice(["full", "staged", "corrected"]), default="full", show_default=True,
@@ -40,8 +42,9 @@ def count_cores() -> int:
 @click.option("--retry-failed", is_flag=True, help="Calculate again what failed before.")
 @click.option("--force", is_flag=True, help="Discard what the data set holds and begin anew.")
 def label(
-    files: tuple[Path, ...], xc: str, basis: str, out: Path, jobs: int | None, grid_level: int, recipe: str,
-    kpoint_spacing: float | None, ke_cutoff: float | None, retry_failed: bool, force: bool,
+    files: tuple[Path, ...], xc: str, basis: str, out: Path, jobs: int | None, scheduler: str | None,
+    grid_level: int, recipe: str, kpoint_spacing: float | None, ke_cutoff: float | None,
+    retry_failed: bool, force: bool,
 ) -> None:
     """Label the structures in FILES with PySCF (restricted Kohn-Sham) and keep them in a data set.
 
@@ -60,6 +63,7 @@ def label(
         jobs=jobs or count_cores(),
         force=force,
         retry_failed=retry_failed,
+        scheduler=scheduler,
         progress=console.progress,
     )
     print_summary(summary, out)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from . import console
+
+if TYPE_CHECKING:
+    from ..workflows.summary import PredictionSummary
 
 NAMED = 5
 """Structures that the message about verdicts names."""
@@ -28,13 +33,18 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--smiles", multiple=True, metavar="CCO", help="Predict this molecule, relaxed by GFN2-xTB; repeatable.")
 @click.option("--model", default="organic", show_default=True, help="Name of a bundled model, or a model's path.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables; a result file that exists stays.")
+@click.option("--levels", type=click.IntRange(min=1), help="Show so many orbitals on either side of the gap.")
+@click.option("--charges", is_flag=True, help="Print the atoms' Mulliken charges.")
+@click.option("--dos", is_flag=True, help="Write the density of states, or print it with --json.")
 @click.option("--compare", is_flag=True, help="Run the PySCF calculation too and print the differences.")
 @click.option("--verify", is_flag=True, help="Report the SCF residual of one Fock build.")
 @click.option("--certify/--no-certify", default=None,
               help="One cheap Fock build for each molecule's verdict.  [default: up to 8 molecules]")
+@click.option("--charge", type=click.IntRange(-9, 9), metavar="Q", help="Total charge.  [default: as the file says]")
 @click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
               help="Draw the levels, or the bands of a crystal (png, pdf, svg).")
@@ -43,53 +53,91 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--molden", is_flag=True, help="Write the orbitals in the Molden format.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
               help="One result file for all structures.")
+@click.option("--no-file", is_flag=True, help="Write no result file.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
+@click.option("--scheduler", metavar="local|slurm|tcp://...",
+              help="Dask hands the structures to --jobs processes or SLURM jobs, or to a running scheduler's workers.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Workers of --scheduler.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
-    files: tuple[Path, ...], model: str, as_json: bool, compare: bool, verify: bool, certify: bool | None,
-    force_domain: bool, plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None,
-    device: str, force: bool,
+    files: tuple[Path, ...], smiles: tuple[str, ...], model: str, as_json: bool, levels: int | None, charges: bool,
+    dos: bool, compare: bool, verify: bool, certify: bool | None, charge: int | None, force_domain: bool,
+    plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, no_file: bool,
+    device: str, scheduler: str | None, jobs: int, force: bool,
 ) -> None:
-    """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES.
+    """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES; - is standard input.
 
-    Prints the orbital energies and writes STEM.harmose.h5 beside each structure file STEM.xyz; a file with several
-    structures gives one result file with a group for each.
+    Prints the orbital energies and writes STEM.harmose.h5 in the working folder for each structure file STEM.xyz; a
+    file with several structures gives one result file with a group for each.
     """
-    from ..core.errors import ArgumentError, DomainError, HarmoseWarning
+    if not files and not smiles:
+        raise click.UsageError("Missing argument 'FILES...': name structure files, - for standard input, or --smiles.")
+    if no_file and out is not None:
+        raise click.UsageError("--no-file and --out contradict each other; leave one out.")
+    if no_file and dos and not as_json:
+        raise click.UsageError("--dos writes a table, which --no-file forbids; add --json to print it.")
+    from ..core.errors import ArgumentError, HarmoseWarning
     from ..core.memory import keep_freed_memory
     from ..workflows.predict import predict_files
     from ..workflows.prediction_files import Outputs
     from .render import print_summaries
 
     keep_freed_memory()
+    outputs = Outputs(
+        cube, molden, plot, force, result=not no_file, keep=as_json and out is None, dos=dos and not as_json
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HarmoseWarning)  # said below, structure by structure
             summaries = predict_files(
                 files,
                 model,
+                smiles=smiles,
                 out=out,
-                outputs=Outputs(cube, molden, plot, force),
+                outputs=outputs,
                 kpath=kpath,
                 with_comparison=compare,
                 with_verification=verify,
+                with_charges=charges,
+                with_dos=dos and as_json,
                 certify=certify,
+                charge=charge,
                 device=device,
+                scheduler=scheduler,
+                workers=jobs,
                 progress=console.progress,
                 tell=console.detail,
             )
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
-    for summary in summaries:
-        for warning in () if summary.trust is None else summary.trust.warnings:
-            console.note(f"warning: {summary.source} has {warning}")
+    _note_doubts(summaries)
+    if as_json and not no_file and not all(any(f.name.endswith(".h5") for f in s.files) for s in summaries):
+        console.note("note: result files that exist already were left as they are; --force replaces them.")
     if as_json:
         entries = [summary.to_dict() for summary in summaries]
         console.print_json(entries[0] if len(entries) == 1 else entries)
     else:
-        print_summaries(summaries)
+        print_summaries(summaries, levels)
+    if not force_domain:
+        _require_usable(summaries)
+
+
+def _note_doubts(summaries: Sequence[PredictionSummary]) -> None:
+    for summary in summaries:
+        for warning in () if summary.trust is None else summary.trust.warnings:
+            console.note(f"warning: {summary.source} has {warning}")
+
+
+def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
+    """End with an error where a verdict is "do not use".
+
+    Raises:
+        DomainError: With the names of the structures.
+    """
+    from ..core.errors import DomainError
+
     refused = [s.source for s in summaries if s.trust is not None and s.trust.verdict == "do not use"]
-    if refused and not force_domain:
+    if refused:
         raise DomainError(
             f"The verdict on {', '.join(refused[:NAMED])}{' and others' if len(refused) > NAMED else ''} is 'do not "
             "use': an occupied level is probably wrong by more than 20 mHartree (0.5 eV). Run PySCF instead, or give "

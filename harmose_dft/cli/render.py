@@ -13,11 +13,14 @@ from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from . import console
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..metrics import EvaluationResult
     from ..model.trust import Interval, Intervals
     from ..solver.band_structure import BandStructure
     from ..workflows.bands import BandComparison
     from ..workflows.compare import Comparison
+    from ..workflows.large import FermiWindow
     from ..workflows.summary import PredictionSummary
 
 Floats = NDArray[np.float64]
@@ -37,8 +40,11 @@ WORST_BLOCKS = 10
 HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 """Metrics that mean something for a data set only."""
 
-HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate", "h0_distance_uha")
-"""Entries of the trust report that are shown in other ways."""
+HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate", "scf_residual")
+"""Entries of the trust report that are shown in other ways, whatever --verbose says."""
+
+HEADINGS = {"model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
+"""Name of a stage -> heading of its column."""
 
 PURE = ("psi_cos", "psi_subspace")
 """Metrics without a unit."""
@@ -50,55 +56,82 @@ UNITS = {
 """Last word of a key -> the unit as it is written."""
 
 
-def print_summaries(summaries: Sequence[PredictionSummary]) -> None:
-    """Print predictions: in full for a few structures, a row each for many."""
+def print_summaries(summaries: Sequence[PredictionSummary], levels: int | None = None) -> None:
+    """Print predictions: in full for a few structures, a row each for many.
+
+    Args:
+        summaries: The predictions.
+        levels: Orbitals shown on either side of the gap; by default all occupied ones, or the upper ones of many.
+    """
     if len(summaries) <= MANY_STRUCTURES:
         for summary in summaries:
-            print_summary(summary)
+            print_summary(summary, levels)
         return
     columns: tuple[str, ...] = ("structure", "formula", "HOMO (eV)", "LUMO (eV)", "gap (eV)", "dipole (D)")
     rows: list[tuple[str, ...]] = []
     for s in summaries:
         intervals = None if s.trust is None else s.trust.intervals
-        levels = {"homo": s.homo, "lumo": s.lumo, "gap": s.gap}
-        cells = [format_energy(energy) + format_width(intervals, name) for name, energy in levels.items()]
-        rows.append((s.source, s.formula, *cells, format_dipole(s) + format_width(intervals, "dipole")))
+        shown = {"homo": s.homo, "lumo": s.lumo, "gap": s.gap}
+        cells = [format_energy(energy) + format_width(intervals, name) for name, energy in shown.items()]
+        rows.append((s.title, s.formula, *cells, format_dipole(s) + format_width(intervals, "dipole")))
     verdicts = [s.trust.verdict if s.trust is not None else None for s in summaries]
     if any(verdicts):
         columns = (*columns, "verdict")
         rows = [(*row, str(verdict or "-")) for row, verdict in zip(rows, verdicts, strict=True)]
     console.print_table(summaries[0].level_of_theory, columns, rows, left=2)
-    console.say(f"written: {', '.join(dict.fromkeys(str(f) for s in summaries for f in s.files))}")
+    for summary in summaries:
+        print_charges(summary)
+    print_files([f for s in summaries for f in s.files])
 
 
-def print_summary(summary: PredictionSummary) -> None:
+def print_files(files: Sequence[Path]) -> None:
+    """Print the names of files that were written, each once."""
+    if files:
+        console.say(f"written: {', '.join(dict.fromkeys(map(str, files)))}")
+
+
+def print_summary(summary: PredictionSummary, levels: int | None = None) -> None:
     """Print one prediction in full; its warnings are on stderr, however many structures there are."""
-    title = f"{summary.source}: {summary.formula}, {summary.n_electrons} electrons, {summary.level_of_theory}"
+    charge = f" with charge {summary.charge:+d}" if summary.charge else ""
+    title = (
+        f"{summary.title}: {summary.formula}{charge}, {summary.n_electrons} electrons, {summary.level_of_theory}"
+    )
     energies = summary.energies * HARTREE_IN_EV
     if energies.ndim == 1:
-        rows = list_orbitals(energies, summary.occupations)
+        rows = list_orbitals(energies, summary.occupations, levels)
         console.print_table(title, ("orbital", "energy (eV)", "occupation"), rows)
     else:
         console.say(f"{title}, {energies.shape[-2]} k-points\n")
     if summary.periodic:
-        levels = {"Fermi level": summary.fermi, "gap": summary.gap, "direct gap": summary.direct_gap}
+        shown = {"Fermi level": summary.fermi, "gap": summary.gap, "direct gap": summary.direct_gap}
     else:
-        levels = {"HOMO": summary.homo, "LUMO": summary.lumo, "gap": summary.gap}
+        shown = {"HOMO": summary.homo, "LUMO": summary.lumo, "gap": summary.gap}
     intervals = None if summary.trust is None else summary.trust.intervals
     figures = [
-        f"{name} {format_energy(energy)}{format_width(intervals, name.lower())} eV" for name, energy in levels.items()
+        f"{name} {format_energy(energy)}{format_width(intervals, name.lower())} eV" for name, energy in shown.items()
     ]
     if not summary.periodic:
         figures.append(f"dipole {format_dipole(summary)}{format_width(intervals, 'dipole')} D")
     console.say("   ".join(figures) + (f"   ({100 * intervals.coverage:g} %)" if intervals else ""))
     print_trust(summary)
+    print_charges(summary)
     if summary.comparison is not None:
         print_comparison(summary.comparison)
-    console.say(f"written: {', '.join(str(path) for path in summary.files)}")
+    print_files(summary.files)
+
+
+def print_charges(summary: PredictionSummary) -> None:
+    """Print the charges of the atoms, where they were asked for."""
+    if summary.charges is not None:
+        pairs = enumerate(zip(summary.symbols, summary.charges, strict=True), start=1)
+        rows = [(str(n), symbol, f"{charge:+.3f}") for n, (symbol, charge) in pairs]
+        console.print_table(f"{summary.title}: Mulliken charges (e)", ("atom", "element", "charge"), rows, left=2)
 
 
 def print_trust(summary: PredictionSummary) -> None:
-    """Print the verdict in words, the cost of the certificate, and the trust report, a line for each entry."""
+    """Print the verdict, what speaks for and against the prediction, and for --verbose the figures behind it."""
+    from ..model.trust.words import explain
+
     if (trust := summary.trust) is None:
         return
     if trust.calibrated or trust.verdict is not None:
@@ -108,19 +141,35 @@ def print_trust(summary: PredictionSummary) -> None:
         change = trust.certificate.deviation.commutator / MICRO
         console.note(f"certificate: one Fock build in {trust.certificate.seconds:.2f} s (the prediction took "
                      f"{summary.seconds:.2f} s), commutator {change:.0f} uHa per root electron")
+    opinion = explain(trust)
+    for label, reasons in (("what is good", opinion.good), ("what is not", opinion.bad)):
+        if reasons:
+            console.say(f"  {label}: {'; '.join(reasons)}")
+    if trust.verification is not None:
+        console.say(f"  {label_value('scf_residual', trust.verification.to_dict(), ':')}")
     for name, value in entries.items():
         if name not in HIDDEN_TRUST:
-            console.say(f"  {label_value(name, value, ':')}")
+            console.detail(f"  {label_value(name, value, ':')}")
 
 
-def list_orbitals(energies: Floats, occupations: Floats) -> list[tuple[str, str, str]]:
-    """Name, energy in eV and occupation of a molecule's orbitals around the gap, lowest first."""
+def list_orbitals(
+    energies: Floats, occupations: Floats, levels: int | None = None
+) -> list[tuple[str, str, str]]:
+    """Name, energy in eV and occupation of a molecule's orbitals around the gap, lowest first.
+
+    Args:
+        energies: eV, (mo,).
+        occupations: Electrons, (mo,).
+        levels: Orbitals on either side of the gap.
+    """
     filled = int((occupations > OCCUPIED).sum())
     first = 0 if filled <= MANY_ORBITALS else filled - MANY_ORBITALS + 1
+    if levels is not None:
+        first = max(filled - levels, 0)
     rows: list[tuple[str, str, str]] = []
     if first:
         rows.append((f"1 to {first}", f"{energies[0]:.2f} to {energies[first - 1]:.2f}", "2 each"))
-    for n in range(first, min(filled + EMPTY_SHOWN, len(energies))):
+    for n in range(first, min(filled + (levels or EMPTY_SHOWN), len(energies))):
         below, above = n - filled + 1, n - filled
         name = f"HOMO{below or '':}" if n < filled else f"LUMO{f'+{above}' if above else ''}"
         rows.append((f"{n + 1:>3} {name}", f"{energies[n]:.3f}", f"{occupations[n]:g}"))
@@ -150,9 +199,15 @@ def print_evaluation(result: EvaluationResult, title: str) -> None:
         result: The metrics.
         title: Line above the first table.
     """
+    from ..metrics.results import MEANINGS
+
     stages = list_stages(result)
     names = [n for n, v in result.to_dict()["model"].items() if isinstance(v, float)]
     console.print_table(title, ("", *stages), list_metrics(result, names, digits=2))
+    if result.seconds is not None:
+        prediction, h0 = result.seconds
+        share = "no H0" if result.h0 is None else f"{h0:.3g} s of it for H0"
+        console.say(f"time for a structure: {prediction:.3g} s, {share}\n")
     blocks = {stage: figures["mae_block"] for stage, figures in stages.items()}
     elements = {stage: figures["mae_element"] for stage, figures in stages.items()}
     model = blocks["full model"]
@@ -163,23 +218,27 @@ def print_evaluation(result: EvaluationResult, title: str) -> None:
     ):
         cells = [(key, *(format_number(values[key], 2) for values in errors.values())) for key in keys]
         console.print_table(f"{heading} ({result.unit})", (kind, *stages), cells)
+    console.print_table("legend", ("", ""), [(name, MEANINGS[name]) for name in names], left=2)
 
 
 def list_stages(result: EvaluationResult) -> dict[str, dict[str, Mapping[str, float]]]:
-    """Heading of a column -> metrics by name in the result's unit: the full model and, where there is one, stage 1."""
+    """Heading of a column -> metrics by name in the result's unit: full model, stage 1, H0 alone; those there are."""
     metrics = result.to_dict()
-    stages = {"full model": metrics["model"], "stage 1": metrics["stage1"]}
-    return {heading: figures for heading, figures in stages.items() if figures}
+    return {HEADINGS[name]: metrics[name] for name in result.stages}
 
 
 def list_metrics(result: EvaluationResult, names: Sequence[str], *, digits: int) -> list[tuple[str, ...]]:
     """A row for each metric: its name with unit, and its value for each stage."""
-    metrics = result.to_dict()
-    stages = [figures for figures in (metrics["model"], metrics["stage1"]) if figures]
+    from ..metrics.results import FRONTIER
+
+    metrics, in_ev = result.to_dict(), result.frontier_ev()
+    stages = [metrics[name] for name in result.stages]
     rows = []
     for name in names:
         places, label = (5, name) if name in PURE else (digits, f"{name} ({result.unit})")
-        rows.append((label, *(format_number(figures[name], places) for figures in stages)))
+        rows.append((label, *(format_number(scaled[name], places) for scaled in stages)))
+        if name in FRONTIER and not result.periodic:
+            rows.append((f"{name} (eV)", *(format_number(figures[name], 4) for figures in in_ev.values())))
     return rows
 
 
@@ -211,6 +270,47 @@ def print_bands(source: str, bands: BandStructure, comparison: BandComparison | 
     if files:
         rows.append(("written", ", ".join(files)))
     console.print_table(f"{source}: {bands.structure.formula} by {bands.label}", ("", ""), rows, left=2)
+
+
+def print_window(source: str, window: FermiWindow, files: Sequence[str]) -> None:
+    """Print what is around the Fermi level of a large cell.
+
+    Args:
+        source: Where the crystal came from.
+        window: The states, the density of states, or both.
+        files: Files written.
+    """
+    count = len(window.kpoints)
+    rows = [
+        ("atoms, orbitals", f"{len(window.structure)}, {window.n_orbitals}"),
+        ("electrons", f"{window.n_electrons:g}"),
+        ("k-points", "Gamma" if count == 1 else str(count)),
+        ("direct solver", window.solver),
+        ("Fermi level (eV)", format_energy(window.fermi, 4)),
+    ]
+    if (states := window.states) is not None:
+        is_below = states.energies < window.fermi
+        below, above = states.energies[is_below], states.energies[~is_below]
+        rows += [
+            ("states found", f"{states.energies[0, 0].size}, {format_energy(states.energies.min(), 4)} to "
+             f"{format_energy(states.energies.max(), 4)} eV"),
+            ("last below, first above the Fermi level (eV)", f"{format_energy(below.max(initial=-np.inf), 4)}, "
+             f"{format_energy(above.min(initial=np.inf), 4)}"),
+            ("gap at these k-points (eV)", format_energy(states.gaps[0], 4) if states.gaps[0] else "none (metal)"),
+        ]
+    if (density := window.density) is not None:
+        level = np.interp(window.fermi, density.energies, density.density) / HARTREE_IN_EV
+        error = np.interp(window.fermi, density.energies, density.error) / HARTREE_IN_EV
+        low, high = (format_energy(end, 3) for end in density.fermi_interval)
+        stochastic = f" ± {error:.4g} ({density.n_vectors} random vectors)" if density.n_vectors else ""
+        rows.append(("states per eV at the Fermi level", f"{level:.5g}{stochastic}"))
+        if density.n_vectors:
+            level_text = f"{format_energy(density.fermi)}, 95 %: {low} to {high}"
+            rows.append(("Fermi level by random vectors (eV)", level_text))
+    rows.append(("seconds", ", ".join(f"{name} {value:.1f}" for name, value in window.seconds.items())))
+    if files:
+        rows.append(("written", ", ".join(files)))
+    console.print_table(f"{source}: {window.structure.formula} by {window.label}", ("", ""), rows, left=2)
 
 
 def format_energy(energy: float | None, digits: int = 3) -> str:

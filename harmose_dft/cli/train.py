@@ -1,4 +1,4 @@
-"""``harmose-dft train``: a configuration file in, a model folder out."""
+"""``harmose-dft train``: a configuration, or a model and data, in; a model's folder out."""
 
 from __future__ import annotations
 
@@ -13,29 +13,42 @@ if TYPE_CHECKING:
     from ..training.log import LogEntry
 
 
+HASH_SHOWN = 8
+"""Characters of the hash of the weights that are shown."""
+
+
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("sources", metavar="CONFIG | DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--from", "start", metavar="MODEL", help="Train this model further on the data sets DATA.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the model; overrides the configuration.")
 @click.option("--device", help="cpu, cuda, ...; overrides the configuration.")
 @click.option("--force", is_flag=True, help="Discard an earlier run or model in the folder and begin anew.")
-def train(config: Path, out: Path | None, device: str | None, force: bool) -> None:
-    """Train a model as CONFIG (YAML) says.
+def train(sources: tuple[Path, ...], start: str | None, out: Path | None, device: str | None, force: bool) -> None:
+    """Train a model as CONFIG (YAML) says, or with --from an earlier model further on the data sets DATA.
 
     A run that was interrupted or killed goes on where its last checkpoint was written. Under torchrun every process
     takes a share of each batch.
     """
     from ..core.memory import keep_freed_memory
     from ..workflows.configuration import read_config
-    from ..workflows.train import is_first_process
+    from ..workflows.train import configure_further, is_first_process
     from ..workflows.train import train as run
 
     keep_freed_memory()
-    settings = read_config(config)
+    if start is None and len(sources) > 1:
+        raise click.UsageError("One configuration is expected; data sets are named in it, or after --from MODEL.")
+    settings = read_config(sources[0]) if start is None else configure_further(start, sources, out)
     model = run(settings, out=out, device=device, force=force, progress=console.progress, report=print_entry)
     if not is_first_process():
         return
-    rows = [("model", repr(model)), ("training structures", str(model.training["structures"]))]
-    rows += [("steps", str(model.training["steps"])), ("time (s)", str(model.training["seconds"]))]
+    rows = [
+        ("model", f"{model.name}, {model.functional}/{model.basis.name}"),
+        ("parameters", str(sum(p.numel() for p in model.network.parameters()))),
+        ("weights", model.sha256[:HASH_SHOWN]),
+        ("training structures", str(model.training["structures"])),
+        ("steps", str(model.training["steps"])),
+        ("time (s)", str(model.training["seconds"])),
+    ]
     console.print_table(str(out or settings.output), ("", ""), rows, left=2)
 
 

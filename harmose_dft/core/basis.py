@@ -102,6 +102,10 @@ class Shell:
         return 2 * self.l + 1
 
 
+MOST_ORBITALS = 1000
+"""Orbitals of an element; the largest published Gaussian sets have about 200."""
+
+
 @dataclass(frozen=True, eq=False)
 class OrbitalBasis:
     """Shells per element, in the order in which their orbitals appear in a matrix.
@@ -119,6 +123,8 @@ class OrbitalBasis:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shells", MappingProxyType({int(z): tuple(s) for z, s in sorted(self.shells.items())}))
+        if (largest := max((sum(s.size for s in of) for of in self.shells.values()), default=0)) > MOST_ORBITALS:
+            raise HarmoseError(f"A basis has {largest} orbitals of an element; expected at most {MOST_ORBITALS}.")
 
     def __reduce__(self) -> tuple[type[OrbitalBasis], tuple[str, dict[int, tuple[Shell, ...]]]]:
         """Copy and pickle by name and shells: a read-only mapping can do neither."""

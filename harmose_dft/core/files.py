@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import HarmoseError, OutputExistsError
+from .leftovers import sweep, temporary_name
 
 DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 """How the operating system, and libraries that quote it (HDF5, safetensors), say that a file cannot grow."""
@@ -72,7 +73,7 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends without an error.
 
     The temporary file keeps the suffix of ``path``, is flushed to disk before it is renamed, and is removed on every
-    error, Ctrl-C included.
+    error, Ctrl-C included. Those of processes that were killed are removed from the folder first.
 
     Args:
         path: The file to be written.
@@ -89,7 +90,9 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
     require_absent(target, force)
     if not target.parent.is_dir():
         raise HarmoseError(f"{target} cannot be written: the folder {target.parent} does not exist. Create it first.")
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=f".part{target.suffix}", dir=target.parent)
+    sweep(target.parent)
+    prefix, suffix = temporary_name(target)
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .errors import FileFormatError, shorten
 
 if TYPE_CHECKING:
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 MOST_COMPRESSED, SPARE = 1100, 1 << 20
 """Bytes that a stored byte may stand for (deflate: 1032 at most), and those that an array may have beside."""
+
+DESCRIPTOR = 16
+"""Bytes of an entry of variable length in its data set."""
 
 DEEPEST = 32
 """Groups in groups; HDF5 visits them by recursion."""
@@ -35,7 +40,7 @@ def open_hdf5(path: str | Path, **options: Any) -> h5py.File:
         raise FileFormatError("There is no such file." if not Path(path).exists() else "This is not a file.", path=path)
     file = h5py.File(path, "r", **options)
     try:
-        outside = _leading_out(file)
+        outside = _leading_out(file, path)
     except (RuntimeError, KeyError, ValueError, TypeError, OSError, OverflowError, SystemError) as error:
         file.close()
         raise OSError(f"its table of contents is damaged: {error}") from error
@@ -49,7 +54,7 @@ def open_hdf5(path: str | Path, **options: Any) -> h5py.File:
     return file
 
 
-def _leading_out(file: h5py.File) -> tuple[str, str] | None:
+def _leading_out(file: h5py.File, path: str | Path) -> tuple[str, str] | None:
     """Name and kind of the first object that is not plain content of the file, None where all are."""
     from h5py import h5d, h5l, h5o, h5t
 
@@ -72,6 +77,11 @@ def _leading_out(file: h5py.File) -> tuple[str, str] | None:
         size = opened.get_space().get_simple_extent_npoints() * stored_type.get_size()
         if size > MOST_COMPRESSED * opened.get_storage_size() + SPARE:
             return f"an array of {size:.2g} bytes of which {opened.get_storage_size()} are in the file"
+        if stored_type.get_class() == h5t.VLEN or (
+            stored_type.get_class() == h5t.STRING and stored_type.is_variable_str()
+        ):
+            length, whole = _length_of_texts(opened, Path(path)), Path(path).stat().st_size
+            return f"a table of texts of {length:.2g} bytes in a file of {whole}" if length > whole else None
         return None
 
     def visit(name: bytes, info: Any) -> tuple[str, str] | None:
@@ -80,6 +90,34 @@ def _leading_out(file: h5py.File) -> tuple[str, str] | None:
 
     first: tuple[str, str] | None = file.id.links.visit(visit, info=True)
     return first
+
+
+def _length_of_texts(dataset: h5py.h5d.DatasetID, path: Path) -> int:
+    """Bytes that the entries of variable length of a data set announce, as far as they are stored without a filter.
+
+    HDF5 takes memory for an entry before it looks where the entry is. What it reads is a length (4 bytes), the place of
+    the collection (8) and the number in it (4).
+    """
+    from h5py import h5d
+
+    storage = dataset.get_create_plist()
+    if storage.get_nfilters() or storage.get_layout() == h5d.COMPACT:
+        return 0
+    if storage.get_layout() == h5d.CHUNKED:
+        chunks = [dataset.get_chunk_info(n) for n in range(dataset.get_num_chunks())]
+        places = [(chunk.byte_offset, chunk.size) for chunk in chunks]
+    else:
+        places = [(dataset.get_offset(), dataset.get_storage_size())]
+    total = 0
+    with path.open("rb") as file:
+        for offset, size in places:
+            if offset is None or not size:  # nothing has been written yet
+                continue
+            file.seek(offset)
+            raw = file.read(size)
+            entries = np.frombuffer(raw[: len(raw) // DESCRIPTOR * DESCRIPTOR], dtype="<u4").reshape(-1, 4)
+            total += int(entries[:, 0].sum(dtype=np.int64))
+    return total
 
 
 Shape = tuple[int | None, ...]

@@ -117,6 +117,20 @@ class Structure:
         j = int(nearest[i, 1] if nearest[i, 1] != i else nearest[i, 0])
         return float(distance[i, 1]), min(i, j), max(i, j)
 
+    def with_charge(self, charge: int) -> Structure:
+        """The structure with a total charge; unpaired electrons only as far as their number must be odd or even.
+
+        Raises:
+            StructureError: It has another charge already.
+        """
+        if self.charge not in (0, charge):
+            raise StructureError(
+                f"{self.formula} has charge {self.charge:+d} by its file; got {charge:+d}. Leave one of both out."
+            )
+        electrons = int(self.numbers.sum()) - charge
+        spin = self.spin if (electrons - self.spin) % 2 == 0 else electrons % 2
+        return Structure(self.numbers, self.positions, self.cell, charge, spin, self.name, self.smiles)
+
     def rotate(self, rotation: ArrayLike) -> Structure:
         """The structure with every position (and lattice vector) multiplied by an orthogonal matrix (3, 3)."""
         q = np.asarray(rotation, dtype=np.float64)

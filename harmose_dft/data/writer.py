@@ -17,6 +17,7 @@ from ..core.conventions import OURS
 from ..core.errors import DataError
 from ..core.files import atomic_path, require_space
 from ..core.record import Record
+from ..core.soundness import require_sound
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, encode
 from .dataset import HDF5Dataset
 
@@ -89,7 +90,12 @@ class DatasetWriter:
         return self._count
 
     def add(self, record: Record) -> None:
-        """Append a record."""
+        """Append a record.
+
+        Raises:
+            DataError: It cannot be a calculation, see :func:`harmose_dft.core.soundness.require_sound`.
+        """
+        require_sound(record, str(self.path))
         self._append(encode(record, self._basis_number(record.basis.restrict(record.structure.numbers.tolist()))))
 
     def add_failure(self, failure: Failure) -> None:

@@ -65,7 +65,8 @@ class MetricAccumulator:
         device: str | torch.device = "cpu",
     ) -> None:
         self._spectral, self._kpoints, self._window, self._device = spectral, kpoints, window, device
-        self._model, self._stage1 = _StageSums(basis), _StageSums(basis)
+        self._model, self._stage1, self._h0 = _StageSums(basis), _StageSums(basis), _StageSums(basis)
+        self._seconds: list[tuple[float, float]] = []
         self._periodic: bool | None = None
 
     def add(
@@ -74,6 +75,7 @@ class MetricAccumulator:
         prediction: Matrices,
         stage1: Matrices | None = None,
         *,
+        h0: Matrices | None = None,
         reference_spectrum: Spectrum | None = None,
     ) -> None:
         """Add one sample.
@@ -82,18 +84,21 @@ class MetricAccumulator:
             reference: The calculation to compare with.
             prediction: The full model's Hamiltonian, one matrix per spin direction.
             stage1: Stage 1's; given for every sample or for none.
+            h0: H0 alone; given for every sample or for none.
             reference_spectrum: The reference's orbitals where they are known already (molecules).
 
         Raises:
-            DataError: Molecules and crystals are mixed, or the baseline is given for some samples only.
+            DataError: Molecules and crystals are mixed, or stage 1 or H0 is given for some samples only.
         """
         periodic = reference.structure.periodic
         if self._periodic not in (None, periodic):
             raise DataError("Molecules and crystals have metrics of different units; evaluate them separately.")
-        if self._model.samples and (stage1 is not None) != bool(self._stage1.samples):
-            raise DataError("Give the stage-1 baseline for every sample or for none.")
+        for matrix, sums in ((stage1, self._stage1), (h0, self._h0)):
+            if self._model.samples and (matrix is not None) != bool(sums.samples):
+                raise DataError("Give the stage-1 baseline and H0 for every sample or for none.")
         self._periodic = periodic
         stages = [(self._model, prediction)] + ([] if stage1 is None else [(self._stage1, stage1)])
+        stages += [] if h0 is None else [(self._h0, h0)]
         for sums, matrices in stages:
             sums.add_matrices(reference, matrices)
         if not self._spectral or (periodic and self._kpoints is None):
@@ -112,6 +117,10 @@ class MetricAccumulator:
         if stage1 is not None:
             self._stage1.cov_err = max(stage1, self._stage1.cov_err or 0.0)
 
+    def add_seconds(self, prediction: float, h0: float) -> None:
+        """Take the time of a prediction and of its H0 into account."""
+        self._seconds.append((prediction, h0))
+
     def result(self) -> EvaluationResult:
         """The metrics of everything added so far.
 
@@ -124,6 +133,7 @@ class MetricAccumulator:
         ranking = np.argsort(ranked_by.samples, kind="stable")[::-1]
         blocks = ranked_by.blocks.mean()
         worst_block = max(blocks, key=blocks.__getitem__)
+        means = np.mean(self._seconds or [(0.0, 0.0)], axis=0)
         return EvaluationResult(
             model=self._model.metrics(ranking, worst_block),
             stage1=self._stage1.metrics(ranking, worst_block) if self._stage1.samples else None,
@@ -132,6 +142,8 @@ class MetricAccumulator:
             periodic=bool(self._periodic),
             challenging_sample=int(ranking[0]),
             challenging_block=worst_block,
+            h0=self._h0.metrics(ranking, worst_block) if self._h0.samples else None,
+            seconds=(float(means[0]), float(means[1])) if self._seconds else None,
         )
 
     def _molecule_spectra(

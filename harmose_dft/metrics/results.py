@@ -11,6 +11,27 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.units import HARTREE_IN_EV, MICRO
 
+MEANINGS = {
+    "mae_all": "mean absolute error of all elements of H",
+    "mae_all_raw": "the same without the shift of a crystal's energies that makes it smallest",
+    "mae_median": "mae_all of the median structure",
+    "mae_cha_s": "mae_all of the structure on which stage 1 does worst",
+    "mae_cha_s_5": "mae_all of the 5 % of the structures on which stage 1 does worst",
+    "mae_cha_b": "error of the kind of block on which stage 1 does worst",
+    "eps_mae": "mean absolute error of the occupied orbital energies",
+    "psi_cos": "mean cosine similarity of occupied orbitals; 1 is perfect",
+    "psi_subspace": "the same whatever the mixing of orbitals of equal energy; 1 is perfect",
+    "homo_mae": "mean absolute error of the highest occupied level",
+    "lumo_mae": "mean absolute error of the lowest empty level",
+    "gap_mae": "mean absolute error of their difference",
+    "band_mae": "mean absolute error of bands near the Fermi level, after the best shift",
+    "cov_err": "largest change of an element of H when a structure is rotated and H is rotated back",
+}
+"""Name of a metric -> what it is, in a line."""
+
+FRONTIER = ("homo_mae", "lumo_mae", "gap_mae")
+"""Metrics of frontier levels, which are also reported in eV."""
+
 DIMENSIONLESS = frozenset({"psi_cos", "psi_subspace"})
 """Metrics that are not energies."""
 
@@ -79,6 +100,8 @@ class EvaluationResult:
         periodic: Whether the samples are crystals.
         challenging_sample: Index of the sample on which stage 1 does worst.
         challenging_block: Block type on which stage 1 does worst.
+        h0: Metrics of H0 alone, where it was given.
+        seconds: Time of a prediction, H0 included, and of H0 alone, mean over the samples; where they were measured.
     """
 
     model: StageMetrics
@@ -88,6 +111,19 @@ class EvaluationResult:
     periodic: bool
     challenging_sample: int
     challenging_block: str
+    h0: StageMetrics | None = None
+    seconds: tuple[float, float] | None = None
+
+    @property
+    def stages(self) -> dict[str, StageMetrics]:
+        """The columns of tables: "model", "stage1" and "h0", those that there are."""
+        stages = {"model": self.model, "stage1": self.stage1, "h0": self.h0}
+        return {name: metrics for name, metrics in stages.items() if metrics is not None}
+
+    def frontier_ev(self) -> dict[str, dict[str, float]]:
+        """Errors of HOMO, LUMO and gap in eV, by stage."""
+        rows = {n: {f: getattr(metrics, f) for f in FRONTIER} for n, metrics in self.stages.items()}
+        return {n: {f: e * HARTREE_IN_EV for f, e in row.items() if e is not None} for n, row in rows.items()}
 
     @property
     def unit(self) -> str:
@@ -105,6 +141,9 @@ class EvaluationResult:
             "challenging_block": self.challenging_block,
             "model": self.model.scale(factor),
             "stage1": None if self.stage1 is None else self.stage1.scale(factor),
+            "h0": None if self.h0 is None else self.h0.scale(factor),
+            "frontier_ev": self.frontier_ev(),
+            "seconds": None if self.seconds is None else dict(zip(("model", "h0"), self.seconds, strict=True)),
         }
 
 

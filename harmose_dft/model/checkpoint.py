@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from ..core.basis import OrbitalBasis
 from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, printable, shorten
 from ..core.files import atomic_path, sha256
 from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
 from ..nn.precision import single_precision
+from ..nn.size import limit_parameters
 from ..physics.base import Physics
 from ..physics.choice import physics_class
 from ..solver import Filling
@@ -27,7 +29,7 @@ from .inputs import input_matrices
 from .normalizer import Normalizer
 from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 """Version of the model folder; older ones are upgraded on loading."""
 
 WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, SEALED = 2, 3, 4, 5, 7
@@ -138,8 +140,6 @@ class ModelFile:
             "elements": list(self.basis.elements),
             "convention": "harmose_dft: real harmonics, z-polar, no Condon-Shortley phase, m = -l..l",
             "units": {"energy": "hartree", "length": "bohr"},
-            "charge": 0,
-            "spin": 0,
             "inputs": list(self.inputs),
             "baseline": physics["baseline"],
             "model": self.network.config.model_dump(mode="json"),
@@ -192,8 +192,9 @@ class ModelFile:
         arrays = {k.removeprefix(NORMALIZER): v.numpy() for k, v in tensors.items() if k.startswith(NORMALIZER)}
         version = int(d["format_version"])
         sizes = {"potential": False, **d["model"]} if version < WITH_POTENTIAL else d["model"]
-        with single_precision():
-            network = TwoStageModel(basis, len(d["inputs"]), ModelConfig.model_validate(sizes))
+        stored = sum(tensor.numel() for tensor in tensors.values())
+        with single_precision(), limit_parameters(stored):
+            network = TwoStageModel(basis, len(d["inputs"]), _read_sizes(sizes))
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
         if version < IN_FINE_UNITS:
             parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
@@ -224,6 +225,20 @@ class ModelFile:
             citation=str(d["citation"]),
             sha256=digest,
         )
+
+
+def _read_sizes(sizes: object) -> ModelConfig:
+    """The sizes of a network.
+
+    Raises:
+        CheckpointError: A size is none, or beyond its bounds.
+    """
+    try:
+        return ModelConfig.model_validate(sizes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, ("model", *first["loc"])))
+        raise CheckpointError(f"{key} = {shorten(repr(first['input']))}: {first['msg']}") from error
 
 
 def _in_fine_units(parameter: str) -> float:

@@ -61,12 +61,14 @@ class TrainingDomain:
         mean: Element -> mean environment descriptor, (feature,).
         precision: Element -> inverse covariance of the descriptor divided by the squared distance at the quantile.
         largest: Largest number of atoms.
+        charges: Net charges, ascending.
     """
 
     closest: Mapping[tuple[int, int], float]
     mean: Mapping[int, NDArray[np.float64]]
     precision: Mapping[int, NDArray[np.float64]]
     largest: int
+    charges: tuple[int, ...] = (0,)
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -93,10 +95,11 @@ class TrainingDomain:
             inverse = np.linalg.inv(centred.T @ centred / len(matrix) + RIDGE * np.eye(matrix.shape[1]))
             squared = np.einsum("af,fg,ag->a", centred, inverse, centred)
             precision[z] = inverse / max(float(np.quantile(squared, QUANTILE)), 1e-12)
-        return cls(closest, mean, precision, max(len(s) for s in structures))
+        charges = tuple(sorted({s.charge for s in structures}))
+        return cls(closest, mean, precision, max(len(s) for s in structures), charges)
 
     def check(self, structure: Structure) -> None:
-        """Refuse a structure with unknown elements or atoms too close.
+        """Refuse a structure with unknown elements, another net charge, or atoms too close.
 
         Raises:
             DomainError: With what is outside.
@@ -106,6 +109,11 @@ class TrainingDomain:
             raise DomainError(
                 f"{structure.formula} contains {', '.join(unknown_elements)}; the model was trained on "
                 f"{', '.join(SYMBOLS[z] for z in self.elements)} only. Train a model that covers the element."
+            )
+        if structure.charge not in self.charges:
+            raise DomainError(
+                f"{structure.formula} has charge {structure.charge:+d}; the model was trained on "
+                f"{describe_charges(self.charges)}. Correct the charge, or train a model on such ions."
             )
         for (a, b), distance in _closest(structure).items():
             nearest = self.closest.get((a, b))
@@ -131,6 +139,17 @@ class TrainingDomain:
             atoms_relative_to_training=len(structure) / self.largest,
         )
 
+    @property
+    def in_words(self) -> str:
+        """What the model was trained on, in a sentence or two."""
+        z = self.elements
+        unseen = [f"{SYMBOLS[a]}-{SYMBOLS[b]}" for i, a in enumerate(z) for b in z[i:] if (a, b) not in self.closest]
+        apart = f" Never near each other in training: {', '.join(unseen)}." if unseen else ""
+        return (
+            f"{describe_charges(self.charges)}, of {', '.join(SYMBOLS[e] for e in z)}, with up to {self.largest} atoms "
+            f"in training.{apart}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description."""
         return {
@@ -138,6 +157,7 @@ class TrainingDomain:
             "mean": {str(z): v.tolist() for z, v in self.mean.items()},
             "precision": {str(z): v.tolist() for z, v in self.precision.items()},
             "largest": self.largest,
+            "charges": list(self.charges),
         }
 
     @classmethod
@@ -149,7 +169,15 @@ class TrainingDomain:
             mean={int(z): np.asarray(v) for z, v in data["mean"].items()},
             precision={int(z): np.asarray(v) for z, v in data["precision"].items()},
             largest=int(data["largest"]),
+            charges=tuple(int(q) for q in data.get("charges", (0,))),
         )
+
+
+def describe_charges(charges: Sequence[int]) -> str:
+    """Net charges in words: "neutral structures only", or "structures of charge -1, 0, +1"."""
+    if tuple(charges) == (0,):
+        return "neutral structures only"
+    return f"structures of charge {', '.join(f'{q:+d}' if q else '0' for q in charges)}"
 
 
 def lone_atoms(structure: Structure) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from ..nn.blocks import Blocks, symmetrize
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph
 from ..nn.layout import OrbitalLayout
+from ..physics.integrals.net_charge import share_net_charge
 from .inputs import Integrals, input_matrices
 from .normalizer import Normalizer
 from .padding import pad, unpad
@@ -170,6 +171,7 @@ def build_graph(
         inputs=inputs.to(dtype),
         target=None if target is None else target.to(dtype),
         overlap=None if overlap is None else overlap.to(dtype),
+        charge=None if structure.periodic else cast(share_net_charge(structure)),
         far_edges=None if far is None else torch.from_numpy(far),
         far_vectors=None if far is None else cast(structure.positions[far[1]] - structure.positions[far[0]]),
     )

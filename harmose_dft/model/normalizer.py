@@ -25,6 +25,10 @@ FLOOR = 1e-6
 and so keep their H0."""
 
 
+SMALLEST_SHARE = 0.03
+"""Scales of the inputs of a pair of elements are at least this share of the largest among all pairs, shell by shell."""
+
+
 @dataclass(frozen=True, eq=False)
 class Normalizer:
     """Means and scales of a training set, constant within shell pairs, hence covariant.
@@ -63,17 +67,6 @@ class Normalizer:
         """The inverse of :meth:`arrays`."""
         names = [n for n, f in cls.__dataclass_fields__.items() if f.default is MISSING or n in arrays]
         return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in names})
-
-    def extend(self, other: Normalizer) -> Normalizer:
-        """This normalizer with the other one's target scales for pairs of elements that only the other one saw."""
-        def fill(mine: Floats | None, new: Floats | None) -> Floats | None:
-            return mine if mine is None or new is None else np.where(mine == 0, new, mine)
-
-        edge = fill(self.target_edge_scale, other.target_edge_scale)
-        assert edge is not None
-        return replace(
-            self, target_edge_scale=edge, spin_edge_scale=fill(self.spin_edge_scale, other.spin_edge_scale)
-        )
 
     def normalize_inputs(self, inputs: Blocks, species: NDArray[np.int64], pairs: PairList) -> Blocks:
         """Bring the input matrices of a structure to order one, float64."""
@@ -189,10 +182,13 @@ class NormalizerFit:
         """
         mean, unseen = self.target.mean(), self.target.unseen
         node, edge = self.target.variances()
-        input_node, input_edge = (_root(v) for v in self.inputs.variances())
+        input_node, input_edge = self.inputs.variances()
+        # Elements that were only far apart in training must not give huge numbers when they are bonded.
+        smallest = SMALLEST_SHARE**2 * input_edge.max(axis=(0, 1))
+        input_edge = np.where(input_edge > FLOOR**2, np.maximum(input_edge, smallest), input_edge)
         return Normalizer(
             self.inputs.mean(),
-            *symmetrize_scales(input_node, input_edge),
+            *symmetrize_scales(_root(input_node), _root(input_edge)),
             mean[:, 0],
             *target_scales(self.target),
             *self._spin(mean[:, 1:], node[:, 1:], edge[:, :, 1:], unseen),

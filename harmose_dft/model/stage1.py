@@ -6,36 +6,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from ..core.sections import Count, Number, Section
 from ..core.spin import Spin
 from ..nn.blocks import Blocks, symmetrize
 from ..nn.convolution import BondConvolution
 from ..nn.geometry import FrameBuilder, PairGeometry
 from ..nn.graph import PairGraph
 from ..nn.heads import BlockHead
-from ..nn.layout import OrbitalLayout
+from ..nn.layout import OrbitalLayout, ParameterLabels
 from ..nn.node import BlockEmbedding, ScalarBlocks
 from ..nn.o2 import O2Dims, O2Features, O2Linear
 from ..nn.potential import Potential, PotentialHead
 from ..nn.radial import RadialBasis, envelope
 from ..nn.spin import SpinHead
 
+CHARGE_SCALE = 0.1
+"""Elementary charges; typical share of an atom in the net charge of a molecule."""
 
-class FirstStageConfig(BaseModel):
+
+class FirstStageConfig(Section):
     """Size of the first stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    layers: int = Field(3, ge=1, description="number of convolutions")
-    channels: int = Field(48, ge=2, description="node channels for each l")
-    l_max: int = Field(3, ge=1, le=6, description="highest l of node features")
-    pair_channels: int = Field(64, ge=4, description="pair channels of m = 0; higher m get fewer")
-    hidden_channels: int = Field(128, ge=4, description="channels of m = 0 inside a convolution; higher m get fewer")
-    radial: int = Field(24, ge=4, description="number of radial functions")
-    cutoff: float = Field(12.0, gt=0, description="Bohr; pairs beyond it keep their physics baseline")
-    neighbours: float = Field(6.0, gt=0, description="typical sum of cutoff factors over the pairs of an atom")
+    layers: Count = Field(3, ge=1, le=64, description="number of convolutions")
+    channels: Count = Field(48, ge=2, le=1024, description="node channels for each l")
+    l_max: Count = Field(3, ge=1, le=6, description="highest l of node features")
+    pair_channels: Count = Field(64, ge=4, le=1024, description="pair channels of m = 0; higher m get fewer")
+    hidden_channels: Count = Field(
+        128, ge=4, le=2048, description="channels of m = 0 inside a convolution; higher m get fewer"
+    )
+    radial: Count = Field(24, ge=4, le=512, description="number of radial functions")
+    cutoff: Number = Field(12.0, gt=0, le=100.0, description="Bohr; pairs beyond it keep their physics baseline")
+    neighbours: Number = Field(6.0, gt=0, le=1e4, description="typical sum of cutoff factors over the pairs of an atom")
 
 
 def taper(channels: int, m_max: int, odd: int) -> O2Dims:
@@ -92,6 +96,7 @@ class FirstStage(nn.Module):
         config: Sizes.
         potential: Whether learned charges and dipoles add their potential.
         spin: Which matrices depend on spin.
+        charged: Whether the net charge of molecules is an input.
     """
 
     def __init__(
@@ -103,6 +108,7 @@ class FirstStage(nn.Module):
         *,
         potential: bool,
         spin: Spin,
+        charged: bool = False,
     ) -> None:
         super().__init__()
         self.config, self.layout = config, layout
@@ -110,10 +116,12 @@ class FirstStage(nn.Module):
         m_max = max(2 * layout.l_max, config.l_max)
         self.pair_dims = taper(config.pair_channels, m_max, odd=config.pair_channels // 4)
         hidden = taper(config.hidden_channels, m_max, odd=config.hidden_channels // 4)
+        self._matrices, self._components = matrices, frames.components
         block = frames.components.dims
         self.inputs = O2Dims(block.even * matrices, block.odd * matrices, tuple(p * matrices for p in block.pairs))
         self.radial = RadialBasis(config.radial, config.cutoff)
         self.embed_node = nn.Embedding(species, c)
+        self.embed_charge = nn.Parameter(torch.zeros(c)) if charged else None
         self.embed_onsite = BlockEmbedding(frames.harmonics, matrices, c)
         self.embed_species = nn.Embedding(species**2, self.pair_dims.even)
         self.embed_distance = nn.Linear(config.radial, self.pair_dims.even)
@@ -125,7 +133,7 @@ class FirstStage(nn.Module):
         )
         self.head = BlockHead(frames.components, self.pair_dims, config.neighbours)
         self.scalars = ScalarBlocks(layout, c)
-        self.potential = PotentialHead(config.l_max, c, self.pair_dims.even, species) if potential else None
+        self.potential = PotentialHead(config.l_max, c, self.pair_dims.even, layout.elements) if potential else None
         self.spin = None if spin == "none" else SpinHead(layout, spin, self.pair_dims, c, config.neighbours)
 
     def forward(self, graph: PairGraph, geometry: PairGeometry) -> StageOneOutput:
@@ -134,6 +142,8 @@ class FirstStage(nn.Module):
         cutoff = envelope(geometry.distance, self.config.cutoff)[:, None]
         nodes = self.embed_onsite(graph.components.node)
         nodes[:, 0] = nodes[:, 0] + self.embed_node(graph.species)
+        if self.embed_charge is not None and graph.charge is not None:
+            nodes[:, 0] = nodes[:, 0] + (graph.charge / CHARGE_SCALE)[:, None] * self.embed_charge
         pairs = self._embed_pairs(graph, geometry, radial)
         for layer in self.layers:
             nodes, pairs = layer(nodes, pairs, geometry, radial, cutoff)
@@ -144,6 +154,15 @@ class FirstStage(nn.Module):
             blocks = Blocks.join([blocks, self.spin(nodes[:, 0], pairs, graph, geometry, cutoff)])
         potential = None if self.potential is None else self.potential(nodes, pairs.even, cutoff, graph)
         return StageOneOutput(nodes, pairs, blocks, radial, cutoff, potential)
+
+    def labels(self) -> ParameterLabels:
+        """What the inputs are, and the elements of the embeddings."""
+        inputs = self._components.labels().repeat(self._matrices)
+        return {
+            **inputs.of_inputs("embed_pair", self.embed_pair),
+            "embed_node.weight": {0: self.layout.elements},
+            "embed_species.weight": {0: self.layout.pair_labels()},
+        }
 
     def _embed_pairs(self, graph: PairGraph, geometry: PairGeometry, radial: Tensor) -> O2Features:
         pairs: O2Features = self.embed_pair(O2Features.split(graph.components.edge, self.inputs))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Union
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..core.basis import OrbitalBasis
 from ..core.discovery import discover
+from ..core.sections import Section
 from ..core.spin import Spin
 from ..nn.axis import SCALAR, MatrixAxis
 from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph
-from ..nn.layout import OrbitalLayout
+from ..nn.layout import OrbitalLayout, ParameterLabels
 from .stage1 import FirstStage, FirstStageConfig, StageOneOutput
 from .stage2.base import SecondStage, SecondStageConfig, StageSetting
 from .stage2.circle import CircleTransformerConfig
@@ -34,13 +36,12 @@ else:
     AnySecondStage = Annotated[Union[tuple(s.Config for s in SECOND_STAGES)], Field(discriminator="kind")]  # noqa: UP007
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(Section):
     """Both stages; without a second one the model is stage 1 alone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: FirstStageConfig = FirstStageConfig()
     potential: bool = Field(True, description="whether learned charges and dipoles add their potential to H")
+    charged: bool = Field(False, description="whether the net charge of molecules is an input; default: as the data")
     second: AnySecondStage | None = CircleTransformerConfig()
     spin: Spin = Field("none", description="which H: none (one matrix), collinear or spin-orbit; crystals: as the data")
 
@@ -104,7 +105,8 @@ class TwoStageModel(nn.Module):
         self.layout = OrbitalLayout.of(basis)
         self.frames = FrameBuilder(self.layout, config.first.l_max)
         self.first = FirstStage(
-            self.layout, self.frames, matrices, config.first, potential=config.potential, spin=config.spin
+            self.layout, self.frames, matrices, config.first,
+            potential=config.potential, spin=config.spin, charged=config.charged,
         )
         setting = StageSetting(self.layout, self.frames, config.first, config.potential, config.spin)
         self.second = None if config.second is None else build_second_stage(config.second, setting)
@@ -172,6 +174,16 @@ class TwoStageModel(nn.Module):
     def prepare(self, graph: PairGraph) -> PairGraph:
         """Bond frames and input components of a graph, which no weight enters."""
         return self.frames.prepare(graph)
+
+    def labels(self) -> ParameterLabels:
+        """What the rows of tables by elements and orbitals mean."""
+        components, elements = self.layout.labels(), self.layout.elements
+        labels: dict[str, dict[int, Sequence[object]]] = {"orbital_mask": {0: elements, 1: components}}
+        for name, buffer in self.named_buffers(recurse=False):
+            if name != "orbital_mask":
+                species = dict.fromkeys(range(buffer.ndim - 2), elements)
+                labels[name] = {**species, buffer.ndim - 2: components, buffer.ndim - 1: components}
+        return labels
 
     @property
     def unit_names(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .geometry import PairGeometry, sum_over
 from .node import NodeNorm, NodeUpdate
 from .o2 import O2Dims, O2Features, O2Linear
+from .slices import run_in_slices
 
 
 def node_dims(l_max: int, channels: int) -> O2Dims:
@@ -79,6 +80,11 @@ class BondConvolution(nn.Module):
             radial: Radial functions, (edge, radial).
             cutoff: Cutoff factors, (edge, 1).
         """
+        return run_in_slices(self._update, nodes, pairs, geometry, radial, cutoff)
+
+    def _update(
+        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, radial: Tensor, cutoff: Tensor
+    ) -> tuple[Tensor, O2Features]:
         x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
         even, odd = self.products(x.pairs)
         scalars = nn.functional.silu(x.even + self.even_products(even) + self.radial(radial))

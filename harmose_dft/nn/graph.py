@@ -62,6 +62,7 @@ class PairGraph:
         overlap: S.
         far_edges: Atoms i and j of all ordered pairs of a molecule, whatever their distance, (2, pair).
         far_vectors: r_j - r_i in Bohr, (pair, 3).
+        charge: Share of each atom in the net charge of its molecule, in units of e, (atom,); None: not given.
         n_structures: Number of structures.
     """
 
@@ -78,6 +79,7 @@ class PairGraph:
     overlap: Blocks | None = None
     far_edges: Tensor | None = field(default=None, metadata=ATOMS)
     far_vectors: Tensor | None = field(default=None, metadata=VECTORS)
+    charge: Tensor | None = None
     n_structures: int = 1
 
     def __post_init__(self) -> None:

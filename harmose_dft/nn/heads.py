@@ -11,7 +11,8 @@ from .axis import MatrixAxis
 from .blocks import Blocks
 from .geometry import PairGeometry, sum_over
 from .graph import PairGraph
-from .o2 import O2Dims, O2Features, O2Linear
+from .layout import ParameterLabels
+from .o2 import O2Dims, O2Features, O2Labels, O2Linear
 
 
 class Components(Protocol):
@@ -22,6 +23,9 @@ class Components(Protocol):
     @property
     def axis(self) -> MatrixAxis:
         """The matrices of the blocks."""
+
+    def labels(self) -> O2Labels:
+        """What each component is."""
 
     def split(self, blocks: Tensor) -> O2Features:
         """Components of blocks (edge, K, n, n) given in the bond frame."""
@@ -50,6 +54,11 @@ class BlockHead(nn.Module):
         gain = 0.0 if start_at_zero else 0.3
         self.pair = O2Linear(pair, self.components.dims, gain=gain)
         self.share = O2Linear(pair, self.components.dims, gain=gain)
+
+    def labels(self) -> ParameterLabels:
+        """What the outputs are."""
+        outputs = self.components.labels()
+        return {**outputs.of_outputs("pair", self.pair), **outputs.of_outputs("share", self.share)}
 
     def forward(self, features: O2Features, graph: PairGraph, geometry: PairGeometry, cutoff: Tensor) -> Blocks:
         """Blocks in units of the model's scales."""

@@ -6,6 +6,7 @@ shell among those of equal l, then m = -l..l. Slots that an element lacks are ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,11 @@ from numpy.typing import NDArray
 
 from ..core.arrays import running_sum
 from ..core.basis import OrbitalBasis
+
+ParameterLabels = Mapping[str, Mapping[int, Sequence[object]]]
+"""Name of a parameter -> dimension -> what each of its rows is about (an element, a pair of them, an orbital, a
+component of a block). Layers that hold parameters for each element or orbital list them in a method ``labels``, by
+which a model is extended to more elements (:mod:`harmose_dft.model.extension`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +74,18 @@ class OrbitalLayout:
         for k, index in enumerate(self.orbital_index):
             mask[k, index] = True
         return mask
+
+    def slot_labels(self) -> list[tuple[int, int]]:
+        """Angular momentum of each slot, and its place among those of the same one."""
+        return [(l, self.slots[:k].count(l)) for k, l in enumerate(self.slots)]
+
+    def labels(self) -> list[tuple[int, int, int]]:
+        """Slot label and m of each component of a padded block's rows, (n,)."""
+        return [(l, k, m) for l, k in self.slot_labels() for m in range(-l, l + 1)]
+
+    def pair_labels(self) -> list[tuple[int, int]]:
+        """Atomic numbers of every pair of elements, in the order of tables by pairs."""
+        return [(a, b) for a in self.elements for b in self.elements]
 
     def slot_of_component(self) -> NDArray[np.int64]:
         """Slot number of each component, (n,)."""

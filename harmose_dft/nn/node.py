@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .couplings import coupling
-from .layout import OrbitalLayout
+from .layout import OrbitalLayout, ParameterLabels
 
 
 class NodeLinear(nn.Module):
@@ -93,6 +93,7 @@ class BlockHarmonics(nn.Module):
         for l in layout.slots:
             starts.append(starts[-1] + 2 * l + 1)
         self.l_max, self.paths = l_max, [len(_paths(layout, l)) for l in range(l_max + 1)]
+        self._layout = layout
         for l in range(l_max + 1):
             table = torch.zeros(layout.size, layout.size, 2 * l + 1, self.paths[l])
             for k, (a, b) in enumerate(_paths(layout, l)):
@@ -108,6 +109,11 @@ class BlockHarmonics(nn.Module):
             components = blocks.flatten(2) @ getattr(self, f"table{l}")
             harmonics.append(components.reshape(atoms, matrices, 2 * l + 1, paths).transpose(1, 2).flatten(1))
         return torch.cat(harmonics, dim=1)
+
+    def channel_labels(self, l: int, matrices: int) -> list[object]:
+        """Matrix and both shells of each channel of l."""
+        slots = self._layout.slot_labels()
+        return [(k, slots[a], slots[b]) for k in range(matrices) for a, b in _paths(self._layout, l)]
 
     def split(self, components: Tensor) -> list[Tensor]:
         """For each l: (atom, 2 l + 1, K paths_l)."""
@@ -137,10 +143,15 @@ class BlockEmbedding(nn.Module):
     def __init__(self, harmonics: BlockHarmonics, matrices: int, channels: int) -> None:
         super().__init__()
         self.split = harmonics.split
+        self._input_labels = [harmonics.channel_labels(l, matrices) for l in range(harmonics.l_max + 1)]
         counts = [p * matrices for p in harmonics.paths]
         self.weights = nn.ParameterList(
             [nn.Parameter(torch.randn(c, channels) / math.sqrt(max(c, 1))) for c in counts]
         )
+
+    def labels(self) -> ParameterLabels:
+        """What the inputs are."""
+        return {f"weights.{l}": {0: labels} for l, labels in enumerate(self._input_labels)}
 
     def forward(self, components: Tensor) -> Tensor:
         """(atom, size) -> (atom, (L+1)^2, channel)."""
@@ -177,11 +188,17 @@ class ScalarBlocks(nn.Module):
                     index += [(starts[a] + m) * self.width + starts[b] + m for m in range(2 * l1 + 1)]
                     group += [count] * (2 * l1 + 1)
                     count += 1
+        slots = layout.slot_labels()
+        self._output_labels = [(a, b) for a in slots for b in slots if a[0] == b[0]]
         self.register_buffer("index", torch.tensor(index), persistent=False)
         self.register_buffer("group", torch.tensor(group), persistent=False)
         self.linear = nn.Linear(channels, count)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
+
+    def labels(self) -> ParameterLabels:
+        """Both shells of each output."""
+        return {"linear.weight": {0: self._output_labels}, "linear.bias": {0: self._output_labels}}
 
     def forward(self, scalars: Tensor) -> Tensor:
         """(atom, channel) -> (atom, 1, n, n)."""

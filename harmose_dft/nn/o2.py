@@ -7,7 +7,7 @@ Linear maps that commute with O(2) mix channels of equal m, with the same real m
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +91,44 @@ class O2Features:
         return O2Features(self.even + other.even, self.odd + other.odd, pairs)
 
 
+@dataclass(frozen=True)
+class O2Labels:
+    """What each channel of a feature set is, to find it again in another set: see :data:`ParameterLabels`.
+
+    Args:
+        even: Of the scalars.
+        odd: Of the pseudoscalars.
+        pairs: Of the channels for m = 1, 2, ...
+    """
+
+    even: Sequence[object]
+    odd: Sequence[object]
+    pairs: Sequence[Sequence[object]]
+
+    def repeat(self, count: int) -> O2Labels:
+        """Channels of several sets of the same kind side by side."""
+        def number(labels: Sequence[object]) -> list[object]:
+            return [(k, label) for k in range(count) for label in labels]
+
+        return O2Labels(number(self.even), number(self.odd), [number(of_m) for of_m in self.pairs])
+
+    def of_inputs(self, name: str, layer: O2Linear) -> dict[str, Mapping[int, Sequence[object]]]:
+        """Labels of the parameters of a linear map of these channels.
+
+        Args:
+            name: What the map is called in the layer that lists its labels.
+            layer: The map.
+        """
+        pairs = {f"{name}.pairs.{m}": {0: labels} for m, labels in enumerate(self.pairs) if m < len(layer.pairs)}
+        return {f"{name}.even.weight": {1: self.even}, f"{name}.odd": {0: self.odd}, **pairs}
+
+    def of_outputs(self, name: str, layer: O2Linear) -> dict[str, Mapping[int, Sequence[object]]]:
+        """Labels of the parameters of a linear map onto these channels; arguments as :meth:`of_inputs`."""
+        pairs = {f"{name}.pairs.{m}": {1: labels} for m, labels in enumerate(self.pairs) if m < len(layer.pairs)}
+        even = {f"{name}.even.weight": {0: self.even}, f"{name}.even.bias": {0: self.even}}
+        return {**even, f"{name}.odd": {1: self.odd}, **pairs}
+
+
 class O2Linear(nn.Module):
     """The general linear map between two feature sets that commutes with O(2).
 
@@ -139,12 +177,23 @@ class BlockComponents:
         rows, even, odd, pairs = _component_rows(layout)
         self.dims = O2Dims(even, odd, pairs)
         self.analysis, self.synthesis = two_gathers(rows)
-        self.width = layout.size
+        self.width, self._rows, self._layout = layout.size, rows, layout
 
     def split(self, blocks: Tensor) -> O2Features:
         """O(2) components of blocks (edge, 1, n, n) given in the bond frame."""
         flat = apply_gathers(blocks.flatten(1), self.analysis, self.synthesis)
         return O2Features.split(flat, self.dims)
+
+    def labels(self) -> O2Labels:
+        """The elements of a block that each component is made of."""
+        n, orbitals = self.width, self._layout.labels()
+        labels = [tuple((orbitals[p // n], orbitals[p % n], round(w, 6)) for p, w in row) for row in self._rows]
+        even, odd, pairs = self.dims.even, self.dims.odd, []
+        start = even + odd
+        for count in self.dims.pairs:
+            pairs.append(labels[start : start + count])
+            start += 2 * count
+        return O2Labels(labels[:even], labels[even : even + odd], pairs)
 
     def assemble(self, features: O2Features) -> Tensor:
         """Blocks (edge, 1, n, n) in the bond frame from their components."""

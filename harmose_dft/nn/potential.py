@@ -13,6 +13,7 @@ from ..core.conventions import E3NN_AXES
 from .blocks import Blocks
 from .geometry import sum_over
 from .graph import PairGraph
+from .layout import ParameterLabels
 from .node import NodeNorm
 
 POTENTIAL_SCALE = 0.02
@@ -69,20 +70,25 @@ class PotentialHead(nn.Module):
         l_max: Highest l of node features.
         channels: Channels of node features.
         pair_channels: Scalars of pair features.
-        species: Number of elements; each has a radius a.
+        elements: Atomic numbers; each element has a radius a.
     """
 
-    def __init__(self, l_max: int, channels: int, pair_channels: int, species: int) -> None:
+    def __init__(self, l_max: int, channels: int, pair_channels: int, elements: Sequence[int]) -> None:
         super().__init__()
+        self._elements = tuple(elements)
         self.norm = NodeNorm(l_max, channels)
         self.hidden = nn.Linear(channels, channels)
         self.local = nn.Linear(channels, 1)
         self.transfer = nn.Parameter(torch.zeros(pair_channels))
         self.gates = nn.Linear(channels, channels)
         self.dipole = nn.Parameter(torch.zeros(channels))
-        self.log_radius = nn.Parameter(torch.full((species,), math.log(START_RADIUS)))
+        self.log_radius = nn.Parameter(torch.full((len(self._elements),), math.log(START_RADIUS)))
         nn.init.zeros_(self.local.weight)
         nn.init.zeros_(self.local.bias)
+
+    def labels(self) -> ParameterLabels:
+        """The element of each radius."""
+        return {"log_radius": {0: self._elements}}
 
     def forward(self, nodes: Tensor, pairs: Tensor, cutoff: Tensor, graph: PairGraph) -> Potential:
         """Potential at the atoms.

@@ -19,9 +19,9 @@ from .couplings import coupling
 from .geometry import PairGeometry
 from .graph import PairGraph
 from .heads import BlockHead, Components
-from .layout import OrbitalLayout
+from .layout import OrbitalLayout, ParameterLabels
 from .node import ScalarBlocks
-from .o2 import BlockComponents, Entries, O2Dims, O2Features, apply_gathers, two_gathers
+from .o2 import BlockComponents, Entries, O2Dims, O2Features, O2Labels, apply_gathers, two_gathers
 
 
 class SpinOrbitComponents:
@@ -40,8 +40,19 @@ class SpinOrbitComponents:
 
     def __init__(self, layout: OrbitalLayout) -> None:
         self.blocks = BlockComponents(layout)
-        rows, self.dims = _axial_rows(self.blocks.dims)
-        self.analysis, self.synthesis = two_gathers(rows)
+        self._rows, self.dims = _axial_rows(self.blocks.dims)
+        self.analysis, self.synthesis = two_gathers(self._rows)
+
+    def labels(self) -> O2Labels:
+        """The components of blocks of the three matrices that each component is made of."""
+        inner = self.blocks.labels()
+        pairs = [(part, label) for of_m in inner.pairs for part in ("cosine", "sine") for label in of_m]
+        flat = [*inner.even, *inner.odd, *pairs]
+        rows = [tuple((p // len(flat), flat[p % len(flat)], round(w, 6)) for p, w in row) for row in self._rows]
+        even, odd = self.dims.even, self.dims.odd
+        starts = even + odd + running_sum([2 * count for count in self.dims.pairs])
+        of_pairs = [rows[start : start + count] for start, count in zip(starts, self.dims.pairs, strict=False)]
+        return O2Labels(rows[:even], rows[even : even + odd], of_pairs)
 
     def split(self, blocks: Tensor) -> O2Features:
         """O(2) components of blocks (edge, 3, n, n) given in the bond frame."""
@@ -126,6 +137,12 @@ class SpinOrbitScalars(nn.Module):
         self.linear = nn.Linear(channels, len(table))
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
+        slots = layout.slot_labels()
+        self._output_labels = [(a, b) for a in slots for b in slots if a[0] == b[0] > 0]
+
+    def labels(self) -> ParameterLabels:
+        """Both shells of each output."""
+        return {"linear.weight": {0: self._output_labels}, "linear.bias": {0: self._output_labels}}
 
     def forward(self, scalars: Tensor) -> Tensor:
         """(atom, channel) -> (atom, 3, n, n)."""

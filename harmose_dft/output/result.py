@@ -3,7 +3,7 @@
 Layout (version 1)::
 
     /                    attributes: format, version, units; data set basis (JSON of OrbitalBasis)
-    /0000, /0001, ...    one group per structure; attributes: formula, charge, spin, n_electrons, provenance (JSON), ...
+    /0001, /0002, ...    one group per structure; attributes: formula, charge, spin, n_electrons, provenance (JSON), ...
         numbers          (atom,)
         positions        (atom, 3) Bohr
         cell             (3, 3) Bohr, rows; crystals only
@@ -23,9 +23,11 @@ A crystal's matrix is a group with ``pairs`` (edge, 2), ``shifts`` (edge, 3) and
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +35,7 @@ from numpy.typing import NDArray
 
 from ..core.basis import OrbitalBasis, Shell
 from ..core.errors import FileFormatError, HarmoseError
-from ..core.files import atomic_path
+from ..core.files import atomic_path, require_space
 from ..core.guard import name_damage
 from ..core.hdf5 import Shape, check_arrays, open_hdf5
 from ..core.matrix import BlockMatrix
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
 
 FORMAT = "harmose_dft result"
 VERSION = 1
+
+SPARE_BYTES = 1 << 20
+"""Room for what HDF5 writes beside the arrays; it crashes the process when a disk runs full under it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,71 @@ class Result:
     stage1: tuple[BlockMatrix, ...] = ()
 
 
-def write_results(path: str | Path, results: Sequence[Result], *, force: bool = False) -> None:
+class ResultWriter:
+    """A result file being written, one structure after the other; it appears, complete, when the block ends well.
+
+    Args:
+        path: The file.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        OutputExistsError: The file exists and ``force`` is false.
+    """
+
+    def __init__(self, path: str | Path, *, force: bool = False) -> None:
+        self.path, self._force = Path(path), force
+        self._name, self._shells, self._count = "", dict[int, tuple[Shell, ...]](), 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> ResultWriter:
+        import h5py
+
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self.path, self._force))
+            self._file = stack.enter_context(h5py.File(temporary, "w"))
+            self._file.attrs.update({"format": FORMAT, "version": VERSION, "units": "Hartree, Bohr"})
+            stack.push(self._finish)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, result: Result) -> None:
+        """Write one structure; groups are numbered from one.
+
+        Raises:
+            HarmoseError: Its orbitals are not those of the results before it, or the disk is full.
+        """
+        self._join(result.record.basis)
+        require_space(self.path.parent, _count_bytes(result) + SPARE_BYTES)
+        self._count += 1
+        _write_one(self._file.create_group(f"{self._count:04d}"), result)
+        self._file.flush()
+
+    def _join(self, basis: OrbitalBasis) -> None:
+        """Add the elements of a basis, which must agree on common ones."""
+        self._name = self._name or basis.name
+        common_basis = OrbitalBasis(self._name, self._shells)
+        for z in basis.elements:
+            if z in self._shells and common_basis.element_fingerprint(z) != basis.element_fingerprint(z):
+                raise HarmoseError(
+                    f"The results have different orbitals for {SYMBOLS[z]}; one file holds one basis. "
+                    "Write them to several files."
+                )
+            self._shells[z] = basis.shells[z]
+
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is known at the end only, unless the block failed."""
+        if kind is None:
+            if not self._count:
+                raise HarmoseError("There are no results to write.")
+            self._file["basis"] = json.dumps(OrbitalBasis(self._name, self._shells).to_dict())
+
+
+def write_results(path: str | Path, results: Iterable[Result], *, force: bool = False) -> None:
     """Write a result file.
 
     Args:
@@ -76,36 +145,17 @@ def write_results(path: str | Path, results: Sequence[Result], *, force: bool = 
         OutputExistsError: The file exists and ``force`` is false.
         HarmoseError: There is nothing to write, the bases differ, or the disk is full.
     """
-    import h5py
-
-    if not results:
-        raise HarmoseError("There are no results to write.")
-    basis = _common_basis(results)
-    with atomic_path(path, force) as temporary:
-        # Built in memory: HDF5 crashes the process when a disk runs full under an open file.
-        with h5py.File(temporary.name, "w", driver="core", backing_store=False) as file:
-            file.attrs.update({"format": FORMAT, "version": VERSION, "units": "Hartree, Bohr"})
-            file["basis"] = json.dumps(basis.to_dict())
-            for index, result in enumerate(results):
-                _write_one(file.create_group(f"{index:04d}"), result)
-            file.flush()
-            image = file.id.get_file_image()
-        temporary.write_bytes(image)
+    with ResultWriter(path, force=force) as writer:
+        for result in results:
+            writer.add(result)
 
 
-def _common_basis(results: Sequence[Result]) -> OrbitalBasis:
-    """The union of the results' bases, which must agree on common elements."""
-    shells: dict[int, tuple[Shell, ...]] = {}
-    for basis in (result.record.basis for result in results):
-        common_basis = OrbitalBasis(basis.name, shells)
-        for z in basis.elements:
-            if z in shells and common_basis.element_fingerprint(z) != basis.element_fingerprint(z):
-                raise HarmoseError(
-                    f"The results have different orbitals for {SYMBOLS[z]}; one file holds one basis. "
-                    "Write them to several files."
-                )
-            shells[z] = basis.shells[z]
-    return OrbitalBasis(results[0].record.basis.name, shells)
+def _count_bytes(result: Result) -> int:
+    """Bytes that a result takes in a file, as dense matrices of molecules do."""
+    matrices = (*result.record.hamiltonian, result.record.overlap, *result.stage1)
+    periodic = result.record.structure.periodic
+    stored = sum(m.values.nbytes + m.pairs.nbytes + m.shifts.nbytes if periodic else 8 * m.size**2 for m in matrices)
+    return int(stored) + result.spectrum.coefficients.nbytes
 
 
 def _write_one(group: h5py.Group, result: Result) -> None:

@@ -143,7 +143,7 @@ class Physics(ABC):
             records: The training set, read when asked for.
             settings: The section ``baseline`` of the configuration.
             seed: Seed of random choices.
-            h0: H0 of the model that training starts from, which is kept.
+            h0: H0 of the model that training starts from, which is kept and extended to new elements.
 
         Raises:
             DataError: The training set is empty or contradicts itself, or H0 does not apply to its basis.

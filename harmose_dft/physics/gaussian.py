@@ -33,7 +33,7 @@ class GaussianPhysics(Physics):
         return not self.h0.is_zero
 
     def check(self, structure: Structure) -> None:
-        """Refuse crystals, ions and open shells.
+        """Refuse crystals and open shells.
 
         Raises:
             DomainError: With what the model does describe.
@@ -42,10 +42,6 @@ class GaussianPhysics(Physics):
             raise DomainError(
                 f"{structure.formula} has a periodic cell; this model describes molecules. Remove the cell (and "
                 "periodic boundary conditions) from the file, or use a model trained on crystals."
-            )
-        if structure.charge:
-            raise DomainError(
-                f"{structure.formula} has charge {structure.charge:+d}; this model was trained on neutral molecules."
             )
         try:
             pyscf.require_closed_shell(structure)
@@ -102,7 +98,9 @@ class GaussianPhysics(Physics):
         h0: H0 | None = None,
     ) -> Self:
         """The physics of a training set, with H0 fitted to it; arguments as :meth:`Physics.fit`."""
-        return cls(basis, h0 or cls._fit_h0(basis, functional, records, settings, seed))
+        if h0 is None:
+            return cls(basis, cls._fit_h0(basis, functional, records, settings, seed))
+        return cls(basis, h0 if basis == h0.basis else h0.extend(basis, records, settings, seed))
 
     def describe(self) -> dict[str, Any]:
         """H0; the electrons need no description."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, all_changes, external_calculators, register_calculator_class
 from numpy.typing import NDArray
 
 from ..adapters.pyscf import from_ours, kohn_sham, to_mole
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..model.predictor import Predictor
 
 Mode = Literal["oneshot", "scf"]
+
+NAME = "harmose"
+"""The calculator's name in ASE's registry: ``get_calculator_class("harmose")`` once this module is imported."""
 
 FARTHEST_STEP = 0.2
 """Angstrom; beyond it the previous geometry's correction is not carried over to the next one.
@@ -188,9 +191,10 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         self._set_results(mf, float(energy), levels, density, builds)
 
     def _can_do_without(self, structure: Structure) -> bool:
-        """Whether a molecule that is not predicted has at least the charge, the spin and the elements of the model."""
-        plain = not (structure.periodic or structure.charge or structure.spin or structure.n_electrons % 2)
-        return plain and set(structure.numbers.tolist()) <= set(self.predictor.model.basis.shells)
+        """Whether a molecule that is not predicted has at least a charge, the spin and the elements of the model."""
+        plain = not (structure.periodic or structure.spin or structure.n_electrons % 2)
+        charges, elements = self.predictor.model.domain.charges, set(structure.numbers.tolist())
+        return plain and structure.charge in charges and elements <= set(self.predictor.model.basis.shells)
 
     def _converge(self, mf: SCF, structure: Structure, reason: DomainError | None) -> SCF:
         """Converge the SCF of a geometry and remember how far the prediction was from its result.
@@ -265,3 +269,7 @@ def _require_mode(mode: str) -> None:
 def _properties(mode: str) -> list[str]:
     names = ["energy", "free_energy", "dipole", "charges"]
     return [*names, "forces"] if mode == "scf" else names
+
+
+if NAME not in external_calculators:
+    register_calculator_class(NAME, HarmoseCalculator)

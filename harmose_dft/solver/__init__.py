@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from .dos import DensityOfStates, density_of_states
 from .filling import Filling, mesh, solve_structure, spacing_of
+from .frontier import FrontierStates, frontier_states
 from .kpoints import monkhorst_pack
 from .molecule import OVERLAP_THRESHOLD, smallest_overlap_eigenvalue, solve, solve_batch
 from .occupations import Smearing, fermi_level
+from .pencil import Pencil, choose_factor, factor_classes
 from .periodic import band_gap, bands, density_blocks, solve_kpoints, wavefunction
 from .properties import (
     count_electrons,
@@ -18,23 +20,30 @@ from .properties import (
     state_populations,
 )
 from .sparse import Method, bands_near, states_near
+from .stochastic import StochasticDensity, stochastic_density
 
 __all__ = [
     "OVERLAP_THRESHOLD",
     "DensityOfStates",
     "Filling",
+    "FrontierStates",
     "Method",
+    "Pencil",
     "Smearing",
+    "StochasticDensity",
     "band_gap",
     "bands",
     "bands_near",
+    "choose_factor",
     "count_electrons",
     "density_blocks",
     "density_of_states",
     "dipole",
     "energy_weighted_density_blocks",
     "energy_weighted_density_matrix",
+    "factor_classes",
     "fermi_level",
+    "frontier_states",
     "loewdin_charges",
     "mesh",
     "monkhorst_pack",
@@ -47,5 +56,6 @@ __all__ = [
     "spacing_of",
     "state_populations",
     "states_near",
+    "stochastic_density",
     "wavefunction",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from .periodic import solve_kpoints
 
 MESH_SPACING = 0.15
 """Spacing in 1/Bohr (2 pi included) of the k-points at which crystals are solved."""
+
+SMALLEST_SPACING = 0.005
+"""Smallest spacing of k-points in 1/Bohr: 250 along a vector of 5 Bohr."""
 
 SMEARING = 1e-3
 """Width in Hartree of the Fermi-Dirac smearing of crystals' occupations."""
@@ -58,8 +62,18 @@ class Filling:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Filling:
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            ValueError: The spacing is none, or so small that a mesh of it is no help to anyone.
+        """
+        if not SMALLEST_SPACING <= float(data["spacing"]) < math.inf:
+            raise ValueError(f"k-points have a spacing of {data['spacing']}; expected at least {SMALLEST_SPACING}")
         return cls(float(data["spacing"]), Smearing(data["smearing"]), float(data["width"]))
+
+
+DEFAULT_FILLING = Filling()
+"""Spacing of k-points and smearing, unless told."""
 
 
 def mesh(
@@ -100,7 +114,7 @@ def solve_structure(
     hamiltonian: Sequence[BlockMatrix],
     overlap: BlockMatrix,
     n_electrons: float,
-    filling: Filling = Filling(),
+    filling: Filling = DEFAULT_FILLING,
     *,
     multiple: int = SIXFOLD,
 ) -> Spectrum:

@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
+from .factors.base import SparseFactor
 from .molecule import OVERLAP_THRESHOLD
-from .periodic import Hamiltonians, hamiltonian_tuple, match_overlap, wavefunction
+from .pencil import Pencil
+from .periodic import Hamiltonians, hamiltonian_tuple, wavefunction
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -45,12 +47,13 @@ def states_near(
     count: int,
     *,
     method: Method | str | None = None,
+    solver: str | None = None,
     threshold: float = OVERLAP_THRESHOLD,
 ) -> tuple[Floats, Array]:
     """The states at a k-point that are nearest to an energy.
 
-    Shift-invert Lanczos, (H - sigma S)^-1 S x = x / (eps - sigma), with a sparse LU factorisation (ARPACK; Lehoucq,
-    Sorensen, Yang 1998).
+    Shift-invert Lanczos, (H - sigma S)^-1 S x = x / (eps - sigma), with a sparse factorisation
+    (:mod:`~harmose_dft.solver.factors`) and ARPACK (Lehoucq, Sorensen, Yang 1998).
 
     Args:
         hamiltonian: H(R) in Hartree.
@@ -59,6 +62,7 @@ def states_near(
         energy: sigma in Hartree, such as the Fermi level.
         count: Number of states.
         method: Dense or shift-invert; chosen by size by default.
+        solver: Direct solver of shift-invert, "pardiso" or "superlu"; by default the preferred one of those installed.
         threshold: Smallest eigenvalue of S(k) that dense diagonalisation keeps.
 
     Returns:
@@ -77,7 +81,8 @@ def states_near(
         return energies[nearest], coefficients[:, nearest]
     if count >= size - 1:
         raise SolverError(f"Shift-invert finds at most {size - 2} of {size} states; got {count}. Use the dense method.")
-    return _shift_invert(hamiltonian, overlap, kpoint, energy, count)
+    pencil = Pencil.at(hamiltonian, overlap, kpoint, solver)
+    return shift_invert(pencil, pencil.factor(energy), energy, count)
 
 
 def bands_near(
@@ -88,6 +93,7 @@ def bands_near(
     count: int,
     *,
     method: Method | str | None = None,
+    solver: str | None = None,
     workers: int = 1,
 ) -> Floats:
     """Energies nearest to an energy at each k-point, (spin, k, count), in Hartree; see :func:`states_near`.
@@ -101,34 +107,40 @@ def bands_near(
         energy: Such as the Fermi level, in Hartree.
         count: Number of states per k-point.
         method: Dense or shift-invert; chosen by size by default.
+        solver: Direct solver of shift-invert.
         workers: k-points that are solved at once, in threads; each needs memory for its own factorisation.
     """
     points = np.asarray(kpoints, dtype=np.float64)
 
     def at(h: BlockMatrix, k: Floats) -> Floats:
-        return states_near(h, overlap, k, energy, count, method=method)[0]
+        return states_near(h, overlap, k, energy, count, method=method, solver=solver)[0]
 
     with ThreadPoolExecutor(max_workers=workers) as pool:
         return np.array([list(pool.map(partial(at, h), points)) for h in hamiltonian_tuple(hamiltonian)])
 
 
-def _shift_invert(
-    hamiltonian: BlockMatrix, overlap: BlockMatrix, kpoint: ArrayLike, energy: float, count: int
-) -> tuple[Floats, Array]:
-    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, splu
+def shift_invert(pencil: Pencil, factor: SparseFactor, energy: float, count: int) -> tuple[Floats, Array]:
+    """The states of a pencil that are nearest to an energy, by shift-invert Lanczos.
 
-    matrices = (hamiltonian.to_scipy_sparse(kpoint), match_overlap(hamiltonian, overlap).to_scipy_sparse(kpoint))
-    h, s = (0.5 * (m + m.conj().T) for m in matrices)
-    kind = np.result_type(h.dtype, s.dtype)
+    Args:
+        pencil: H and S.
+        factor: H - energy S in factors.
+        energy: Hartree.
+        count: Number of states, at least two less than there are.
+
+    Returns:
+        Energies, ascending, (count,), and coefficients with C^+ S C = 1, (ao, count).
+
+    Raises:
+        SolverError: The iteration fails.
+    """
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
+    h, s = pencil.hamiltonian, pencil.overlap
+    inverse = LinearOperator(h.shape, matvec=lambda x: factor.solve(np.ravel(x)), dtype=h.dtype)
+    start = np.random.default_rng(0).normal(size=h.shape[0]).astype(h.dtype)
     try:
-        factor = splu(
-            (h - energy * s).astype(kind).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
-        )
-        inverse = LinearOperator(h.shape, matvec=factor.solve, dtype=kind)
-        start = np.random.default_rng(0).normal(size=h.shape[0]).astype(kind)
-        energies, vectors = eigsh(
-            h.astype(kind), count, M=s.astype(kind), sigma=energy, OPinv=inverse, v0=start
-        )
+        energies, vectors = eigsh(h, count, M=s, sigma=energy, OPinv=inverse, v0=start)
     except (ArpackError, RuntimeError) as error:
         raise SolverError(
             f"Shift-invert around {energy:g} Ha failed ({error}); move the energy off an eigenvalue, or use the "

@@ -37,6 +37,10 @@ class TrainingData:
         """(data set, index) of the records of a part."""
         return self.indices[part]
 
+    def has_ions(self, part: str) -> bool:
+        """Whether a molecule of a part has a net charge."""
+        return any(self.datasets[d].structure(i).charge != 0 for d, i in self.indices[part])
+
     def record(self, index: tuple[int, int]) -> Record:
         """One record."""
         return self.datasets[index[0]][index[1]]
@@ -46,19 +50,16 @@ class TrainingData:
         return StoredRecords(self.datasets, self.indices[name])
 
     def for_model(self, model: ModelFile) -> TrainingData:
-        """The same data for training a model further, in the model's basis.
+        """The same data for training a model further, in the model's basis and that of elements that are new to it.
+
+        The functional may be another one, which the new model then has.
 
         Raises:
             BasisMismatchError: The data is in another basis.
-            DataError: It was computed with another functional.
         """
-        model.basis.require_same(self.basis, self.basis.elements)
-        if self.functional.lower() != model.functional.lower():
-            raise DataError(
-                f"The model {model.name!r} was trained on {model.functional} calculations; these data sets hold "
-                f"{self.functional} ones. Leave start_from out, or train it further on {model.functional} ones."
-            )
-        return replace(self, basis=model.basis)
+        shared = set(self.basis.elements) & set(model.basis.elements)
+        model.basis.require_same(self.basis, shared)
+        return replace(self, basis=OrbitalBasis.union([model.basis, self.basis]))
 
 
 class StoredRecords(Sequence[Record]):

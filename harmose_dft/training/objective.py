@@ -9,6 +9,7 @@ from pydantic import Field, create_model
 from torch import Tensor
 
 from ..core.discovery import discover
+from ..core.sections import LARGEST_WEIGHT, Number
 from ..model.two_stage import TwoStageModel, TwoStageOutput
 from ..nn.blocks import Blocks
 from ..nn.graph import PairGraph
@@ -32,7 +33,10 @@ else:
         __base__=LossSection,
         __doc__=LossSection.__doc__,
         __module__=__name__,
-        **{term.name: (float, Field(term.weight, ge=0, description=term.description)) for term in LOSSES},
+        **{
+            term.name: (Number, Field(term.weight, ge=0, le=LARGEST_WEIGHT, description=term.description))
+            for term in LOSSES
+        },
     )
 
 

@@ -13,6 +13,7 @@ from ..core.progress import Progress
 from ..model.checkpoint import ModelFile
 from ..model.density import DensityInput
 from ..model.domain import TrainingDomain
+from ..model.extension import extend_normalizer, extend_parameters
 from ..model.featurize import Featurizer
 from ..physics.base import Physics
 from ..physics.choice import physics_class
@@ -105,14 +106,15 @@ class Fit:
         builder, parts = self._prepare(data, start)
         normalizer = builder.fit_normalizer(parts["train"])
         if start is not None:
-            normalizer = start.normalizer.extend(normalizer)
+            layout, larger = start.network.layout, builder.featurizer.layout
+            normalizer = extend_normalizer(start.normalizer, normalizer, layout, larger)
         training = builder.make_samples(parts["train"], normalizer)
         validation = builder.make_samples(parts["validation"], normalizer)
         domain = TrainingDomain.of(r.features.integrals.structure for r in parts["train"])
         del parts
         network = build_network(data.basis, normalizer, self.config)
         if start is not None:
-            network.load_state_dict(start.network.state_dict())
+            extend_parameters(start.network, network)
             set_scales(network, normalizer)
         filling = self._filling(builder.physics, data) if start is None else start.filling
         density = None if filling is None else DensityInput(builder.featurizer, normalizer, filling)
@@ -157,7 +159,7 @@ class Fit:
         config, loss = self.config, self.config.loss
         physics = physics_class(data.basis).fit(
             data.basis, data.functional, data.part("train"), config.baseline,
-            seed=config.data.seed, h0=None if start is None else start.physics.h0,
+            seed=config.data.seed, h0=None if start is None else start.physics.h0.with_functional(data.functional),
         )
         return SampleBuilder(
             Featurizer(data.basis, config.inputs, config.model.first.cutoff, damped=physics.damped),
@@ -201,6 +203,8 @@ def with_physics_defaults(config: TrainConfig, data: TrainingData) -> TrainConfi
         model["first"] = config.model.first.model_copy(update={"cutoff": defaults.cutoff})
     if defaults.spin is not None and "spin" not in config.model.model_fields_set:
         model["spin"] = defaults.spin
+    if "charged" not in config.model.model_fields_set or config.start_from is not None:
+        model["charged"] = config.model.charged or data.has_ions("train")
     if model:
         changes["model"] = config.model.model_copy(update=model)
     return config.model_copy(update=changes)

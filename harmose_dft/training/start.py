@@ -13,6 +13,7 @@ from ..model.loading import model_folder
 from ..model.normalizer import Normalizer
 from ..model.two_stage import TwoStageModel
 from ..nn.precision import single_precision
+from ..nn.size import MOST_PARAMETERS, limit_parameters
 from .config import TrainConfig
 
 
@@ -44,12 +45,14 @@ def build_network(basis: OrbitalBasis, normalizer: Normalizer, config: TrainConf
     """An untrained model of a configuration.
 
     Raises:
-        ConfigError: Its sizes contradict each other or the basis.
+        ConfigError: Its sizes contradict each other or the basis, or there are too many parameters.
     """
     torch.manual_seed(config.optimizer.seed)
     try:
-        with single_precision():
+        with single_precision(), limit_parameters(MOST_PARAMETERS):
             network = TwoStageModel(basis, len(config.inputs), config.model)
+    except ConfigError as error:
+        raise ConfigError(f"The section model is too large: {error}.") from error
     except ValueError as error:
         raise ConfigError(f"The section model does not fit the basis {basis.name}: {error}") from error
     set_scales(network, normalizer)

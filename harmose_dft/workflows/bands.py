@@ -170,6 +170,7 @@ def bands(
     points: int | None = None,
     states: int | None = None,
     every: bool = False,
+    solver: str | None = None,
     device: str = "cpu",
 ) -> BandStructure:
     """Compute the bands of a crystal along a path.
@@ -184,6 +185,7 @@ def bands(
         states: How many states around the Fermi level; by default all up to :data:`MANY_ORBITALS` orbitals,
             :data:`STATES` beyond.
         every: Whether all states are computed, however many.
+        solver: Direct solver of large cells, "pardiso" or "superlu"; by default the preferred one of those installed.
         device: Where a model that is loaded runs.
 
     Raises:
@@ -200,7 +202,7 @@ def bands(
         energies = solve_bands(crystal.hamiltonian, crystal.overlap, path.kpoints)
     else:
         count = min(states or STATES, size)
-        energies = bands_near(crystal.hamiltonian, crystal.overlap, path.kpoints, crystal.fermi, count)
+        energies = bands_near(crystal.hamiltonian, crystal.overlap, path.kpoints, crystal.fermi, count, solver=solver)
     return BandStructure(
         crystal.structure, path, energies, crystal.fermi, crystal.gaps, crystal.n_electrons, size, crystal.label
     )
@@ -224,7 +226,7 @@ def open_crystal(
         HarmoseError: The source is not of one crystal, or has no Hamiltonian and there is no model.
     """
     if model is not None:
-        structure = source if isinstance(source, Structure) else _structure_of(source)
+        structure = source if isinstance(source, Structure) else find_structure(source)
         return Crystal.from_prediction(as_predictor(model, device=device).predict(structure, trust=False))
     match source:
         case Crystal():
@@ -235,11 +237,12 @@ def open_crystal(
             return Crystal.from_record(source)
         case Structure():
             raise HarmoseError(f"{source.formula} is a structure without a Hamiltonian. Name a model to predict it.")
-    return _read_crystal(Path(source))
+    path = Path(source)
+    return Crystal.from_record(read_crystal(path), path.name)
 
 
-def _read_crystal(path: Path) -> Crystal:
-    """The crystal of a result file or of a DFT code's calculation.
+def read_crystal(path: Path) -> Record:
+    """The record of the crystal in a result file or in a DFT code's calculation.
 
     Raises:
         HarmoseError: The path holds several calculations, or none, or a structure only.
@@ -252,10 +255,10 @@ def _read_crystal(path: Path) -> Crystal:
         raise HarmoseError(f"{path} holds {len(records)} calculations; bands are drawn of one. Give the path of one.")
     if not records[0].structure.periodic or not records[0].hamiltonian:
         raise DataError(f"{path} has no bands: it is of a molecule, or an overlap-only calculation.")
-    return Crystal.from_record(records[0], path.name)
+    return records[0]
 
 
-def _structure_of(source: Crystal | Prediction | Record | str | Path) -> Structure:
+def find_structure(source: Crystal | Prediction | Record | str | Path) -> Structure:
     """The crystal structure in a structure file or a DFT code's calculation.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, shorten
 from ..model.loading import bundled_models
 from ..training.config import TrainConfig
 
@@ -68,8 +68,28 @@ def parse_yaml(path: Path) -> object:
             )
         if isinstance(event, yaml.AliasEvent):
             raise ConfigError(f"{path} uses the alias *{event.anchor}; write the values out where they are needed.")
+    _require_unique_keys(yaml.compose(text.decode("utf-8"), Loader=yaml.SafeLoader))
     content: object = yaml.safe_load(text.decode("utf-8"))
     return content
+
+
+def _require_unique_keys(node: yaml.Node | None) -> None:
+    """Refuse a key that stands twice in one section, of which YAML would take the last.
+
+    Raises:
+        ValueError: With the key and its line.
+    """
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise ValueError(f"the key {shorten(name)!r} stands twice, again in line {key.start_mark.line + 1}")
+            seen.add(name)
+            _require_unique_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _require_unique_keys(item)
 
 
 def explain(error: ValidationError, content: object) -> list[str]:
@@ -87,9 +107,9 @@ def explain(error: ValidationError, content: object) -> list[str]:
             close = get_close_matches(name, beside, n=1) or get_close_matches(name, known_keys(), n=1)
             lines.append(f"unknown key {key}" + (f", did you mean {close[0]!r}?" if close else ""))
         elif problem["type"] == "tuple_type":
-            lines.append(f"{key} = {problem['input']!r}: write a list, [{problem['input']}]")
+            lines.append(f"{key} = {shorten(repr(problem['input']))}: write a list, [{shorten(str(problem['input']))}]")
         else:
-            lines.append(f"{key} = {problem['input']!r}: {problem['msg']}")
+            lines.append(f"{key} = {shorten(repr(problem['input']))}: {problem['msg'].removeprefix('Value error, ')}")
     return lines
 
 

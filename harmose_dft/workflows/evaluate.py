@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from ..adapters.datasets import open_dataset
 from ..core.errors import DataError
 from ..core.files import sha256
+from ..core.matrix import BlockMatrix
 from ..core.progress import Progress, silent
 from ..core.record import Record
 from ..data import Dataset, split_dataset
@@ -124,12 +126,23 @@ def _measure(
     for chunk in _chunks(predictor, records):
         predictions = predictor.predict([r.structure for r in chunk], trust=False)
         for record, prediction in zip(map(_add_fermi, chunk), predictions, strict=True):
-            accumulator.add(record, prediction.hamiltonians, prediction.stage1 or None)
+            start = time.perf_counter()
+            h0 = compute_h0(predictor, record)
+            accumulator.add_seconds(prediction.seconds, time.perf_counter() - start)
+            accumulator.add(record, prediction.hamiltonians, prediction.stage1 or None, h0=h0)
             if count < covariance_samples:
                 accumulator.add_cov_err(cov_err(predictor.hamiltonians, record.structure, basis))
             count += 1
         done(len(chunk))
     return accumulator.result()
+
+
+def compute_h0(predictor: Predictor, record: Record) -> tuple[BlockMatrix, ...] | None:
+    """H0 in the shape of a record's Hamiltonian; None for a model without."""
+    if predictor.physics.h0.is_zero:
+        return None
+    h0 = predictor.physics.h0(record.structure)
+    return tuple(h0.with_spin() if h.spinor else h0 for h in record.hamiltonian)
 
 
 def _chunks(predictor: Predictor, records: Iterable[Record]) -> Iterator[Sequence[Record]]:

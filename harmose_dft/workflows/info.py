@@ -19,7 +19,9 @@ from ..core.structure import SYMBOLS
 from ..core.units import HARTREE_IN_EV
 from ..data import HDF5Dataset
 from ..model import checkpoint
+from ..model.domain import TrainingDomain
 from ..model.loading import bundled_models, model_folder
+from ..model.trust.store import TrustFile
 from ..output import Result, read_results
 from ..output.result import FORMAT
 
@@ -80,6 +82,8 @@ def describe_model(name: str) -> dict[str, Any]:
         "functional": description["functional"],
         "basis": description["basis"]["name"],
         "elements": [SYMBOLS[z] for z in description["elements"]],
+        "domain": _describe_domain(description),
+        "error_bars": _describe_error_bars(model_folder(name), description["weights_sha256"]),
         "baseline": description["baseline"]["kind"],
         **({"filling": filling} if (filling := description.get("filling")) else {}),
         "code": description["code"],
@@ -88,6 +92,25 @@ def describe_model(name: str) -> dict[str, Any]:
         "licence": description["licence"],
         "citation": description["citation"],
     }
+
+
+def _describe_domain(description: Mapping[str, Any]) -> str:
+    """What the model is for, in words."""
+    kind = "crystals" if description.get("electrons") else "closed-shell molecules"
+    domain = TrainingDomain.from_dict(description["domain"])
+    return f"{kind}; {domain.in_words} Other elements, charges and shorter bonds are refused."
+
+
+def _describe_error_bars(folder: Path, sha256: str) -> str:
+    """What verdicts and intervals of the model rest on."""
+    trust = TrustFile.load(folder, sha256)
+    if trust is None:
+        return "none: the model was not calibrated"
+    source = trust.made_from
+    return (
+        f"95 % intervals and verdicts, calibrated on {source['molecules']} molecules that training never saw, "
+        f"{source['bad']} of them with an occupied level off by more than 20 mHartree"
+    )
 
 
 def _summarize(figures: object) -> object:

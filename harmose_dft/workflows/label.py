@@ -8,6 +8,7 @@ the next run with the same output goes on from them. Structures are known by the
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ from ..core.progress import Progress, silent
 from ..core.record import Record
 from ..core.structure import Structure
 from ..data import DatasetWriter, Failure, HDF5Dataset, structure_id
+from .cluster import open_cluster
 from .sources import Source, collect_structures
 
 PARTS_SUFFIX = ".parts"
@@ -35,6 +37,9 @@ FAILED_SUFFIX = ".failed"
 
 QUANTUM = 1e-9
 """Matrix elements are kept to this many Hartree, well below the convergence of the SCF."""
+
+NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""How file systems say that they cannot lock a folder."""
 
 QUEUE_FACTOR = 4
 """Tasks handed out per process at a time."""
@@ -99,6 +104,7 @@ def label(
     jobs: int = 1,
     force: bool = False,
     retry_failed: bool = False,
+    scheduler: str | None = None,
     progress: Progress = silent,
 ) -> LabelSummary:
     """Calculate structures with PySCF and add them to a data set, in the order in which they are given.
@@ -110,6 +116,8 @@ def label(
         jobs: Number of processes, of one thread each.
         force: Discard what the data set (and an unfinished run) holds and begin anew.
         retry_failed: Calculate again those of the structures that failed before.
+        scheduler: Hands the work to Dask's workers instead, which must see the folder of ``out``; see
+            :func:`~harmose_dft.workflows.cluster.open_cluster`.
         progress: Shows progress over the structures to be calculated.
 
     Returns:
@@ -124,7 +132,7 @@ def label(
     """
     molecules = collect_structures(structures)
     require_absent(out, force=True)  # an existing data set is extended, a folder is refused
-    run = _Run(Path(out), settings or LabelSettings())
+    run = _Run(Path(out).absolute() if scheduler else Path(out), settings or LabelSettings())
     _require_known(run.settings, molecules)
     queue = {structure_id(s): s for s in molecules}
     with run.open(force):
@@ -135,7 +143,7 @@ def label(
         n_done = 0
         try:
             with progress("labelling", len(pending)) as steps:
-                for _ in _calculate_all(pending, run, jobs):
+                for _ in _calculate_all(pending, run, jobs, scheduler):
                     n_done += 1
                     steps.advance()
         finally:
@@ -261,9 +269,12 @@ def _lock(path: Path) -> Iterator[None]:
     folder = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(folder)
         raise DataError(f"Another run is labelling into {path}. Wait for it, or use another output.") from error
+    except OSError as error:  # network file systems without such locks
+        if error.errno not in NO_LOCKS:
+            raise
     try:
         yield
     finally:
@@ -286,8 +297,13 @@ def _require_known(settings: LabelSettings, structures: Sequence[Structure]) -> 
         kohn_sham(to_mole(molecule, settings.basis), settings.xc, settings.grid_level)
 
 
-def _calculate_all(todo: dict[str, Structure], run: _Run, jobs: int) -> Iterator[str]:
+def _calculate_all(todo: dict[str, Structure], run: _Run, jobs: int, scheduler: str | None) -> Iterator[str]:
     """Calculate structures, yielding the identity of each when its part is on disk."""
+    if scheduler is not None:
+        with open_cluster(scheduler, jobs) as cluster:
+            for _, done in cluster.run(_calculate, ((key, structure, run) for key, structure in todo.items())):
+                yield done
+        return
     if jobs == 1 or len(todo) <= 1:
         for key, structure in todo.items():
             yield _calculate(key, structure, run)

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..core.errors import HarmoseError
 from ..core.progress import Progress, silent
+from ..core.structure import Structure
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import CERTIFIED, Predictor
+from ..physics.base import Physics
+from ..solver import mulliken_charges
+from .cluster import Cluster, open_cluster
 from .compare import Comparison, compare, verify
+from .density_of_states import compute_dos
 from .drawing import BandDrawing, Drawing, LevelDrawing, require_drawable
-from .prediction_files import RESULTS_ONLY, Job, Outputs, orbital_index, plan_jobs, require_writable, write_job
+from .inputs import open_inputs
+from .prediction_files import RESULTS_ONLY, Job, Outputs, open_job, orbital_index, plan_jobs, require_writable
 from .sources import Source, collect_structures, is_one_source
 from .summary import PredictionSummary, summarize
 
 BATCH = 32
 """Structures handed to the model at once."""
+
+BATCHES_PER_WORKER = 4
+"""Batches for each worker of a cluster, where there are enough structures."""
+
+Writer = Callable[[int, Prediction], tuple[Path, ...]]
+"""Writes the prediction of a number; returns its files."""
+
 
 @overload
 def predict(  # type: ignore[overload-overlap]  # a path as text is also an iterable of texts
@@ -86,30 +105,44 @@ def predict_files(
     paths: Sequence[str | Path],
     model: str | Path | Predictor = "organic",
     *,
+    smiles: Sequence[str] = (),
     out: str | Path | None = None,
     outputs: Outputs = RESULTS_ONLY,
     kpath: str | None = None,
     with_comparison: bool = False,
     with_verification: bool = False,
+    with_charges: bool = False,
+    with_dos: bool = False,
     certify: bool | None = None,
+    charge: int | None = None,
     device: str = "cpu",
+    scheduler: str | None = None,
+    workers: int = 1,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda text: None,
 ) -> list[PredictionSummary]:
     """Predict the structures in files and write result files, as ``harmose-dft predict`` does.
 
-    Structures are predicted in batches across files; result files are written one by one.
+    Structures are predicted in batches across files, read and written one by one: the memory does not grow with their
+    number, but for the figures that are returned.
 
     Args:
-        paths: Structure files.
+        paths: Structure files; "-" is standard input.
         model: A bundled model's name, a model's folder, or a loaded model.
-        out: One result file for all; by default ``STEM.harmose.h5`` beside each ``STEM.xyz``.
-        outputs: What to write besides.
+        smiles: Molecules to be predicted, too, at geometries relaxed by GFN2-xTB.
+        out: One result file for all; by default ``STEM.harmose.h5`` in the working folder for each ``STEM.xyz``.
+        outputs: What to write.
         kpath: Special points of the bands that ``outputs.plot`` shows of a crystal; ASE's path by default.
         with_comparison: Whether to run the PySCF calculations too.
         with_verification: Whether to build one Fock matrix at each predicted density.
+        with_charges: Whether to work out the charges of the atoms.
+        with_dos: Whether to work out densities of states; ``outputs.dos`` writes them.
         certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
+        charge: Total charge of every structure; by default as its file says.
         device: Where a model that is loaded runs.
+        scheduler: Hands batches of structures to Dask's workers; see
+            :func:`~harmose_dft.workflows.cluster.open_cluster`. Files are written by this process all the same.
+        workers: Processes or SLURM jobs that the scheduler starts.
         progress: Shows progress.
         tell: Receives what takes time before it is done.
 
@@ -119,59 +152,103 @@ def predict_files(
     Raises:
         HarmoseError: Before anything is computed: a file exists, an output's name is taken, an option does not apply.
     """
-    inputs, target = [Path(path) for path in paths], None if out is None else Path(out)
-    jobs = plan_jobs(inputs, target)
-    if outputs.plot is not None:
-        require_drawable(outputs.plot)
-    require_writable(inputs, jobs, outputs)
-    drawing = _choose_drawing(jobs, outputs, kpath, with_comparison, with_verification)
-    predictor = as_predictor(model, device=device)
-    require_inside(predictor, jobs, outputs.orbitals)
-    if drawing is not None:
-        drawing.check(predictor)
-    summaries: list[PredictionSummary] = []
-    for job, raw in predict_jobs(predictor, jobs, progress, certify=certify):
-        predictions = [verify(p) for p in raw] if with_verification else raw
-        comparisons = _compare_all(job, predictions, tell) if with_comparison else [None] * len(predictions)
-        names, files = [name for name, _ in job.structures], write_job(job, predictions, outputs)
-        for name, prediction, comparison, done in zip(names, predictions, comparisons, files, strict=True):
-            summaries.append(replace(summarize(prediction, name), comparison=comparison, files=done))
+    with open_inputs([Path(path) for path in paths], smiles, charge) as inputs:
+        jobs = plan_jobs(inputs, None if out is None else Path(out))
+        if outputs.plot is not None:
+            require_drawable(outputs.plot)
+        require_writable(jobs, outputs)
+        drawing = _choose_drawing(jobs, outputs, kpath, with_comparison, with_verification)
+        predictor = as_predictor(model, device=device)
+        require_inside(predictor, jobs, outputs.orbitals)
+        if drawing is not None:
+            drawing.check(predictor)
+
+        def finish(name: str, raw: Prediction, write: Writer, number: int) -> PredictionSummary:
+            prediction = verify(raw) if with_verification else raw
+            comparison = _compare(name, prediction, tell) if with_comparison else None
             if drawing is not None:
                 drawing.add(name, prediction, comparison)
+            return replace(
+                summarize(prediction, name),
+                comparison=comparison,
+                files=write(number, prediction),
+                charges=atomic_charges(prediction, predictor.physics) if with_charges else None,
+                dos=compute_dos(prediction) if with_dos else None,
+            )
+
+        summaries: list[PredictionSummary] = []
+        with nullcontext(None) if scheduler is None else open_cluster(scheduler, workers) as cluster:
+            predictions = predict_jobs(predictor, jobs, progress, certify=certify, cluster=cluster)
+            for job in jobs:
+                with open_job(job, outputs) as write:
+                    for number, (name, raw) in enumerate(islice(predictions, job.count), start=1):
+                        summaries.append(finish(name, raw, write, number))
+            next(predictions, None)  # ends the progress bar
     if drawing is None or outputs.plot is None:
         return summaries
     drawing.save(outputs.plot, force=outputs.force)
     return [replace(summary, files=(*summary.files, outputs.plot)) for summary in summaries]
 
 
-def _compare_all(
-    job: Job, predictions: Sequence[Prediction], tell: Callable[[str], None]
-) -> Sequence[Comparison | None]:
-    """Run the PySCF calculation of each structure."""
-    comparisons = []
-    for (name, _), prediction in zip(job.structures, predictions, strict=True):
-        tell(f"{name}: running PySCF, {prediction.functional}/{prediction.basis.name}")
-        comparisons.append(compare(prediction))
-    return comparisons
+def atomic_charges(prediction: Prediction, physics: Physics) -> NDArray[np.float64]:
+    """Mulliken charges of the atoms, e, (atom,).
+
+    Args:
+        prediction: The prediction.
+        physics: Of the model; tells the charges of nuclei or of ion cores with pseudopotentials.
+    """
+    numbers, origin = prediction.structure.numbers, np.zeros((1, 3))
+    cores = {z: physics.n_electrons(Structure(np.array([z]), origin)) for z in set(numbers.tolist())}
+    return mulliken_charges(prediction.spectrum, prediction.overlap, [cores[z] for z in numbers.tolist()])
+
+
+def _compare(name: str, prediction: Prediction, tell: Callable[[str], None]) -> Comparison:
+    """Run the PySCF calculation of a structure."""
+    tell(f"{name}: running PySCF, {prediction.functional}/{prediction.basis.name}")
+    return compare(prediction)
 
 
 def predict_jobs(
-    predictor: Predictor, jobs: Sequence[Job], progress: Progress = silent, *, certify: bool | None = None
-) -> Iterator[tuple[Job, list[Prediction]]]:
-    """Predict batch by batch across files; yields each job with its predictions when all its structures are done."""
-    queue = [(job, structure) for job in jobs for _, structure in job.structures]
-    choice = False if certify is None and len(queue) > CERTIFIED else certify
-    with progress("predicting", len(queue)) as steps:
-        finished: list[Prediction] = []
-        for start in range(0, len(queue), BATCH):
-            batch = queue[start : start + BATCH]
-            predictions = predictor.predict([structure for _, structure in batch], certify=choice)
-            for (job, _), prediction in zip(batch, predictions, strict=True):
-                finished.append(prediction)
-                steps.advance()
-                if len(finished) == len(job.structures):
-                    yield job, finished
-                    finished = []
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    progress: Progress = silent,
+    *,
+    certify: bool | None = None,
+    cluster: Cluster | None = None,
+) -> Iterator[tuple[str, Prediction]]:
+    """Predict batch by batch across files; yields the name and the prediction of each structure, in order."""
+    total = sum(job.count for job in jobs)
+    choice = False if certify is None and total > CERTIFIED else certify
+    size = BATCH if cluster is None else max(1, min(BATCH, -(-total // (BATCHES_PER_WORKER * cluster.jobs))))
+    structures = (pair for job in jobs for pair in job.iterate())
+    names: deque[str] = deque()
+
+    def read_batches() -> Iterator[list[Structure]]:
+        while batch := list(islice(structures, size)):
+            names.extend(name for name, _ in batch)
+            yield [structure for _, structure in batch]
+
+    with progress("predicting", total) as steps:
+        for prediction in _predict_all(predictor, read_batches(), choice, cluster):
+            steps.advance()
+            yield names.popleft(), prediction
+
+
+def _predict_all(
+    predictor: Predictor, batches: Iterable[list[Structure]], certify: bool | None, cluster: Cluster | None
+) -> Iterator[Prediction]:
+    """Predictions in order, batch by batch, here or by the workers of a cluster."""
+    if cluster is None:
+        results: Iterator[list[Prediction]] = (_predict_batch(predictor, batch, certify) for batch in batches)
+    else:
+        shared = cluster.share(predictor)
+        results = cluster.run_in_order(_predict_batch, ((shared, batch, certify) for batch in batches))
+    for predictions in results:
+        yield from predictions
+
+
+def _predict_batch(predictor: Predictor, structures: Sequence[Structure], certify: bool | None) -> list[Prediction]:
+    return predictor.predict(structures, certify=certify)
 
 
 def require_inside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence[str]) -> None:
@@ -180,14 +257,13 @@ def require_inside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence
     Raises:
         HarmoseError: With the name of the structure.
     """
-    for job in jobs:
-        for name, structure in job.structures:
-            try:
-                predictor.check(structure)
-                for orbital in orbitals:
-                    orbital_index(orbital, *predictor.orbital_counts(structure))
-            except HarmoseError as error:
-                raise type(error)(f"{name}: {error}") from error
+    for name, structure in (pair for job in jobs for pair in job.iterate()):
+        try:
+            predictor.check(structure)
+            for orbital in orbitals:
+                orbital_index(orbital, *predictor.orbital_counts(structure))
+        except HarmoseError as error:
+            raise type(error)(f"{name}: {error}") from error
 
 
 def _choose_drawing(
@@ -198,9 +274,9 @@ def _choose_drawing(
     Raises:
         HarmoseError: Crystals and molecules are mixed, or an option is for the other kind.
     """
-    structures = [structure for job in jobs for _, structure in job.structures]
-    crystals = sum(structure.periodic for structure in structures)
-    columns = len(structures) * (2 if with_comparison else 1)
+    inputs = [source for job in jobs for source in job.inputs]
+    count, crystals = (sum(getattr(source, name) for source in inputs) for name in ("count", "periodic"))
+    columns = count * (2 if with_comparison else 1)
     if outputs.plot is not None and columns > LevelDrawing.MAX_COLUMNS:
         raise HarmoseError(
             f"A level diagram shows up to {LevelDrawing.MAX_COLUMNS} columns; these structures need {columns}."
@@ -209,13 +285,15 @@ def _choose_drawing(
         if kpath is not None:
             raise HarmoseError("--kpath is for crystals; these structures have no cell.")
         return None if outputs.plot is None else LevelDrawing()
-    if crystals < len(structures):
+    if crystals < count:
         raise HarmoseError("These files hold molecules and crystals; predict them separately, each with its model.")
     if with_comparison or with_verification or outputs.orbitals or outputs.molden:
         raise HarmoseError(
             "--compare, --verify, --cube and --molden are for molecules. Compare a crystal's bands with a calculation "
             "by: harmose-dft bands STRUCTURE --model MODEL --compare CALCULATION"
         )
-    if outputs.plot is not None and len(structures) > 1:
-        raise HarmoseError(f"--plot draws the bands of one crystal; these files hold {len(structures)}.")
-    return None if outputs.plot is None else BandDrawing(structures[0], kpath)
+    if outputs.plot is None:
+        return None
+    if count > 1:
+        raise HarmoseError(f"--plot draws the bands of one crystal; these files hold {count}.")
+    return BandDrawing(next(inputs[0].read()), kpath)

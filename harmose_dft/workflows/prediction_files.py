@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.structures import read_structures
 from ..core.errors import ArgumentError, HarmoseError, OutputExistsError
 from ..core.files import require_absent
 from ..core.orbitals import fix_sign
 from ..core.record import Record
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
-from ..output import Result, write_cube, write_molden, write_results
+from ..output import Result, ResultWriter, write_cube, write_molden
+from ..output.dos import write_dos
+from .density_of_states import compute_dos
+from .inputs import Input
 
 if TYPE_CHECKING:
     from ..model.prediction import Prediction
@@ -29,80 +33,92 @@ RESULT_SUFFIX = ".harmose.h5"
 
 @dataclass(frozen=True)
 class Job:
-    """One result file: the structures that go into it, and its companions.
+    """The structures that go into one result file, and its companions.
 
     Args:
-        structures: With a name each, for tables.
-        result: The result file.
+        inputs: Where they come from.
+        result: The result file; also where none is written, for the names of its companions.
     """
 
-    structures: tuple[tuple[str, Structure], ...]
+    inputs: tuple[Input, ...]
     result: Path
 
-    def companion(self, frame: int, suffix: str) -> Path:
-        """File beside the result for one structure: ``stem.molden``, or ``stem-0001.molden`` among several."""
+    @property
+    def count(self) -> int:
+        """Number of structures."""
+        return sum(source.count for source in self.inputs)
+
+    def iterate(self) -> Iterator[tuple[str, Structure]]:
+        """Each structure with the source that tables show."""
+        for source in self.inputs:
+            yield from source.iterate()
+
+    def companion(self, number: int, suffix: str) -> Path:
+        """File of the structure of a number, from 1: ``stem.molden``, or ``stem-0001.molden`` among several."""
         name = self.result.name
         stem = name.removesuffix(RESULT_SUFFIX) if name.endswith(RESULT_SUFFIX) else self.result.stem
-        return self.result.with_name(stem + (f"-{frame + 1:04d}" if len(self.structures) > 1 else "") + suffix)
+        return self.result.with_name(stem + (f"-{number:04d}" if self.count > 1 else "") + suffix)
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Which files are written of each prediction besides the result file.
+    """Which files are written of each prediction.
 
     Args:
         orbitals: Orbitals written as cube files: "HOMO-1", "LUMO", "7".
         molden: Whether the orbitals are written in the Molden format.
         plot: Picture of the levels or bands of all structures.
         force: Whether existing files may be replaced.
+        result: Whether result files are written.
+        keep: Whether a result file that exists already is left as it is, rather than refused.
+        dos: Whether densities of states are written as tables.
     """
 
     orbitals: tuple[str, ...] = ()
     molden: bool = False
     plot: Path | None = None
     force: bool = False
+    result: bool = True
+    keep: bool = False
+    dos: bool = False
 
 
 RESULTS_ONLY = Outputs()
 """No files but result files."""
 
 
-def plan_jobs(paths: Sequence[Path], out: Path | None = None) -> list[Job]:
-    """Read the structures and decide which result file each goes to.
+def plan_jobs(inputs: Sequence[Input], out: Path | None = None) -> list[Job]:
+    """Decide which result file each structure goes to.
 
     Args:
-        paths: Structure files.
-        out: One result file for all of them; by default one beside each structure file.
+        inputs: The structures.
+        out: One result file for all of them; by default one for each input, in the working folder.
 
     Raises:
-        StructureError: A file cannot be read.
         ArgumentError: Two inputs would write the same result file.
     """
-    jobs: list[Job] = []
-    for path in paths:
-        frames = read_structures(path)
-        names = [f"{path.name}#{n}" if len(frames) > 1 else path.name for n in range(1, len(frames) + 1)]
-        jobs.append(Job(tuple(zip(names, frames, strict=True)), path.with_name(path.stem + RESULT_SUFFIX)))
     if out is not None:
-        return [Job(tuple(named for job in jobs for named in job.structures), out)]
-    targets = [job.result.resolve() for job in jobs]
+        return [Job(tuple(inputs), out)]
+    jobs = [Job((source,), Path(source.stem + RESULT_SUFFIX)) for source in inputs]
+    targets = [job.result for job in jobs]
     if repeated := sorted({str(t) for t in targets if targets.count(t) > 1}):
         raise ArgumentError(f"Several inputs would write {repeated[0]}. Give --out FILE for one common result file.")
     return jobs
 
 
-def require_writable(inputs: Sequence[Path], jobs: Sequence[Job], outputs: Outputs) -> None:
+def require_writable(jobs: Sequence[Job], outputs: Outputs) -> None:
     """Before any computing: refuse to overwrite.
 
     Raises:
         OutputExistsError: A file exists and may not be replaced, or it is one of the inputs.
         ArgumentError: Two outputs have the same name.
     """
-    targets = [job.result for job in jobs]
-    frames = [(job, frame) for job in jobs for frame in range(len(job.structures))]
-    targets += [path for job, frame in frames for path in name_companions(job, frame, outputs).values()]
+    targets = [job.result for job in jobs if writes_result(job, outputs)]
+    frames = ((job, number) for job in jobs for number in range(1, job.count + 1))
+    targets += [path for job, number in frames for path in name_companions(job, number, outputs).values()]
     targets += [] if outputs.plot is None else [outputs.plot]
-    sources, taken = {path.resolve() for path in inputs}, set[Path]()
+    sources = {source.path.resolve() for job in jobs for source in job.inputs if source.path is not None}
+    taken = set[Path]()
     for target in targets:
         place = target.resolve()
         if place in sources:
@@ -113,31 +129,43 @@ def require_writable(inputs: Sequence[Path], jobs: Sequence[Job], outputs: Outpu
         taken.add(place)
 
 
-def name_companions(job: Job, frame: int, outputs: Outputs) -> dict[str, Path]:
-    """Files besides the result that the options ask for: "molden" or an orbital's name -> path."""
-    paths = {"molden": job.companion(frame, ".molden")} if outputs.molden else {}
-    return paths | {name: job.companion(frame, f".{name.lower()}.cube") for name in outputs.orbitals}
+def writes_result(job: Job, outputs: Outputs) -> bool:
+    """Whether the result file of a job is to be written."""
+    return outputs.result and not (outputs.keep and not outputs.force and os.path.lexists(job.result))
 
 
-def write_job(job: Job, predictions: Sequence[Prediction], outputs: Outputs) -> list[tuple[Path, ...]]:
-    """Write the result file and its companions.
+def name_companions(job: Job, number: int, outputs: Outputs) -> dict[str, Path]:
+    """Files besides the result that the options ask for: "molden", "dos" or an orbital's name -> path."""
+    paths = {"molden": job.companion(number, ".molden")} if outputs.molden else {}
+    paths |= {"dos": job.companion(number, ".dos.txt")} if outputs.dos else {}
+    return paths | {name: job.companion(number, f".{name.lower()}.cube") for name in outputs.orbitals}
 
-    Returns:
-        The files of each structure.
+
+@contextmanager
+def open_job(job: Job, outputs: Outputs) -> Iterator[Callable[[int, Prediction], tuple[Path, ...]]]:
+    """Where the predictions of a job go: a function that writes the one of a number and returns its files.
+
+    The result file, if there is to be one, appears when the block ends without an error.
     """
-    write_results(job.result, [to_result(p) for p in predictions], force=outputs.force)
-    return [
-        (job.result, *write_companions(prediction, name_companions(job, frame, outputs), outputs.force))
-        for frame, prediction in enumerate(predictions)
-    ]
+    with ResultWriter(job.result, force=outputs.force) if writes_result(job, outputs) else nullcontext() as writer:
+
+        def write(number: int, prediction: Prediction) -> tuple[Path, ...]:
+            if writer is not None:
+                writer.add(to_result(prediction))
+            written = write_companions(prediction, name_companions(job, number, outputs), outputs.force)
+            return (*((job.result,) if writer is not None else ()), *written)
+
+        yield write
 
 
 def write_companions(prediction: Prediction, paths: dict[str, Path], force: bool) -> list[Path]:
-    """Write Molden and cube files of one structure, see :func:`name_companions`."""
+    """Write Molden, cube and DOS files of one structure, see :func:`name_companions`."""
     structure, basis, spectrum = prediction.structure, prediction.basis, prediction.spectrum
     for name, path in paths.items():
         if name == "molden":
             write_molden(path, structure, basis, spectrum, force=force)
+        elif name == "dos":
+            write_dos(path, compute_dos(prediction), force=force)
         else:
             orbital = select_orbital(name, spectrum)
             title = f"{structure.formula} {name}, {prediction.functional}/{basis.name}"

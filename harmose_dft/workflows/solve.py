@@ -8,9 +8,7 @@ from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
 from ..solver import Filling, solve_structure
-
-DEFAULT_FILLING = Filling()
-"""Spacing of k-points and smearing, unless told."""
+from ..solver.filling import DEFAULT_FILLING
 
 
 def solve(

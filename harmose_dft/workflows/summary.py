@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from ..model.prediction import ModelInfo, Prediction
 from ..model.trust import TrustReport
+from ..output.dos import DosTable
 from ..solver import band_gap
 from .compare import Comparison
 
@@ -23,7 +25,9 @@ class PredictionSummary:
 
     Args:
         source: Where the structure came from: name of a file, with "#2" for the second of several structures.
+        name: Name of the structure: its title in the file, or one made of the file's.
         formula: Hill formula.
+        symbols: Element of each atom.
         n_atoms: Number of atoms.
         n_electrons: Electrons that the basis describes, per cell.
         model: Name and hash of the model.
@@ -40,12 +44,17 @@ class PredictionSummary:
         dipole: Dipole moment of a molecule in e*Bohr, (xyz,); None for a crystal.
         seconds: Time for this structure.
         trust: How far the prediction can be trusted, where asked for.
+        charges: Mulliken charges of the atoms, e, (atom,), where asked for.
+        dos: Density of states, where asked for.
         comparison: The same beside PySCF's calculation, where asked for.
         files: Files written.
+        charge: Net charge in units of e.
     """
 
     source: str
+    name: str
     formula: str
+    symbols: tuple[str, ...]
     n_atoms: int
     n_electrons: int
     model: ModelInfo
@@ -62,13 +71,24 @@ class PredictionSummary:
     dipole: Floats | None
     seconds: float
     trust: TrustReport | None
+    charges: Floats | None = None
+    dos: DosTable | None = None
     comparison: Comparison | None = None
     files: tuple[Path, ...] = ()
+    charge: int = 0
 
     @property
     def periodic(self) -> bool:
         """Whether the structure is a crystal."""
         return self.fermi is not None
+
+    @property
+    def title(self) -> str:
+        """The source, with the structure's name where that says more."""
+        stem = Path(self.source.partition("#")[0]).stem
+        if not self.name or self.name == self.source or re.fullmatch(rf"{re.escape(stem)}(-\d+)?", self.name):
+            return self.source
+        return f"{self.source} {self.name}"
 
     @property
     def dipole_debye(self) -> Floats | None:
@@ -84,9 +104,11 @@ class PredictionSummary:
             levels = {"fermi_ev": _in_ev(self.fermi), **gaps, "homo_ev": None, "lumo_ev": None}
         return {
             "source": self.source,
+            "name": self.name,
             "formula": self.formula,
             "n_atoms": self.n_atoms,
             "n_electrons": self.n_electrons,
+            "charge": self.charge,
             "model": {"name": self.model.name, "sha256": self.model.sha256},
             "functional": self.functional,
             "basis": self.basis,
@@ -98,6 +120,8 @@ class PredictionSummary:
             "seconds": self.seconds,
             "trust": None if self.trust is None else self.trust.to_dict(),
             "files": [str(path) for path in self.files],
+            **({} if self.charges is None else {"mulliken_charges": self.charges}),
+            **({} if self.dos is None else {"dos": self.dos.to_dict()}),
             **({} if self.comparison is None else {"compare": self.comparison.to_dict()}),
         }
 
@@ -113,9 +137,12 @@ def summarize(prediction: Prediction, source: str) -> PredictionSummary:
     indirect, direct = band_gap(spectrum) if structure.periodic else (spectrum.gap, None)
     return PredictionSummary(
         source=source,
+        name=structure.name,
         formula=structure.formula,
+        symbols=tuple(structure.symbols),
         n_atoms=len(structure),
         n_electrons=round(spectrum.n_electrons),
+        charge=structure.charge,
         model=prediction.model,
         functional=prediction.functional,
         basis=prediction.basis.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..core.devices import require_device
+from ..core.errors import ConfigError, printable
+from ..core.locks import hold_folder
 from ..core.progress import Progress, silent
 from ..training.config import TrainConfig
 from ..training.folder import LOG, STATE
 from ..training.run import Fit
 from .configuration import read_config
+
+FURTHER_RATE, FURTHER_STEPS = 5e-4, 1000
+"""Highest learning rate and number of updates of a model that is trained further on a few calculations."""
+
+LONGEST_NAME = 100
+"""Characters of a model's name."""
 
 if TYPE_CHECKING:
     from ..model.checkpoint import ModelFile
@@ -52,20 +60,50 @@ def train(
 
     Raises:
         ConfigError: The configuration is invalid, or an earlier run belongs to other data or settings.
-        DataError: The data does not fit the configuration.
+        DataError: The data does not fit the configuration, or another run is training in the folder.
         CheckpointError: The state of an earlier run cannot be read.
         OutputExistsError: The folder holds a model without the state of its run.
     """
     settings = config if isinstance(config, TrainConfig) else read_config(config)
     changes: dict[str, object] = {} if out is None else {"output": Path(out)}
     settings = settings.model_copy(update=changes if device is None else {**changes, "device": device})
+    if "name" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"name": name_after(settings.output)})
     with processes(settings.device) as rank:
-        if force and rank == 0 and settings.output.is_dir():
-            for name in (STATE, LOG):
-                (settings.output / name).unlink(missing_ok=True)
         if rank > 0:
-            progress, report = silent, _ignore_entry
-        return Fit(settings, progress, report, force=force).run()
+            return Fit(settings, silent, _ignore_entry, force=force).run()
+        with hold_folder(settings.output, "training"):
+            for name in (STATE, LOG) if force else ():
+                (settings.output / name).unlink(missing_ok=True)
+            return Fit(settings, progress, report, force=force).run()
+
+
+def name_after(folder: Path) -> str:
+    """The name of a model that a configuration gives none: that of its folder, in one line."""
+    return printable(folder.resolve().name)[:LONGEST_NAME] or "model"
+
+
+def configure_further(start: str, files: Sequence[str | Path], out: str | Path | None = None) -> TrainConfig:
+    """A configuration that trains a model further on a few calculations, perhaps with another functional.
+
+    Args:
+        start: A bundled model's name, or a model's folder.
+        files: Data sets in the model's basis.
+        out: Folder of the new model; by default named after the model and the first data set, in the working folder.
+
+    Raises:
+        ConfigError: There is no data set.
+    """
+    if not files:
+        raise ConfigError(f"Training {start} further needs data: name one data set or more.")
+    output = Path(out) if out is not None else Path(f"{Path(start).name}-{Path(files[0]).stem}")
+    return TrainConfig.model_validate({
+        "start_from": start,
+        "data": {"files": [Path(file) for file in files]},
+        "optimizer": {"learning_rate": FURTHER_RATE, "steps": FURTHER_STEPS},
+        "validate_every": FURTHER_STEPS // 10,
+        "output": output,
+    })  # fmt: skip
 
 
 def is_first_process() -> bool:

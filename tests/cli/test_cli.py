@@ -85,7 +85,26 @@ def test_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> N
     from harmose_dft import __version__
 
     assert main(["--version"]) == 0
-    assert __version__ in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith(f"harmose-dft, version {__version__}\n")
+    citation = (Path(__file__).resolve().parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    doi = re.search(r"doi: *(\S+)", citation)
+    assert doi is not None
+    assert doi[1].strip('"') in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_options(shell: str) -> None:
+    """By click's protocol, as docs/reference/command_line.md shows it."""
+    command = [sys.executable, "-m", "harmose_dft"]
+    environment = os.environ | {"_HARMOSE_DFT_COMPLETE": f"{shell}_source"}
+    script = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert "_HARMOSE_DFT_COMPLETE" in script.stdout
+    for words, count, expected in (("harmose-dft pre", "1", "predict"), ("harmose-dft predict --ver", "2", "--verify")):
+        word = count if shell != "fish" else words.split()[-1]
+        environment |= {"_HARMOSE_DFT_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": word}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert expected in done.stdout
 
 
 @pytest.mark.parametrize(

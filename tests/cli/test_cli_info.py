@@ -90,3 +90,18 @@ def test_anything_else_is_refused_by_name(
     error = capsys.readouterr().err
     assert "file.h5" in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_a_model_says_in_words_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "organic", "--json"]) == 0
+    description = json.loads(capsys.readouterr().out)
+    assert "closed-shell molecules; " in description["domain"]
+    assert "of H, " in description["domain"]
+    assert "calibrated on" in description["error_bars"]
+
+
+def test_a_model_without_error_bars_says_so(fixtures_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(fixtures_dir / "model_v1"), "--json"]) == 0
+    description = json.loads(capsys.readouterr().out)
+    assert "neutral structures only, of H, O" in description["domain"]
+    assert description["error_bars"] == "none: the model was not calibrated"

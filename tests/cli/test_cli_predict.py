@@ -63,8 +63,10 @@ class StandIn:
 
 
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandIn:
+    """In the place of a model; the working folder, where results land, is the test's own."""
     stand_in = StandIn()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("harmose_dft.workflows.predict.as_predictor", lambda name, device: stand_in)
     return stand_in
 
@@ -76,7 +78,7 @@ def water(tmp_path: Path) -> Path:
     return path
 
 
-def test_table_shows_orbitals_and_result_lies_beside_the_structure(
+def test_table_shows_orbitals_and_the_result_is_in_the_working_folder(
     model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["predict", str(water)]) == 0
@@ -85,7 +87,7 @@ def test_table_shows_orbitals_and_result_lies_beside_the_structure(
     homo = result.spectrum.homo * 27.2114  # eV per Hartree
     assert f"{homo:.2f}" in out
     for text in ("water.xyz: H2O, 10 electrons, hf/def2-svp by stand-in (01234567)", "5 HOMO ", "6 LUMO ", "gap",
-                 "dipole", "smallest overlap eigenvalue: 0.02", "unusual atoms: none", "water.harmose.h5"):
+                 "dipole", "what is good: independent orbitals", "written: water.harmose.h5"):
         assert text in out
     assert result.record.provenance["model"] == "stand-in"
     assert result.record.provenance["functional"] == "hf"
@@ -109,7 +111,147 @@ def test_json_of_one_structure_is_one_object_with_the_promised_fields(
     assert value["gap_ev"] == pytest.approx(energies[5] - energies[4])
     assert value["dipole_debye"] == pytest.approx(np.linalg.norm(value["dipole_vector_debye"]))
     assert value["trust"]["smallest_overlap_eigenvalue"] == 0.02
-    assert value["files"] == [str(water.with_name("water.harmose.h5"))]
+    assert value["files"] == ["water.harmose.h5"]
+
+
+def test_json_runs_twice_without_force_and_replaces_nothing(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water.with_name("water.harmose.h5").write_text("precious")
+    assert main(["predict", str(water), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["files"] == []
+    assert "left as they are" in captured.err
+    assert Path("water.harmose.h5").read_text() == "precious"
+    assert main(["predict", str(water), "--json", "--out", "water.harmose.h5"]) == 1
+    assert "--force" in capsys.readouterr().err
+    assert main(["predict", str(water), "--json", "--force"]) == 0
+    assert read_result("water.harmose.h5").record.provenance["model"] == "stand-in"
+
+
+def test_no_file_writes_nothing_and_prints_the_same(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert main(["predict", str(water), "--no-file"]) == 0
+        out = capsys.readouterr().out
+        assert "5 HOMO" in out
+        assert "written" not in out
+        assert main(["predict", str(water), "--no-file", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["files"] == []
+    assert list(Path().iterdir()) == [Path("water.xyz")]
+    assert main(["predict", str(water), "--no-file", "--out", "a.h5"]) == 2
+
+
+def test_result_of_a_file_elsewhere_is_in_the_working_folder(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (water.parent / "work").mkdir()
+    monkeypatch.chdir(water.parent / "work")
+    assert main(["predict", "../water.xyz", "--molden", "--quiet"]) == 0
+    assert sorted(p.name for p in Path().iterdir()) == ["water.harmose.h5", "water.molden"]
+    assert sorted(p.name for p in water.parent.iterdir()) == ["water.xyz", "work"]
+
+
+def test_levels_chooses_how_many_orbitals_are_shown(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(water), "--no-file", "--levels", "2"]) == 0
+    out = capsys.readouterr().out
+    shown = [line for line in out.splitlines() if "HOMO-" in line or "LUMO+" in line]
+    assert "1 to 3" in out
+    assert len(shown) == 2
+    assert main(["predict", str(water), "--no-file", "--levels", "99"]) == 0
+    out = capsys.readouterr().out
+    assert "1 HOMO-4" in out
+    assert "24 LUMO+18" in out
+    assert main(["predict", str(water), "--levels", "0"]) == 2
+
+
+def test_density_of_states_counts_the_electrons_in_a_table_and_in_json(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Valence orbitals of water within 30 eV of the HOMO hold 8 electrons; oxygen's 1s lies 500 eV below."""
+    assert main(["predict", str(water), "--dos"]) == 0
+    table = np.loadtxt("water.dos.txt")
+    gap = read_result("water.harmose.h5").spectrum
+    middle = (gap.homo + gap.lumo) / 2 * 27.2114  # eV per Hartree
+    below = table[table[:, 0] < middle]
+    filled = sum(e > table[0, 0] / 27.2114 for e in gap.energies[gap.occupied])
+    assert np.trapezoid(below[:, 1], below[:, 0]) == pytest.approx(2 * filled, abs=0.02)
+    np.testing.assert_allclose(table[:, 2] + table[:, 3], table[:, 1], atol=2e-5)
+    capsys.readouterr()
+    assert main(["predict", str(water), "--dos", "--json", "--no-file"]) == 0
+    dos = json.loads(capsys.readouterr().out)["dos"]
+    assert set(dos["elements_states_per_ev"]) == {"H", "O"}
+    np.testing.assert_allclose(dos["states_per_ev"], table[:, 1], atol=1e-5)
+    assert main(["predict", str(water), "--dos", "--no-file"]) == 2
+
+
+def test_numbers_and_names_of_frames_are_the_same_on_screen_and_in_files(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Frame 2 is #2 in the table, 2 in the result file, and -0002 in the names of its companions."""
+    import h5py
+
+    named = HYDROGEN_XYZ.replace("hydrogen", "name=fast")
+    Path("md.xyz").write_text(HYDROGEN_XYZ + named + HYDROGEN_XYZ * 2)
+    assert main(["predict", "md.xyz", "--molden"]) == 0
+    out = capsys.readouterr().out
+    assert "md.xyz#2 fast" in out
+    with h5py.File("md.harmose.h5") as file:
+        assert sorted(file) == ["0001", "0002", "0003", "0004", "basis"]
+        assert [file[f"{n:04d}"].attrs["name"] for n in (1, 2, 3)] == ["md-1", "fast", "md-3"]
+    assert Path("md-0002.molden").is_file()
+    assert main(["predict", "md.xyz", "--json", "--no-file"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert [(v["source"], v["name"]) for v in values][:2] == [("md.xyz#1", "md-1"), ("md.xyz#2", "fast")]
+
+
+def test_standard_input_is_read_whatever_its_format(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import io
+
+    pdb = "HETATM    1  H   UNL     1       0.000   0.000   0.000  1.00  0.00           H  \n"
+    pdb += pdb.replace("1  H", "2  H", 1).replace("0.000  1.00", "0.740  1.00") + "END\n"
+    gjf = "# b3lyp\n\ntitle\n\n0 1\nH 0 0 0\nH 0 0 0.74\n\n"
+    for text in (HYDROGEN_XYZ, HYDROGEN_XYZ * 2, pdb, gjf):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        assert main(["predict", "-", "--json", "--no-file"]) == 0
+        values = json.loads(capsys.readouterr().out)
+        assert all(v["formula"] == "H2" for v in (values if isinstance(values, list) else [values]))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello")))
+    assert main(["predict", "-"]) == 1
+    assert "suffix names its format" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(HYDROGEN_XYZ.encode())))
+    assert main(["predict", "-", "--quiet"]) == 0
+    assert Path("stdin.harmose.h5").is_file()
+
+
+def test_predictions_are_written_one_by_one_and_not_held(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 200 structures the predictions of two batches of 32 are alive at the same time, at most."""
+    import gc
+
+    class Counting(StandIn):
+        most = 0
+
+        def predict(self, structures: Sequence[Structure], *, certify: bool | None = None) -> list[Prediction]:
+            gc.collect()
+            alive = sum(type(thing) is Prediction for thing in gc.get_objects())
+            Counting.most = max(Counting.most, alive)
+            return super().predict(structures, certify=certify)
+
+    from harmose_dft.workflows.predict import predict_files
+
+    Path("long.xyz").write_text(HYDROGEN_XYZ * 200)
+    monkeypatch.setattr("harmose_dft.workflows.predict.as_predictor", lambda name, device: name)
+    summaries = predict_files(["long.xyz"], Counting())  # type: ignore[arg-type]
+    assert len(summaries) == 200
+    assert 0 < Counting.most <= 64
+    assert len(read_results("long.harmose.h5")) == 200
 
 
 def test_dipole_equals_that_of_pyscf(model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,11 +271,14 @@ def test_several_files_and_frames_are_batched_and_listed(
 ) -> None:
     frames = water.with_name("frames.xyz")
     frames.write_text(WATER_XYZ + HYDROGEN_XYZ)
-    assert main(["predict", str(water), str(frames), "--json", "--molden"]) == 0
+    assert main(["predict", str(water), str(frames), "--molden"]) == 0
+    assert "written: water.harmose.h5, water.molden" in capsys.readouterr().out
+    assert main(["predict", str(water), str(frames), "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
+    assert [v["name"] for v in values] == ["water", "frames-1", "frames-2"]
     assert [v["formula"] for v in values] == ["H2O", "H2O", "H2"]
     assert [v["source"] for v in values] == ["water.xyz", "frames.xyz#1", "frames.xyz#2"]
-    assert model.batches == [3]
+    assert model.batches == [3, 3]
     assert len(read_results(water.with_name("frames.harmose.h5"))) == 2
     written = sorted(p.name for p in water.parent.iterdir())
     assert written == [
@@ -183,11 +328,12 @@ def test_plot_cube_and_molden_are_written_and_reported(
 ) -> None:
     water.write_text(HYDROGEN_XYZ)
     picture = water.with_name("levels.png")
-    arguments = ["predict", str(water), "--json", "--plot", str(picture), "--cube", "homo,LUMO+1,1", "--molden"]
+    arguments = ["predict", str(water), "--json", "--plot", picture.name, "--cube", "homo,LUMO+1,1", "--molden"]
+    arguments += ["--out", "water.harmose.h5"]
     assert main(arguments) == 0
     files = json.loads(capsys.readouterr().out)["files"]
     names = ["water.harmose.h5", "water.molden", "water.homo.cube", "water.lumo+1.cube", "water.1.cube", "levels.png"]
-    assert files == [str(water.with_name(n)) for n in names]
+    assert files == names
     assert all(Path(f).stat().st_size > 100 for f in files)
     homo, first = (water.with_name(n).read_text().splitlines()[2:] for n in ("water.homo.cube", "water.1.cube"))
     assert homo == first

@@ -44,6 +44,36 @@ def test_json_holds_metrics_of_both_stages(data: Path, model: str, capsys: pytes
     assert metrics["model"]["cov_err"] < 1.0
 
 
+def test_h0_alone_stands_beside_the_model_with_its_cost(
+    data: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """H0's error is worked out here from dense matrices; HOMO, LUMO and gap are given in eV, too."""
+    assert main(["evaluate", model, str(data), "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    h0, records = load_model(model).physics.h0, [water_record(k) for k in (6, 7)]
+    errors = [np.abs(h0(r.structure).to_dense() - r.hamiltonian[0].to_dense()).mean() / MICRO for r in records]
+    assert metrics["h0"]["mae_all"] == pytest.approx(np.mean(errors), rel=1e-6)
+    assert metrics["seconds"]["h0"] > 0
+    assert metrics["seconds"]["model"] > 0
+    in_ev = metrics["frontier_ev"]
+    assert set(in_ev) == {"model", "stage1", "h0"}
+    for stage, errors_ev in in_ev.items():
+        for name, value in errors_ev.items():
+            assert value == pytest.approx(metrics[stage][name] * 27.211386e-6)  # eV per uHa
+    assert main(["evaluate", model, str(data), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    for part in ("H0 alone", "homo_mae (eV)", "gap_mae (eV)", "s of it for H0", "legend", "mean absolute error of all"):
+        assert part in out
+
+
+def test_every_metric_has_a_line_in_the_legend() -> None:
+    from dataclasses import fields
+
+    from harmose_dft.metrics.results import MEANINGS, StageMetrics
+
+    assert set(MEANINGS) == {f.name for f in fields(StageMetrics)} - {"mae_block", "mae_element"}
+
+
 def test_table_shows_both_stages_and_the_worst_blocks(
     data: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

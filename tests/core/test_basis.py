@@ -8,7 +8,8 @@ import pickle
 import pytest
 
 from harmose_dft.adapters.pyscf import orbital_basis
-from harmose_dft.core.basis import OrbitalBasis
+from harmose_dft.core.basis import OrbitalBasis, Shell
+from harmose_dft.core.errors import HarmoseError
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))])
@@ -20,3 +21,8 @@ def test_copied_basis_is_equal_and_still_read_only(again) -> None:  # type: igno
     assert [other.label(z) for z in other.elements] == ["2s1p", "3s2p1d"]
     with pytest.raises(TypeError):
         other.shells[1] = ()  # type: ignore[index]
+
+
+def test_more_orbitals_than_an_element_can_have_are_refused() -> None:
+    with pytest.raises(HarmoseError, match="1001 orbitals of an element; expected at most 1000"):
+        OrbitalBasis("endless", {1: (Shell(0),) * 1001})

@@ -16,7 +16,7 @@ SCRIPT = """
 import importlib
 from pathlib import Path
 
-PACKAGES = ("adapters", "training.losses", "training.optimizers", "model.stage2", "physics.h0")
+PACKAGES = ("adapters", "training.losses", "training.optimizers", "model.stage2", "physics.h0", "solver.factors")
 for name in PACKAGES:
     package = importlib.import_module(f"harmose_dft.{name}")
     package.__path__.append(str(Path("harmose_dft", *name.split("."))))
@@ -62,6 +62,14 @@ prediction = harmose_dft.predict("runs/flat.cif", "model")
 model = harmose_dft.load("model")
 assert model.network.config.second.kind == "scaling"
 assert float(model.network.second.factor) != 0.25
+from harmose_dft.solver import choose_factor, frontier_states, solve_kpoints
+matrices = (prediction.hamiltonians, prediction.overlap, np.zeros((1, 3)), np.ones(1), prediction.spectrum.n_electrons)
+assert choose_factor().name != "dense-factors"
+count = prediction.overlap.size - 2
+window = frontier_states(*matrices, count, solver="dense-factors")
+first = window.n_below[0, 0]
+energies = solve_kpoints(*matrices[:3], matrices[4]).energies[0]
+assert np.allclose(window.energies[0, 0], energies[first : first + count], atol=1e-8)
 print("used")
 """
 
@@ -73,7 +81,7 @@ def files() -> dict[str, str]:
 
 
 def test_files_of_the_page_are_found_and_used(tmp_path: Path) -> None:
-    assert len(files()) == 5
+    assert len(files()) == 6
     for name, content in files().items():
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -68,6 +68,16 @@ def make_seeds(folder: Path) -> dict[str, tuple[Path, Reader]]:
     table = "\n".join(["", "", "", f"{len(atoms):3d}  0  0  0  0  0  0  0  0  0999 V2000", *lines])
     (folder / "a.sdf").write_text(f"{table}\nM  CHG  1   1   1\nM  RAD  1   2   2\nM  END\n$$$$\n")
     seeds["a.sdf"] = folder / "a.sdf", read_structure_file
+    atom_lines = [f"M  V30 {n} {a.symbol} {a.x} {a.y} {a.z} 0" for n, a in enumerate(atoms, start=1)]
+    head = ["ethene", "", "", "  0  0  0     0  0            999 V3000", "M  V30 BEGIN CTAB"]
+    count = f"M  V30 COUNTS {len(atoms)} 0 0 0 0"
+    tail = ["M  V30 END ATOM", "M  V30 END CTAB", "M  END", "$$$$", ""]
+    (folder / "b.sdf").write_text("\n".join([*head, count, "M  V30 BEGIN ATOM", *atom_lines, *tail]))
+    rows = "\n".join(f"{a.symbol} {a.x} {a.y} {a.z}" for a in atoms)
+    (folder / "a.gjf").write_text(f"%mem=1GB\n# b3lyp/def2svp\n\nethene\n\n0 1\n{rows}\n\n")
+    write(folder / "a.traj", [atoms, crystal])
+    for name in ("b.sdf", "a.gjf", "a.traj"):
+        seeds[name] = folder / name, read_structure_file
     demo = make_demo(folder / "openmx")
     write_case(folder / "abacus", Case(2))
     write_case(folder / "abacus_nao", Case(), layout="nao")

@@ -130,7 +130,9 @@ def test_round_trip_gives_identical_predictions(predictor: Predictor, folder: Pa
     found, expected = describe_model(tmp_path / "again"), describe_model(folder)
     if expected["format_version"] == 1:  # before potentials and spin were learned; has weights that nothing read
         expected |= {"format_version": FORMAT_VERSION, "weights_sha256": written, "filling": None}
-        expected["model"] |= {"potential": False, "spin": "none"}
+        expected["model"] |= {"potential": False, "spin": "none", "charged": False}
+        expected["domain"]["charges"] = [0]
+        del expected["charge"], expected["spin"]
         expected["model"]["second"] |= {"members": 1, "density": False}
         expected["description_sha256"] = seal_of(expected)
     assert found == expected
@@ -226,6 +228,39 @@ def test_edited_description_is_refused_in_one_paragraph(
 ) -> None:
     edit(folder, change)
     assert said in refusal(folder)
+
+
+ABSURD = [
+    (("first", "layers"), "model.first.layers = 1000000000"),
+    (("first", "channels"), "model.first.channels = 1000000000"),
+    (("first", "cutoff"), "model.first.cutoff = 1000000000"),
+    (("second", "width"), "model.second"),
+    (("second", "layers"), "model.second"),
+]
+
+
+@pytest.mark.parametrize(("keys", "said"), ABSURD)
+def test_absurd_sizes_in_a_description_are_refused_by_name(folder: Path, keys: tuple[str, str], said: str) -> None:
+    edit(folder, lambda d: d["model"][keys[0]].update({keys[1]: 10**9}))
+    message = refusal(folder)
+    assert said in message
+    assert "less than or equal to" in message
+    assert "errors.pydantic" not in message
+
+
+def test_sizes_beyond_the_stored_weights_are_refused_before_they_are_allocated(folder: Path) -> None:
+    """Each size is allowed; the committed model stores 10 thousand numbers, these layers have hundreds of millions."""
+    edit(folder, lambda d: d["model"]["first"].update(channels=1024, hidden_channels=2048, pair_channels=1024))
+    assert "the sizes of the model ask for more than" in refusal(folder)
+
+
+def test_absurd_numbers_of_shells_are_refused(folder: Path) -> None:
+    def multiply(description: dict[str, Any]) -> None:
+        shells = next(iter(description["basis"]["shells"].values()))
+        shells *= 10_000
+
+    edit(folder, multiply)
+    assert "orbitals of an element; expected at most 1000" in refusal(folder)
 
 
 def test_edited_baseline_is_refused(folder: Path) -> None:

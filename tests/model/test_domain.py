@@ -61,8 +61,9 @@ def test_refusal_names_the_file_of_several(
 
 
 def test_command_predicts_with_a_real_model_and_reports_trust(
-    tmp_path: Path, fixtures_dir: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "water.xyz"
     path.write_text(XYZ)
     assert main(["predict", str(path), "--model", str(fixtures_dir / "model_v1"), "--json"]) == 0
@@ -79,9 +80,10 @@ def test_command_predicts_with_a_real_model_and_reports_trust(
 
 
 def test_command_warns_of_unusual_atoms_and_vanishing_gaps(
-    tmp_path: Path, fixtures_dir: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Water torn apart: atoms unlike those of training, and no gap worth the name."""
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "water.xyz"
     path.write_text("3\n\nO 0 0 0\nH 0 0 5\nH 0 5 0\n")
     assert main(["predict", str(path), "--model", str(fixtures_dir / "model_v1"), "--json"]) == 3

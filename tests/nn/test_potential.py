@@ -27,7 +27,7 @@ def _double() -> object:
 def head(seed: int = 0) -> PotentialHead:
     """A head with weights of order one."""
     torch.manual_seed(seed)
-    made = PotentialHead(L_MAX, CHANNELS, PAIRS, SPECIES)
+    made = PotentialHead(L_MAX, CHANNELS, PAIRS, range(SPECIES))
     for p in made.parameters():
         torch.nn.init.normal_(p, std=0.5)
     return made.requires_grad_(False)
@@ -76,7 +76,7 @@ def atoms(count: int, seed: int = 1) -> tuple[Tensor, Tensor]:
 def test_untrained_head_makes_no_potential() -> None:
     positions, nodes = atoms(5)
     graph = molecule(positions)
-    found = PotentialHead(L_MAX, CHANNELS, PAIRS, SPECIES)(nodes, *pair_scalars(graph), graph)
+    found = PotentialHead(L_MAX, CHANNELS, PAIRS, range(SPECIES))(nodes, *pair_scalars(graph), graph)
     assert not found.value.any()
     assert not found.field.any()
 

@@ -106,8 +106,8 @@ def test_structures_are_read_in_order_beyond_four_digits(tmp_path: Path) -> None
     path = tmp_path / "many.h5"
     write_results(path, [crystal_result(), replace(crystal_result(), stage1=crystal_result().record.hamiltonian)])
     with h5py.File(path, "a") as file:
-        file.move("0000", "9999")
-        file.move("0001", "10000")
+        file.move("0001", "9999")
+        file.move("0002", "10000")
     assert [len(result.stage1) for result in read_results(path)] == [0, 1]
 
 
@@ -115,7 +115,7 @@ def test_result_of_an_earlier_release_has_its_version(tmp_path: Path) -> None:
     path = tmp_path / "old.h5"
     write_results(path, [crystal_result()])
     with h5py.File(path, "a") as file:
-        file["0000"].attrs["provenance"] = json.dumps({"code": "harmose_dft", "code_version": "0.1"})
+        file["0001"].attrs["provenance"] = json.dumps({"code": "harmose_dft", "code_version": "0.1"})
     assert read_result(path).record.provenance == {"code": "harmose_dft", "version": "0.1"}
 
 
@@ -124,7 +124,7 @@ def test_stored_orbitals_solve_the_stored_eigenproblem_without_our_code(tmp_path
     path = tmp_path / "water.h5"
     write_results(path, [water_result])
     with h5py.File(path) as file:
-        group = file["0000"]
+        group = file["0001"]
         h, s, c, e = (group[n][()] for n in ("hamiltonian", "overlap", "coefficients", "energies"))
         assert group["orbitals"].shape == (24, 3)  # def2-SVP: O 14 orbitals, H 5
     assert np.abs(h @ c - s @ c * e).max() < 1e-5

@@ -56,12 +56,12 @@ def test_corrections_are_damped_where_there_is_an_h0() -> None:
     assert not GaussianPhysics(BASIS, NoGaussianH0(BASIS)).damped
 
 
-def test_crystals_ions_and_open_shells_are_refused() -> None:
+def test_crystals_and_open_shells_are_refused() -> None:
     physics, molecule = fitted(kind="none"), water(0)
     physics.check(molecule)
     for change, said in (
         ({"cell": 20 * np.eye(3)}, "periodic cell"),
-        ({"charge": 1, "spin": 1}, r"charge \+1"),
+        ({"charge": 1, "spin": 1}, "odd number"),
         ({"spin": 2}, "unpaired"),
     ):
         settings: dict[str, Any] = {"numbers": molecule.numbers, "positions": molecule.positions, **change}

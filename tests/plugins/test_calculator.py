@@ -28,6 +28,12 @@ from harmose_dft.plugins.pyscf import SeedWarning
 from harmose_dft.testing.molecules import WATER
 
 
+def test_calculator_is_in_the_registry_of_ase() -> None:
+    from ase.calculators.calculator import get_calculator_class
+
+    assert get_calculator_class("harmose") is HarmoseCalculator
+
+
 def water() -> Atoms:
     fields = [line.split() for line in WATER]
     return Atoms([f[0] for f in fields], [[float(x) for x in f[1:]] for f in fields])

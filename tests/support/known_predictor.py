@@ -25,7 +25,10 @@ class KnownPredictor:
 
     def __init__(self, spoilt: float = 0.0, grid_level: int = 0) -> None:
         self.spoilt, self.grid_level = spoilt, grid_level
-        self.model = SimpleNamespace(functional="pbe", basis=orbital_basis("sto-3g", [1, 6, 8]), code="PySCF")
+        self.model = SimpleNamespace(
+            functional="pbe", basis=orbital_basis("sto-3g", [1, 6, 8]), code="PySCF",
+            domain=SimpleNamespace(charges=(0,)),
+        )
         self.info = ModelInfo("known", "0" * 64)
         self.calls = 0
 

@@ -118,6 +118,42 @@ def test_killed_training_goes_on(tmp_path: Path) -> None:
     assert ModelFile.load(tmp_path / "model").training["steps"] == reached + 2
 
 
+def start_to_train(config: Path, state: Path) -> subprocess.Popen[str]:
+    """The command in a process of its own, once it has written its first checkpoint."""
+    command = [sys.executable, "-m", "harmose_dft", "train", str(config), "--quiet"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not state.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert process.poll() is None
+    return process
+
+
+def test_second_run_in_one_folder_is_refused_until_the_first_is_terminated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGTERM ends the first one in one sentence, with code 143 = 128 + 15, and leaves nothing half-written."""
+    config = write_config(tmp_path, optimizer={"steps": 10**6, "batch_size": 1}, checkpoint_minutes=1e-6)
+    state = tmp_path / "model" / STATE
+    with start_to_train(config, state) as process:
+        log = (tmp_path / "model" / "log.jsonl").exists()
+        for option in ([], ["--force"]):
+            assert main(["train", str(config), "--quiet", *option]) == 1
+            assert "Another run is training in" in capsys.readouterr().err
+        assert state.is_file()
+        assert (tmp_path / "model" / "log.jsonl").exists() >= log
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert errors.strip().startswith("error: Terminated.")
+    assert len(errors.split("\n")) <= 3
+    assert {p.name for p in (tmp_path / "model").iterdir()} <= {STATE, "log.jsonl", ".lock"}
+    reached = TrainState.load(state).step
+    write_config(tmp_path, optimizer={"steps": reached + 2, "batch_size": 1})
+    assert main(["train", str(config), "--quiet"]) == 0
+
+
 def test_state_of_other_data_or_settings_is_refused_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from tiny_training import trainer
 
 from harmose_dft.core.errors import ConfigError
 from harmose_dft.model.stage2.circle import CircleTransformerConfig
 from harmose_dft.model.stage2.lab import LabTransformerConfig
+from harmose_dft.testing.models import tiny_config
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.workflows.configuration import read_config
 from harmose_dft.workflows.train import start_processes
@@ -43,6 +45,16 @@ def refusal(folder: Path, text: str) -> str:
         ("optimizer: {steps: null}", ("set steps or minutes",)),
         ("optimizer: {dropout: 0.1}\nmodel: {second: {kind: lab}}", ("of kind circle",)),
         ("optimizer: {steps: 1, seed: x}\nname: [1]", ("optimizer.seed", "name", "; ")),
+        ("optimizer: {learning_rate: yes}", ("optimizer.learning_rate = True", "a number is expected, not yes")),
+        ("data: {sizes: [on, 2]}", ("data.sizes.0 = True", "a number is expected")),
+        ("loss: {elements: .inf}", ("loss.elements = inf", "finite")),
+        ("optimizer: {minutes: .nan}", ("optimizer.minutes = nan", "finite")),
+        ("optimizer: {steps: 5, steps: 6}", ("the key 'steps' stands twice", "line 1")),
+        ("data: {seed: -1}", ("data.seed = -1", "greater than or equal to 0")),
+        (f"optimizer: {{seed: {10**30}}}", ("optimizer.seed", "less than or equal to")),
+        ('name: "a\\nb"', ("name = ", "match pattern")),
+        (f"name: {'x' * 5000}", ("name = ", "at most 100 characters")),
+        ("threads: 99999999", ("threads = 99999999", "less than or equal to 4096")),
         ("- a\n- b", ("sections such as", "list")),
         ("a: b: c", ("not valid YAML",)),
     ],
@@ -54,6 +66,35 @@ def test_mistakes_are_named_with_their_key_and_what_was_expected(
     for part in said:
         assert part in found
     assert "\n" not in found
+
+
+SIZES = [
+    *(f"first.{name}" for name in ("layers", "channels", "l_max", "pair_channels", "hidden_channels", "radial")),
+    *(f"second.{name}" for name in ("layers", "width", "expansion", "heads", "points", "members")),
+    "first.cutoff", "first.neighbours",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", SIZES)
+def test_absurd_sizes_are_refused_before_anything_is_built(tmp_path: Path, key: str) -> None:
+    section, name = key.split(".")
+    kind = "kind: circle, " if section == "second" else ""
+    message = refusal(tmp_path, f"model: {{{section}: {{{kind}{name}: 1000000000}}}}")
+    assert f"model.{key} = 1000000000" in message
+    assert "less than or equal to" in message
+
+
+@pytest.mark.parametrize("name", ["layers", "width", "heads", "l_max", "pair_channels"])
+def test_absurd_sizes_of_the_papers_second_stage_are_refused(tmp_path: Path, name: str) -> None:
+    message = refusal(tmp_path, f"model: {{second: {{kind: lab, {name}: 1000000000}}}}")
+    assert f"model.second.{name} = 1000000000" in message
+
+
+def test_sizes_that_are_absurd_together_are_refused_before_they_fill_the_memory() -> None:
+    first = {"channels": 1024, "hidden_channels": 2048, "pair_channels": 1024, "layers": 64}
+    config = tiny_config(model={"first": first, "second": None})
+    with pytest.raises(ConfigError, match=r"too large.*100000000 parameters"):
+        trainer(config)
 
 
 def test_missing_file_is_an_error_of_the_user(tmp_path: Path) -> None:

@@ -151,6 +151,26 @@ def test_interrupted_run_keeps_what_is_finished_and_ends_its_processes(tmp_path:
     assert not parts.exists()
 
 
+def test_terminated_run_keeps_what_is_finished_like_an_interrupted_one(tmp_path: Path) -> None:
+    """SIGTERM to the command alone, as batch systems send it; 143 = 128 + 15."""
+    path, out = hydrogen_file(tmp_path / "h2.xyz", np.linspace(0.6, 1.2, 200)), tmp_path / "a.h5"
+    parts = out.with_name(out.name + PARTS_SUFFIX)
+    arguments = [sys.executable, "-m", "harmose_dft", "label", str(path), "-o", str(out), "--jobs", "2", *FAST_OPTIONS]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(list(parts.glob("[!.]*.h5"))) < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.terminate()
+    _, errors = process.communicate(timeout=180)
+    assert process.returncode == 143
+    assert "Traceback" not in errors
+    assert "Terminated" in errors
+    assert 3 <= len(open_dataset(out)) < 200
+    assert not parts.exists()
+
+
 def test_error_of_the_caller_ends_the_processes_and_keeps_what_is_finished(tmp_path: Path) -> None:
     class Stop:
         def __enter__(self) -> Stop:

@@ -30,7 +30,9 @@ def predictor(fixtures_dir: Path) -> Predictor:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A structure file in the working folder, where results land."""
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "water.xyz"
     path.write_text(XYZ)
     return path
@@ -78,10 +80,11 @@ def test_files_are_written_and_summarised_as_the_command_does(
     outputs = Outputs(orbitals=("HOMO",), molden=True)
     [summary] = predict_files([file], predictor, outputs=outputs)
     names = ("water.harmose.h5", "water.molden", "water.homo.cube")
-    assert summary.files == tuple(file.with_name(n) for n in names)
+    assert summary.files == tuple(map(Path, names))
     assert all(path.is_file() for path in summary.files)
     assert capsys.readouterr() == ("", "")
     arguments = ["--model", str(fixtures_dir / "model_v1"), "--json", "--force", "--molden", "--cube", "HOMO"]
+    arguments += ["--out", "water.harmose.h5"]
     assert main(["predict", str(file), *arguments]) == 0
     found = json.loads(capsys.readouterr().out)
     expected = json.loads(json.dumps(summary.to_dict(), default=lambda array: array.tolist()))

@@ -5,7 +5,7 @@ attributes:
 
 * frames: ``numbers (atom,)``, ``positions (frame, atom, 3)``, ``fock (frame, ao, ao)``, ``energy``, ``mo_energy``;
 * ragged: ``atom_ptr``, ``ao_ptr``, ``fock_ptr`` into ``numbers``, ``positions``, ``mo_energy`` and ``fock_tril``, the
-  lower triangles row by row; per molecule ``smiles``, ``energy``, ``temperature``;
+  lower triangles row by row; per molecule ``energy`` and, where they are, ``smiles``, ``temperature``, ``charge``;
 * groups: one group per molecule with ``numbers``, ``positions``, ``fock_tril``, ``mo_energy`` and attributes.
 """
 
@@ -101,8 +101,12 @@ class _PyscfFile(GaussianDataset):
         optional_keys = {"version": "pyscf", "grid_level": "grid_level"}
         return common | {k: str(attrs[name]) for k, name in optional_keys.items() if name in attrs} | extra
 
-    def _structure(self, numbers: NDArray[Any], positions: NDArray[Any], name: str = "") -> Structure:
-        return Structure(numbers, positions / self._bohr, name=name)
+    def _structure(
+        self, numbers: NDArray[Any], positions: NDArray[Any], name: str = "", charge: float = 0
+    ) -> Structure:
+        if charge != int(charge):
+            raise FileFormatError(f"The molecule {name} has the charge {charge}; expected an integer.", path=self.path)
+        return Structure(numbers, positions / self._bohr, charge=int(charge), name=name)
 
     def _read(self, name: str, begin: int, end: int) -> NDArray[Any]:
         with name_damage(self.path, f"The array {name}"):
@@ -153,6 +157,8 @@ class RaggedFile(_PyscfFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         check_arrays(self._file, RAGGED, path)
+        if "charge" in self._file:
+            check_arrays(self._file, {"charge": ("iu", (len(self._file["energy"]),))}, path)
         self._pointers = {name: self._file[f"{name}_ptr"][()].astype(np.int64) for name in ("atom", "ao", "fock")}
         count = len(self._file["energy"])
         for name, pointers in self._pointers.items():
@@ -178,7 +184,8 @@ class RaggedFile(_PyscfFile):
         """Structure of a molecule."""
         i = self._check_index(index)
         name = self.metadata(i).get("smiles", "")
-        return self._structure(self._slice("atom", "numbers", i), self._slice("atom", "positions", i), name)
+        charge = int(self._file["charge"][i]) if "charge" in self._file else 0
+        return self._structure(self._slice("atom", "numbers", i), self._slice("atom", "positions", i), name, charge)
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a molecule."""
@@ -224,7 +231,10 @@ class GroupedFile(_PyscfFile):
     def structure(self, index: int) -> Structure:
         """Structure of a molecule."""
         group = self._file[self._names[self._check_index(index)]]
-        return self._structure(group["numbers"][()], group["positions"][()], str(group.attrs.get("smiles", "")))
+        smiles, charge = str(group.attrs.get("smiles", "")), group.attrs.get("charge", 0)
+        if np.ndim(charge) or np.asarray(charge).dtype.kind not in "iuf":
+            raise FileFormatError(f"The charge of the molecule {smiles} is no number.", path=self.path)
+        return self._structure(group["numbers"][()], group["positions"][()], smiles, float(charge))
 
     def metadata(self, index: int) -> Mapping[str, str]:
         """Provenance of a molecule."""

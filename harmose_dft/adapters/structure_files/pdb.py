@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,8 +45,11 @@ class PdbAtom:
     charge: int
 
 
-def read_pdb(text: str) -> Iterator[Atoms]:
+def read_pdb(lines: Iterable[str]) -> Iterator[Atoms]:
     """Every model that holds atoms; of alternate locations the one with the highest occupancy.
+
+    Args:
+        lines: Of the file, without their ends.
 
     Raises:
         LineError: A line is no atom.
@@ -54,7 +57,7 @@ def read_pdb(text: str) -> Iterator[Atoms]:
     cell: list[float] | None = None
     model: list[PdbAtom] = []
     opened = 0
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.startswith("CRYST1"):
             cell = _read_cell(line, number)
         elif line.startswith(("ATOM  ", "HETATM")):

@@ -1,12 +1,13 @@
-"""Molfiles and sdf files, V2000 (CTfile formats, BIOVIA 2020)."""
+"""Molfiles and sdf files, V2000 here and V3000 beside (CTfile formats, BIOVIA 2020)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from .elements import LineError, coordinates, element, integers
+from .v3000 import read_v3000
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -19,19 +20,26 @@ SDF_RADICAL = 4
 """Charge code of a doublet radical."""
 
 
-def read_sdf(text: str) -> Iterator[Atoms]:
+def read_sdf(lines: Iterable[str]) -> Iterator[Atoms]:
     """Every molecule of an sdf or mol file, with the charges and radicals of its connection table.
 
+    Args:
+        lines: Of the file, without their ends; those of one molecule are in memory at a time.
+
     Raises:
-        LineError: A molecule is incomplete, of the V3000 variant, or a line is no atom.
+        LineError: A molecule is incomplete, or a line is no atom.
     """
-    lines = text.splitlines()
-    ends = [n for n, line in enumerate(lines) if SDF_END.match(line)] + [len(lines)]
-    begin = 0
-    for end in ends:
-        if any(line.strip() for line in lines[begin:end]):
-            yield _read_molecule(lines[begin:end], begin)
-        begin = end + 1
+    molecule: list[str] = []
+    before = number = 0
+    for number, line in enumerate(lines, start=1):
+        if not SDF_END.match(line):
+            molecule.append(line)
+            continue
+        if any(map(str.strip, molecule)):
+            yield _read_molecule(molecule, before)
+        molecule, before = [], number
+    if any(map(str.strip, molecule)):
+        yield _read_molecule(molecule, before)
 
 
 def _read_molecule(lines: list[str], before: int) -> Atoms:
@@ -40,7 +48,7 @@ def _read_molecule(lines: list[str], before: int) -> Atoms:
     if len(lines) < 4:
         raise LineError("expected a header of three lines and a line of counts", before + 1)
     if "V3000" in lines[3]:
-        raise LineError("the V3000 variant is not supported, save the file as V2000", before + 4)
+        return read_v3000(lines, before)
     last = next((n for n, line in enumerate(lines) if line.rstrip() == END), None)
     if last is None:
         raise LineError(f"the line '{END}' is missing", before + len(lines))

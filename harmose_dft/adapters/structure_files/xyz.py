@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from .elements import LineError, coordinates, element
+from .lines import LineQueue
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -24,33 +25,30 @@ LONGEST_COUNT = 12
 """Digits of a number of atoms."""
 
 
-def read_xyz(text: str) -> Iterator[Atoms]:
-    """Every frame of a file.
+def read_xyz(lines: Iterable[str]) -> Iterator[Atoms]:
+    """Every frame of a file, of which no more than one is in memory at a time.
+
+    Args:
+        lines: Of the file, without their ends.
 
     Raises:
         LineError: A frame is incomplete, or a line is no atom.
     """
-    lines = text.splitlines()
-    at = 0
-    while True:
-        while at < len(lines) and not lines[at].strip():
-            at += 1
-        if at == len(lines):
-            return
-        count = _count(lines[at], at + 1)
-        if count > len(lines) - at - 2:
-            raise LineError(f"the frame has {count} atoms, but only {max(len(lines) - at - 2, 0)} lines follow", at + 1)
-        comment, end = lines[at + 1], at + 2 + count
-        while end < len(lines) and lines[end].startswith("VEC"):
-            end += 1
-        atoms = _read_frame(comment, lines[at + 2 : end], count, at + 3)
+    following = LineQueue(lines)
+    while (head := following.next_with_text()) is not None:
+        begin = following.taken
+        count = _count(head, begin)
+        comment, *rows = following.take(1 + count) or [""]
+        if len(rows) < count:
+            raise LineError(f"the frame has {count} atoms, but only {len(rows)} lines follow", begin)
+        while following.peek(1) and following.peek(1)[0].startswith("VEC"):
+            rows += following.take(1)
+        atoms = _read_frame(comment, rows, count, begin + 2)
         if _QM9.match(comment):
-            n_more = _n_qm9_lines(lines[end : end + 3])
-            smiles = lines[end + 1].split() if n_more > 1 else []
+            more = following.take(_n_qm9_lines(following.peek(3)))
+            smiles = more[1].split() if len(more) > 1 else []
             atoms.info = {"smiles": smiles[-1]} if smiles else {}  # GDB's, then that of the relaxed geometry
-            end += n_more
         yield atoms
-        at = end
 
 
 def _count(line: str, number: int) -> int:

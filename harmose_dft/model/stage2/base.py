@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 
+from ...core.sections import Section
 from ...core.spin import Spin
 from ...nn.blocks import Blocks
 from ...nn.geometry import FrameBuilder, PairGeometry
@@ -20,7 +20,7 @@ from ...nn.potential import Potential
 from ..stage1 import FirstStageConfig, StageOneOutput
 
 
-class SecondStageConfig(BaseModel):
+class SecondStageConfig(Section):
     """Size of a second stage; each kind has a subclass with its own ``kind`` and fields.
 
     Attributes:
@@ -28,8 +28,6 @@ class SecondStageConfig(BaseModel):
         spins: Which Hamiltonians the kind describes.
         takes_dropout: Whether training may leave channels out at random (``optimizer.dropout``).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     spins: ClassVar[tuple[Spin, ...]] = ("none",)
     takes_dropout: ClassVar[bool] = False
@@ -97,10 +95,12 @@ class SecondStage(nn.Module, ABC):
         Config: Class of its configuration.
         sees_stored_stage1: Whether stage 1 has the same output for a sample at every update, so that it may be stored
             once stage 1 no longer learns; not so where :meth:`training_view` changes the geometry.
+        runs_in_slices: Whether its layers run in slices at prediction (:mod:`harmose_dft.nn.slices`), to save memory.
     """
 
     Config: ClassVar[type[SecondStageConfig]]
     sees_stored_stage1: ClassVar[bool] = True
+    runs_in_slices: ClassVar[bool] = False
 
     def __init__(self, config: SecondStageConfig, setting: StageSetting) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ...core.sections import Count
 from ...core.spin import Spin
 from ...nn.attention import attention_weights
 from ...nn.blocks import Blocks
@@ -17,10 +18,11 @@ from ...nn.convolution import O2Products, node_dims
 from ...nn.geometry import FrameBuilder, PairGeometry, sum_over
 from ...nn.graph import PairGraph
 from ...nn.heads import BlockHead
-from ...nn.layout import OrbitalLayout
+from ...nn.layout import OrbitalLayout, ParameterLabels
 from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
+from ...nn.slices import run_in_slices
 from ...nn.spin import spin_components
 from ..stage1 import FirstStageConfig, StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
@@ -45,15 +47,17 @@ class CircleTransformerConfig(SecondStageConfig):
     takes_dropout: ClassVar[bool] = True
 
     kind: Literal["circle"] = "circle"
-    layers: int = Field(2, ge=1, description="number of Transformer layers")
-    width: int = Field(48, ge=4, description="channels on the circle")
-    expansion: int = Field(2, ge=1, description="hidden width of the point-wise layers, in units of width")
-    heads: int = Field(4, ge=1, description="attention heads")
-    points: int | None = Field(
-        None, ge=5, description="angles of the circle in training; default: 3 times the highest frequency"
+    layers: Count = Field(2, ge=1, le=64, description="number of Transformer layers")
+    width: Count = Field(48, ge=4, le=2048, description="channels on the circle")
+    expansion: Count = Field(
+        2, ge=1, le=16, description="hidden width of the point-wise layers, in units of width"
     )
-    members: int = Field(
-        1, ge=1, description="networks that learn the same apart; the correction is their mean, for few data"
+    heads: Count = Field(4, ge=1, le=256, description="attention heads")
+    points: Count | None = Field(
+        None, ge=5, le=1024, description="angles of the circle in training; default: 3 times the highest frequency"
+    )
+    members: Count = Field(
+        1, ge=1, le=64, description="networks that learn the same apart; the correction is their mean, for few data"
     )
     density: bool = Field(
         False, description="whether it sees the density matrix of stage 1's Hamiltonian; needs stages.mode staged"
@@ -101,13 +105,18 @@ class CircleLayer(nn.Module):
         self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, stage1_output: StageOneOutput
     ) -> tuple[Tensor, O2Features]:
         """Updated nodes and pairs."""
+        return run_in_slices(self._update, nodes, pairs, geometry, stage1_output.radial, stage1_output.cutoff)
+
+    def _update(
+        self, nodes: Tensor, pairs: O2Features, geometry: PairGeometry, radial: Tensor, cutoff: Tensor
+    ) -> tuple[Tensor, O2Features]:
         x = self.enter(O2Features.cat([geometry.to_frame(self.norm(nodes)), pairs]))
-        even, rest = self.grid.project(self.mlp(self.grid.sample(x), stage1_output.radial))
+        even, rest = self.grid.project(self.mlp(self.grid.sample(x), radial))
         x = O2Features(even, even.new_zeros(len(even), 0), rest)
         updated = pairs + self.pair_update(x)
         updated.odd = updated.odd + self.odd(self.products(x.pairs)[1])
         if self.attends:
-            nodes = self.node_update(nodes, self._receive(x, geometry, stage1_output.cutoff, len(nodes)))
+            nodes = self.node_update(nodes, self._receive(x, geometry, cutoff, len(nodes)))
         return nodes, updated
 
     def _receive(self, x: O2Features, geometry: PairGeometry, cutoff: Tensor, atoms: int) -> Tensor:
@@ -134,6 +143,10 @@ class SpinCorrection(nn.Module):
         self.embed = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
         self.head = BlockHead(self.components, pair, neighbours, start_at_zero=True)
 
+    def labels(self) -> ParameterLabels:
+        """What the inputs are."""
+        return self.components.labels().of_inputs("embed", self.embed)
+
     def embed_stage1(self, stage1: StageOneOutput, geometry: PairGeometry) -> O2Features:
         """Pair features of stage 1's blocks."""
         spin = stage1.blocks[1:]
@@ -153,9 +166,14 @@ class DensityEmbedding(nn.Module):
 
     def __init__(self, frames: FrameBuilder, channels: int, pair: O2Dims) -> None:
         super().__init__()
-        self.dims = frames.components.dims
+        self.components = frames.components
+        self.dims = self.components.dims
         self.node = BlockEmbedding(frames.harmonics, 1, channels)
         self.pair = O2Linear(self.dims, pair)
+
+    def labels(self) -> ParameterLabels:
+        """What the inputs of pairs are."""
+        return self.components.labels().of_inputs("pair", self.pair)
 
     def forward(self, graph: PairGraph) -> tuple[Tensor, O2Features]:
         """Node features (atom, (L+1)^2, channel) and pair features."""
@@ -186,12 +204,15 @@ class CircleNetwork(nn.Module):
             CircleLayer(first, config, pair, attends=k < last or potential) for k in range(config.layers)
         )
         self.head = BlockHead(self.components, pair, first.neighbours, start_at_zero=True)
-        species = len(layout.elements)
         self.embed_potential = PotentialEmbedding(first.channels) if potential else None
-        self.potential = PotentialHead(first.l_max, first.channels, pair.even, species) if potential else None
+        self.potential = PotentialHead(first.l_max, first.channels, pair.even, layout.elements) if potential else None
         self.spin = None
         if setting.spin != "none":
             self.spin = SpinCorrection(layout, setting.spin, pair, first.neighbours)
+
+    def labels(self) -> ParameterLabels:
+        """What the inputs are."""
+        return self.components.labels().of_inputs("embed_blocks", self.embed_blocks)
 
     def forward(
         self, stage1_output: StageOneOutput, graph: PairGraph, geometry: PairGeometry
@@ -229,6 +250,7 @@ class CircleTransformer(SecondStage):
     """
 
     Config = CircleTransformerConfig
+    runs_in_slices = True
 
     def __init__(self, config: CircleTransformerConfig, setting: StageSetting) -> None:
         super().__init__(config, setting)

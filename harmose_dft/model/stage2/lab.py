@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...core.conventions import E3NN_AXES
+from ...core.sections import Count
 from ...nn.attention import SCORE_LIMIT
 from ...nn.blocks import Blocks
 from ...nn.convolution import node_dims
@@ -34,11 +35,11 @@ class LabTransformerConfig(SecondStageConfig):
     """Size of the paper's second stage."""
 
     kind: Literal["lab"] = "lab"
-    layers: int = Field(2, ge=1, description="number of Transformer layers")
-    width: int = Field(128, ge=8, description="width of tokens")
-    heads: int = Field(4, ge=1, description="attention heads")
-    l_max: int = Field(5, ge=1, le=7, description="highest l of the injected spherical harmonics")
-    pair_channels: int = Field(8, ge=1, description="covariant pair channels handed over for each l")
+    layers: Count = Field(2, ge=1, le=64, description="number of Transformer layers")
+    width: Count = Field(128, ge=8, le=2048, description="width of tokens")
+    heads: Count = Field(4, ge=1, le=256, description="attention heads")
+    l_max: Count = Field(5, ge=1, le=7, description="highest l of the injected spherical harmonics")
+    pair_channels: Count = Field(8, ge=1, le=512, description="covariant pair channels handed over for each l")
 
 
 def _projection(inputs: int, width: int) -> nn.Sequential:

@@ -12,29 +12,31 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from ...core.basis import OrbitalBasis
 from ...core.discovery import discover
 from ...core.errors import ConfigError, DataError
 from ...core.matrix import BlockMatrix
 from ...core.record import Record
+from ...core.sections import MOST_COUNTED, Count, Section
 from ...core.structure import Structure
+from ..integrals.net_charge import net_charge_potential
 
 PACKAGE = __name__.rpartition(".")[0]
 """The package that is scanned."""
 
 
-class H0Settings(BaseModel):
+class H0Settings(Section):
     """The section ``baseline`` of a training configuration; a kind with further values has a subclass.
 
     ``fit_structures`` is common to all kinds, so that a configuration keeps it when its kind changes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: str = Field("fitted", description="what H0 is")
-    fit_structures: int = Field(80, ge=1, description="training structures the fitted potentials are fitted to")
+    fit_structures: Count = Field(
+        80, ge=1, le=MOST_COUNTED, description="training structures the fitted potentials are fitted to"
+    )
 
     @field_validator("kind")
     @classmethod
@@ -94,6 +96,23 @@ class H0(ABC):
         """
         return cls(basis, functional)
 
+    def with_functional(self, functional: str) -> Self:
+        """The same H0 for calculations with another functional."""
+        if functional.lower() == self.functional.lower():
+            return self
+        return self.from_description(self.describe(), self.basis, functional)
+
+    def extend(self, basis: OrbitalBasis, records: Sequence[Record], settings: H0Settings, seed: int) -> H0:
+        """The same H0 for a basis of more elements, whose parameters are fitted; those of its own elements stay.
+
+        Args:
+            basis: The larger basis.
+            records: Calculations in which the new elements occur, among others.
+            settings: The section ``baseline`` of the configuration.
+            seed: Seed of a random choice of calculations.
+        """
+        return type(self)(basis, self.functional)
+
     def describe(self) -> dict[str, Any]:
         """What model.json holds of it: the kind and its parameters."""
         return {"kind": self.kind}
@@ -111,11 +130,14 @@ class GaussianH0(H0):
 
     @abstractmethod
     def dense(self, structure: Structure) -> NDArray[np.float64]:
-        """H0 in Hartree, (ao, ao), in our convention."""
+        """H0 of the neutral molecule in Hartree, (ao, ao), in our convention."""
 
     def __call__(self, structure: Structure) -> BlockMatrix:
-        """H0 in Hartree on all pairs of atoms."""
-        return BlockMatrix.from_dense(self.dense(structure), self.basis.orbitals_per_atom(structure.numbers))
+        """H0 in Hartree on all pairs of atoms; of an ion with the potential of its net charge."""
+        h0 = self.dense(structure)
+        if structure.charge and not self.is_zero:
+            h0 = h0 + net_charge_potential(structure, self.basis)
+        return BlockMatrix.from_dense(h0, self.basis.orbitals_per_atom(structure.numbers))
 
 
 class NumericalH0(H0):

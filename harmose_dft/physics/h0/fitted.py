@@ -22,6 +22,7 @@ from ...core.errors import DataError, DomainError
 from ...core.record import Record
 from ...core.structure import SYMBOLS, Structure
 from ..integrals.charges import AtomCharges, charge_attraction
+from ..integrals.net_charge import net_charge_potential
 from .base import GaussianH0, H0Settings
 from .sap import POTENTIAL, atomic_charges, sap_matrix
 
@@ -73,8 +74,22 @@ class FittedH0(GaussianH0):
     ) -> Self:
         """Charges fitted to a random choice of the training set, in which every element occurs."""
         chosen = choose_records(records, basis, settings.fit_structures, seed)
-        structures, hamiltonians = [r.structure for r in chosen], [r.hamiltonian[0].to_dense() for r in chosen]
-        return cls(basis, fit_charges(structures, hamiltonians, basis))
+        return cls(basis, fit_charges([r.structure for r in chosen], _neutral_hamiltonians(chosen), basis))
+
+    def extend(self, basis: OrbitalBasis, records: Sequence[Record], settings: H0Settings, seed: int) -> FittedH0:
+        """The same charges, and those of new elements, fitted to a random choice of calculations that hold them."""
+        new = set(basis.elements) - set(self.charges)
+        chosen: list[Record] = []
+        for i in np.random.default_rng(seed).permutation(len(records)) if new else ():
+            record = records[int(i)]
+            if new & set(record.structure.numbers.tolist()):
+                chosen.append(record)
+            if len(chosen) == settings.fit_structures:
+                break
+        if not new:
+            return FittedH0(basis, self.charges)
+        structures, hamiltonians = [r.structure for r in chosen], _neutral_hamiltonians(chosen)
+        return FittedH0(basis, {**self.charges, **fit_charges(structures, hamiltonians, basis, self.charges)})
 
     def describe(self) -> dict[str, Any]:
         """The kind and the charges of each element."""
@@ -111,6 +126,17 @@ def choose_records(records: Sequence[Record], basis: OrbitalBasis, count: int, s
     return chosen
 
 
+def _neutral_hamiltonians(records: Sequence[Record]) -> list[NDArray[np.float64]]:
+    """H of calculations without the potential of their net charge, Hartree, (ao, ao) each."""
+    matrices = []
+    for record in records:
+        matrix = record.hamiltonian[0].to_dense()
+        if record.structure.charge:
+            matrix = matrix - net_charge_potential(record.structure, record.basis)
+        matrices.append(matrix)
+    return matrices
+
+
 def choose_exponents() -> tuple[float, ...]:
     """Exponents a_k of the fitted charges, Bohr^-2: those of the SAP fit, narrowest first.
 
@@ -121,7 +147,10 @@ def choose_exponents() -> tuple[float, ...]:
 
 
 def fit_charges(
-    structures: Sequence[Structure], hamiltonians: Sequence[NDArray[np.float64]], basis: OrbitalBasis
+    structures: Sequence[Structure],
+    hamiltonians: Sequence[NDArray[np.float64]],
+    basis: OrbitalBasis,
+    fixed: Mapping[int, AtomCharges] | None = None,
 ) -> dict[int, tuple[tuple[float, float], ...]]:
     """Charges of each element that minimise the mean absolute deviation of H0 over calculations.
 
@@ -129,18 +158,21 @@ def fit_charges(
         structures: Molecules that contain every element to be fitted.
         hamiltonians: Their Kohn-Sham matrices in our convention, Hartree, (ao, ao) each.
         basis: Their basis.
+        fixed: Charges of elements that keep theirs; only those of the others are fitted and returned.
 
     Raises:
         DataError: There is nothing to fit to.
     """
     if not structures:
         raise DataError("Atomic potentials cannot be fitted to an empty training set.")
-    elements = sorted({int(z) for s in structures for z in s.numbers})
+    fixed = fixed or {}
+    elements = sorted({int(z) for s in structures for z in s.numbers} - set(fixed))
     columns, targets, weights = [], [], []
     for structure, hamiltonian in zip(structures, hamiltonians, strict=True):
         lower = np.tril_indices(len(hamiltonian))
         columns.append(_columns(structure, basis, elements)[lower])
-        targets.append((sap_matrix(structure, basis) - hamiltonian)[lower])
+        extra = {z: fixed[z] for z in set(structure.numbers.tolist()) & set(fixed)}
+        targets.append((sap_matrix(structure, basis, extra) - hamiltonian)[lower])
         # An element off the diagonal counts twice; every molecule counts the same, whatever its size.
         weights.append(np.where(lower[0] == lower[1], 1.0, 2.0) / len(hamiltonian) ** 2)
     solution = _least_absolute(np.concatenate(columns), np.concatenate(targets), np.concatenate(weights))

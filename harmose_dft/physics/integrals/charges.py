@@ -38,7 +38,12 @@ def merge_charges(left: AtomCharges, right: AtomCharges) -> tuple[tuple[float, f
     return tuple(total.items())
 
 
-def charge_attraction(mol: Mole, structure: Structure, charges: Mapping[int, AtomCharges]) -> NDArray[np.float64]:
+def charge_attraction(
+    mol: Mole,
+    structure: Structure,
+    charges: Mapping[int, AtomCharges],
+    weights: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """sum_A sum_k q_k <i| erf(sqrt(a_k) r_A) / r_A |j>: an electron in the field of Gaussian charges.
 
     The charges of an atom form one contracted s function, so that one three-centre integral per pair of orbitals and
@@ -48,6 +53,7 @@ def charge_attraction(mol: Mole, structure: Structure, charges: Mapping[int, Ato
         mol: PySCF's molecule, whose orbitals i, j are.
         structure: The atoms that carry charges.
         charges: Element -> its charges.
+        weights: Factor of the charges of each atom, (atom,); by default one.
 
     Returns:
         (ao, ao) in PySCF's order, Hartree.
@@ -68,8 +74,8 @@ def charge_attraction(mol: Mole, structure: Structure, charges: Mapping[int, Ato
         integrals = moleintor.getints3c(
             "int3c2e_sph", atm, bas, env, shells, aosym="s2ij", cintopt=optimizer, out=buffer
         )
-        for of_atom in integrals.T:
-            total += of_atom
+        for atom, of_atom in enumerate(integrals.T, start=start):
+            total += of_atom if weights is None else weights[atom] * of_atom
     return np.asarray(lib.unpack_tril(total))
 
 

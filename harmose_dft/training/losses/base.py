@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from ...core.sections import Section
 from ..samples import Need
 from .errors import Errors
 
@@ -20,10 +20,8 @@ class Subject(Enum):
     STAGE1 = "stage 1's own, in joint training"
 
 
-class LossSection(BaseModel):
+class LossSection(Section):
     """Weights of the terms, each a mean absolute error in Hartree."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     def weight(self, name: str) -> float:
         """Weight of a term.

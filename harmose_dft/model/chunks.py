@@ -1,0 +1,191 @@
+"""H(R) of large cells in bounded memory: chunks of atoms, each predicted within as many neighbours as it depends on.
+
+A network of L layers sees an atom's surroundings through at most L + 1 pairs, one after the other. The blocks of a
+chunk of atoms are therefore those of the whole cell, up to rounding, if the network is run on the chunk with all atoms
+that so many pairs reach. A cell that fits into memory is one chunk, and nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..core.errors import DomainError
+from ..core.matrix import BlockMatrix
+from ..core.progress import Progress, silent
+from ..core.structure import Structure
+from .predictor import PredictedMatrices, Predictor
+from .two_stage import TwoStageModel
+
+Indices = NDArray[np.int64]
+
+MEMORY = 2.6e9
+"""Bytes that the network may take for a chunk, roughly."""
+
+PAIR_COPIES, BLOCK_COPIES = 6, 16
+"""Copies of a pair's features and of its blocks that are alive at once (measured)."""
+
+UNSLICED = 10
+"""Times as much memory is needed by second stages that do not run in slices."""
+
+SMALLEST = 32
+"""Chunks of so few atoms are not divided further."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Atoms that are predicted together.
+
+    Args:
+        atoms: Those whose pairs are kept, ascending.
+        surroundings: Those and all that they depend on, ascending.
+    """
+
+    atoms: Indices
+    surroundings: Indices
+
+
+def predict_matrices(
+    predictor: Predictor, structure: Structure, *, memory: float = MEMORY, progress: Progress = silent
+) -> PredictedMatrices:
+    """S, H0 and H of one structure of any size, without a diagonalisation; time is linear in the number of atoms.
+
+    Args:
+        predictor: The model.
+        structure: A crystal.
+        memory: Bytes that the network may take besides the matrices, roughly.
+        progress: Shows progress over the atoms.
+
+    Raises:
+        DomainError: The structure lies outside the model's domain or is a molecule, whose atoms all see each other, or
+            the model needs a diagonalisation of it.
+    """
+    predictor.check(structure)
+    if not structure.periodic:
+        raise DomainError(
+            f"{structure.formula} is a molecule; chunks are for crystals, whose atoms do not all see each other. Use "
+            "predict."
+        )
+    if predictor.density is not None or "density" in predictor.model.inputs:
+        raise DomainError(
+            f"{predictor.info.name} needs the density of a first Hamiltonian, which takes a diagonalisation of the "
+            f"whole cell of {len(structure)} atoms. Train a model without density (model.second.density: false)."
+        )
+    overlap, h0 = predictor.physics.overlap(structure), predictor.physics.h0(structure)
+    chunks = plan_chunks(structure, overlap, predictor.network, memory)
+    target: list[BlockMatrix] = []
+    with progress("predicting", len(structure)) as steps:
+        for chunk in chunks:
+            edges, matrices = _predict_chunk(predictor, structure, overlap, h0, chunk)
+            if len(chunks) == 1:
+                target = list(matrices)
+            else:
+                target = target or [_empty_like(h0, matrix) for matrix in matrices]
+                for whole_matrix, matrix in zip(target, matrices, strict=True):
+                    _insert(whole_matrix, edges, matrix, chunk)
+            steps.advance(len(chunk.atoms))
+    if len(chunks) > 1:
+        target = [m.with_values(0.5 * (m.values + m.adjoint().on_pairs_of(m).values)) for m in target]
+    return PredictedMatrices(overlap, h0, tuple(target))
+
+
+def reach(network: TwoStageModel) -> int:
+    """Number of pairs, one after the other, through which blocks depend on other atoms."""
+    second = network.config.second
+    return network.config.first.layers + 1 + (0 if second is None else int(getattr(second, "layers", 1)))
+
+
+def bytes_per_pair(network: TwoStageModel) -> float:
+    """Memory that the network takes at prediction, roughly."""
+    first, second = network.config.first, network.second
+    numbers = PAIR_COPIES * network.first.pair_dims.size + (first.l_max + 1) ** 4
+    numbers += BLOCK_COPIES * network.axis.size * network.layout.size**2
+    return 4.0 * numbers * (1 if second is None or second.runs_in_slices else UNSLICED)
+
+
+def plan_chunks(
+    structure: Structure, overlap: BlockMatrix, network: TwoStageModel, memory: float = MEMORY
+) -> list[Chunk]:
+    """Divide the atoms into halves, quarters, ... until the network's memory suffices for each part.
+
+    Args:
+        structure: The atoms.
+        overlap: S, whose pairs within the cutoff join atoms.
+        network: The network.
+        memory: Bytes that it may take, roughly.
+    """
+    from scipy.sparse import csr_array
+
+    n_atoms, (i, j) = len(structure), overlap.pairs.T
+    adjacency = csr_array((np.ones(len(i), dtype=np.int32), (i, j)), shape=(n_atoms, n_atoms))
+    n_pairs = np.bincount(i, minlength=n_atoms)
+    allowed, hops = memory / bytes_per_pair(network), reach(network)
+
+    def divide(atoms: Indices) -> Iterator[Chunk]:
+        is_needed = np.zeros(n_atoms, dtype=np.int32)
+        is_needed[atoms] = 1
+        for _ in range(hops):
+            is_needed = (adjacency @ is_needed > 0).astype(np.int32)
+        if n_pairs[is_needed > 0].sum() <= allowed or len(atoms) <= SMALLEST:
+            yield Chunk(atoms, np.flatnonzero(is_needed))
+            return
+        spread = structure.positions[atoms]
+        axis = int(np.argmax(spread.max(axis=0) - spread.min(axis=0)))
+        order = np.argsort(spread[:, axis], kind="stable")
+        for half in np.array_split(order, 2):
+            yield from divide(np.sort(atoms[half]))
+
+    return list(divide(np.arange(n_atoms)))
+
+
+@torch.no_grad()
+def _predict_chunk(
+    predictor: Predictor, structure: Structure, overlap: BlockMatrix, h0: BlockMatrix, chunk: Chunk
+) -> tuple[Indices, tuple[BlockMatrix, ...]]:
+    """Where the pairs of a chunk and its surroundings are among those of H0, and the Hamiltonians on them."""
+    local_overlap, _ = _restrict(overlap, chunk.surroundings)
+    local_h0, edges = _restrict(h0, chunk.surroundings)
+    numbers, positions = structure.numbers[chunk.surroundings], structure.positions[chunk.surroundings]
+    part = Structure(numbers, positions, structure.cell)
+    featurizer, normalizer = predictor.featurizer, predictor.model.normalizer
+    features = featurizer.featurize(part, local_overlap, local_h0, predictor.physics.n_electrons(structure))
+    integrals = features.integrals
+    graph = featurizer.make_graph(features, normalizer, predictor.frames)
+    del features
+    total = predictor.network(graph.to(predictor.device)).total.to("cpu")
+    del graph
+    (hamiltonians,) = featurizer.assemble_hamiltonians(integrals, [total], normalizer)
+    return edges, hamiltonians
+
+
+def _restrict(matrix: BlockMatrix, atoms: Indices) -> tuple[BlockMatrix, Indices]:
+    """The pairs of a matrix among some atoms, which are numbered anew, and where they were."""
+    if len(atoms) == len(matrix.orbitals):
+        return matrix, np.arange(len(matrix))
+    position = np.full(len(matrix.orbitals), -1)
+    position[atoms] = np.arange(len(atoms))
+    renumbered = position[matrix.pairs]
+    is_inside = (renumbered >= 0).all(axis=1)
+    values = matrix.values[np.repeat(is_inside, np.diff(matrix.pointers))]
+    shifts = matrix.shifts[is_inside]
+    return BlockMatrix(matrix.orbitals[atoms], renumbered[is_inside], shifts, values), np.flatnonzero(is_inside)
+
+
+def _empty_like(frame: BlockMatrix, matrix: BlockMatrix) -> BlockMatrix:
+    """Zeros on the pairs of a frame, of the type and the spin layout of another matrix."""
+    size = len(frame.values) * (4 if matrix.spinor else 1)
+    return BlockMatrix(frame.orbitals, frame.pairs, frame.shifts, np.zeros(size, matrix.values.dtype), matrix.spinor)
+
+
+def _insert(target: BlockMatrix, edges: Indices, matrix: BlockMatrix, chunk: Chunk) -> None:
+    """Write the blocks of a chunk's own atoms into the matrix of the whole cell."""
+    is_kept = np.isin(chunk.surroundings[matrix.pairs[:, 0]], chunk.atoms)
+    sizes = np.diff(matrix.pointers)
+    values = matrix.values[np.repeat(is_kept, sizes)]
+    kept_sizes, starts = sizes[is_kept], target.pointers[edges[is_kept]]
+    inside = np.arange(len(values)) - np.repeat(np.cumsum(kept_sizes) - kept_sizes, kept_sizes)
+    target.values[np.repeat(starts, kept_sizes) + inside] = values

@@ -1,0 +1,152 @@
+"""Many structures on many machines: tasks handed to Dask's workers, on this machine, by SLURM, or at an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..core.errors import ArgumentError, DataError, HarmoseError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+T = TypeVar("T")
+
+ADDRESSES = ("tcp://", "tls://")
+"""How addresses of running schedulers begin."""
+
+SCHEDULERS = "local, slurm, or the address of a running scheduler (tcp://HOST:PORT, tls://HOST:PORT)"
+
+QUEUE_FACTOR = 4
+"""Tasks handed out per worker at a time."""
+
+
+class Cluster:
+    """Workers that run tasks; a task whose worker dies is run again by another one, up to three times.
+
+    Args:
+        client: Dask's client.
+        jobs: Number of workers that were asked for; there may be more or fewer at times.
+    """
+
+    def __init__(self, client: Client, jobs: int) -> None:
+        self.client, self.jobs = client, jobs
+
+    def share(self, value: T) -> T:
+        """Send a value, such as a model, to every worker once; the result stands for it among a task's arguments."""
+        shared: T = self.client.scatter([value], broadcast=True)[0]
+        return shared
+
+    def run(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+        """Run a function on the arguments of each task.
+
+        Args:
+            function: Of a module that workers can import; it may be run twice for a task.
+            tasks: Arguments.
+
+        Yields:
+            Number of a task and its result, as they are finished.
+
+        Raises:
+            DataError: Tasks were given up because the workers that ran them died; the others are done.
+        """
+        from distributed import KilledWorker, as_completed
+
+        waiting, lost = enumerate(tasks), 0
+        numbers: dict[str, int] = {}
+
+        def submit(count: int) -> list[Any]:
+            futures = []
+            for number, arguments in islice(waiting, count):
+                futures.append(self.client.submit(function, *arguments, pure=False))
+                numbers[futures[-1].key] = number
+            return futures
+
+        queue = as_completed(submit(QUEUE_FACTOR * max(self.jobs, len(self.client.scheduler_info()["workers"]))))
+        for future in queue:
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                lost += 1
+            elif error is not None:
+                raise error
+            else:
+                yield numbers.pop(future.key), future.result()
+            queue.update(submit(1))
+        if lost:
+            raise DataError(
+                f"{lost} tasks were given up because the workers that ran them died several times, probably for lack "
+                "of memory. What was finished is kept; run the command again with fewer or larger workers."
+            )
+
+    def run_in_order(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+        """The results of :meth:`run` in the order of the tasks."""
+        early: dict[int, T] = {}
+        n_done = 0
+        for number, result in self.run(function, tasks):
+            early[number] = result
+            while n_done in early:
+                yield early.pop(n_done)
+                n_done += 1
+
+
+@contextmanager
+def open_cluster(scheduler: str, jobs: int) -> Iterator[Cluster]:
+    """Start workers, or connect to those of a running scheduler; what was started is ended with the block.
+
+    Args:
+        scheduler: "local": processes of one thread on this machine; "slurm": jobs as the section ``jobqueue.slurm`` of
+            Dask's configuration describes them; "tcp://HOST:PORT": a scheduler that is running.
+        jobs: Number of processes or jobs to start.
+
+    Raises:
+        ArgumentError: It is none of these.
+        HarmoseError: Dask is not installed, or the scheduler does not answer.
+    """
+    if scheduler not in ("local", "slurm") and not scheduler.startswith(ADDRESSES):
+        raise ArgumentError(f"There is no scheduler {scheduler!r}; give {SCHEDULERS}.")
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise HarmoseError(
+            "A scheduler needs Dask, which is not installed. Install it with: pip install 'harmose-dft[distributed]'"
+        ) from error
+    workers: Any = None
+    if scheduler == "local":
+        workers = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
+    elif scheduler == "slurm":
+        workers = _open_slurm(jobs)
+    try:
+        client = Client(workers or scheduler)
+    except (OSError, ValueError) as error:
+        raise HarmoseError(f"The scheduler {scheduler} does not answer ({error}). Is it running?") from error
+    try:
+        yield Cluster(client, jobs)
+    finally:
+        client.close()
+        if workers is not None:
+            workers.close()
+
+
+def _open_slurm(jobs: int) -> Any:
+    """Workers in SLURM jobs.
+
+    Raises:
+        HarmoseError: dask-jobqueue is not installed, or its configuration is incomplete.
+    """
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise HarmoseError(
+            "SLURM needs dask-jobqueue, which is not installed. Install it with: pip install 'harmose-dft[distributed]'"
+        ) from error
+    try:
+        cluster = SLURMCluster()
+    except ValueError as error:
+        raise HarmoseError(
+            f"The SLURM jobs are not described completely: {error} Give cores, memory, queue and walltime in the "
+            "section jobqueue.slurm of ~/.config/dask/jobqueue.yaml; see docs/howto/many-machines.md."
+        ) from error
+    cluster.scale(jobs=jobs)
+    return cluster
