@@ -1,22 +1,14 @@
-"""A trust report in words: what speaks for a prediction, and what against it."""
+"""A trust report as a page shows it: a verdict, and checks one by one; thresholds are those of the words on screen."""
 
 from __future__ import annotations
 
 from ..core.units import HARTREE_IN_EV, MICRO
 from ..model.trust import TrustReport, Verdict
 from ..model.trust.calibration import LARGE_ERROR
+from ..model.trust.words import BORDER, EIGENVALUE, ELECTRON, LARGER, ROTATION
 from ..plots.page import Check, Level, TrustView
 
 LEVELS = {Verdict.GOOD: Level.GOOD, Verdict.CAREFUL: Level.CAREFUL, Verdict.DO_NOT_USE: Level.BAD}
-
-ELECTRON_TOLERANCE = 1e-3
-"""Electrons by which the count of the predicted density may be off."""
-
-INDEPENDENT = 1e-5
-"""Below this smallest eigenvalue of S, energies of empty orbitals are uncertain."""
-
-COVARIANT = 1e-4
-"""Hartree; a larger change of H by a rotation is seen in levels."""
 
 SELF_CONSISTENT = 0.5 * LARGE_ERROR
 """Hartree; occupied valence levels that a Fock build moves farther may be off by as much."""
@@ -49,7 +41,7 @@ def check_surroundings(trust: TrustReport) -> Check:
     distance = f"distance {trust.environment_distance:.2f}; 99 % of the training atoms lie within 1"
     if trust.unusual_atoms:
         return Check(Level.BAD, name, f"{', '.join(trust.unusual_atoms)} unlike training ({distance})")
-    return Check(grade(trust.environment_distance <= 1.0), name, f"like those of training ({distance})")
+    return Check(grade(trust.environment_distance <= BORDER), name, f"like those of training ({distance})")
 
 
 def check_pairs(trust: TrustReport) -> Check:
@@ -63,7 +55,7 @@ def check_size(trust: TrustReport) -> Check:
     """Whether the structure is larger than those of training."""
     share = trust.atoms_relative_to_training
     words = f"{100 * share:.0f} % of the atoms of the largest training structure"
-    return Check(grade(share <= 1.0), "size", words)
+    return Check(grade(share <= LARGER), "size", words)
 
 
 def check_consistency(trust: TrustReport) -> list[Check]:
@@ -90,7 +82,7 @@ def check_members(trust: TrustReport) -> Check:
 
 def check_electrons(trust: TrustReport, electrons: float) -> Check:
     """Whether the density holds the right number of electrons."""
-    is_right = abs(trust.electron_count - electrons) < ELECTRON_TOLERANCE
+    is_right = abs(trust.electron_count - electrons) < ELECTRON
     words = f"{trust.electron_count:.6g} in the predicted density, {electrons:.6g} expected"
     return Check(Level.GOOD if is_right else Level.BAD, "electrons", words)
 
@@ -98,13 +90,13 @@ def check_electrons(trust: TrustReport, electrons: float) -> Check:
 def check_covariance(trust: TrustReport) -> Check:
     """How much H depends on the orientation."""
     words = f"turning the structure changes H by at most {trust.covariance_error / MICRO:.3g} µHartree"
-    return Check(grade(trust.covariance_error < COVARIANT), "orientation", words)
+    return Check(grade(trust.covariance_error <= ROTATION), "orientation", words)
 
 
 def check_orbitals(trust: TrustReport) -> Check:
     """Whether the basis is nearly linearly dependent."""
     smallest = trust.smallest_overlap_eigenvalue
     words = f"smallest eigenvalue of the overlap {smallest:.2g}"
-    if smallest < INDEPENDENT:
+    if smallest < EIGENVALUE:
         words += "; the orbitals are nearly linearly dependent, energies of empty ones are uncertain"
-    return Check(grade(smallest >= INDEPENDENT), "independence of the basis", words)
+    return Check(grade(smallest >= EIGENVALUE), "independence of the basis", words)
