@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,12 +25,25 @@ NEED_MODEL = ("01_predict_in_python", "02_seed_pyscf", "03_ase_calculator")
 """Examples that use the bundled model."""
 
 
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("script", [p for p in EXAMPLES if p.stem != "06_twisted_bilayer"], ids=lambda p: p.stem)
 def test_example_runs(script: Path, tmp_path: Path) -> None:
     if script.stem in NEED_MODEL and "organic" not in bundled_models():
         pytest.skip("the model 'organic' is not bundled with this checkout")
     done = run(script, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+TWISTED = next(p for p in EXAMPLES if p.stem == "06_twisted_bilayer")
+
+
+def test_twisted_bilayer_is_predicted_as_well_as_the_untwisted_ones_that_were_learned(tmp_path: Path) -> None:
+    """(1, 2) is cos^-1(13/14); the layers of the supercell hold 7 cells each."""
+    done = run(TWISTED, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "(1, 2): 21.79 degrees, 28 atoms" in done.stdout
+    twisted, untwisted = (float(x) for x in re.findall(r"([\d.]+) meV", done.stdout))
+    assert twisted < 1.5 * untwisted
+    assert {"bands.png", "twisted.cif"} <= {p.name for p in tmp_path.iterdir()}
 
 
 def run(script: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

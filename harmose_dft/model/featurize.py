@@ -74,6 +74,7 @@ class Featurizer:
         h0: BlockMatrix,
         n_electrons: float,
         hamiltonian: Sequence[BlockMatrix] = (),
+        h0_spin: tuple[BlockMatrix, ...] = (),
     ) -> Features:
         """Padded matrices of one structure.
 
@@ -83,17 +84,20 @@ class Featurizer:
             h0: H0, Hartree.
             n_electrons: Electrons, for the density of H0.
             hamiltonian: H, Hartree, where it is known: one matrix, or one per spin direction.
+            h0_spin: What H0 has of the matrices that depend on spin.
 
         Raises:
             DataError: A spinor Hamiltonian is magnetic.
         """
         species = self.layout.species(structure.numbers)
         pairs = PairList.within(structure, overlap, self.cutoff)
-        integrals = Integrals(structure, species, pairs, overlap, h0, n_electrons)
+        integrals = Integrals(structure, species, pairs, overlap, h0, n_electrons, h0_spin)
         matrices = [*(matrix.compute(integrals) for matrix in self.inputs), overlap]
         count, axis = len(self.inputs), MatrixAxis.scalars(len(matrices))
         if hamiltonian:
             spinless, *spin = decompose(hamiltonian)
+            if h0_spin:
+                spin = [part - fitted for part, fitted in zip(spin, h0_spin, strict=True)]
             matrices += [spinless - h0, *spin]
             axis += MatrixAxis.hamiltonian(SPIN_OF_PARTS[len(spin)])
         blocks = pad(matrices, pairs, species, self.layout, axis)
@@ -136,7 +140,10 @@ class Featurizer:
             dense = damp @ correction.to_dense() @ damp
             correction = BlockMatrix.from_dense(0.5 * (dense + dense.T), correction.orbitals)
         h0 = integrals.h0
-        return recombine([h0 + correction.on_pairs_of(h0), *(part.on_pairs_of(h0) for part in spin)])
+        spin = [part.on_pairs_of(h0) for part in spin]
+        if integrals.h0_spin:
+            spin = [fitted + part for fitted, part in zip(integrals.h0_spin, spin, strict=True)]
+        return recombine([h0 + correction.on_pairs_of(h0), *spin])
 
     def slots(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each orbital among the padded slots of a structure, (ao,)."""

@@ -33,6 +33,7 @@ class Integrals:
         overlap: S.
         h0: H0, Hartree.
         n_electrons: Electrons.
+        h0_spin: What H0 has of the matrices that depend on spin; empty: nothing.
     """
 
     structure: Structure
@@ -41,6 +42,7 @@ class Integrals:
     overlap: BlockMatrix
     h0: BlockMatrix
     n_electrons: float
+    h0_spin: tuple[BlockMatrix, ...] = ()
 
 
 class InputMatrix(ABC):

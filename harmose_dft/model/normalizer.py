@@ -180,8 +180,7 @@ class NormalizerFit:
         Raises:
             DataError: Nothing was added.
         """
-        mean, unseen = self.target.mean(), self.target.unseen
-        node, edge = self.target.variances()
+        mean = self.target.mean()
         input_node, input_edge = self.inputs.variances()
         # Elements that were only far apart in training must not give huge numbers when they are bonded.
         smallest = SMALLEST_SHARE**2 * input_edge.max(axis=(0, 1))
@@ -191,20 +190,21 @@ class NormalizerFit:
             *symmetrize_scales(_root(input_node), _root(input_edge)),
             mean[:, 0],
             *target_scales(self.target),
-            *self._spin(mean[:, 1:], node[:, 1:], edge[:, :, 1:], unseen),
+            *((mean[:, 1:], *spin_scales(self.target)) if mean.shape[1] > 1 else ()),
         )
 
-    @staticmethod
-    def _spin(mean: Floats, node: Floats, edge: Floats, unseen: NDArray[np.bool_]) -> tuple[Floats, ...]:
-        """Mean and scales of the matrices that depend on spin, one scale for all of them; nothing without spin.
 
-        Scales stop at the floor: shell pairs that do not couple in the training data stay that small.
-        """
-        if mean.shape[1] == 0:
-            return ()
-        node, edge = (np.sqrt(np.maximum(a.mean(axis=-3), FLOOR**2)) for a in (node, edge))
-        edge[unseen] = 0.0
-        return mean, *symmetrize_scales(node, edge)
+def spin_scales(statistics: BlockStatistics) -> tuple[Floats, Floats]:
+    """Scales of the matrices that depend on spin, one for all of them; zero for pairs of elements that never occurred.
+
+    Scales stop at the floor: shell pairs that do not couple in the training data stay that small.
+
+    Returns:
+        (species, n, n) and (species, species, n, n).
+    """
+    node, edge = (np.sqrt(np.maximum(v[..., 1:, :, :].mean(axis=-3), FLOOR**2)) for v in statistics.variances())
+    edge[statistics.unseen] = 0.0
+    return symmetrize_scales(node, edge)
 
 
 def target_scales(statistics: BlockStatistics) -> tuple[Floats, Floats]:
@@ -216,6 +216,19 @@ def target_scales(statistics: BlockStatistics) -> tuple[Floats, Floats]:
     node, edge = (_root(v[..., 0, :, :]) for v in statistics.variances())
     edge[statistics.unseen] = 0.0
     return symmetrize_scales(node, edge)
+
+
+def density_scales(statistics: BlockStatistics) -> tuple[Floats, Floats]:
+    """Scales of all matrices of a density; those that depend on spin share one.
+
+    Returns:
+        (species, K, n, n) and (species, species, K, n, n).
+    """
+    node, edge = target_scales(statistics)
+    count = statistics.axis.size - 1
+    tables = [(node, edge), *([spin_scales(statistics)] * count if count else [])]
+    first, second = (np.stack(parts, axis=-3) for parts in zip(*tables, strict=True))
+    return first, second
 
 
 def symmetrize_scales(node: Floats, edge: Floats) -> tuple[Floats, Floats]:

@@ -176,7 +176,11 @@ class Predictor:
 
     def hamiltonians(self, structure: Structure) -> tuple[BlockMatrix, ...]:
         """H of one structure alone: one matrix, or two of a collinear crystal (up, down)."""
-        return self._predict_matrices([structure])[0].hamiltonians
+        return self.matrices(structure).hamiltonians
+
+    def matrices(self, structure: Structure) -> PredictedMatrices:
+        """S, H0, H and stage 1's H of one structure alone, without solving for its orbitals."""
+        return self._predict_matrices([structure])[0]
 
     def _structure(self, value: Structure | AtomsLike) -> Structure:
         if isinstance(value, Structure):
@@ -269,7 +273,9 @@ class Predictor:
         with_stage1: bool = True,
     ) -> list[PredictedMatrices]:
         features = [
-            self.featurizer.featurize(s, overlap, h0, self.physics.n_electrons(s))
+            self.featurizer.featurize(
+                s, overlap, h0, self.physics.n_electrons(s), h0_spin=self.physics.h0.spin_parts(s)
+            )
             for s, overlap, h0 in zip(structures, overlaps, h0s, strict=True)
         ]
         graphs = [self.featurizer.make_graph(r, self.model.normalizer, self.frames) for r in features]

@@ -19,6 +19,7 @@ from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph
 from ..nn.layout import OrbitalLayout, ParameterLabels
+from ..nn.spin import DensityComponents
 from .stage1 import FirstStage, FirstStageConfig, StageOneOutput
 from .stage2.base import SecondStage, SecondStageConfig, StageSetting
 from .stage2.circle import CircleTransformerConfig
@@ -94,6 +95,8 @@ class TwoStageModel(nn.Module):
     density_mean: Tensor
     density_node_scale: Tensor
     density_edge_scale: Tensor
+    density_node_spin_scale: Tensor
+    density_edge_spin_scale: Tensor
     node_unit: Tensor
     edge_unit: Tensor
     node_spin_unit: Tensor
@@ -121,6 +124,10 @@ class TwoStageModel(nn.Module):
             self.register_buffer("density_mean", torch.zeros(z, n, n))
             self.register_buffer("density_node_scale", torch.ones(z, n, n))
             self.register_buffer("density_edge_scale", torch.ones(z, z, n, n))
+            if config.spin != "none":
+                self.register_buffer("density_node_spin_scale", torch.ones(z, n, n))
+                self.register_buffer("density_edge_spin_scale", torch.ones(z, z, n, n))
+            self.density_components = DensityComponents(self.layout, config.spin)
         if self.second is not None:
             for name in self.unit_names:
                 scale = getattr(self, name.replace("unit", "scale"))
@@ -143,21 +150,21 @@ class TwoStageModel(nn.Module):
             graph: Prepared graph.
             density: On its atoms and pairs.
         """
-        mean, scales = self.density_mean[graph.species], self._table("density_{}_scale").take(*self._rows(graph))
-        density = Blocks((density.node - mean[:, None]) / scales.node, density.edge / scales.edge, density.axis)
-        return graph.replace(density=self.frames.decompose(graph, density))
+        scales = self._target_table("density_{}_scale").take(*self._rows(graph))
+        first, spin = density.node[:, :1] - self.density_mean[graph.species][:, None], density.node[:, 1:]
+        node = torch.cat([first, spin], dim=1) / scales.node
+        scaled = Blocks(node, density.edge / scales.edge, density.axis)
+        return graph.replace(density=self.density_components.split(self.frames, graph, scaled))
 
-    def set_density_scales(self, mean: Tensor, node: Tensor, edge: Tensor) -> None:
+    def set_density_scales(self, mean: Tensor, scales: Blocks) -> None:
         """Set the on-site mean and the typical sizes of a density's elements.
 
         Args:
-            mean: (species, n, n).
-            node: (species, n, n).
-            edge: (species, species, n, n).
+            mean: Of the matrix that does not depend on spin, (species, n, n).
+            scales: By elements; the matrices that depend on spin share theirs.
         """
         self.density_mean.copy_(mean)
-        self.density_node_scale.copy_(node)
-        self.density_edge_scale.copy_(torch.where(edge == 0, 1.0, edge))
+        self._set_tables("density_{}_scale", scales.map(lambda x: torch.where(x == 0, 1.0, x)))
 
     def first_stage(self, graph: PairGraph) -> StageOneOutput:
         """Run stage 1 on a graph."""
@@ -166,10 +173,13 @@ class TwoStageModel(nn.Module):
 
     def set_scales(self, scales: Blocks) -> None:
         """Set the typical sizes of target elements by elements; the matrices that depend on spin share theirs."""
-        for name, matrix in zip(self._names("{}_scale"), (0, 1), strict=False):
-            for part, table in (("node", scales.node), ("edge", scales.edge)):
+        self._set_tables("{}_scale", scales)
+
+    def _set_tables(self, table: str, scales: Blocks) -> None:
+        for name, matrix in zip(self._names(table), (0, 1), strict=False):
+            for part, values in (("node", scales.node), ("edge", scales.edge)):
                 buffer: Tensor = getattr(self, name.format(part))
-                buffer.copy_(table[:, matrix].reshape(buffer.shape))
+                buffer.copy_(values[:, matrix].reshape(buffer.shape))
 
     def prepare(self, graph: PairGraph) -> PairGraph:
         """Bond frames and input components of a graph, which no weight enters."""

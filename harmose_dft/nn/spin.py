@@ -7,6 +7,7 @@ Spin-orbit coupling adds an axial vector of real antisymmetric matrices A_y, A_z
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 from ..core.arrays import running_sum
 from ..core.spin import Spin
 from .axis import AXIAL, MatrixAxis
-from .blocks import Blocks, symmetrize
+from .blocks import BlockFeatures, Blocks, symmetrize
 from .couplings import coupling
-from .geometry import PairGeometry
+from .geometry import FrameBuilder, PairGeometry
 from .graph import PairGraph
 from .heads import BlockHead, Components
 from .layout import OrbitalLayout, ParameterLabels
@@ -69,6 +70,50 @@ class SpinOrbitComponents:
 def spin_components(layout: OrbitalLayout, spin: Spin) -> Components:
     """Components of the matrices that depend on spin; closed shells have none."""
     return BlockComponents(layout) if spin == "collinear" else SpinOrbitComponents(layout)
+
+
+class DensityComponents:
+    """Covariant components of a density matrix that has the matrices of a Hamiltonian.
+
+    On-site blocks of an axial vector of matrices have none: atoms receive them through their pairs.
+
+    Args:
+        layout: Orbital slots.
+        spin: Which matrices depend on spin.
+    """
+
+    def __init__(self, layout: OrbitalLayout, spin: Spin) -> None:
+        self._scalar = BlockComponents(layout)
+        scalar = self._scalar.dims
+        self.scalars = 2 if spin == "collinear" else 1
+        self.axial = SpinOrbitComponents(layout) if spin == "spin-orbit" else None
+        self.scalar_dims = scalar + scalar if self.scalars == 2 else scalar
+        self.dims = self.scalar_dims if self.axial is None else self.scalar_dims + self.axial.dims
+
+    def labels(self) -> O2Labels:
+        """What each component is made of, those of pairs of different operators apart."""
+        scalar = self._scalar.labels().repeat(self.scalars)
+        if self.axial is None:
+            return scalar
+        axial = self.axial.labels()
+        pairs = [[*a, *b] for a, b in zip_longest(scalar.pairs, axial.pairs, fillvalue=())]
+        return O2Labels([*scalar.even, *axial.even], [*scalar.odd, *axial.odd], pairs)
+
+    def split(self, frames: FrameBuilder, graph: PairGraph, blocks: Blocks) -> BlockFeatures:
+        """Components on the atoms and pairs of a graph that has its bond frames.
+
+        Args:
+            frames: Of the graph's layout.
+            graph: Prepared graph.
+            blocks: The density.
+        """
+        components = frames.decompose(graph, blocks[: self.scalars])
+        if self.axial is None:
+            return components
+        vector = blocks[self.scalars :]
+        framed = frames(graph).blocks_to_frame(vector.edge, vector.axis)
+        pairs = O2Features.cat([O2Features.split(components.edge, self.scalar_dims), self.axial.split(framed)])
+        return BlockFeatures(components.node, pairs.flat())
 
 
 def _axial_rows(block: O2Dims) -> tuple[list[Entries], O2Dims]:

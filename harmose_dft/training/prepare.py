@@ -67,7 +67,9 @@ class SampleBuilder:
         self.physics.require_spin(record, self.spin)
         structure, overlap = record.structure, self.physics.overlap_of_record(record)
         h0 = self.physics.h0(structure)
-        features = self.featurizer.featurize(structure, overlap, h0, record.n_electrons, record.hamiltonian)
+        features = self.featurizer.featurize(
+            structure, overlap, h0, record.n_electrons, record.hamiltonian, self.physics.h0.spin_parts(structure)
+        )
         return RawSample(
             features, sum(len(h.values) for h in record.hamiltonian), self._orbitals(record, features.integrals)
         )

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..model.density import DensityInput
-from ..model.normalizer import BlockStatistics, target_scales
+from ..model.normalizer import BlockStatistics, density_scales
 from ..model.stage1 import StageOneOutput
 from ..model.two_stage import TwoStageModel
-from ..nn.axis import MatrixAxis
+from ..nn.blocks import Blocks
 from .losses.errors import remainder
 from .samples import Batch, Sample, collate
 
@@ -55,7 +55,7 @@ def add_densities(
         device: Where the model is.
         set_scales: Whether the model's mean and scales of densities are to be those of these samples.
     """
-    statistics, matrices = BlockStatistics(model.layout, MatrixAxis.scalars(1)), []
+    statistics, matrices = BlockStatistics(model.layout, model.axis), []
     for sample in samples:
         assert sample.integrals is not None
         blocks = model(sample.graph.to(device), stage1_only=True, stage1_output=sample.stage1_output).stage1
@@ -63,8 +63,9 @@ def add_densities(
         statistics.add(sample.integrals.species, sample.integrals.pairs, matrix)
         matrices.append(matrix)
     if set_scales:
-        tables = (statistics.mean()[:, 0], *target_scales(statistics))
-        model.set_density_scales(*(torch.from_numpy(a) for a in tables))
+        node, edge = (torch.from_numpy(a) for a in density_scales(statistics))
+        mean = torch.from_numpy(statistics.mean()[:, 0])
+        model.set_density_scales(mean, Blocks(node, edge.flatten(0, 1), model.axis))
     extended = []
     for sample, matrix in zip(samples, matrices, strict=True):
         graph = sample.graph.to(device)

@@ -64,7 +64,7 @@ def test_training_on_two_cells_learns_and_fills_in_defaults(trained: tuple[Predi
     assert log[-1].valid_mae_all < 0.3 * log[0].valid_mae_all or log[-1].valid_mae_all < 5e3
     assert predictor.featurizer.cutoff == pytest.approx(2 * CUTOFF)
     assert predictor.model.inputs == ("overlap", "baseline")
-    assert predictor.physics.describe()["baseline"] == {"kind": "kinetic"}
+    assert predictor.physics.describe()["baseline"]["kind"] == "fitted"
     assert predictor.physics.n_electrons(layer()) == pytest.approx(8.0)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from harmose_dft.core.errors import ConfigError
 from harmose_dft.core.progress import silent
 from harmose_dft.core.record import Eigenvalues, Record
 from harmose_dft.core.units import MICRO
@@ -20,18 +19,24 @@ from harmose_dft.model.density import orthogonal_density
 from harmose_dft.model.featurize import Featurizer
 from harmose_dft.model.inputs import Integrals
 from harmose_dft.model.loading import load_model
-from harmose_dft.model.normalizer import NormalizerFit
 from harmose_dft.model.pairs import PairList
 from harmose_dft.model.predictor import Predictor
-from harmose_dft.nn.layout import OrbitalLayout
+from harmose_dft.nn.blocks import Blocks
 from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solve_structure, spacing_of
-from harmose_dft.testing.crystals import BASIS, calculation, configuration, layer, repeat_cell
+from harmose_dft.testing.crystals import (
+    BASIS,
+    calculation,
+    configuration,
+    layer,
+    repeat_cell,
+    with_collinear_spin,
+    with_spin_orbit,
+)
 from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.phases import SampleSets, SecondAlone
 from harmose_dft.training.run import Fit
-from harmose_dft.training.start import build_network
 from harmose_dft.training.state import TrainState
 
 SECOND = {"kind": "circle", "layers": 1, "width": 8, "heads": 2, "members": 2, "density": True}
@@ -50,7 +55,7 @@ def test_density_holds_the_electrons_of_each_atom_as_loewdin_counts_them() -> No
     """Diagonal elements are Loewdin populations, those of a crystal averaged over the mesh."""
     for record in (water_record(0), calculation(layer(3))):
         known = integrals_of(record)
-        density = orthogonal_density(known, record.hamiltonian[0], COARSE)
+        (density,) = orthogonal_density(known, record.hamiltonian, COARSE)
         whole = sum(float(np.trace(b)) for i, j, r, b in density.blocks() if i == j and not any(r))
         assert whole == pytest.approx(record.n_electrons, abs=1e-7)
         assert density.hermiticity_error() < 1e-12
@@ -63,7 +68,7 @@ def test_density_of_a_supercell_is_that_of_its_cell_on_the_matching_mesh() -> No
     small, big = (calculation(s) for s in (cell, large))
     lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell.cell), axis=0)
     filling = Filling(spacing=float(lengths.max()) / 6, smearing=Smearing.FERMI_DIRAC, width=0.02)
-    one, four = (orthogonal_density(integrals_of(r), r.hamiltonian[0], filling) for r in (small, big))
+    one, four = (orthogonal_density(integrals_of(r), r.hamiltonian, filling)[0] for r in (small, big))
 
     def onsite(density: Any) -> dict[int, np.ndarray]:
         return {i: b for i, j, r, b in density.blocks() if i == j and not any(r)}
@@ -105,7 +110,7 @@ def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def staged_crystals(data: Path, folder: Path, **changes: Any) -> TrainConfig:
+def staged_crystals(data: Path, folder: Path, /, **changes: Any) -> TrainConfig:
     sizes = {"layers": 1, "channels": 8, "l_max": 2, "pair_channels": 8, "hidden_channels": 8, "radial": 8}
     moves = {"steps": 60, "batch_size": 2, "learning_rate": 1e-2, "ema": 0.8, "warmup_steps": 5, "dropout": 0.2}
     settings = {"model": {"first": sizes, "second": SECOND}, "stages": STAGED, "optimizer": moves}
@@ -250,17 +255,65 @@ def test_a_model_with_a_density_is_trained_further_in_its_second_stage(
     assert load_model(tmp_path / "further").model.filling == crystal_model.model.filling
 
 
-def test_densities_need_a_finished_first_stage_and_no_spin(crystals: Path, tmp_path: Path) -> None:
+def test_densities_need_a_finished_first_stage(crystals: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"set stages\.mode to staged"):
         staged_crystals(crystals, tmp_path, stages={"mode": "joint"})
-    first = tiny_config().model.first.model_dump()
-    config = staged_crystals(crystals, tmp_path, model={"first": first, "second": SECOND, "spin": "collinear"})
-    record = calculation(layer(0))
-    raw = Featurizer(BASIS, (), 100.0).featurize(
-        record.structure, record.overlap, record.overlap, record.n_electrons, record.hamiltonian
-    )
-    assert raw.target is not None
-    fit = NormalizerFit(OrbitalLayout.of(BASIS), 0)
-    fit.add(raw.integrals.species, raw.integrals.pairs, raw.inputs, raw.target)
-    with pytest.raises(ConfigError, match="has no spin"):
-        build_network(BASIS, fit.result(), config)
+
+
+MAKERS = {"collinear": with_collinear_spin, "spin-orbit": with_spin_orbit}
+
+
+@pytest.mark.parametrize("spin", sorted(MAKERS))
+def test_density_with_spin_holds_the_electrons_and_the_moment(spin: str) -> None:
+    """Collinear: half the difference of up and down holds half the moment; spin-orbit: A_k are antisymmetric."""
+    record = MAKERS[spin](layer(3))
+    density, *parts = orthogonal_density(integrals_of(record), record.hamiltonian, COARSE)
+
+    def trace(matrix: Any) -> float:
+        return sum(float(np.trace(b)) for i, j, r, b in matrix.blocks() if i == j and not any(r))
+
+    assert 2 * trace(density) == pytest.approx(record.n_electrons, abs=1e-7)
+    if spin == "collinear":
+        filling = replace(COARSE)
+        solved = solve_structure(
+            record.structure, record.hamiltonian, record.overlap, record.n_electrons, filling, multiple=1
+        )
+        up, down = (float(np.einsum("kn,k->", f, solved.weights)) for f in solved.occupations)
+        assert 2 * trace(parts[0]) == pytest.approx(up - down, abs=1e-7)
+        return
+    assert len(parts) == 3
+    for part in parts:
+        assert np.abs(part.values).max() > 1e-4
+        np.testing.assert_allclose(part.values, -part.adjoint().on_pairs_of(part).values, atol=1e-10)
+
+
+@pytest.mark.parametrize("spin", sorted(MAKERS))
+def test_second_stage_that_sees_a_density_with_spin_is_covariant(spin: str, tmp_path: Path) -> None:
+    path = tmp_path / "spin.h5"
+    with DatasetWriter(path) as writer:
+        for seed in range(4):
+            writer.add(MAKERS[spin](layer(seed)))
+    settings = {"files": [path], "split": "ordered", "sizes": (3, 1)}
+    moves = {"steps": 20, "batch_size": 1, "learning_rate": 1e-2, "ema": 0.8, "warmup_steps": 5}
+    Fit(
+        staged_crystals(path, tmp_path / "model", data=settings, optimizer=moves, filling={"spacing": 0.6}),
+        silent, lambda entry: None,
+    ).run()
+    predictor = load_model(tmp_path / "model")
+    structure = layer(7)
+    before = predictor.hamiltonians(structure)
+    largest = max(float(np.abs(h.values).max()) for h in before)
+    assert all(h.hermiticity_error() == 0.0 for h in before)
+    assert cov_err(predictor.hamiltonians, structure, BASIS) < 2e-4 * largest
+    plain = predictor.network.with_density
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictor.network, "with_density", lambda graph, density: plain(graph, without_spin(density)))
+        other = predictor.hamiltonians(structure)
+    assert max(np.abs((a - b).values).max() for a, b in zip(before, other, strict=True)) > 1e-7
+
+
+def without_spin(density: Blocks) -> Blocks:
+    """The density with its matrices that depend on spin set to zero."""
+    node, edge = density.node.clone(), density.edge.clone()
+    node[:, 1:], edge[:, 1:] = 0.0, 0.0
+    return replace(density, node=node, edge=edge)

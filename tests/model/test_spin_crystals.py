@@ -212,6 +212,7 @@ def test_real_calculations_with_spin_are_learned(path: str, shared_dir: Path, tm
     sizes = {"layers": 1, "channels": 8, "l_max": 4, "pair_channels": 16, "hidden_channels": 16, "radial": 12}
     changes = {
         "data": {"files": [data], "split": "ordered", "sizes": (1, 0)},
+        "baseline": {"kind": "kinetic"},  # leaves most of H to learn
         "model": {"first": sizes, "second": None},
         "optimizer": {
             "method": "adamw", "steps": 40, "batch_size": 1, "learning_rate": 2e-2, "ema": 0.5, "warmup_steps": 2,

@@ -50,7 +50,7 @@ def test_training_takes_the_overlap_of_prediction() -> None:
 )
 def test_defaults_of_training_follow_the_orbitals_and_h0(h0: str | None, inputs: tuple[str, ...]) -> None:
     defaults = NumericalPhysics.training_defaults(BASIS, [calculation(layer())], h0)
-    assert (defaults.h0, defaults.inputs, defaults.spin) == ("kinetic", inputs, "none")
+    assert (defaults.h0, defaults.inputs, defaults.spin) == ("fitted", inputs, "none")
     assert defaults.cutoff == pytest.approx(2 * CUTOFF)
 
 

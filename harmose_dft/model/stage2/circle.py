@@ -23,7 +23,7 @@ from ...nn.node import BlockEmbedding, NodeNorm, NodeUpdate
 from ...nn.o2 import BlockComponents, O2Dims, O2Features, O2Linear
 from ...nn.potential import Potential, PotentialEmbedding, PotentialHead
 from ...nn.slices import run_in_slices
-from ...nn.spin import spin_components
+from ...nn.spin import DensityComponents, spin_components
 from ..stage1 import FirstStageConfig, StageOneOutput, taper
 from .base import SecondStage, SecondStageConfig, StageSetting, TrainingMoment
 
@@ -159,16 +159,16 @@ class DensityEmbedding(nn.Module):
     """Features of the density matrix of stage 1's Hamiltonian.
 
     Args:
-        frames: Defines the layout of its components.
+        setting: Defines the layout of its components.
         channels: Node channels.
         pair: Channels of pair features.
     """
 
-    def __init__(self, frames: FrameBuilder, channels: int, pair: O2Dims) -> None:
+    def __init__(self, setting: StageSetting, channels: int, pair: O2Dims) -> None:
         super().__init__()
-        self.components = frames.components
+        self.components = DensityComponents(setting.layout, setting.spin)
         self.dims = self.components.dims
-        self.node = BlockEmbedding(frames.harmonics, 1, channels)
+        self.node = BlockEmbedding(setting.frames.harmonics, self.components.scalars, channels)
         self.pair = O2Linear(self.dims, pair)
 
     def labels(self) -> ParameterLabels:
@@ -198,7 +198,7 @@ class CircleNetwork(nn.Module):
             raise ValueError(f"{first.channels} node channels cannot be shared by {config.heads} heads.")
         self.components = BlockComponents(layout)
         self.embed_blocks = O2Linear(self.components.dims, pair, gain=1 / math.sqrt(2))
-        self.embed_density = DensityEmbedding(setting.frames, first.channels, pair) if config.density else None
+        self.embed_density = DensityEmbedding(setting, first.channels, pair) if config.density else None
         last = config.layers - 1
         self.layers = nn.ModuleList(
             CircleLayer(first, config, pair, attends=k < last or potential) for k in range(config.layers)
@@ -246,7 +246,7 @@ class CircleTransformer(SecondStage):
         setting: What it is built into.
 
     Raises:
-        ValueError: The sizes contradict each other, or a density is wanted of a model with spin.
+        ValueError: The sizes contradict each other.
     """
 
     Config = CircleTransformerConfig
@@ -254,10 +254,6 @@ class CircleTransformer(SecondStage):
 
     def __init__(self, config: CircleTransformerConfig, setting: StageSetting) -> None:
         super().__init__(config, setting)
-        if config.density and setting.spin != "none":
-            raise ValueError(
-                f"A second stage that sees a density has no spin ({setting.spin}); leave density out."
-            )
         self.members = nn.ModuleList(CircleNetwork(config, setting) for _ in range(config.members))
 
     def forward(

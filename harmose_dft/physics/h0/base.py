@@ -81,6 +81,13 @@ class H0(ABC):
     def __call__(self, structure: Structure) -> BlockMatrix:
         """H0 in Hartree on the pairs of S."""
 
+    def spin_parts(self, structure: Structure) -> tuple[BlockMatrix, ...]:
+        """Real matrices beside the spin-independent one in Hartree on the pairs of S; empty where H0 has none.
+
+        Those of :func:`harmose_dft.core.spin.decompose`: three of spin-orbit coupling, one of collinear spin.
+        """
+        return ()
+
     @classmethod
     def fit(
         cls, basis: OrbitalBasis, functional: str, records: Sequence[Record], settings: H0Settings, seed: int

@@ -83,7 +83,7 @@ def scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_kinds_are_those_of_the_files() -> None:
     assert h0_kinds() == ("fitted", "kinetic", "minao", "none", "sap")
     assert h0_kinds(GaussianH0) == ("fitted", "minao", "none", "sap")
-    assert h0_kinds(NumericalH0) == ("kinetic", "none")
+    assert h0_kinds(NumericalH0) == ("fitted", "kinetic", "none")
     for base in (GaussianH0, NumericalH0):
         for kind in h0_kinds(base):
             found = h0_class(kind, base)
@@ -99,7 +99,7 @@ def test_unknown_kind_is_refused_with_those_that_there_are() -> None:
 def test_kind_for_other_orbitals_is_refused_with_those_that_apply() -> None:
     with pytest.raises(DataError, match=r"'kinetic' is not available for Gaussian orbitals.* fitted or minao or none"):
         h0_class("kinetic", GaussianH0)
-    with pytest.raises(DataError, match=r"'sap' is not available for numerical orbitals; set .* kinetic or none"):
+    with pytest.raises(DataError, match=r"'sap' is not available for numerical orbitals.* fitted or kinetic or none"):
         h0_class("sap", NumericalH0)
 
 
