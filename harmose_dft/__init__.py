@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .workflows.evaluate import evaluate
     from .workflows.label import label
     from .workflows.predict import predict
+    from .workflows.report import report, view
     from .workflows.solve import solve
     from .workflows.train import train
 
@@ -56,10 +57,12 @@ __all__ = [
     "label",
     "load",
     "predict",
+    "report",
     "seed",
     "solve",
     "train",
     "verify",
+    "view",
 ]
 
 _MODULES = {
@@ -83,10 +86,12 @@ _MODULES = {
     "load": "model.loading",
     "load_model": "model.loading",
     "predict": "workflows.predict",
+    "report": "workflows.report",
     "seed": "plugins.pyscf",
     "solve": "workflows.solve",
     "train": "workflows.train",
     "verify": "workflows.compare",
+    "view": "workflows.report",
 }
 """Public name -> the module that defines it. Those that are not in ``__all__`` are kept for scripts of version 0.1."""
 

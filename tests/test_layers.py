@@ -32,8 +32,9 @@ FOREIGN = {"pyscf", "ase", "sisl", "seekpath", "tblite", "rdkit", "dask", "distr
 HOSTS = {"adapters", "plugins", "physics", "testing"}
 """Rooms that may import them."""
 
-FOREIGN_ELSEWHERE = {"solver/kpaths.py", "workflows/cluster.py"}
-"""Modules outside these rooms that may: special points of a lattice by ASE or seekpath, workers by Dask."""
+FOREIGN_ELSEWHERE = {"solver/kpaths.py", "workflows/cluster.py", "plots/picture.py"}
+"""Modules outside these rooms that may: special points of a lattice by ASE or seekpath, workers by Dask, radii and
+colours of elements by ASE."""
 
 HEAVY = {"torch", "scipy", "pyscf", "ase", "h5py", "matplotlib", "e3nn", "torch_geometric", "sisl", "rich", "pydantic"}
 """Not imported when a command module is imported."""

@@ -1,4 +1,4 @@
-"""The command line: ``harmose-dft predict | evaluate | label | convert | train | bands | seed | info``.
+"""The command line: ``harmose-dft predict | evaluate | label | convert | train | bands | seed | ...``.
 
 Every command lives in a module of its own that is imported when the command is used, so that ``--help`` imports
 nothing heavy. stdout carries results, stderr progress and logs. Exit codes: 0 success, 1 user or data error,
@@ -34,6 +34,7 @@ COMMANDS = {
     "convert": "Convert the output of DFT codes to a data set, or check it.",
     "train": "Train a model as a configuration file says.",
     "bands": "Compute and plot the bands of a crystal.",
+    "report": "Write a report on a structure as one HTML page.",
     "seed": "Write an initial guess for the SCF of a DFT code.",
     "info": "Describe the installation, a model, a data set or a result.",
 }

@@ -13,7 +13,8 @@ from . import console
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--model", help="Model that predicts the structure in SOURCE.  [default: SOURCE holds a Hamiltonian]")
 @click.option("--kpath", metavar="GMKG", help="Special points; 'seekpath' for its path.  [default: ASE's path]")
-@click.option("--points", default=100, show_default=True, type=click.IntRange(min=2), help="k-points along the path.")
+@click.option("--points", type=click.IntRange(min=2), help="k-points along the path.  [default: 400 in a small cell, "
+              "100 in a large one]")
 @click.option("--states", type=click.IntRange(min=1), help="Only so many states around the Fermi level, by "
               "shift-invert in large cells.  [default: all up to 1000 orbitals, 60 beyond]")
 @click.option("--near-fermi", type=click.IntRange(min=8), metavar="N",
@@ -34,7 +35,7 @@ from . import console
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 @click.option("--force", is_flag=True, help="Overwrite an existing picture.")
 def bands(
-    source: Path, model: str | None, kpath: str | None, points: int, states: int | None, near_fermi: int | None,
+    source: Path, model: str | None, kpath: str | None, points: int | None, states: int | None, near_fermi: int | None,
     dos: bool, broadening: float, solver: str | None, compare: Path | None, plot: Path | None, window: float,
     as_json: bool, device: str, force: bool,
 ) -> None:

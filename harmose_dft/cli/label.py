@@ -35,13 +35,20 @@ def count_cores() -> int:
     "--recipe", type=click.Choice(["full", "staged", "corrected"]), default="full", show_default=True,
     help="Converge on the final grid, or faster with one Fock build on it; see docs/howto/label.md.",
 )
+@click.option("--kpoint-spacing", type=click.FloatRange(min=0.01), metavar="1/BOHR",
+              help="Crystals: largest spacing of k-points, 2 pi included.  [default: 0.2]")
+@click.option("--ke-cutoff", type=click.FloatRange(min=1.0), metavar="HARTREE",
+              help="Crystals with pseudopotentials: kinetic energy that the grid holds.  [default: PySCF's choice]")
 @click.option("--retry-failed", is_flag=True, help="Calculate again what failed before.")
 @click.option("--force", is_flag=True, help="Discard what the data set holds and begin anew.")
 def label(
     files: tuple[Path, ...], xc: str, basis: str, out: Path, jobs: int | None, scheduler: str | None,
-    grid_level: int, recipe: str, retry_failed: bool, force: bool,
+    grid_level: int, recipe: str, kpoint_spacing: float | None, ke_cutoff: float | None,
+    retry_failed: bool, force: bool,
 ) -> None:
     """Label the structures in FILES with PySCF (restricted Kohn-Sham) and keep them in a data set.
+
+    Molecules, or crystals: with a basis such as gth-szv-molopt-sr and its pseudopotentials, at a mesh of k-points.
 
     An interrupted or killed run is resumed by the same command; what is in the data set already is not calculated
     again. Structures that fail are listed and kept apart.
@@ -52,7 +59,7 @@ def label(
     summary = run(
         files,
         out,
-        LabelSettings(xc, basis, grid_level, recipe),
+        LabelSettings(xc, basis, grid_level, recipe, kpoint_spacing, ke_cutoff),
         jobs=jobs or count_cores(),
         force=force,
         retry_failed=retry_failed,

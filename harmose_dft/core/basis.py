@@ -34,14 +34,18 @@ class GaussianRadial:
     Args:
         exponents: (primitive,) in Bohr^-2.
         coefficients: (primitive,), of normalised primitives.
+        cutoff: Radius in Bohr beyond which the function counts as zero when the pairs of a crystal are listed; None for
+            a molecule, whose pairs are all kept.
     """
 
     exponents: NDArray[np.float64]
     coefficients: NDArray[np.float64]
+    cutoff: float | None = None
 
     def arrays(self) -> tuple[NDArray[np.float64], ...]:
-        """The arrays that define the function."""
-        return self.exponents, self.coefficients
+        """The arrays that define the function, and which pairs it has."""
+        reach = () if self.cutoff is None else (np.array([self.cutoff]),)
+        return self.exponents, self.coefficients, *reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,9 @@ class NumericalRadial:
 
 Radial = GaussianRadial | NumericalRadial
 
+
+LARGEST_CUTOFF = 100.0
+"""Bohr; no orbital of a crystal reaches farther."""
 
 LARGEST_L = 12
 """Largest angular momentum of a shell."""
@@ -142,6 +149,12 @@ class OrbitalBasis:
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers the basis covers."""
         return tuple(self.shells)
+
+    @property
+    def has_cutoffs(self) -> bool:
+        """Whether every orbital ends at a finite radius, so that the pairs of a crystal can be listed."""
+        radials = [shell.radial for shells in self.shells.values() for shell in shells]
+        return all(radial is not None and radial.cutoff is not None for radial in radials)
 
     def angular_momenta(self, z: int) -> tuple[int, ...]:
         """Angular momenta of the shells of element z, in order.
@@ -233,8 +246,11 @@ class OrbitalBasis:
         """A JSON-serialisable description, radial functions included."""
         def describe(shell: Shell) -> dict[str, Any]:
             match shell.radial:
-                case GaussianRadial(exponents, coefficients):
-                    return {"l": shell.l, "exponents": exponents.tolist(), "coefficients": coefficients.tolist()}
+                case GaussianRadial(exponents, coefficients, cutoff):
+                    reach = {} if cutoff is None else {"cutoff": cutoff}
+                    return {
+                        "l": shell.l, "exponents": exponents.tolist(), "coefficients": coefficients.tolist(), **reach
+                    }
                 case NumericalRadial(r, values):
                     return {"l": shell.l, "r": r.tolist(), "values": values.tolist()}
                 case _:
@@ -258,9 +274,13 @@ class OrbitalBasis:
         def read(d: Mapping[str, Any]) -> Shell:
             radial: Radial | None = None
             if "exponents" in d:
-                radial = GaussianRadial(*_read_radial(d["exponents"], d["coefficients"]))
-                if (radial.exponents <= 0).any():
+                cutoff = None if d.get("cutoff") is None else float(d["cutoff"])
+                exponents, coefficients = _read_radial(d["exponents"], d["coefficients"])
+                radial = GaussianRadial(exponents, coefficients, cutoff)
+                if (exponents <= 0).any():
                     raise HarmoseError(f"The basis {shorten(name)} has a Gaussian whose exponent is not positive.")
+                if cutoff is not None and not 0 < cutoff <= LARGEST_CUTOFF:
+                    raise HarmoseError(f"The basis {shorten(name)} has a Gaussian with the cutoff {cutoff:g} Bohr.")
             elif "r" in d:
                 radial = NumericalRadial(*_read_radial(d["r"], d["values"]))
                 if (np.diff(radial.r) <= 0).any() or radial.r[0] < 0:

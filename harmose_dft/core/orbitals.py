@@ -12,6 +12,9 @@ from .errors import HarmoseError
 from .rotations import real_harmonics
 from .structure import Structure
 
+LEADING = 0.5
+"""Share of the largest coefficient that counts when signs are fixed."""
+
 CHUNK = 65536
 """Points evaluated at once, which bounds the memory."""
 
@@ -52,6 +55,19 @@ def orbital_values(
                 out[start : start + CHUNK] += radial_values(shell.l, shell.radial, r)[:, None] * angular
                 offset += shell.size
     return out.reshape(len(points), *coefficients.shape[1:])
+
+
+def fix_sign(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The orbital whose first coefficient of at least half the largest magnitude is positive.
+
+    An orbital's sign is arbitrary and differs between machines. The largest coefficient itself would not do: symmetry
+    makes several of them equal, of which rounding picks one.
+
+    Args:
+        coefficients: Real, (ao,).
+    """
+    leading = int(np.argmax(np.abs(coefficients) >= LEADING * np.abs(coefficients).max()))
+    return np.asarray(-coefficients if coefficients[leading] < 0 else coefficients)
 
 
 def radial_values(l: int, radial: Radial, r: NDArray[np.float64]) -> NDArray[np.float64]:

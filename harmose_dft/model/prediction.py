@@ -16,6 +16,7 @@ from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+from ..plots.sketch import sketch_levels
 from ..solver import band_gap, properties
 from .trust import TrustReport
 
@@ -43,7 +44,7 @@ class ModelInfo:
 class Prediction:
     """Everything predicted for one structure.
 
-    In a notebook or by ``rich.print`` it is shown as a short table.
+    In a notebook or by ``rich.print`` it is shown as a short table; ``harmose_dft.view`` draws its orbitals.
 
     Args:
         structure: The atoms.
@@ -106,12 +107,14 @@ class Prediction:
         return table
 
     def _repr_html_(self) -> str:
-        """A table for notebooks."""
+        """A table for notebooks, and the levels around a molecule's gap."""
         rows = "".join(
             f'<tr><td style="text-align:left">{escape(name)}</td><td style="text-align:left">{escape(value)}</td></tr>'
             for name, value in self._rows()
         )
-        return f"<table><caption>{escape(self._title)}</caption><tbody>{rows}</tbody></table>"
+        table = f"<table><caption>{escape(self._title)}</caption><tbody>{rows}</tbody></table>"
+        levels = sketch_levels(self.spectrum)
+        return f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:center">{table}{levels}</div>'
 
     @property
     def _title(self) -> str:

@@ -7,12 +7,11 @@ angular frequency |m|, whatever its l (Passaro & Zitnick, ICML 2023, arXiv:2302.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
 from ..core.conventions import E3NN_AXES
+from .couplings import coupling
 
 
 def bond_rotations(vectors: Tensor) -> Tensor:
@@ -32,18 +31,6 @@ def bond_rotations(vectors: Tensor) -> Tensor:
     x = torch.linalg.cross(axis, z)
     x = x / x.norm(dim=-1, keepdim=True)
     return torch.stack([x, torch.linalg.cross(z, x), z], dim=1)
-
-
-@lru_cache(maxsize=256)
-def coupling(l1: int, l2: int, l3: int, dtype: torch.dtype) -> Tensor:
-    """Wigner 3j tensor of real spherical harmonics in our component order, (2 l1 + 1, 2 l2 + 1, 2 l3 + 1).
-
-    Wigner matrices and 3j symbols of e3nn are ours once Cartesian coordinates are permuted to (y, z, x).
-    """
-    from e3nn import o3
-
-    tensor: Tensor = o3.wigner_3j(l1, l2, l3, dtype=torch.float64).to(dtype)
-    return tensor
 
 
 def wigner_matrices(rotations: Tensor, l_max: int) -> list[Tensor]:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .frames import coupling
+from .couplings import coupling
 from .layout import OrbitalLayout, ParameterLabels
 
 

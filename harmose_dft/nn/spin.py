@@ -16,7 +16,7 @@ from ..core.arrays import running_sum
 from ..core.spin import Spin
 from .axis import AXIAL, MatrixAxis
 from .blocks import BlockFeatures, Blocks, symmetrize
-from .frames import coupling
+from .couplings import coupling
 from .geometry import FrameBuilder, PairGeometry
 from .graph import PairGraph
 from .heads import BlockHead, Components

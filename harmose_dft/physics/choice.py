@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..core.basis import OrbitalBasis
 from .base import Physics
 from .gaussian import GaussianPhysics
-from .numerical import NumericalPhysics, is_numerical
+from .numerical import NumericalPhysics
 
 
 def physics_class(basis: OrbitalBasis) -> type[Physics]:
-    """Numerical orbitals are those of crystals, all others of molecules."""
-    return NumericalPhysics if is_numerical(basis) else GaussianPhysics
+    """Orbitals that end at a cutoff are those of crystals, all others of molecules."""
+    return NumericalPhysics if basis.has_cutoffs else GaussianPhysics

@@ -1,4 +1,7 @@
-"""Physics of neutral crystals in numerical orbitals: S and H0 from radial functions, without a DFT code."""
+"""Physics of neutral crystals in orbitals with a cutoff: S and H0 from radial functions, without a DFT code.
+
+Numerical orbitals vanish beyond their cutoff; Gaussian ones count as zero there (:class:`GaussianRadial`).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.basis import NumericalRadial, OrbitalBasis
+from ..core.basis import OrbitalBasis
 from ..core.errors import BasisMismatchError, ConfigError, DomainError
 from ..core.matrix import BlockMatrix
 from ..core.record import Record
@@ -26,7 +29,7 @@ class NumericalPhysics(Physics):
     """Crystals: valence electrons, two-centre integrals, pairs within the sum of the orbital cutoffs.
 
     Args:
-        basis: Numerical orbitals.
+        basis: Numerical orbitals, or Gaussian ones with cutoffs.
         h0: The cheap Hamiltonian.
         electrons: Valence electrons.
 
@@ -38,7 +41,7 @@ class NumericalPhysics(Physics):
     has_levels = False
 
     def __init__(self, basis: OrbitalBasis, h0: H0, electrons: ElectronCount) -> None:
-        if not is_numerical(basis):
+        if not basis.has_cutoffs:
             raise BasisMismatchError(
                 f"The basis {basis.name} has no tabulated radial functions, so its overlap cannot be computed. Convert "
                 "the calculations again with their orbital files (.orb, .pao) at hand."
@@ -139,11 +142,6 @@ class NumericalPhysics(Physics):
         """Inverse of :meth:`describe`."""
         electrons = ElectronCount.from_list(description.get("electrons", ()))
         return cls(basis, cls._read_h0(description, basis, functional), electrons)
-
-
-def is_numerical(basis: OrbitalBasis) -> bool:
-    """Whether a basis consists of numerical orbitals."""
-    return all(isinstance(s.radial, NumericalRadial) for shells in basis.shells.values() for s in shells)
 
 
 def band_points(structure: Structure, basis: OrbitalBasis, points: int) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from ..solver.band_structure import BandStructure
 from .figure import EMPTY_COLOR, OCCUPIED_COLOR, REFERENCE_COLOR, literally, new_figure, save
 
 WINDOW = (-8.0, 8.0)
-"""Energies shown by default, in eV relative to the Fermi level."""
+"""Energies shown by default, in eV relative to the zero of :attr:`BandStructure.zero`."""
 
 
 @literally
@@ -32,7 +32,8 @@ def plot_bands(
         bands: The bands.
         path: Picture to write (png, pdf, svg).
         reference: Bands on the same k-points, drawn below as wide grey lines.
-        window: Lowest and highest energy shown, eV relative to the Fermi level.
+        window: Lowest and highest energy shown, eV relative to the valence-band maximum of a crystal with a gap, to
+            the Fermi level of a metal.
         title: Text above the plot.
         force: Whether an existing file may be replaced.
 
@@ -49,28 +50,27 @@ def plot_bands(
         for channel in _shift(reference):
             lines = axes.plot(distances, channel, color=REFERENCE_COLOR, linewidth=3.2, alpha=0.55)
         lines[0].set_label(reference.label)
-    channels = _shift(bands)
-    for spin, channel in enumerate(channels):
-        lines = axes.plot(distances, channel, color=(OCCUPIED_COLOR, EMPTY_COLOR)[spin], linewidth=1.1)
-        lines[0].set_label(bands.label + (" up", " down")[spin] if len(channels) == 2 else bands.label)
+    for channel, color, label in zip(_shift(bands), (OCCUPIED_COLOR, EMPTY_COLOR), bands.channel_labels, strict=False):
+        lines = axes.plot(distances, channel, color=color, linewidth=1.1)
+        lines[0].set_label(label)
     for position, _ in ticks:
         axes.axvline(position, color="0.8", linewidth=0.8, zorder=0)
     axes.axhline(0.0, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-    axes.set_xticks([p for p, _ in ticks], [_prettify(name) for _, name in ticks])
+    axes.set_xticks([p for p, _ in ticks], [prettify(name) for _, name in ticks])
     axes.set_xlim(distances[0], distances[-1])
     axes.set_ylim(*window)
-    axes.set_ylabel("energy relative to the Fermi level (eV)")
+    axes.set_ylabel(bands.energy_label)
     axes.set_title(title, fontsize=11)
-    if reference is not None or len(channels) == 2:
+    if bands.label:
         axes.legend(loc="upper right", fontsize=8, framealpha=0.9)
     save(figure, path, force=force)
 
 
 def _shift(bands: BandStructure) -> NDArray[np.float64]:
-    """Energies relative to the Fermi level in eV, (spin, k, band)."""
-    return (bands.energies - bands.fermi) * HARTREE_IN_EV
+    """Energies relative to the zero of the plot in eV, (spin, k, band)."""
+    return (bands.energies - bands.zero) * HARTREE_IN_EV
 
 
-def _prettify(name: str) -> str:
+def prettify(name: str) -> str:
     """The Greek letter for Gamma, other names as they are."""
     return "Γ" if name.upper() in ("G", "GAMMA") else name

@@ -19,10 +19,7 @@ ELEMENT_COLORS = {
     1: (0.92, 0.92, 0.92), 6: (0.30, 0.30, 0.30), 7: (0.20, 0.30, 0.85), 8: (0.85, 0.10, 0.10),
     9: (0.45, 0.80, 0.35), 16: (0.90, 0.78, 0.15), 17: (0.15, 0.75, 0.20),
 }
-OTHER_COLOR = (0.75, 0.50, 0.60)
-
-COVALENT_RADII = {1: 0.31, 6: 0.76, 7: 0.71, 8: 0.66, 9: 0.57, 14: 1.11, 15: 1.07, 16: 1.05, 17: 1.02, 35: 1.20}
-"""Angstrom; B. Cordero et al., Dalton Trans. 2008, 2832. Other elements: 1.3."""
+"""Those of the elements that are drawn most; the others have Jmol's, as ASE has them."""
 
 MARGIN = 4.5
 """Space around the outermost atoms in Bohr."""
@@ -57,7 +54,7 @@ def draw_orbital(
     Returns:
         (row, column, 4): red, green, blue and opacity in 0..1; the first row is the top.
     """
-    view, middle = _view(structure.positions, tilt), structure.positions.mean(axis=0)
+    view, middle = choose_view(structure.positions, tilt), structure.positions.mean(axis=0)
     centers = (structure.positions - middle) @ view.T
     half = np.abs(centers).max(axis=0) + MARGIN
     coarse = [np.linspace(-h, h, max(int(2 * h / COARSE), 8)) for h in half]
@@ -81,9 +78,16 @@ def _interpolate(values: Array, coarse: list[Array], fine: list[Array]) -> NDArr
     return out
 
 
-def _view(positions: Array, tilt: tuple[float, float]) -> Array:
-    """Rows are the viewer's right, up and towards; the molecule's longest extent is horizontal."""
+def choose_view(positions: Array, tilt: tuple[float, float]) -> Array:
+    """Rows are the viewer's right, up and towards; the molecule's longest extent is horizontal.
+
+    Args:
+        positions: Any unit, (atom, 3).
+        tilt: Rotation in degrees about the horizontal and the vertical axis, away from the view onto the plane in
+            which the molecule is largest.
+    """
     axes = np.linalg.svd(positions - positions.mean(axis=0), full_matrices=True)[2]
+    axes *= np.sign(axes[np.arange(3), np.abs(axes).argmax(axis=1)])[:, None]  # machines differ in the signs
     axes[2] = np.cross(axes[0], axes[1])
     a, b = np.radians(tilt)
     about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
@@ -91,18 +95,35 @@ def _view(positions: Array, tilt: tuple[float, float]) -> Array:
     return np.asarray(about_y @ about_x @ axes)
 
 
+def covalent_radius(z: int) -> float:
+    """Covalent radius of an element in Angstrom; B. Cordero et al., Dalton Trans. 2008, 2832."""
+    from ase.data import covalent_radii
+
+    return float(covalent_radii[z]) if z < len(covalent_radii) else 1.6
+
+
+def element_color(z: int) -> tuple[float, float, float]:
+    """Colour of an element's atoms: red, green, blue in 0..1."""
+    from ase.data.colors import jmol_colors
+
+    if z in ELEMENT_COLORS or z >= len(jmol_colors):
+        return ELEMENT_COLORS.get(z, (0.6, 0.6, 0.6))
+    red, green, blue = jmol_colors[z].tolist()
+    return red, green, blue
+
+
 def _molecule(structure: Structure, centers: Array, x: Array, y: Array) -> tuple[Array, Array]:
     """Image (column, row, 4) and depth (column, row) of balls and sticks; sticks are rows of small balls."""
     image = np.zeros((len(x), len(y), 4))
     depth = np.full((len(x), len(y)), -np.inf)
-    radii = np.array([COVALENT_RADII.get(z, 1.3) for z in structure.numbers.tolist()]) / BOHR_IN_ANGSTROM
+    radii = np.array([covalent_radius(z) for z in structure.numbers.tolist()]) / BOHR_IN_ANGSTROM
     for i in range(len(structure)):
         for j in range(i):
             if np.linalg.norm(centers[i] - centers[j]) < 1.25 * (radii[i] + radii[j]):
                 for t in np.linspace(0.0, 1.0, 40):
                     _ball(image, depth, (1 - t) * centers[i] + t * centers[j], 0.2, (0.55, 0.55, 0.55), x, y)
     for z, center, radius in zip(structure.numbers.tolist(), centers, radii, strict=True):
-        _ball(image, depth, center, 0.25 + 0.2 * radius, ELEMENT_COLORS.get(z, OTHER_COLOR), x, y)
+        _ball(image, depth, center, 0.25 + 0.2 * radius, element_color(z), x, y)
     return image, depth
 
 

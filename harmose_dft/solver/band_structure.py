@@ -12,6 +12,9 @@ from ..core.structure import Structure
 from ..core.units import HARTREE_IN_EV
 from .kpaths import KPath
 
+SMALLEST_GAP = 4e-5
+"""Hartree (1 meV); bands that touch, as graphene's do, come as close as rounding and the mesh let them."""
+
 
 @dataclass(frozen=True, eq=False)
 class BandStructure:
@@ -21,7 +24,7 @@ class BandStructure:
         structure: The crystal.
         path: The k-points.
         energies: Hartree, (spin, k, band), ascending; one spin direction for a closed shell or spinors.
-        fermi: Fermi level in Hartree; plots call it zero.
+        fermi: Fermi level in Hartree.
         gaps: Indirect and direct gap, Hartree, on the mesh of k-points that the Fermi level comes from; zero for a
             metal.
         n_electrons: Electrons per cell that the basis describes.
@@ -59,6 +62,32 @@ class BandStructure:
     def path_name(self) -> str:
         """Names of the special points, such as "G-M-K-G"."""
         return "-".join(name for _, name in self.path.ticks)
+
+    @property
+    def zero(self) -> float:
+        """What plots call zero, Hartree: the valence-band maximum where there is a gap, else the Fermi level.
+
+        With a gap the Fermi level lies anywhere inside it, and differs between codes. The maximum is that on the path.
+        """
+        below = self.energies[self.energies <= self.fermi]
+        if not self.has_gap or not below.size:
+            return self.fermi
+        return float(below.max())
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether there is a gap between full and empty bands on the mesh, which the bands of the path respect."""
+        return self.gaps[0] > SMALLEST_GAP
+
+    @property
+    def energy_label(self) -> str:
+        """Label of an axis of energies relative to :attr:`zero`."""
+        return f"energy relative to the {'valence-band maximum' if self.has_gap else 'Fermi level'} (eV)"
+
+    @property
+    def channel_labels(self) -> tuple[str, ...]:
+        """Names of the spin directions in legends, (spin,)."""
+        return (self.label,) if len(self.energies) == 1 else (f"{self.label} up", f"{self.label} down")
 
     def to_dict(self) -> dict[str, object]:
         """A JSON-serialisable description; the unit is the last part of a key."""

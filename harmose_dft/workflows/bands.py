@@ -36,6 +36,12 @@ STATES = 60
 WINDOW = 5.0
 """eV around the Fermi level that plots show and comparisons count, unless told."""
 
+SMOOTH = ((120, 400), (500, 200))
+"""Number of orbitals up to which a path has so many k-points."""
+
+FEWEST = 100
+"""k-points of the paths of larger cells."""
+
 SAME_CELL = 0.02
 """Lattice vectors of prediction and reference may differ by this much, Bohr."""
 
@@ -161,7 +167,7 @@ def bands(
     model: str | Path | Predictor | None = None,
     *,
     kpath: str | KPath | None = None,
-    points: int = 100,
+    points: int | None = None,
     states: int | None = None,
     every: bool = False,
     solver: str | None = None,
@@ -175,7 +181,7 @@ def bands(
         model: The model that predicts the structure's Hamiltonian: a name, a folder, or a loaded model.
         kpath: Special points such as "GMKG", "seekpath" for its path, or the k-points; by default ASE's path. A layer
             has the points of its two-dimensional lattice.
-        points: k-points along the path.
+        points: k-points along the path; by default as many as smooth curves need, see :func:`choose_points`.
         states: How many states around the Fermi level; by default all up to :data:`MANY_ORBITALS` orbitals,
             :data:`STATES` beyond.
         every: Whether all states are computed, however many.
@@ -188,9 +194,10 @@ def bands(
     """
     crystal = open_crystal(source, model, device=device)
     path = kpath
-    if not isinstance(path, KPath):
-        path = path_across(crystal.structure, crystal.overlap.shifts, path, points=points)
     size = crystal.hamiltonian[0].size
+    if not isinstance(path, KPath):
+        count = choose_points(size) if points is None else points
+        path = path_across(crystal.structure, crystal.overlap.shifts, path, points=count)
     if every or (states is None and size <= MANY_ORBITALS):
         energies = solve_bands(crystal.hamiltonian, crystal.overlap, path.kpoints)
     else:
@@ -199,6 +206,15 @@ def bands(
     return BandStructure(
         crystal.structure, path, energies, crystal.fermi, crystal.gaps, crystal.n_electrons, size, crystal.label
     )
+
+
+def choose_points(size: int) -> int:
+    """k-points along a path: the smaller the cell, the more its bands bend and the less a k-point costs.
+
+    Args:
+        size: Number of orbitals in the cell.
+    """
+    return next((points for largest, points in SMOOTH if size <= largest), FEWEST)
 
 
 def open_crystal(

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from ..model.predictor import Predictor
     from .compare import Comparison
 
-BAND_POINTS = 100
-"""k-points along the path of a band plot."""
-
 
 def require_drawable(path: Path) -> None:
     """Refuse a picture of an unknown format, or any where matplotlib is missing.
@@ -76,7 +73,9 @@ class LevelDrawing(Drawing):
         """Add one column for a prediction, and one for its reference where there is one."""
         self._columns.append(LevelColumn(name, prediction.spectrum))
         if comparison is not None:
-            self._columns.append(LevelColumn("PySCF", comparison.reference.spectrum))
+            about = comparison.provenance
+            label = " ".join(about[key] for key in ("code", "version") if key in about)
+            self._columns.append(LevelColumn(label, comparison.reference.spectrum))
         self._predictions.append(prediction)
 
     def save(self, path: Path, *, force: bool) -> None:
@@ -85,7 +84,7 @@ class LevelDrawing(Drawing):
         if len(self._predictions) > 1:
             plot_levels(self._columns, path, title=first.level_of_theory, force=force)
             return
-        columns = [LevelColumn("HarmoSE", first.spectrum), *self._columns[1:]]
+        columns = [LevelColumn(first.model.name, first.spectrum), *self._columns[1:]]
         title = f"{first.structure.formula}, {first.level_of_theory}"
         plot_levels(columns, path, title=title, pictures=draw_frontier_orbitals(first), connect=True, force=force)
 
@@ -109,7 +108,7 @@ class BandDrawing(Drawing):
             StructureError: The lattice lacks a named point.
         """
         shifts = overlapping_pairs(self.structure, predictor.model.basis)[1]
-        path_across(self.structure, shifts, self.kpath, points=BAND_POINTS)
+        path_across(self.structure, shifts, self.kpath)
 
     def add(self, name: str, prediction: Prediction, comparison: Comparison | None) -> None:
         """Add the crystal."""
@@ -117,7 +116,7 @@ class BandDrawing(Drawing):
 
     def save(self, path: Path, *, force: bool) -> None:
         """Write the picture."""
-        curves = bands(self._predictions[0], kpath=self.kpath, points=BAND_POINTS)
+        curves = bands(self._predictions[0], kpath=self.kpath)
         plot_bands(curves, path, window=(-WINDOW, WINDOW), title=self.structure.formula, force=force)
 
 

@@ -19,12 +19,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..core.errors import DataError, HarmoseError
 from ..core.files import atomic_path, require_absent
 from ..core.progress import Progress, silent
+from ..core.record import Record
 from ..core.structure import Structure
 from ..data import DatasetWriter, Failure, HDF5Dataset, structure_id
 from .cluster import open_cluster
@@ -53,16 +54,29 @@ class LabelSettings:
         basis: PySCF's name of the basis.
         grid_level: Integration grid of the stored matrices, 0 to 9.
         recipe: "full", "staged" or "corrected", see :func:`harmose_dft.adapters.pyscf.reference`.
+        kpoint_spacing: Of crystals, 1/Bohr, see :func:`harmose_dft.adapters.pyscf.reference_crystal`.
+        ke_cutoff: Of crystals with pseudopotentials, Hartree.
     """
 
     xc: str = "b3lyp"
     basis: str = "def2-svp"
     grid_level: int = 3
     recipe: str = "full"
+    kpoint_spacing: float | None = None
+    ke_cutoff: float | None = None
 
     def texts(self) -> dict[str, str]:
-        """The settings as text, as files keep them."""
-        return {key: str(value) for key, value in asdict(self).items()}
+        """The settings as text, as files keep them; those that are left to the program have none."""
+        return {key: str(value) for key, value in asdict(self).items() if value is not None}
+
+    def calculate(self, structure: Structure) -> Record:
+        """The calculation of a molecule or a crystal."""
+        from ..adapters.pyscf import KPOINT_SPACING, reference, reference_crystal
+
+        if structure.periodic:
+            spacing = self.kpoint_spacing or KPOINT_SPACING
+            return reference_crystal(structure, self.xc, self.basis, spacing=spacing, ke_cutoff=self.ke_cutoff)
+        return reference(structure, self.xc, self.basis, grid_level=self.grid_level, recipe=self.recipe)
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ def label(
     """Calculate structures with PySCF and add them to a data set, in the order in which they are given.
 
     Args:
-        structures: Closed-shell molecules, or paths of files with them.
+        structures: Closed-shell molecules or crystals, or paths of files with them.
         out: The data set; if it exists it is extended.
         settings: Functional, basis, grid and recipe.
         jobs: Number of processes, of one thread each.
@@ -175,7 +189,12 @@ class _Run:
 
     def _require_settings(self, stored: dict[str, str], folder: Path) -> None:
         asked = self.settings.texts()
-        changes = [f"{k} {stored.get(k, 'unknown')} (asked for: {v})" for k, v in asked.items() if stored.get(k) != v]
+        keys = [field.name for field in fields(self.settings)]
+        changes = [
+            f"{k} {stored.get(k, 'left to the program')} (asked for: {asked.get(k, 'nothing')})"
+            for k in keys
+            if stored.get(k) != asked.get(k)
+        ]
         if changes:
             raise DataError(
                 f"{folder} was made with other settings: {', '.join(changes)}. Use the same settings, another output, "
@@ -265,12 +284,14 @@ def _lock(path: Path) -> Iterator[None]:
 def _require_known(settings: LabelSettings, structures: Sequence[Structure]) -> None:
     """Refuse an unknown functional, basis, grid or recipe before any work is done."""
     from ..adapters.pyscf import RECIPES, kohn_sham, orbital_basis, to_mole
+    from ..adapters.pyscf.known_names import parsed_functional
 
     if not structures:
         raise DataError("There are no structures to label.")
     if settings.recipe not in RECIPES:
         raise HarmoseError(f"There is no recipe {settings.recipe!r}; choose one of {', '.join(RECIPES)}.")
     orbital_basis(settings.basis, {int(z) for s in structures for z in s.numbers})
+    parsed_functional(settings.xc)
     molecule = next((s for s in structures if not s.periodic), None)
     if molecule is not None:
         kohn_sham(to_mole(molecule, settings.basis), settings.xc, settings.grid_level)
@@ -342,11 +363,8 @@ def _start_worker() -> None:
 
 def _calculate(key: str, structure: Structure, run: _Run) -> str:
     """Calculate one structure and write its part, or a note of its failure."""
-    from ..adapters.pyscf import reference
-
-    s = run.settings
     try:
-        record = reference(structure, s.xc, s.basis, grid_level=s.grid_level, recipe=s.recipe)
+        record = run.settings.calculate(structure)
     except Exception as error:  # whatever goes wrong with one molecule must not stop the others
         reason = str(error) if isinstance(error, HarmoseError) else f"{type(error).__name__}: {error}"
         with atomic_path(run.parts / f"{key}{FAILED_SUFFIX}", force=True) as path:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import ArgumentError, HarmoseError, OutputExistsError
 from ..core.files import require_absent
+from ..core.orbitals import fix_sign
 from ..core.record import Record
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
@@ -193,9 +194,9 @@ def orbital_index(name: str, filled: int, count: int) -> int:
 
 
 def select_orbital(name: str, spectrum: Spectrum) -> NDArray[np.float64]:
-    """Coefficients (ao,) of an orbital of a molecule, which are real; see :func:`orbital_index` for names."""
+    """Coefficients (ao,) of an orbital of a molecule, real and with a fixed sign; :func:`orbital_index` has names."""
     index = orbital_index(name, int(spectrum.occupied.sum()), len(spectrum.energies))
-    return np.asarray(spectrum.coefficients[:, index].real)
+    return fix_sign(spectrum.coefficients[:, index].real)
 
 
 def to_result(prediction: Prediction) -> Result:

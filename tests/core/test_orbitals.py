@@ -8,7 +8,7 @@ import pytest
 from harmose_dft.core.basis import GaussianRadial, NumericalRadial, OrbitalBasis, Shell
 from harmose_dft.core.conventions import PYSCF
 from harmose_dft.core.errors import HarmoseError
-from harmose_dft.core.orbitals import orbital_values, radial_values
+from harmose_dft.core.orbitals import fix_sign, orbital_values, radial_values
 from harmose_dft.testing.molecules import basis_of, mole, structure_of
 
 
@@ -58,3 +58,12 @@ def test_basis_helper_is_normalised() -> None:
             assert shell.radial is not None
             norm = np.trapezoid(radial_values(shell.l, shell.radial, r) ** 2 * r**2, r)
             assert abs(norm - 1.0) < 1e-5
+
+
+def test_sign_of_an_orbital_does_not_depend_on_rounding() -> None:
+    """Two atoms carry coefficients of equal size and opposite sign: whichever is larger, the first leads."""
+    orbital = np.array([0.01, 0.7, -0.7])
+    for noise in (1e-15, -1e-15):
+        for sign in (1.0, -1.0):
+            fixed = fix_sign(sign * (orbital + np.array([0.0, 0.0, noise])))
+            np.testing.assert_allclose(fixed, orbital, atol=1e-14)

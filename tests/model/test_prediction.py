@@ -156,3 +156,12 @@ def test_predictions_and_predictors_can_be_copied_and_sent(again, predictor, pre
     np.testing.assert_array_equal(other.spectrum.energies, prediction.spectrum.energies)
     twin = again(predictor).predict(water(0), trust=False)
     np.testing.assert_array_equal(twin.hamiltonian.values, prediction.hamiltonian.values)
+
+
+def test_notebook_shows_the_levels_of_a_molecule_and_none_of_a_crystal(prediction: Prediction) -> None:
+    shown = prediction._repr_html_()
+    assert f"HOMO {prediction.spectrum.homo * HARTREE:.2f} eV".replace("-", "−") in shown
+    within = np.abs(prediction.spectrum.energies - prediction.spectrum.homo) * HARTREE <= 6.0
+    below = within & (prediction.spectrum.energies <= prediction.spectrum.homo)
+    assert shown.count('stroke="#1f5fa8"') == below.sum()
+    assert "<svg" not in crystal(prediction)._repr_html_()

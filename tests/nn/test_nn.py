@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import pytest
@@ -249,3 +250,15 @@ def test_aliasing_averages_out_over_phases() -> None:
     scale = float(exact.abs().max())
     assert float((found[0] - exact).abs().max()) > 1e-2 * scale
     assert float((torch.stack(found).mean(0) - exact).abs().max()) < 1e-5 * scale
+
+
+def test_couplings_are_those_of_e3nn() -> None:
+    """Every 3j tensor up to l = 7, signs included: trained weights depend on them."""
+    from e3nn import o3
+
+    from harmose_dft.nn.couplings import coupling
+
+    for l1, l2 in product(range(8), repeat=2):
+        for l3 in range(abs(l1 - l2), min(l1 + l2, 7) + 1):
+            expected = o3.wigner_3j(l1, l2, l3, dtype=torch.float64)
+            torch.testing.assert_close(coupling(l1, l2, l3, torch.float64), expected, rtol=0.0, atol=1e-14)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,20 @@ def test_missing_matplotlib_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
     with pytest.raises(HarmoseError, match=r"pip install 'harmose-dft\[plot\]'"):
         plot_levels([LevelColumn("model", levels(-0.6, 0.1))], tmp_path / "levels.png")
+
+
+def test_zero_of_a_band_plot_is_the_top_of_the_valence_bands_where_there_is_a_gap(tmp_path: Path) -> None:
+    """The Fermi level lies 0.05 Hartree above the highest full band; a metal keeps it as zero."""
+    energies = np.stack([np.linspace(-0.3, -0.05, 20), np.linspace(0.2, 0.1, 20)], axis=1)[None]
+    metal = band_structure(energies, "model")
+    insulator = replace(metal, gaps=(0.15, 0.15))
+    assert metal.zero == 0.0
+    assert insulator.zero == pytest.approx(-0.05)
+    import matplotlib as mpl
+
+    path = tmp_path / "bands.svg"
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plot_bands(insulator, path)
+    text = path.read_text()
+    assert "energy relative to the valence-band maximum (eV)" in text
+    assert "model" in text

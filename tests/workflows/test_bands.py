@@ -20,7 +20,7 @@ from harmose_dft.solver import bands as solve_bands
 from harmose_dft.solver.band_structure import BandStructure
 from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.molecules import structure_of
-from harmose_dft.workflows.bands import WINDOW, bands, compare_bands, require_same_cell
+from harmose_dft.workflows.bands import WINDOW, bands, choose_points, compare_bands, require_same_cell
 
 EV = 27.211386
 """One Hartree."""
@@ -120,3 +120,9 @@ def test_window_of_the_command_is_that_of_the_function() -> None:
     command = cli.get_command(click.Context(cli), "bands")
     assert command is not None
     assert {p.name: p.default for p in command.params}["window"] == WINDOW
+
+
+def test_small_cells_have_more_points_on_a_path(record: Record) -> None:
+    """The layer has eight orbitals; each of the three segments rounds its share."""
+    assert abs(len(bands(record, kpath="GMKG").path.kpoints) - 401) <= 3
+    assert [choose_points(size) for size in (120, 121, 500, 501)] == [400, 200, 200, 100]

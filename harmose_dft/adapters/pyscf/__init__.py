@@ -8,6 +8,7 @@ from ...core.lazy import attach
 
 if TYPE_CHECKING:
     from .calculations import RECIPES, FockResidual, fock_residual, kohn_sham, reference, require_closed_shell
+    from .crystal import KPOINT_SPACING, reference_crystal
     from .molecule import (
         basis_from_mole,
         core_hamiltonian,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .rough import rough_fock
 
 __all__ = [
+    "KPOINT_SPACING",
     "RECIPES",
     "FockResidual",
     "basis_from_mole",
@@ -33,6 +35,7 @@ __all__ = [
     "orbital_basis",
     "overlap",
     "reference",
+    "reference_crystal",
     "require_closed_shell",
     "rough_fock",
     "to_blocks",
@@ -41,6 +44,8 @@ __all__ = [
 ]
 
 __getattr__, __dir__ = attach(__name__, {
+    "KPOINT_SPACING": "crystal",
+    "reference_crystal": "crystal",
     "FockResidual": "calculations",
     "RECIPES": "calculations",
     "fock_residual": "calculations",

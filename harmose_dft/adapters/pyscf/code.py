@@ -55,13 +55,13 @@ class PySCFStart(StartWriter):
 
 
 class PySCF(Code):
-    """PySCF's restricted Kohn-Sham molecules."""
+    """PySCF's restricted Kohn-Sham molecules and crystals."""
 
     name = "PySCF"
     recognises = ""
     priority = 50
     about = About(
-        reads="any basis, RKS, by import; its molecules in QH9 and MD17 databases",
+        reads="any basis, RKS and (crystals) KRKS, by import and `label`; its molecules in QH9 and MD17 databases",
         writes="density by import, or a checkpoint for the SCF",
         units="Hartree, Bohr",
         orbitals="p = (x, y, z); else m = -l..l",

@@ -67,7 +67,7 @@ def overlapping_pairs(structure: Structure, basis: OrbitalBasis) -> Pairs:
 def orbital_cutoffs(basis: OrbitalBasis) -> dict[int, float]:
     """Radius in Bohr beyond which every orbital of an element vanishes, by atomic number.
 
-    Gaussian orbitals count as zero below :data:`GAUSSIAN_TAIL`.
+    Gaussian orbitals without a cutoff of their own count as zero below :data:`GAUSSIAN_TAIL`.
 
     Raises:
         HarmoseError: A shell has no radial function.
@@ -84,6 +84,8 @@ def shell_cutoff(z: int, shell: Shell) -> float:
     match shell.radial:
         case NumericalRadial(r, values):
             return float(r[min(np.flatnonzero(values)[-1] + 1, len(r) - 1)]) if values.any() else 0.0
+        case GaussianRadial(cutoff=float(cutoff)):
+            return cutoff
         case GaussianRadial():
             r = np.geomspace(1e-3, 1e3, 6001)
             return float(r[np.flatnonzero(np.abs(radial_values(shell.l, shell.radial, r)) > GAUSSIAN_TAIL)[-1] + 1])
