@@ -22,7 +22,7 @@ from harmose_dft.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-TABLES = ("organic", "water", "crystals", "large", "speed", "seeding")
+TABLES = ("organic", "water", "crystals", "large", "speed", "streaming", "seeding")
 """Result files, in the order of the page."""
 
 
