@@ -20,16 +20,17 @@ sys.path.insert(0, str(ORGANIC))
 import recipe  # noqa: E402
 
 
-@pytest.mark.parametrize("number", range(1, 7))
+@pytest.mark.parametrize("number", range(1, 9))
 def test_every_part_of_the_recipe_is_a_valid_configuration(number: int, tmp_path: Path) -> None:
     config = TrainConfig.model_validate(recipe.configuration(number, tmp_path, tmp_path / "models"))
-    assert len(config.data.files) == 1 + recipe.PARTS[number - 1].labels
+    labels = recipe.PARTS[number - 1].labels
+    assert len(config.data.files) == (3 if labels is None else 1 + labels)
     assert (config.start_from is None) == (number == 1)
 
 
 def test_last_part_is_the_configuration_that_the_bundled_model_keeps(tmp_path: Path) -> None:
     kept = json.loads((WEIGHTS / "model.json").read_text(encoding="utf-8"))["training"]["configuration"]
-    config = TrainConfig.model_validate(recipe.configuration(6, tmp_path, tmp_path)).model_dump(mode="json")
+    config = TrainConfig.model_validate(recipe.configuration(8, tmp_path, tmp_path)).model_dump(mode="json")
     for section in ("loss", "optimizer", "stages", "augmentation"):
         assert {key: config[section][key] for key in kept[section]} == kept[section]
     assert (config["threads"], config["validate_every"]) == (kept["threads"], kept["validate_every"])

@@ -25,12 +25,14 @@ SINGLE = 2e-6
 
 
 def train(folder: Path, make: Callable[[Structure], Record]) -> Predictor:
-    """A model after a few updates, with noise on its weights that makes far atoms matter."""
+    """A model after a few updates, with noise on its weights that makes far atoms matter, on top of an H0 of few terms."""
     with DatasetWriter(folder / "layers.h5") as writer:
         for seed in range(6):
             writer.add(make(layer(seed)))
     optimizer = {"steps": 6, "batch_size": 2, "learning_rate": 1e-2}
-    Fit(configuration(folder / "layers.h5", folder / "model", optimizer=optimizer), silent, lambda entry: None).run()
+    kinetic = {"kind": "kinetic"}
+    config = configuration(folder / "layers.h5", folder / "model", optimizer=optimizer, baseline=kinetic)
+    Fit(config, silent, lambda entry: None).run()
     predictor = load_model(folder / "model")
     perturb(predictor.network)
     return predictor
