@@ -19,6 +19,9 @@ QUIET = 30_000
 SECONDS = 400
 """After which a browser counts as stuck."""
 
+ATTEMPTS = 3
+"""On a busy machine Chromium may take the picture before anything is painted; an empty one is taken again."""
+
 
 def open_page(page: Path, picture: Path, *, width: int = 1200, height: int = 1600) -> tuple[np.ndarray, list[str]]:
     """Open a page without a network and take a picture when it is quiet; skips the test where there is no browser.
@@ -35,6 +38,17 @@ def open_page(page: Path, picture: Path, *, width: int = 1200, height: int = 160
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium on this machine")
+    for attempt in range(ATTEMPTS):
+        image, lines = _take_picture(browser, page, picture, width, height)
+        if float(np.ptp(image)) > 0 or attempt == ATTEMPTS - 1:
+            break
+    return image, lines
+
+
+def _take_picture(
+    browser: str, page: Path, picture: Path, width: int, height: int
+) -> tuple[np.ndarray, list[str]]:
+    """One start of the browser."""
     from matplotlib.image import imread
 
     done = subprocess.run(
