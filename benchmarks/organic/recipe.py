@@ -7,7 +7,8 @@ DATA is a folder with the data sets named below: B3LYP/def2-SVP (PySCF's ``b3lyp
 and molecules with B, Si, P and Br) are the common labelled sets; ``labels_*.h5`` hold the molecules of
 ``added_molecules.smi``, ``labels_ions.h5`` those of ``labelled.txt``, one geometry each, relaxed or displaced at 150 to
 700 K with GFN2-xTB (``geometries.py``) and labelled by ``harmose-dft label``. Parts 7 and 8 had the common sets and
-``labels_ions.h5`` (part 7: 230 of its 390 molecules) at hand, no longer the molecules of ``added_molecules.smi``. Molecules are split by SMILES (crc32 rule), so that no test molecule is in any part.
+``labels_ions.h5`` (part 7: 230 of its 390 molecules) at hand, no longer the molecules of ``added_molecules.smi``.
+Molecules are split by SMILES (crc32 rule), so that no test molecule is in any part.
 The configuration of each part is written into FOLDER beside its model. Parts last for a time, not for a number of
 steps: on another machine the models differ from the bundled one (weights 686a4482).
 """

@@ -181,9 +181,7 @@ def predict_files(
         jobs = plan_jobs(inputs, None if out is None else Path(out))
         drawing = _plan_drawing(jobs, outputs, kpath, extras)
         predictor = as_predictor(model, device=device)
-        require_inside(predictor, jobs, outputs.orbitals)
-        if drawing is not None:
-            drawing.check(predictor)
+        require_inside(predictor, jobs, outputs.orbitals, drawing)
         finisher = _Finisher(predictor, extras, drawing, tell)
         summaries: list[PredictionSummary] = []
         with _open_workers(workers) as cluster:
@@ -292,8 +290,10 @@ def _predict_batch(predictor: Predictor, structures: Sequence[Structure], certif
     return predictor.predict(structures, certify=certify)
 
 
-def require_inside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence[str]) -> None:
-    """Before any computing: refuse all files if one structure lies outside the model's domain or lacks an orbital.
+def require_inside(
+    predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence[str], drawing: Drawing | None = None
+) -> None:
+    """Before any computing: refuse all files if one structure is outside the domain, lacks an orbital or a picture.
 
     Raises:
         HarmoseError: With the name of the structure.
@@ -305,6 +305,8 @@ def require_inside(predictor: Predictor, jobs: Sequence[Job], orbitals: Sequence
                 orbital_index(orbital, *predictor.orbital_counts(structure))
         except HarmoseError as error:
             raise type(error)(f"{name}: {error}") from error
+    if drawing is not None:
+        drawing.check(predictor)
 
 
 def _plan_drawing(jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras) -> Drawing | None:

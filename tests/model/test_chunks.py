@@ -25,7 +25,7 @@ SINGLE = 2e-6
 
 
 def train(folder: Path, make: Callable[[Structure], Record]) -> Predictor:
-    """A model after a few updates, with noise on its weights that makes far atoms matter, on top of an H0 of few terms."""
+    """A model after a few updates on top of a simple H0, with noise on its weights that makes far atoms matter."""
     with DatasetWriter(folder / "layers.h5") as writer:
         for seed in range(6):
             writer.add(make(layer(seed)))

@@ -355,7 +355,7 @@ def test_impossible_numbers_of_states_are_refused() -> None:
 
 def test_shift_on_an_eigenvalue_and_broken_values_are_refused() -> None:
     h, s = (BlockMatrix.from_dense(np.diag(d), [1] * 8) for d in (np.arange(8.0), np.ones(8)))
-    with pytest.raises(SolverError, match="(?i)move the energy off an eigenvalue"):
+    with pytest.raises(SolverError, match=r"(?i)move the energy off an eigenvalue"):
         states_near(h, s, (0, 0, 0), 3.0, 2, method="shift-invert")
     broken = h.with_values(np.where(np.arange(64) == 9, np.nan, h.values))
     with pytest.raises(SolverError, match="Hamiltonian has 1 values that are not finite"):
