@@ -29,6 +29,7 @@ from .density import DensityInput
 from .featurize import Featurizer
 from .inputs import Integrals
 from .prediction import ModelInfo, Prediction, dipole_moment, single_matrix
+from .trust.calibration import Verdict
 from .trust.evidence import gather_evidence
 from .trust.report import TrustReport, assess, describe_doubtful
 from .trust.store import TrustFile
@@ -243,7 +244,11 @@ class Predictor:
             dipole=dipole,
             certifier=(basis, self.model.functional) if certified else None,
         )
-        return assess(matrices.overlap, spectrum, evidence, self.calibrations)
+        report = assess(matrices.overlap, spectrum, evidence, self.calibrations)
+        if structure.charge and not certified and report.verdict == Verdict.GOOD:
+            # What is known without a Fock build does not tell the smallest ions apart, which are the hardest.
+            return replace(report, verdict=Verdict.CAREFUL, intervals=None)
+        return report
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
         """Structures in batches of limited size, at least one for each worker where there are enough structures."""
