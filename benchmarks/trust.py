@@ -85,16 +85,15 @@ Fingerprints = dict[tuple[str, int], list[np.ndarray]]
 """Formula and charge of small molecules -> sorted distances between their atoms, Bohr."""
 
 
-def fingerprints(predictor: Predictor, paths: Sequence[Path]) -> Fingerprints:
-    """Small molecules that the model was trained on."""
+def fingerprints(paths: Sequence[Path]) -> Fingerprints:
+    """Small molecules among the training parts of data sets."""
     result: Fingerprints = {}
     for path in paths:
         dataset = open_dataset(path)
-        if was_trained_on(predictor.model.training, dataset):
-            for i, (smiles, _, _) in enumerate(annotations(path)):
-                structure = dataset.structure(i)
-                if split_of_smiles(smiles) == "train" and len(structure) <= SMALL:
-                    result.setdefault((structure.formula, structure.charge), []).append(sorted_distances(structure))
+        for i, (smiles, _, _) in enumerate(annotations(path)):
+            structure = dataset.structure(i)
+            if split_of_smiles(smiles) == "train" and len(structure) <= SMALL:
+                result.setdefault((structure.formula, structure.charge), []).append(sorted_distances(structure))
     return result
 
 
@@ -110,11 +109,10 @@ def is_near(structure: Structure, trained: Fingerprints) -> bool:
 
 
 def unseen(
-    predictor: Predictor, path: Path, seen: set[str], trained_on: Fingerprints
+    predictor: Predictor, path: Path, seen: set[str], trained_on: Fingerprints, *, trained: bool
 ) -> Iterator[tuple[str, str, Record]]:
     """Key, kind and record of each molecule of a data set that training did not see and the model covers."""
     dataset, elements = open_dataset(path), set(predictor.model.basis.elements)
-    trained = was_trained_on(predictor.model.training, dataset)
     for i, (smiles, charge, kind) in enumerate(annotations(path)):
         part = split_of_smiles(smiles) if trained else "test"
         if charge in predictor.model.domain.charges and part != "train" and (trained or smiles not in seen):
@@ -129,12 +127,11 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
     kept = [json.loads(line) for line in cache.read_text().splitlines()] if cache.exists() else []
     done = {row["key"]: row for row in kept if row["model"] == predictor.info.sha256}
     rows: list[dict[str, Any]] = []
-    trained_on = fingerprints(predictor, paths)
+    trained = [path for path in paths if was_trained_on(predictor.model.training, open_dataset(path))]
+    trained_on = fingerprints(trained)
+    seen = seen | {smiles for path in trained for smiles, _, _ in annotations(path)}
     for path in paths:
-        if was_trained_on(predictor.model.training, open_dataset(path)):
-            seen = seen | {smiles for smiles, _, _ in annotations(path)}
-    for path in paths:
-        for key, kind, record in unseen(predictor, path, seen, trained_on):
+        for key, kind, record in unseen(predictor, path, seen, trained_on, trained=path in trained):
             if key in done:
                 rows.append(done[key])
                 continue

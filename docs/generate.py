@@ -18,6 +18,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from harmose_dft.adapters.registry import codes, read_options, start_writers
+from harmose_dft.core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+from harmose_dft.model.trust.calibration import LARGE_ERROR
 from harmose_dft.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -244,7 +246,7 @@ def trust_table() -> str:
     ]
     rows.append(row("area under the ROC curve", lambda k: f"{tests[k]['auc']:.3f}"))
     for key, name in NAMES.items():
-        unit, factor = ("D", 2.541746) if key == "dipole" else ("eV", 27.211386)
+        unit, factor = ("D", DIPOLE_AU_IN_DEBYE) if key == "dipole" else ("eV", HARTREE_IN_EV)
         width = {k: tests[k]["median_half_width_of_good"][key] for k in kinds}
         held = {k: (tests[k]["coverage_of_good"][key], means[k]["coverage_of_good"].get(key)) for k in kinds}
         rows.append(row(f"median half-width of {name} ({unit})", lambda k, w=width, f=factor: f"{w[k] * f:.3f}"))
@@ -268,8 +270,8 @@ def trust_table() -> str:
     return table(("measured", "one Fock build each", "without"), rows)
 
 
-LARGE_MEV = 544.2
-"""20 mHartree in meV."""
+LARGE_MEV = 1e3 * LARGE_ERROR * HARTREE_IN_EV
+"""Error of an occupied level, meV, that makes a prediction a bad one."""
 
 KINDS = {
     "test": "organic, test set", "validation": "organic, validation set", "organic": "organic, second set",
@@ -313,7 +315,7 @@ def card() -> str:
     wrong = [row for row in result["wrong"] if row.get("worst_level_mev", 0.0) > LARGE_MEV]
     trusted = sum(row["verdict"] == "good" for row in wrong)
     counts = ", ".join(f"{n} {v} ({test['bad_by_verdict'][v]})" for v, n in test["verdicts"].items())
-    ends = ", ".join(f"{NAMES[q]} ± {widths[q] * 27.211386:.3f} eV" for q in ("homo", "lumo", "gap"))
+    ends = ", ".join(f"{NAMES[q]} ± {widths[q] * HARTREE_IN_EV:.3f} eV" for q in ("homo", "lumo", "gap"))
     text = (
         f"* **Error bars** (`trust.json`): calibrated on {made['molecules']} molecules that training never saw, "
         f"{made['bad']} of them off by more than 20 mHartree in an occupied level. Verdicts on {test['molecules']} "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,7 @@ class Structure:
             )
         electrons = int(self.numbers.sum()) - charge
         spin = self.spin if (electrons - self.spin) % 2 == 0 else electrons % 2
-        return Structure(self.numbers, self.positions, self.cell, charge, spin, self.name, self.smiles)
+        return replace(self, charge=charge, spin=spin)
 
     def rotate(self, rotation: ArrayLike) -> Structure:
         """The structure with every position (and lattice vector) multiplied by an orthogonal matrix (3, 3)."""

@@ -29,7 +29,6 @@ from .density import DensityInput
 from .featurize import Featurizer
 from .inputs import Integrals
 from .prediction import ModelInfo, Prediction, dipole_moment, single_matrix
-from .trust.calibration import Verdict
 from .trust.evidence import gather_evidence
 from .trust.report import TrustReport, assess, describe_doubtful
 from .trust.store import TrustFile
@@ -244,11 +243,7 @@ class Predictor:
             dipole=dipole,
             certifier=(basis, self.model.functional) if certified else None,
         )
-        report = assess(matrices.overlap, spectrum, evidence, self.calibrations)
-        if structure.charge and not certified and report.verdict == Verdict.GOOD:
-            # What is known without a Fock build does not tell the smallest ions apart, which are the hardest.
-            return replace(report, verdict=Verdict.CAREFUL, intervals=None)
-        return report
+        return assess(matrices.overlap, spectrum, evidence, self.calibrations)
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
         """Structures in batches of limited size, at least one for each worker where there are enough structures."""

@@ -238,6 +238,20 @@ def test_carbon_monoxide_and_nitrogen_are_not_good(
     assert trust.verdict in (Verdict.CAREFUL, Verdict.DO_NOT_USE)
 
 
+def test_an_ion_without_a_fock_build_is_not_good(organic: Predictor) -> None:
+    """Ammonium is off by 1.3 eV, and everything that is known for free speaks for it."""
+    corners = ("H 0.59 0.59 0.59", "H -0.59 -0.59 0.59", "H -0.59 0.59 -0.59", "H 0.59 -0.59 -0.59")
+    ammonium = replace(structure_of(("N 0 0 0", *corners)), charge=1)
+    free, certified = (organic.predict(ammonium, certify=c).trust for c in (False, True))
+    assert free is not None
+    assert certified is not None
+    assert (free.verdict, free.intervals) == (Verdict.CAREFUL, None)
+    assert certified.verdict == Verdict.DO_NOT_USE
+    neutral = organic.predict(structure_of(), certify=False).trust
+    assert neutral is not None
+    assert neutral.intervals is not None
+
+
 def test_certificates_are_made_for_few_structures_unless_told_otherwise(organic: Predictor) -> None:
     water = structure_of()
     assert organic.predict(water, certify=False).trust.certificate is None  # type: ignore[union-attr]

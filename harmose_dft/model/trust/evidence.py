@@ -30,6 +30,7 @@ class Evidence:
         correction: What the second stage changed; None for crystals and models of one stage.
         certificate: One cheap Fock build; None where it was not asked for.
         dipole: Length of the dipole moment, e*Bohr; None for a crystal.
+        charged: Whether the structure has a net charge.
     """
 
     domain: DomainReport
@@ -41,6 +42,7 @@ class Evidence:
     correction: Deviation | None = None
     certificate: Certificate | None = None
     dipole: float | None = None
+    charged: bool = False
 
 
 class Matrices(Protocol):
@@ -102,4 +104,5 @@ def gather_evidence(
         correction=correction,
         certificate=certify(structure, *certifier, spectrum) if molecule and certifier is not None else None,
         dipole=dipole,
+        charged=structure.charge != 0,
     )

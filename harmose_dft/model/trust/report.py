@@ -186,6 +186,8 @@ def judge(
     """Add verdict, risk and intervals to a report.
 
     Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
+    Neither is an ion without a Fock build good, nor does it have intervals then: what is known for free does not tell
+    the smallest ions apart, which are the hardest.
     """
     verdict = Verdict.CAREFUL if report.warnings or report.unseen_pairs else None
     risk, widths = None, None
@@ -195,6 +197,8 @@ def judge(
         statistical = calibration.judge(risk)
         verdict = Verdict.CAREFUL if verdict is not None and statistical == Verdict.GOOD else statistical
         widths = calibration.half_widths(signals, verdict)
+    if verdict == Verdict.GOOD and evidence.charged and evidence.certificate is None:
+        verdict, widths = Verdict.CAREFUL, None
     if evidence.lone_atoms or evidence.doubts:
         verdict = Verdict.DO_NOT_USE
     intervals = None

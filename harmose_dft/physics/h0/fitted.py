@@ -23,20 +23,12 @@ from ...core.record import Record
 from ...core.structure import SYMBOLS, Structure
 from ..integrals.charges import AtomCharges, charge_attraction
 from ..integrals.net_charge import net_charge_potential
+from ..least_absolute import least_absolute
 from .base import GaussianH0, H0Settings
 from .sap import POTENTIAL, atomic_charges, sap_matrix
 
 CARRIER = 6
 """Element (carbon) whose charges in the SAP fit have the exponents that every element's fitted charges have too."""
-
-RIDGE = 1e-7
-"""Penalty on squared charges, relative to the largest column norm; keeps nearly redundant widths from cancelling."""
-
-ITERATIONS = 12
-"""Rounds of iteratively reweighted least squares, which turn squared into absolute deviations."""
-
-SMALLEST_DEVIATION = 1e-4
-"""Hartree; deviations below it are weighted as if they were this large."""
 
 FIT_ORBITALS = 140
 """Potentials are fitted to molecules of at most this many orbitals, where there are enough of them."""
@@ -175,7 +167,7 @@ def fit_charges(
         targets.append((sap_matrix(structure, basis, extra) - hamiltonian)[lower])
         # An element off the diagonal counts twice; every molecule counts the same, whatever its size.
         weights.append(np.where(lower[0] == lower[1], 1.0, 2.0) / len(hamiltonian) ** 2)
-    solution = _least_absolute(np.concatenate(columns), np.concatenate(targets), np.concatenate(weights))
+    solution = least_absolute(np.concatenate(columns), np.concatenate(targets), np.concatenate(weights))
     exponents = choose_exponents()
     free = solution.reshape(len(elements), len(exponents) - 1)
     # The widest charge of an element makes it neutral.
@@ -198,18 +190,3 @@ def _columns(structure: Structure, basis: OrbitalBasis, elements: Sequence[int])
         for k in range(len(exponents) - 1):
             out[:, :, e * (len(exponents) - 1) + k] = unit[k] - unit[-1]
     return out
-
-
-def _least_absolute(
-    columns: NDArray[np.float64], target: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """argmin_q sum_i w_i |y_i - (X q)_i| by iteratively reweighted least squares."""
-    current = weights
-    solution: NDArray[np.float64] = np.zeros(columns.shape[1])
-    for _ in range(ITERATIONS):
-        weighted = columns * current[:, None]
-        normal = columns.T @ weighted
-        normal[np.diag_indices_from(normal)] += RIDGE * normal.diagonal().max()
-        solution = np.asarray(np.linalg.solve(normal, weighted.T @ target), dtype=np.float64)
-        current = weights / np.maximum(np.abs(target - columns @ solution), SMALLEST_DEVIATION)
-    return np.asarray(solution)
