@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +12,8 @@ import numpy as np
 from .. import __version__
 from ..core.basis import OrbitalBasis
 from ..core.conventions import OURS
-from ..core.errors import DataError
-from ..core.files import atomic_path, require_space
+from ..core.files import require_space
+from ..core.hdf5_writer import SPARE_BYTES, HDF5Writer
 from ..core.record import Record
 from ..core.soundness import require_sound
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, encode
@@ -30,15 +28,12 @@ CHUNK_BYTES = 1 << 18
 BUFFERED_VALUES = 1 << 21
 """Matrix elements held in memory before they are written (16 MB); small appends are slow in HDF5."""
 
-SPARE_BYTES = 1 << 20
-"""Room for what HDF5 writes beside the columns; it crashes the process when a disk runs full under it."""
-
 BUFFERED_RECORDS = 256
 """Records held in memory before they are written."""
 
 
-class DatasetWriter:
-    """A data set being written; the file appears, complete, when the ``with`` block ends without an error.
+class DatasetWriter(HDF5Writer):
+    """A data set being written.
 
     Args:
         path: The file.
@@ -59,7 +54,7 @@ class DatasetWriter:
         attributes: Mapping[str, str] | None = None,
         quantum: float | None = None,
     ) -> None:
-        self.path = Path(path)
+        super().__init__(path, force=force)
         self._attributes = dict(attributes or {})
         self._step = None if quantum is None else 2.0 ** np.floor(np.log2(quantum))
         self._bases: list[OrbitalBasis] = []
@@ -67,24 +62,9 @@ class DatasetWriter:
         self._ids: set[str] = set()
         self._waiting: list[Rows] = []
         self._count = 0
-        self._force = force
-        self._stack = ExitStack()
-        self._file: h5py.File | None = None
 
-    def __enter__(self) -> DatasetWriter:
-        import h5py
-
-        with ExitStack() as stack:
-            self._file = stack.enter_context(h5py.File(stack.enter_context(atomic_path(self.path, self._force)), "w"))
-            _create(self._file)
-            stack.push(self._finish)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def _begin(self, file: h5py.File) -> None:
+        _create(file)
 
     def __len__(self) -> int:
         return self._count
@@ -121,12 +101,6 @@ class DatasetWriter:
                     self.copy(source, i)
             failed_ids = {f.id for f in self._failures}
             self._failures += [f for f in source.failures if f.id not in failed_ids]
-
-    @property
-    def _open(self) -> h5py.File:
-        if self._file is None:
-            raise DataError(f"{self.path} is not open. Use the writer in a with statement.")
-        return self._file
 
     def _append(self, rows: Rows) -> None:
         self._waiting.append(rows)

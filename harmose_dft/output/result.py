@@ -24,10 +24,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +33,10 @@ from numpy.typing import NDArray
 
 from ..core.basis import OrbitalBasis, Shell
 from ..core.errors import FileFormatError, HarmoseError
-from ..core.files import atomic_path, require_space
+from ..core.files import require_space
 from ..core.guard import name_damage
 from ..core.hdf5 import Shape, check_arrays, open_hdf5
+from ..core.hdf5_writer import SPARE_BYTES, HDF5Writer
 from ..core.matrix import BlockMatrix
 from ..core.record import Record, read_provenance
 from ..core.soundness import require_sound, require_sound_spectrum
@@ -49,9 +48,6 @@ if TYPE_CHECKING:
 
 FORMAT = "harmose_dft result"
 VERSION = 1
-
-SPARE_BYTES = 1 << 20
-"""Room for what HDF5 writes beside the arrays; it crashes the process when a disk runs full under it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,37 +65,15 @@ class Result:
     stage1: tuple[BlockMatrix, ...] = ()
 
 
-class ResultWriter:
-    """A result file being written, one structure after the other; it appears, complete, when the block ends well.
-
-    Args:
-        path: The file.
-        force: Whether an existing file may be replaced.
-
-    Raises:
-        OutputExistsError: The file exists and ``force`` is false.
-    """
+class ResultWriter(HDF5Writer):
+    """A result file being written, one structure after the other."""
 
     def __init__(self, path: str | Path, *, force: bool = False) -> None:
-        self.path, self._force = Path(path), force
+        super().__init__(path, force=force)
         self._name, self._shells, self._count = "", dict[int, tuple[Shell, ...]](), 0
-        self._stack = ExitStack()
 
-    def __enter__(self) -> ResultWriter:
-        import h5py
-
-        with ExitStack() as stack:
-            temporary = stack.enter_context(atomic_path(self.path, self._force))
-            self._file = stack.enter_context(h5py.File(temporary, "w"))
-            self._file.attrs.update({"format": FORMAT, "version": VERSION, "units": "Hartree, Bohr"})
-            stack.push(self._finish)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def _begin(self, file: h5py.File) -> None:
+        file.attrs.update({"format": FORMAT, "version": VERSION, "units": "Hartree, Bohr"})
 
     def add(self, result: Result) -> None:
         """Write one structure; groups are numbered from one.
@@ -110,8 +84,8 @@ class ResultWriter:
         self._join(result.record.basis)
         require_space(self.path.parent, _count_bytes(result) + SPARE_BYTES)
         self._count += 1
-        _write_one(self._file.create_group(f"{self._count:04d}"), result)
-        self._file.flush()
+        _write_one(self._open.create_group(f"{self._count:04d}"), result)
+        self._open.flush()
 
     def _join(self, basis: OrbitalBasis) -> None:
         """Add the elements of a basis, which must agree on common ones."""
@@ -126,11 +100,10 @@ class ResultWriter:
             self._shells[z] = basis.shells[z]
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what is known at the end only, unless the block failed."""
         if kind is None:
             if not self._count:
                 raise HarmoseError("There are no results to write.")
-            self._file["basis"] = json.dumps(OrbitalBasis(self._name, self._shells).to_dict())
+            self._open["basis"] = json.dumps(OrbitalBasis(self._name, self._shells).to_dict())
 
 
 def write_results(path: str | Path, results: Iterable[Result], *, force: bool = False) -> None:
