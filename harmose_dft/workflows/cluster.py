@@ -26,6 +26,9 @@ QUEUE_FACTOR = 4
 class Cluster:
     """Workers that run tasks; a task whose worker dies is run again by another one, up to three times.
 
+    Dask blames every task that a dead worker held, so that a task may be given up for its neighbour. Those that are
+    given up are therefore run once more at the end, one by one, where the guilty ones alone fail.
+
     Args:
         client: Dask's client.
         jobs: Number of workers that were asked for; there may be more or fewer at times.
@@ -52,35 +55,54 @@ class Cluster:
         Raises:
             DataError: Tasks were given up because the workers that ran them died; the others are done.
         """
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
 
-        waiting, lost = enumerate(tasks), 0
-        numbers: dict[str, int] = {}
-
-        def submit(count: int) -> list[Any]:
-            futures = []
-            for number, arguments in islice(waiting, count):
-                futures.append(self.client.submit(function, *arguments, pure=False))
-                numbers[futures[-1].key] = number
-            return futures
-
-        queue = as_completed(submit(QUEUE_FACTOR * max(self.jobs, len(self.client.scheduler_info()["workers"]))))
-        for future in queue:
-            error = future.exception()
-            if isinstance(error, KilledWorker):
+        suspects: list[tuple[int, tuple[Any, ...]]] = []
+        yield from self._run_queue(function, enumerate(tasks), suspects)
+        lost = 0
+        for number, arguments in suspects:
+            try:
+                result: T = self.client.submit(function, *arguments, pure=False).result()
+            except KilledWorker:
                 lost += 1
-            elif error is not None:
-                raise error
             else:
-                result = future.result()
-                future.release()  # or it would be computed again if its worker died later
-                yield numbers.pop(future.key), result
-            queue.update(submit(1))
+                yield number, result
         if lost:
             raise DataError(
                 f"{lost} tasks were given up because the workers that ran them died several times, probably for lack "
                 "of memory. What was finished is kept; run the command again with fewer or larger workers."
             )
+
+    def _run_queue(
+        self,
+        function: Callable[..., T],
+        waiting: Iterator[tuple[int, tuple[Any, ...]]],
+        suspects: list[tuple[int, tuple[Any, ...]]],
+    ) -> Iterator[tuple[int, T]]:
+        """Run numbered tasks, several for each worker at a time; those that are given up join the suspects."""
+        from distributed import KilledWorker, as_completed
+
+        running: dict[str, tuple[int, tuple[Any, ...]]] = {}
+
+        def submit(count: int) -> list[Any]:
+            futures = []
+            for task in islice(waiting, count):
+                futures.append(self.client.submit(function, *task[1], pure=False))
+                running[futures[-1].key] = task
+            return futures
+
+        queue = as_completed(submit(QUEUE_FACTOR * max(self.jobs, len(self.client.scheduler_info()["workers"]))))
+        for future in queue:
+            error, task = future.exception(), running.pop(future.key)
+            if isinstance(error, KilledWorker):
+                suspects.append(task)
+            elif error is not None:
+                raise error
+            else:
+                result = future.result()
+                future.release()  # or it would be computed again if its worker died later
+                yield task[0], result
+            queue.update(submit(1))
 
     def run_in_order(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
         """The results of :meth:`run` in the order of the tasks."""
