@@ -80,7 +80,7 @@ def predict(
     from ..core.memory import keep_freed_memory
     from ..workflows.predict import Extras, Workers, predict_files
     from ..workflows.prediction_files import Outputs
-    from .render import print_summaries
+    from .overview import print_summaries
 
     keep_freed_memory()
     outputs = Outputs(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.spectrum import OCCUPIED
+from ..core.structure import format_charge
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from . import console
 
@@ -31,9 +32,6 @@ MANY_ORBITALS = 16
 EMPTY_SHOWN = 3
 """Unoccupied orbitals shown in the table."""
 
-MANY_STRUCTURES = 3
-"""More structures than this share one table with a row each."""
-
 WORST_BLOCKS = 10
 """Blocks of the Hamiltonian that the table of an evaluation lists."""
 
@@ -42,6 +40,9 @@ HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 
 HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate", "scf_residual")
 """Entries of the trust report that are shown in other ways, whatever --verbose says."""
+
+ORIGIN = "about the origin of the coordinates"
+"""Where the dipole moments of ions refer to, which depend on it."""
 
 HEADINGS = {"model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
 """Name of a stage -> heading of its column."""
@@ -56,34 +57,6 @@ UNITS = {
 """Last word of a key -> the unit as it is written."""
 
 
-def print_summaries(summaries: Sequence[PredictionSummary], levels: int | None = None) -> None:
-    """Print predictions: in full for a few structures, a row each for many.
-
-    Args:
-        summaries: The predictions.
-        levels: Orbitals shown on either side of the gap; by default all occupied ones, or the upper ones of many.
-    """
-    if len(summaries) <= MANY_STRUCTURES:
-        for summary in summaries:
-            print_summary(summary, levels)
-        return
-    columns: tuple[str, ...] = ("structure", "formula", "HOMO (eV)", "LUMO (eV)", "gap (eV)", "dipole (D)")
-    rows: list[tuple[str, ...]] = []
-    for s in summaries:
-        intervals = None if s.trust is None else s.trust.intervals
-        shown = {"homo": s.homo, "lumo": s.lumo, "gap": s.gap}
-        cells = [format_energy(energy) + format_width(intervals, name) for name, energy in shown.items()]
-        rows.append((s.title, s.formula, *cells, format_dipole(s) + format_width(intervals, "dipole")))
-    verdicts = [s.trust.verdict if s.trust is not None else None for s in summaries]
-    if any(verdicts):
-        columns = (*columns, "verdict")
-        rows = [(*row, str(verdict or "-")) for row, verdict in zip(rows, verdicts, strict=True)]
-    console.print_table(summaries[0].level_of_theory, columns, rows, left=2)
-    for summary in summaries:
-        print_charges(summary)
-    print_files([f for s in summaries for f in s.files])
-
-
 def print_files(files: Sequence[Path]) -> None:
     """Print the names of files that were written, each once."""
     if files:
@@ -92,7 +65,7 @@ def print_files(files: Sequence[Path]) -> None:
 
 def print_summary(summary: PredictionSummary, levels: int | None = None) -> None:
     """Print one prediction in full; its warnings are on stderr, however many structures there are."""
-    charge = f" with charge {summary.charge:+d}" if summary.charge else ""
+    charge = f" with charge {format_charge(summary.charge)}" if summary.charge else ""
     title = (
         f"{summary.title}: {summary.formula}{charge}, {summary.n_electrons} electrons, {summary.level_of_theory}"
     )
@@ -111,7 +84,8 @@ def print_summary(summary: PredictionSummary, levels: int | None = None) -> None
         f"{name} {format_energy(energy)}{format_width(intervals, name.lower())} eV" for name, energy in shown.items()
     ]
     if not summary.periodic:
-        figures.append(f"dipole {format_dipole(summary)}{format_width(intervals, 'dipole')} D")
+        origin = f" {ORIGIN}" if summary.charge else ""
+        figures.append(f"dipole {format_dipole(summary)}{format_width(intervals, 'dipole')} D{origin}")
     console.say("   ".join(figures) + (f"   ({100 * intervals.coverage:g} %)" if intervals else ""))
     print_trust(summary)
     print_charges(summary)
@@ -129,20 +103,24 @@ def print_charges(summary: PredictionSummary) -> None:
 
 
 def print_trust(summary: PredictionSummary) -> None:
-    """Print the verdict, what speaks for and against the prediction, and for --verbose the figures behind it."""
+    """Print the verdict, what speaks for and against the prediction, and for --verbose the figures behind it.
+
+    What speaks for a prediction that is not to be used is left out.
+    """
+    from ..model.trust import Verdict
     from ..model.trust.words import explain
 
     if (trust := summary.trust) is None:
         return
-    if trust.calibrated or trust.verdict is not None:
-        console.say(f"  verdict: {trust.verdict_in_words}")
+    console.say(f"  verdict: {trust.verdict_in_words}")
     entries = trust.to_dict()
     if trust.certificate is not None:
         change = trust.certificate.deviation.commutator / MICRO
         console.note(f"certificate: one Fock build in {trust.certificate.seconds:.2f} s (the prediction took "
                      f"{summary.seconds:.2f} s), commutator {change:.0f} uHa per root electron")
     opinion = explain(trust)
-    for label, reasons in (("what is good", opinion.good), ("what is not", opinion.bad)):
+    good = () if trust.verdict == Verdict.DO_NOT_USE else opinion.good
+    for label, reasons in (("what is good", good), ("what is not", opinion.bad)):
         if reasons:
             console.say(f"  {label}: {'; '.join(reasons)}")
     if trust.verification is not None:

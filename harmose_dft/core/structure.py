@@ -125,7 +125,8 @@ class Structure:
         """
         if self.charge not in (0, charge):
             raise StructureError(
-                f"{self.formula} has charge {self.charge:+d} by its file; got {charge:+d}. Leave one of both out."
+                f"{self.formula} has the charge {format_charge(self.charge)} already; got {format_charge(charge)}. Leave "
+                "the charge out, or correct the structure."
             )
         electrons = int(self.numbers.sum()) - charge
         spin = self.spin if (electrons - self.spin) % 2 == 0 else electrons % 2
@@ -136,6 +137,11 @@ class Structure:
         q = np.asarray(rotation, dtype=np.float64)
         cell = None if self.cell is None else self.cell @ q.T
         return Structure(self.numbers, self.positions @ q.T, cell, self.charge, self.spin, self.name, self.smiles)
+
+
+def format_charge(charge: int) -> str:
+    """A net charge with its sign; zero has none."""
+    return f"{charge:+d}" if charge else "0"
 
 
 def _freeze(array: ArrayLike, dtype: type) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DomainError
-from ..core.structure import SYMBOLS, Structure
+from ..core.structure import SYMBOLS, Structure, format_charge
 from ..core.units import BOHR_IN_ANGSTROM
 
 RADII = (2.0, 3.0, 4.2, 6.0)
@@ -33,6 +33,9 @@ LONE = 5.0
 
 UNUSUAL = 1.5
 """Atoms at a larger distance count as unusual."""
+
+FAR = 3.0
+"""A structure with an atom at a larger distance is unlike the whole training set, and a prediction is extrapolation."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class TrainingDomain:
             )
         if structure.charge not in self.charges:
             raise DomainError(
-                f"{structure.formula} has charge {structure.charge:+d}; the model was trained on "
+                f"{structure.formula} has charge {format_charge(structure.charge)}; the model was trained on "
                 f"{describe_charges(self.charges)}. Correct the charge, or train a model on such ions."
             )
         for (a, b), distance in _closest(structure).items():
@@ -177,7 +180,7 @@ def describe_charges(charges: Sequence[int]) -> str:
     """Net charges in words: "neutral structures only", or "structures of charge -1, 0, +1"."""
     if tuple(charges) == (0,):
         return "neutral structures only"
-    return f"structures of charge {', '.join(f'{q:+d}' if q else '0' for q in charges)}"
+    return f"structures of charge {', '.join(map(format_charge, charges))}"
 
 
 def lone_atoms(structure: Structure) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ class NumericalPhysics(Physics):
             )
         if structure.charge:
             raise DomainError(
-                f"{structure.formula} has charge {structure.charge:+d}; this model was trained on neutral crystals."
+                f"{structure.formula} has charge {format_charge(structure.charge)}; this model was trained on neutral crystals."
             )
         self.electrons(structure)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from ...solver import count_electrons, smallest_overlap_eigenvalue
+from ..domain import FAR
 from .calibration import LARGE_ERROR, Calibration, Interval, Intervals, Verdict
 from .certificate import Certificate, Deviation
 from .evidence import Evidence
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from ...core.matrix import BlockMatrix
     from ...core.spectrum import Spectrum
     from .store import TrustFile
+
+
+UNCALIBRATED = "this model has no calibration, so the size of its errors is unknown"
+"""What is said of every prediction without error bars."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ class TrustReport:
         member_spread: Mean absolute deviation of the second stage's members from their mean over all elements of H,
             Hartree; None for a model with one member.
         verification: Distance from self-consistency; None unless :func:`harmose_dft.verify` has computed it.
-        verdict: Whether to use the prediction; None where the model has no calibration and nothing speaks against it.
+        verdict: Whether to use the prediction; None where the model has no calibration and nothing speaks against it,
+            which says that the structure resembles the training set, and nothing of the size of the errors.
         risk: Probability that an occupied level is off by more than 20 mHartree; None without a calibration.
         intervals: Intervals of HOMO, LUMO, gap, mean occupied level and dipole; None without a calibration, or where
             predictions of this verdict were too rare to calibrate.
@@ -98,26 +104,31 @@ class TrustReport:
     def verdict_in_words(self) -> str:
         """The verdict as one line: what to do, and why."""
         if self.verdict is None:
-            return "no verdict: this model has no calibration, so its errors are unknown"
+            return f"none: {UNCALIBRATED}"
         reasons = list(self.warnings)
+        if self.unseen_pairs:
+            reasons.append(f"pairs of elements that were not trained: {', '.join(self.unseen_pairs)}")
         if self.risk is not None and (self.verdict != Verdict.GOOD or not reasons):
             share = "below 0.1 %" if self.risk < 1e-3 else f"{100 * self.risk:.1f} %"
             reasons.append(f"risk of an occupied level off by more than {LARGE_ERROR * 1e3:g} mHartree: {share}")
         if self.risk is not None and self.certificate is None:
             reasons.append("judged without a Fock build (--certify)")
+        if not self.calibrated:
+            reasons.append(UNCALIBRATED)
         return f"{self.verdict}: {'; '.join(reasons)}" if reasons else str(self.verdict)
 
     @property
     def in_words(self) -> str:
         """The report as one short sentence."""
-        if self.calibrated:
+        if self.verdict is not None:
             return self.verdict_in_words
         if self.warnings:
             return f"doubtful: {'; '.join(self.warnings)}"
         if self.unseen_pairs:
             return f"unseen pairs of elements: {', '.join(self.unseen_pairs)}"
         place = "within" if self.environment_distance <= 1.0 else "at the border of"
-        return f"{place} the training set (distance {self.environment_distance:.2f}, training atoms up to 1)"
+        distance = f"distance {self.environment_distance:.2f}, training atoms up to 1"
+        return f"{place} the training set ({distance}); {UNCALIBRATED}"
 
     def to_dict(self) -> dict[str, object]:
         """JSON-serialisable figures; a key ends in its unit where there is one. What was not computed is left out."""
@@ -163,8 +174,9 @@ def assess(
     if evidence.lone_atoms:
         warnings.insert(0, f"atoms without a neighbour: {', '.join(evidence.lone_atoms)}")
     if evidence.domain.unusual_atoms:
-        atoms = ", ".join(evidence.domain.unusual_atoms)
-        warnings.insert(0, f"atoms with surroundings unlike those of the training set: {atoms}")
+        atoms, distance = ", ".join(evidence.domain.unusual_atoms), evidence.domain.environment_distance
+        far = f" (distance {distance:.3g}, training atoms up to 1)" if distance > FAR else ""
+        warnings.insert(0, f"atoms with surroundings unlike those of the training set: {atoms}{far}")
     report = TrustReport(
         smallest_overlap_eigenvalue=smallest_overlap_eigenvalue(overlap),
         electron_count=count_electrons(spectrum, overlap),
@@ -186,6 +198,7 @@ def judge(
     """Add verdict, risk and intervals to a report.
 
     Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
+    Where no statistics apply, nothing is good, and nothing far from the training set is to be used.
     Neither is an ion without a Fock build good, nor does it have intervals then: what is known for free does not tell
     the smallest ions apart, which are the hardest.
     """
@@ -199,7 +212,8 @@ def judge(
         widths = calibration.half_widths(signals, verdict)
     if verdict == Verdict.GOOD and evidence.charged and evidence.certificate is None:
         verdict, widths = Verdict.CAREFUL, None
-    if evidence.lone_atoms or evidence.doubts:
+    extrapolates = risk is None and report.environment_distance > FAR
+    if evidence.lone_atoms or evidence.doubts or extrapolates:
         verdict = Verdict.DO_NOT_USE
     intervals = None
     if calibration is not None and widths is not None and evidence.dipole is not None:
