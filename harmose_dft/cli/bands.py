@@ -46,17 +46,24 @@ def bands(
     from ..plots.figure import require_format
     from ..workflows.bands import bands as run
     from ..workflows.bands import compare_bands, open_crystal, require_same_cell
+    from ..workflows.sources import require_sources
     from .render import print_bands
 
     if compare is not None and states is not None:
         raise click.UsageError("--compare pairs bands one by one, which needs all of them; leave --states out.")
+    window_only = near_fermi is not None or dos
+    if window_only and any(option is not None for option in (compare, states, kpath, points)):
+        raise click.UsageError(
+            "--near-fermi and --dos take no path; leave --kpath, --points, --states and --compare out."
+        )
+    require_sources(source, model)
+    if compare is not None:
+        require_sources(compare)
     if plot is not None:
         require_format(plot)
         require_absent(plot, force)
     keep_freed_memory()
-    if near_fermi is not None or dos:
-        if compare is not None or states is not None or kpath is not None:
-            raise click.UsageError("--near-fermi and --dos take no path; leave --kpath, --states and --compare out.")
+    if window_only:
         show_window(source, model, near_fermi, dos, broadening, solver, plot, window, as_json, device, force)
         return
     crystal = open_crystal(source, model, device=device)

@@ -43,6 +43,8 @@ def print_summaries(summaries: Sequence[PredictionSummary], levels: int | None =
         for summary in summaries:
             print_summary(summary, levels)
         return
+    if levels is not None:
+        console.note(f"note: --levels is for up to {MANY_STRUCTURES} structures at once; --json lists all orbitals.")
     print_overview(summaries)
     for summary in summaries:
         print_charges(summary)
@@ -79,11 +81,11 @@ def describe_overview(summaries: Sequence[PredictionSummary]) -> Iterator[str]:
     reports = [s.trust for s in summaries if s.trust is not None]
     if free := sum(r.calibrated and r.certificate is None for r in reports):
         yield (
-            f"No Fock build was made for {free} of the {len(summaries)} structures: error bars are wider than with one, "
-            "and ions that look good have none. --certify makes one for each."
+            f"No Fock build was made for {'any' if free == len(summaries) else free} of the {len(summaries)} structures: "
+            "error bars are wider than with one, and ions that look good have none. --certify makes one for each."
         )
     if reports and not any(r.calibrated for r in reports):
-        yield f"No error bars: {UNCALIBRATED}."
+        yield f"{UNCALIBRATED.capitalize()}: only unlikeness to the training set is told."
     if any(s.charge and not s.periodic for s in summaries):
         yield f"Dipole moments of ions are {ORIGIN}."
 
@@ -97,7 +99,8 @@ def print_comparisons(summaries: Sequence[PredictionSummary]) -> None:
             keys = ("homo_ev", "lumo_ev", "gap_ev", "dipole_debye")
             differences = [format_number(model[k] - reference[k], 3, sign=True) for k in keys]
             errors = s.comparison.metrics.model
-            levels, elements = (format_number(x / MICRO, 1) for x in (errors.eps_mae, errors.mae_all))
+            scaled = (None if x is None else x / MICRO for x in (errors.eps_mae, errors.mae_all))
+            levels, elements = (format_number(x, 1) for x in scaled)
             rows.append((s.title, *differences, levels, elements, format_number(reference["seconds"], 2)))
     if rows:
         columns = ("structure", "HOMO (eV)", "LUMO (eV)", "gap (eV)", "dipole (D)", "eps_mae (uHa)", "mae_all (uHa)",

@@ -15,6 +15,9 @@ from . import console
 if TYPE_CHECKING:
     from ..workflows.summary import PredictionSummary
 
+INSTEAD = "Run the DFT calculation instead, or give --force-domain to end without this error."
+"""What to do where a prediction is not to be used."""
+
 NAMED = 5
 """Structures that the message about verdicts names."""
 
@@ -37,11 +40,11 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--smiles", multiple=True, metavar="CCO", help="Predict this molecule, relaxed by GFN2-xTB; repeatable.")
 @click.option("--model", default="organic", show_default=True, help="Name of a bundled model, or a model's path.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables; a result file that exists stays.")
-@click.option("--levels", type=click.IntRange(min=1), help="Show so many orbitals on either side of the gap.")
+@click.option("--levels", type=click.IntRange(min=1), help="Molecules: show so many orbitals on both sides of the gap.")
 @click.option("--charges", is_flag=True, help="Print the atoms' Mulliken charges.")
 @click.option("--dos", is_flag=True, help="Write the density of states, or print it with --json.")
-@click.option("--compare", is_flag=True, help="Run the PySCF calculation too and print the differences.")
-@click.option("--verify", is_flag=True, help="Report the SCF residual of one Fock build.")
+@click.option("--compare", is_flag=True, help="Molecules: run the PySCF calculation too and print the differences.")
+@click.option("--verify", is_flag=True, help="Molecules: report the SCF residual of one Fock build.")
 @click.option("--certify/--no-certify", default=None,
               help="One cheap Fock build for each molecule's verdict.  [default: up to 8 molecules]")
 @click.option("--charge", type=click.IntRange(-9, 9), metavar="Q", help="Total charge.  [default: as the file says]")
@@ -76,6 +79,10 @@ def predict(
         raise click.UsageError("--no-file and --out contradict each other; leave one out.")
     if no_file and dos and not as_json:
         raise click.UsageError("--dos writes a table, which --no-file forbids; add --json to print it.")
+    if levels is not None and as_json:
+        raise click.UsageError("--levels is for tables; --json lists all orbitals. Leave one of both out.")
+    if jobs > 1 and scheduler is None:
+        raise click.UsageError("--jobs counts the workers of --scheduler; add --scheduler local, or leave it out.")
     from ..core.errors import ArgumentError, HarmoseWarning
     from ..core.memory import keep_freed_memory
     from ..workflows.predict import Extras, Workers, predict_files
@@ -96,7 +103,7 @@ def predict(
                 out=out,
                 outputs=outputs,
                 kpath=kpath,
-                extras=Extras(compare, verify, charges, dos and as_json),
+                extras=Extras(compare, verify, charges, dos and as_json, orbitals=levels is not None),
                 certify=certify,
                 charge=charge,
                 device=device,
@@ -132,10 +139,13 @@ def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
     """
     from ..core.errors import DomainError
 
-    refused = [s.source for s in summaries if s.trust is not None and s.trust.verdict == "do not use"]
-    if refused:
-        raise DomainError(
-            f"The verdict on {', '.join(refused[:NAMED])}{' and others' if len(refused) > NAMED else ''} is 'do not "
-            "use': an occupied level is probably wrong by more than 20 mHartree (0.5 eV). Run PySCF instead, or give "
-            "--force-domain to end without this error."
-        )
+    refused = [s for s in summaries if s.trust is not None and s.trust.verdict == "do not use"]
+    if not refused:
+        return
+    names = ", ".join(s.source for s in refused[:NAMED]) + (" and others" if len(refused) > NAMED else "")
+    are_calibrated = all(s.trust is not None and s.trust.calibrated for s in refused)
+    meaning = (
+        "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)" if are_calibrated
+        else "a structure unlike those of training, or no closed shell"
+    )
+    raise DomainError(f"The verdict on {names} is 'do not use': {meaning}. {INSTEAD}")

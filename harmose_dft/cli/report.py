@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from . import console
-from .predict import parse_orbitals
+from .predict import INSTEAD, parse_orbitals
 
 
 @click.command()
@@ -21,23 +21,26 @@ from .predict import parse_orbitals
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="PAGE",
               help="The page.  [default: NAME.report.html in the working folder]")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
+@click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--force", is_flag=True, help="Overwrite an existing page.")
 def report(
     source: Path, model: str | None, orbitals: tuple[str, ...], compare: bool, kpath: str | None, out: Path | None,
-    device: str, force: bool,
+    device: str, force_domain: bool, force: bool,
 ) -> None:
     """Write a report on SOURCE as one HTML page that needs no network.
 
     SOURCE is the structure file of a molecule, or of a crystal with --model, or a calculation of a crystal by a DFT
     code (OpenMX, ABACUS, DeepH), which the prediction is then compared with.
     """
-    from ..core.errors import HarmoseWarning
+    from ..core.errors import DomainError, HarmoseWarning
     from ..core.files import require_absent
     from ..core.memory import keep_freed_memory
-    from ..plots.page import write_page
+    from ..plots.page import Level, write_page
     from ..plots.page.page import require_page_tools
     from ..workflows.report import report as run
+    from ..workflows.sources import require_sources
 
+    require_sources(source, model)
     target = Path(f"{source.resolve().stem}.report.html") if out is None else out
     require_absent(target, force)
     require_page_tools()
@@ -49,3 +52,5 @@ def report(
     if page.trust is not None:
         console.say(page.trust.words)
     console.say(f"written: {target}")
+    if page.trust is not None and page.trust.level == Level.BAD and not force_domain:
+        raise DomainError(f"The verdict on {source.name} is '{page.trust.words}'. {INSTEAD}")

@@ -125,8 +125,8 @@ class Structure:
         """
         if self.charge not in (0, charge):
             raise StructureError(
-                f"{self.formula} has the charge {format_charge(self.charge)} already; got {format_charge(charge)}. Leave "
-                "the charge out, or correct the structure."
+                f"{self.formula} has the charge {format_charge(self.charge)} already; got {format_charge(charge)}. "
+                "Leave the charge out, or correct the structure."
             )
         electrons = int(self.numbers.sum()) - charge
         spin = self.spin if (electrons - self.spin) % 2 == 0 else electrons % 2

@@ -75,7 +75,7 @@ def split_dataset(dataset: Dataset, kind: str, sizes: Sequence[int] = (), seed: 
     Args:
         dataset: The data set.
         kind: "smiles", "random" or "ordered".
-        sizes: As for :func:`random_split`; 80, 10 and 10 % if empty.
+        sizes: As for :func:`random_split`; 80, 10 and 10 % if empty, at least one record of several for validation.
         seed: As for :func:`random_split`.
 
     Raises:
@@ -84,7 +84,9 @@ def split_dataset(dataset: Dataset, kind: str, sizes: Sequence[int] = (), seed: 
     if kind == "smiles":
         return smiles_split(dataset)
     count = len(dataset)
-    sizes = sizes or (count - 2 * (count // 10), count // 10)
+    tenth = count // 10
+    validation = max(tenth, min(count - 1, 1))
+    sizes = sizes or (count - validation - tenth, validation)
     return ordered_split(count, sizes) if kind == "ordered" else random_split(count, sizes, seed)
 
 

@@ -87,7 +87,10 @@ class Prediction:
 
     @property
     def dipole(self) -> NDArray[np.float64] | None:
-        """Dipole moment in e*Bohr of a molecule, (xyz,); None for a crystal, which has none."""
+        """Dipole moment in e*Bohr of a molecule, (xyz,); None for a crystal, which has none.
+
+        That of an ion depends on the origin, which is the origin of the coordinates, as in PySCF.
+        """
         return None if self.structure.periodic else dipole_moment(self.structure, self.basis, self.spectrum)
 
     def __repr__(self) -> str:
@@ -146,7 +149,7 @@ def _in_ev(energy: float) -> str:
 
 
 def dipole_moment(structure: Structure, basis: OrbitalBasis, spectrum: Spectrum) -> NDArray[np.float64]:
-    """Dipole moment in e*Bohr of a molecule, (xyz,).
+    """Dipole moment in e*Bohr of a molecule about the origin of the coordinates, (xyz,).
 
     Args:
         structure: A molecule.

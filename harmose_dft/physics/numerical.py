@@ -16,7 +16,7 @@ from ..core.errors import BasisMismatchError, ConfigError, DomainError
 from ..core.matrix import BlockMatrix
 from ..core.record import Record
 from ..core.spin import SPIN_OF_NSPIN
-from ..core.structure import Structure
+from ..core.structure import Structure, format_charge
 from ..solver import spacing_of
 from ..solver.kpaths import path_across
 from .base import Physics, TrainingDefaults
@@ -67,7 +67,8 @@ class NumericalPhysics(Physics):
             )
         if structure.charge:
             raise DomainError(
-                f"{structure.formula} has charge {format_charge(structure.charge)}; this model was trained on neutral crystals."
+                f"{structure.formula} has charge {format_charge(structure.charge)}; this model was trained on neutral "
+                "crystals."
             )
         self.electrons(structure)
 

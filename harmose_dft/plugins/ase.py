@@ -31,6 +31,9 @@ Mode = Literal["oneshot", "scf"]
 NAME = "harmose"
 """The calculator's name in ASE's registry: ``get_calculator_class("harmose")`` once this module is imported."""
 
+FINEST_GRID = 9
+"""PySCF's finest integration grid."""
+
 FARTHEST_STEP = 0.2
 """Angstrom; beyond it the previous geometry's correction is not carried over to the next one.
 
@@ -85,12 +88,12 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         model: A bundled model's name, a model's folder, or a loaded model.
         mode: "oneshot" or "scf".
         device: Where the model runs, such as "cuda"; of a loaded model it stays what it is.
-        grid_level: PySCF's integration grid.
+        grid_level: PySCF's integration grid, 0 (coarse) to 9.
         density_fit: Whether PySCF approximates the Coulomb and exchange integrals by density fitting, which is faster.
 
     Raises:
         CheckpointError: The model cannot be loaded.
-        ConfigError: There is no such mode.
+        ConfigError: There is no such mode or grid.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "dipole", "charges"]
@@ -105,6 +108,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         device: str = "cpu",
     ) -> None:
         _require_mode(mode)
+        _require_grid(grid_level)
         self.predictor = as_predictor(model, device=device)
         self.prediction: Prediction | None = None
         self._structure: Structure | None = None
@@ -129,7 +133,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         """Change ``mode``, ``grid_level`` or ``density_fit``; earlier results are discarded.
 
         Raises:
-            ConfigError: There is no such mode or parameter, or it is the model.
+            ConfigError: There is no such mode, grid or parameter, or it is the model.
         """
         names = {"mode", "grid_level", "density_fit", *(() if self.parameters else ("model",))}
         if unknown_keys := sorted(parameters.keys() - names):
@@ -138,6 +142,8 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
             )
         if "mode" in parameters:
             _require_mode(str(parameters["mode"]))
+        if "grid_level" in parameters:
+            _require_grid(parameters["grid_level"])
         changes: dict[str, object] = super().set(**parameters)
         self.implemented_properties = _properties(self.parameters["mode"])  # type: ignore[misc]
         if changes:
@@ -264,6 +270,11 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
 def _require_mode(mode: str) -> None:
     if mode not in get_args(Mode):
         raise ConfigError(f"The calculator's mode is one of {', '.join(get_args(Mode))}; got {mode!r}.")
+
+
+def _require_grid(level: object) -> None:
+    if isinstance(level, bool) or not isinstance(level, int | np.integer) or not 0 <= level <= FINEST_GRID:
+        raise ConfigError(f"The calculator's grid_level is a whole number from 0 to {FINEST_GRID}; got {level!r}.")
 
 
 def _properties(mode: str) -> list[str]:

@@ -97,6 +97,11 @@ def frontier_states(
     matrices, points = hamiltonian_tuple(hamiltonian), np.asarray(kpoints, dtype=np.float64)
     share = np.asarray(weights, dtype=np.float64)
     size, per_orbital = matrices[0].size, electrons_per_orbital(matrices)
+    if size < LEAST + 2:
+        raise SolverError(
+            f"The cell has {size} orbitals; a window around the Fermi level needs at least {LEAST + 2}. Compute all "
+            "states of so small a cell instead: harmose-dft bands without --near-fermi."
+        )
     if not LEAST <= count <= size - 2:
         raise SolverError(f"Between {LEAST} and {size - 2} states around the Fermi level can be found; got {count}.")
     if not 0 < n_electrons < per_orbital * share.sum() * len(matrices) * size:

@@ -82,7 +82,8 @@ def state_populations(spectrum: Spectrum, overlap: BlockMatrix) -> Floats:
 def dipole(density: Floats, position_integrals: Floats, positions: Floats, charges: ArrayLike) -> Floats:
     """Dipole sum_a Z_a R_a - sum_{mu,nu} P_mu,nu <mu|r|nu> of a molecule in e Bohr, (3,).
 
-    It is independent of the origin for a neutral molecule only.
+    It is independent of the origin for a neutral molecule only. That of an ion of charge Q about another point R is
+    smaller by Q R; R = sum_a Z_a R_a / sum_a Z_a, the centre of the nuclear charges, is a usual choice.
 
     Args:
         density: P, (ao, ao).

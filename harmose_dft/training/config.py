@@ -41,7 +41,7 @@ class DataConfig(Section):
         "random", description="smiles: crc32 rule, needs SMILES in the records; random: seeded; ordered: as in the file"
     )
     sizes: tuple[Annotated[Count, Field(ge=0, le=MOST_COUNTED)], ...] = Field(
-        (), max_length=3, description="training, validation, test counts; empty: 80, 10, 10 %"
+        (), max_length=3, description="training, validation, test counts; empty: 80, 10, 10 %, at least one validates"
     )
     seed: Count = Field(0, ge=0, le=LARGEST_SEED, description="seed of the random split")
     max_training: Count | None = Field(

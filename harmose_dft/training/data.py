@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import overload
@@ -14,7 +14,7 @@ from ..core.record import Record
 from ..core.structure import SYMBOLS
 from ..data import SPLITS, Dataset, split_dataset
 from ..model.checkpoint import ModelFile
-from .config import TrainConfig
+from .config import DataConfig, TrainConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,8 @@ def open_training_data(config: TrainConfig) -> TrainingData:
     """Open and split the data sets of a configuration.
 
     Raises:
-        DataError: There are no files, or their calculations are of different functionals.
+        DataError: There are no files, their calculations are of different functionals, or none is left to learn from
+            or, where the sizes of the parts are not given, to validate on.
         BasisMismatchError: They are in different bases.
     """
     settings = config.data
@@ -104,9 +105,30 @@ def open_training_data(config: TrainConfig) -> TrainingData:
     require_radial_functions(basis)
     splits = [split_dataset(d, settings.split, settings.sizes, settings.seed) for d in datasets]
     indices = {part: _in_turn([split[part].tolist() for split in splits]) for part in SPLITS}
+    require_parts(indices, settings)
     if settings.max_training is not None:
         indices["train"] = indices["train"][: settings.max_training]
     return TrainingData(datasets, indices, basis, common_functional(datasets))
+
+
+def require_parts(indices: Mapping[str, Sequence[object]], settings: DataConfig) -> None:
+    """Refuse a split that leaves nothing to learn from, or, unless its sizes ask for that, nothing to validate on.
+
+    Raises:
+        DataError: With the numbers of records.
+    """
+    counts = {part: len(indices[part]) for part in SPLITS}
+    if counts["train"] and (counts["validation"] or settings.sizes):
+        return
+    advice = (
+        "Split at random instead (data.split: random), or add molecules." if settings.split == "smiles"
+        else "Training needs at least two records in one data set, one of them to validate on; ten or more tell "
+        "whether a model has improved. Label more structures, or join data sets: harmose-dft convert DATA... -o FILE."
+    )
+    raise DataError(
+        f"Of the {sum(counts.values())} records of the data {counts['train']} would be learned from and "
+        f"{counts['validation']} validated on; expected at least one each. {advice}"
+    )
 
 
 def require_radial_functions(basis: OrbitalBasis) -> None:

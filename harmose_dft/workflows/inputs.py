@@ -16,11 +16,14 @@ from pathlib import Path
 
 from ..adapters.smiles import from_smiles
 from ..adapters.structures import iterate_structures
-from ..core.errors import FileFormatError, HarmoseError, InputNote
-from ..core.structure import Structure
+from ..core.errors import FileFormatError, HarmoseError, InputNote, StructureError
+from ..core.structure import Structure, format_charge
 
 KEPT = 64
 """Structures of a file up to which they stay in memory; longer files are read anew each time, frame by frame."""
+
+LONGEST_STEM = 40
+"""Characters of a SMILES in the name of a file."""
 
 STDIN = "-"
 """The name that stands for standard input."""
@@ -119,14 +122,49 @@ def open_inputs(
                 inputs.append(open_file(_spool(folder), "stdin", "stdin"))
             else:
                 inputs.append(open_file(path))
-        for text in smiles:
-            structure = from_smiles(text)
-            inputs.append(Input(text, structure.formula, 1, 0, partial(iter, (structure,))))
-        yield inputs if charge is None else [replace(i, read=partial(_charge, i.read, charge)) for i in inputs]
+        structures = [from_smiles(text) for text in smiles]
+        stems = name_molecules(smiles, [s.formula for s in structures], [i.stem for i in inputs])
+        for text, structure, stem in zip(smiles, structures, stems, strict=True):
+            inputs.append(Input(text, stem, 1, 0, partial(iter, (structure,))))
+        yield inputs if charge is None else [replace(i, read=partial(_charge, i, charge)) for i in inputs]
 
 
-def _charge(read: Callable[[], Iterator[Structure]], charge: int) -> Iterator[Structure]:
-    return (structure.with_charge(charge) for structure in read())
+def name_molecules(smiles: Sequence[str], formulas: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """Beginnings of the names of output files of molecules, all different, also where case does not count.
+
+    A molecule is named by its formula. Isomers, and molecules whose formula is the name of a structure file, have their
+    SMILES besides, letters and digits of it ("C2H6O-CCO"), and a number where these are equal, too.
+
+    Args:
+        smiles: The molecules.
+        formulas: Their formulas.
+        taken: Names of other inputs.
+    """
+    used = {name.lower() for name in taken}
+    repeated = used | {f.lower() for f in formulas if sum(f.lower() == other.lower() for other in formulas) > 1}
+    names = []
+    for text, formula in zip(smiles, formulas, strict=True):
+        stem = formula
+        if formula.lower() in repeated:
+            stem = f"{formula}-{re.sub(r'[^A-Za-z0-9]+', '_', text).strip('_')[:LONGEST_STEM]}"
+        number = next(n for n in range(1, len(used) + 2) if _number_name(stem, n).lower() not in used)
+        names.append(_number_name(stem, number))
+        used.add(names[-1].lower())
+    return names
+
+
+def _number_name(stem: str, number: int) -> str:
+    return stem if number == 1 else f"{stem}-{number}"
+
+
+def _charge(source: Input, charge: int) -> Iterator[Structure]:
+    for name, structure in source.iterate():
+        if structure.charge not in (0, charge):
+            raise StructureError(
+                f"{name} has the charge {format_charge(structure.charge)}, --charge asks for {format_charge(charge)}. "
+                "Leave --charge out, or correct the input."
+            )
+        yield structure.with_charge(charge)
 
 
 def _spool(folder: Path) -> Path:

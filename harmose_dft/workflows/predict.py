@@ -14,7 +14,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import HarmoseError
+from ..core.errors import ArgumentError, HarmoseError
 from ..core.progress import Progress, silent
 from ..core.structure import Structure
 from ..model.loading import as_predictor
@@ -107,6 +107,7 @@ class Extras:
         comparison: Whether to run the PySCF calculation too.
         verification: Whether to build one Fock matrix at the predicted density.
         charges: Whether to work out the charges of the atoms.
+        orbitals: Whether orbitals are to be listed one by one, which crystals do not have.
         dos: Whether to work out the density of states; ``Outputs.dos`` writes it.
     """
 
@@ -114,6 +115,7 @@ class Extras:
     verification: bool = False
     charges: bool = False
     dos: bool = False
+    orbitals: bool = False
 
 
 LEVELS_ONLY = Extras()
@@ -179,9 +181,10 @@ def predict_files(
     """
     with open_inputs([Path(path) for path in paths], smiles, charge) as inputs:
         jobs = plan_jobs(inputs, None if out is None else Path(out))
-        drawing = _plan_drawing(jobs, outputs, kpath, extras)
+        drawing = _choose_drawing(jobs, outputs, kpath, extras, certify)
         predictor = as_predictor(model, device=device)
         require_inside(predictor, jobs, outputs.orbitals, drawing)
+        require_writable(jobs, outputs)
         finisher = _Finisher(predictor, extras, drawing, tell)
         summaries: list[PredictionSummary] = []
         with _open_workers(workers) as cluster:
@@ -309,26 +312,17 @@ def require_inside(
         drawing.check(predictor)
 
 
-def _plan_drawing(jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras) -> Drawing | None:
-    """Check that everything can be written, and choose what is drawn.
-
-    Raises:
-        HarmoseError: A file exists, or an option does not apply.
-    """
-    if outputs.plot is not None:
-        require_drawable(outputs.plot)
-    require_writable(jobs, outputs)
-    return _choose_drawing(jobs, outputs, kpath, extras)
-
-
 def _choose_drawing(
-    jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras
+    jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras, certify: bool | None
 ) -> Drawing | None:
     """What will be drawn of molecules or crystals, if anything; refuses options that do not apply to them.
 
     Raises:
         HarmoseError: Crystals and molecules are mixed, or an option is for the other kind.
+        ArgumentError: An option needs another one.
     """
+    if outputs.plot is not None:
+        require_drawable(outputs.plot)
     inputs = [source for job in jobs for source in job.inputs]
     count, crystals = (sum(getattr(source, name) for source in inputs) for name in ("count", "periodic"))
     columns = count * (2 if extras.comparison else 1)
@@ -342,13 +336,32 @@ def _choose_drawing(
         return None if outputs.plot is None else LevelDrawing()
     if crystals < count:
         raise HarmoseError("These files hold molecules and crystals; predict them separately, each with its model.")
-    if extras.comparison or extras.verification or outputs.orbitals or outputs.molden:
-        raise HarmoseError(
-            "--compare, --verify, --cube and --molden are for molecules. Compare a crystal's bands with a calculation "
-            "by: harmose-dft bands STRUCTURE --model MODEL --compare CALCULATION"
-        )
+    _require_for_crystals(outputs, extras, certify)
     if outputs.plot is None:
+        if kpath is not None:
+            raise ArgumentError(
+                "--kpath is the path of the bands that --plot draws. Add --plot PICTURE, or use harmose-dft bands."
+            )
         return None
     if count > 1:
         raise HarmoseError(f"--plot draws the bands of one crystal; these files hold {count}.")
     return BandDrawing(next(inputs[0].read()), kpath)
+
+
+def _require_for_crystals(outputs: Outputs, extras: Extras, certify: bool | None) -> None:
+    """Refuse options that crystals do not have.
+
+    Raises:
+        HarmoseError: With those that were given.
+    """
+    options = {
+        "--compare": extras.comparison, "--verify": extras.verification, "--certify": certify,
+        "--levels": extras.orbitals, "--cube": outputs.orbitals, "--molden": outputs.molden,
+    }
+    if given := [name for name, value in options.items() if value]:
+        verb = "are" if len(given) > 1 else "is"
+        raise HarmoseError(
+            f"{', '.join(given)} {verb} for molecules; these structures are crystals. Leave {', '.join(given)} out, or "
+            "compare a crystal's bands with a calculation by: harmose-dft bands STRUCTURE --model MODEL --compare "
+            "CALCULATION"
+        )

@@ -61,7 +61,8 @@ def molecule_facts(prediction: Prediction, intervals: Intervals | None) -> tuple
         facts.append(Fact(name, minus(f"{energy * HARTREE_IN_EV:.3f} eV") if np.isfinite(energy) else "none", error))
     if (moment := prediction.dipole) is not None:
         error = "" if intervals is None else f"{intervals.dipole.half_width * DIPOLE_AU_IN_DEBYE:.3f}"
-        facts.append(Fact("dipole moment", f"{np.linalg.norm(moment) * DIPOLE_AU_IN_DEBYE:.3f} D", error))
+        origin = ", about the origin of the coordinates" if prediction.structure.charge else ""
+        facts.append(Fact(f"dipole moment{origin}", f"{np.linalg.norm(moment) * DIPOLE_AU_IN_DEBYE:.3f} D", error))
     return tuple(facts)
 
 

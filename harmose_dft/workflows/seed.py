@@ -64,11 +64,12 @@ def write_start(
     writer = start_writers()[code]
     default = writer.default_path(structure_file)
     target = out or default
-    require_absent(target, force)
     structure = require_one(read_structures(structure_file), structure_file)
     predictor = loading.load_model(model, device=device)
     writer.require_model(predictor.info.name, predictor.model.code, predictor.model.basis)
     writer.require_structure(structure, structure_file)
+    predictor.check(structure)
+    require_absent(target, force)
     prediction = predictor.predict(structure, trust=False)
     start = StartingPoint(
         prediction.structure, prediction.basis, prediction.hamiltonians, prediction.spectrum, prediction.functional

@@ -41,7 +41,8 @@ class PredictionSummary:
         gap: LUMO minus HOMO, or a crystal's indirect gap on its mesh (zero for a metal), Hartree.
         fermi: Fermi level of a crystal, Hartree; None for a molecule.
         direct_gap: Smallest gap at one k-point of a crystal, Hartree; None for a molecule.
-        dipole: Dipole moment of a molecule in e*Bohr, (xyz,); None for a crystal.
+        dipole: Dipole moment of a molecule in e*Bohr, of an ion about the origin of the coordinates, (xyz,); None for a
+            crystal.
         seconds: Time for this structure.
         trust: How far the prediction can be trusted, where asked for.
         charges: Mulliken charges of the atoms, e, (atom,), where asked for.

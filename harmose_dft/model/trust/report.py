@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .store import TrustFile
 
 
-UNCALIBRATED = "this model has no calibration, so the size of its errors is unknown"
+UNCALIBRATED = "no error bars, because this model has no calibration"
 """What is said of every prediction without error bars."""
 
 
@@ -104,7 +104,7 @@ class TrustReport:
     def verdict_in_words(self) -> str:
         """The verdict as one line: what to do, and why."""
         if self.verdict is None:
-            return f"none: {UNCALIBRATED}"
+            return f"none; {UNCALIBRATED}"
         reasons = list(self.warnings)
         if self.unseen_pairs:
             reasons.append(f"pairs of elements that were not trained: {', '.join(self.unseen_pairs)}")
