@@ -80,8 +80,9 @@ def describe_overview(summaries: Sequence[PredictionSummary]) -> Iterator[str]:
 
     reports = [s.trust for s in summaries if s.trust is not None]
     if free := sum(r.calibrated and r.certificate is None for r in reports):
+        number = "any" if free == len(summaries) else str(free)
         yield (
-            f"No Fock build was made for {'any' if free == len(summaries) else free} of the {len(summaries)} structures: "
+            f"No Fock build was made for {number} of the {len(summaries)} structures: "
             "error bars are wider than with one, and ions that look good have none. --certify makes one for each."
         )
     if reports and not any(r.calibrated for r in reports):

@@ -14,52 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stand_in import HYDROGEN_XYZ, TRUST, WATER_XYZ, StandIn, judged
 
 from harmose_dft.cli import main
-from harmose_dft.core.basis import OrbitalBasis
-from harmose_dft.core.errors import DomainError
-from harmose_dft.core.matrix import BlockMatrix
-from harmose_dft.core.spectrum import Spectrum
 from harmose_dft.core.structure import Structure
-from harmose_dft.model.prediction import ModelInfo, Prediction
-from harmose_dft.model.trust import Interval, Intervals, TrustReport, Verdict
+from harmose_dft.model.prediction import Prediction
+from harmose_dft.model.trust import Verdict
 from harmose_dft.output import read_result, read_results
-from harmose_dft.testing.molecules import WATER, hartree_fock
-
-CALCULATIONS: dict[bytes, tuple[OrbitalBasis, BlockMatrix, BlockMatrix, Spectrum, float]] = {}
-"""Each molecule is calculated once."""
-
-WATER_XYZ = "3\nwater\n" + "\n".join(WATER) + "\n"
-HYDROGEN_XYZ = "2\nhydrogen\nH 0 0 0\nH 0 0 0.74\n"
-
-
-TRUST = TrustReport(0.02, 10.0, 1e-9, 0.5, (), (), 1.0, ("odd atoms: H2",))
-
-
-class StandIn:
-    """A predictor that calculates; refuses helium as outside its domain."""
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
-    def check(self, structure: Structure) -> None:
-        if 2 in structure.numbers:
-            raise DomainError("The model was not trained on He. It covers H and O.")
-
-    def orbital_counts(self, structure: Structure) -> tuple[int, int]:
-        return int(structure.numbers.sum()) // 2, sum({1: 5, 8: 14}[z] for z in structure.numbers.tolist())
-
-    def predict(self, structures: Sequence[Structure], *, certify: bool | None = None) -> list[Prediction]:
-        self.batches.append(len(structures))
-        out = []
-        for structure in structures:
-            key = structure.numbers.tobytes() + structure.positions.tobytes()
-            if key not in CALCULATIONS:
-                CALCULATIONS[key] = hartree_fock(structure)
-            basis, fock, overlap, spectrum, _ = CALCULATIONS[key]
-            info = ModelInfo("stand-in", "0123456789abcdef" * 4)
-            out.append(Prediction(structure, basis, (fock,), overlap, spectrum, "hf", info, 0.01, TRUST, (fock,)))
-        return out
 
 
 @pytest.fixture
@@ -512,12 +473,59 @@ def test_a_level_diagram_of_too_many_columns_is_refused_at_once(
     assert time.monotonic() - start < 30
 
 
+def test_inputs_and_models_are_missed_before_outputs_are_refused(
+    model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The result of water.xyz exists, and what is said first is that the input, or the model, does not."""
+    from harmose_dft.model.loading import as_predictor
+
+    water.with_name("water.harmose.h5").write_text("precious")
+    assert main(["predict", "wather.xyz", "--out", "water.harmose.h5"]) == 1
+    assert "wather.xyz: There is no such file" in capsys.readouterr().err
+    Path("helium.xyz").write_text("1\nhelium\nHe 0 0 0\n")
+    assert main(["predict", "helium.xyz", "--out", "water.harmose.h5"]) == 3
+    assert "not trained on He" in capsys.readouterr().err
+    monkeypatch.setattr("harmose_dft.workflows.predict.as_predictor", as_predictor)
+    assert main(["predict", "water.xyz", "--model", "orgnic"]) == 1
+    assert "There is no model 'orgnic'" in capsys.readouterr().err
+
+
+CRYSTAL_XYZ = '2\nLattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3 pbc="T T T"\nH 0 0 0\nH 0 0 0.74\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["--levels", "2"], 1, "--levels is for molecules"),
+        (["--certify"], 1, "--certify is for molecules"),
+        (["--compare", "--verify"], 1, "--compare, --verify are for molecules"),
+        (["--molden", "--cube", "HOMO"], 1, "--cube, --molden are for molecules"),
+        (["--kpath", "GM"], 2, "Add --plot"),
+    ],
+)
+def test_options_that_crystals_do_not_have_are_refused_before_computing(
+    arguments: list[str], code: int, expected: str, model: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cell.xyz").write_text(CRYSTAL_XYZ)
+    assert main(["predict", "cell.xyz", *arguments]) == code
+    assert expected in capsys.readouterr().err
+    assert model.batches == []
+    assert [p.name for p in Path().iterdir()] == ["cell.xyz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["--levels", "2", "--json"], "--json lists all orbitals"), (["--jobs", "2"], "workers of --scheduler")],
+)
+def test_options_that_would_do_nothing_are_refused(
+    arguments: list[str], expected: str, model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(water), *arguments]) == 2
+    assert expected in capsys.readouterr().err
+    assert model.batches == []
+
+
 # Verdicts
-
-
-def judged(verdict: Verdict) -> TrustReport:
-    intervals = Intervals(0.95, *(Interval(value, 0.001) for value in (-0.3, 0.1, 0.4, -5.0, 0.8)))
-    return replace(TRUST, warnings=(), verdict=verdict, risk=0.7, intervals=intervals)
 
 
 @pytest.mark.parametrize(("verdict", "options", "code"), [
@@ -530,7 +538,7 @@ def test_exit_code_is_3_for_what_is_not_to_be_used_unless_forced(
     model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     verdict: Verdict, options: list[str], code: int,
 ) -> None:
-    monkeypatch.setitem(globals(), "TRUST", judged(verdict))
+    monkeypatch.setattr(StandIn, "trust", judged(verdict))
     assert main(["predict", str(water), *options]) == code
     printed = capsys.readouterr()
     assert f"verdict: {verdict}: risk of an occupied level off by more than 20 mHartree: 70.0 %" in printed.out
@@ -538,10 +546,43 @@ def test_exit_code_is_3_for_what_is_not_to_be_used_unless_forced(
     assert read_result(water.with_name("water.harmose.h5")).record.provenance["verdict"] == verdict
 
 
+def test_only_what_is_wrong_is_said_of_a_prediction_that_is_not_to_be_used(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same signals, praised in a prediction that may be used with care."""
+    for verdict, praise in ((Verdict.CAREFUL, 1), (Verdict.DO_NOT_USE, 0)):
+        monkeypatch.setattr(StandIn, "trust", replace(judged(verdict), unseen_pairs=("H-O",)))
+        main(["predict", str(water), "--no-file"])
+        out = capsys.readouterr().out
+        assert out.count("what is good: independent orbitals") == praise
+        assert "what is not: pairs of elements that were not trained: H-O" in out
+
+
+def test_a_prediction_without_error_bars_says_so(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "trust", replace(TRUST, warnings=()))
+    assert main(["predict", str(water), "--no-file"]) == 0
+    assert "verdict: none; no error bars, because this model has no calibration" in capsys.readouterr().out
+    water.write_text(WATER_XYZ * 4)
+    assert main(["predict", str(water), "--no-file"]) == 0
+    assert "No error bars, because this model has no calibration" in capsys.readouterr().out
+
+
+def test_refusal_of_an_uncalibrated_prediction_promises_no_statistics(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "trust", replace(TRUST, verdict=Verdict.DO_NOT_USE))
+    assert main(["predict", str(water), "--no-file"]) == 3
+    error = capsys.readouterr().err
+    assert "unlike those of training" in error
+    assert "20 mHartree" not in error
+
+
 def test_intervals_stand_beside_the_energies(
     model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "TRUST", judged(Verdict.GOOD))
+    monkeypatch.setattr(StandIn, "trust", judged(Verdict.GOOD))
     assert main(["predict", str(water)]) == 0
     line = next(text for text in capsys.readouterr().out.splitlines() if text.startswith("HOMO -"))
     assert line.count("± 0.027 eV") == 3  # 0.001 Hartree
@@ -552,7 +593,7 @@ def test_intervals_stand_beside_the_energies(
 def test_json_holds_verdict_and_ends_of_the_intervals(
     model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "TRUST", judged(Verdict.CAREFUL))
+    monkeypatch.setattr(StandIn, "trust", judged(Verdict.CAREFUL))
     assert main(["predict", str(water), "--json"]) == 0
     trust = json.loads(capsys.readouterr().out)["trust"]
     assert (trust["verdict"], trust["risk"]) == ("careful", 0.7)
@@ -564,7 +605,7 @@ def test_json_holds_verdict_and_ends_of_the_intervals(
 def test_a_table_of_many_has_a_column_for_the_verdict(
     model: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "TRUST", judged(Verdict.CAREFUL))
+    monkeypatch.setattr(StandIn, "trust", judged(Verdict.CAREFUL))
     path = tmp_path / "many.xyz"
     path.write_text(WATER_XYZ * 5)
     assert main(["predict", str(path)]) == 0

@@ -29,6 +29,7 @@ from harmose_dft.data import (
     ordered_split,
     random_split,
     smiles_split,
+    split_dataset,
     split_of_smiles,
     structure_id,
 )
@@ -333,6 +334,16 @@ def test_random_split_is_the_documented_permutation() -> None:
     np.testing.assert_array_equal(split["train"], order[:500])
     np.testing.assert_array_equal(split["test"], order[1000:])
     assert len(random_split(10, (3, 2, 1), seed=4)["test"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(1, [1, 0, 0]), (2, [1, 1, 0]), (9, [8, 1, 0]), (10, [8, 1, 1]), (19, [17, 1, 1]), (20, [16, 2, 2])],
+)
+def test_split_without_sizes_validates_on_a_tenth_and_on_one_of_several(count: int, sizes: list[int]) -> None:
+    for kind in ("random", "ordered"):
+        parts = split_dataset(range(count), kind)  # type: ignore[arg-type]  # only its length counts
+        assert [len(v) for v in parts.values()] == sizes
 
 
 def test_ordered_split_follows_the_file() -> None:

@@ -49,6 +49,17 @@ def test_structure_outside_the_domain_ends_with_code_three_and_no_files(
     assert [p.name for p in tmp_path.iterdir()] == ["outside.xyz"]
 
 
+@pytest.mark.parametrize(("distance", "code"), [(0.1, 1), (0.29, 1), (0.31, 3), (0.6, 3)])
+def test_overlapping_atoms_are_a_damaged_file_and_short_bonds_are_outside_the_domain(
+    distance: float, code: int, tmp_path: Path, fixtures_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table of exit codes: 1 is an error of the data, whatever the model; 3 is the model's domain."""
+    path = tmp_path / "close.xyz"
+    path.write_text(f"3\n\nO 0 0 0\nH 0 0 {distance}\nH 0 1.2 -0.7\n")
+    assert main(["predict", str(path), "--model", str(fixtures_dir / "model_v1")]) == code
+    assert ("overlap" in capsys.readouterr().err) == (code == 1)
+
+
 def test_refusal_names_the_file_of_several(
     tmp_path: Path, fixtures_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

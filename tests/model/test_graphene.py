@@ -12,6 +12,7 @@ from harmose_dft.core.errors import DomainError
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
 from harmose_dft.model.loading import BUNDLED, load
+from harmose_dft.model.trust import Verdict
 from harmose_dft.testing.molecules import structure_of
 
 FOLDER = BUNDLED / "graphene"
@@ -47,6 +48,34 @@ def test_layer_of_training_is_familiar_and_others_are_refused() -> None:
     assert prediction.functional == "pbe"
     with pytest.raises(DomainError, match="has no cell"):
         load("graphene").predict(structure_of())
+
+
+def test_a_layer_of_training_has_no_verdict_and_no_error_bars() -> None:
+    trust = load("graphene").predict(graphene()).trust
+    assert trust is not None
+    assert (trust.verdict, trust.intervals) == (None, None)
+    assert trust.verdict_in_words.startswith("none; no error bars")
+    assert "no error bars" in trust.in_words
+
+
+@pytest.mark.parametrize("kind", ["diamond", "pair", "swollen"])
+@pytest.mark.filterwarnings("ignore::harmose_dft.core.errors.HarmoseWarning")
+def test_carbon_that_is_no_graphene_is_not_to_be_used(kind: str) -> None:
+    """Diamond's bonds and a pair at 2.2 Angstrom; a layer swollen by a tenth, whose bands are off by 26 meV, not 5."""
+    angstrom = 1 / BOHR_IN_ANGSTROM
+    structures = {
+        "diamond": Structure(
+            np.array([6, 6]), np.array([[0, 0, 0], [0.89175] * 3]) * angstrom,
+            1.7835 * angstrom * (np.ones((3, 3)) - np.eye(3)),
+        ),
+        "pair": Structure(np.array([6, 6]), np.array([[0, 0, 0], [0, 0, 2.2]]) * angstrom, 15.0 * np.eye(3)),
+        "swollen": graphene(2.7),
+    }
+    trust = load("graphene").predict(structures[kind]).trust
+    assert trust is not None
+    assert trust.verdict == Verdict.DO_NOT_USE
+    assert "unlike those of the training set: C1, C2 (distance " in trust.verdict_in_words
+    assert "no error bars" in trust.verdict_in_words
 
 
 def test_card_quotes_the_weights_and_the_recipe() -> None:

@@ -12,11 +12,12 @@ import pytest
 from harmose_dft.adapters.pyscf import reference, rough_fock
 from harmose_dft.core.errors import CheckpointError, HarmoseWarning
 from harmose_dft.core.structure import Structure
-from harmose_dft.model.domain import lone_atoms
+from harmose_dft.model.domain import DomainReport, lone_atoms
 from harmose_dft.model.loading import BUNDLED, load
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.model.trust.calibration import QUANTITIES, Calibration, Verdict, logistic
-from harmose_dft.model.trust.certificate import certify
+from harmose_dft.model.trust.certificate import Deviation, certify
+from harmose_dft.model.trust.evidence import Evidence
 from harmose_dft.model.trust.fitting import (
     Case,
     conformal_quantile,
@@ -26,7 +27,7 @@ from harmose_dft.model.trust.fitting import (
     fit_ridge,
     split_groups,
 )
-from harmose_dft.model.trust.report import describe_doubtful
+from harmose_dft.model.trust.report import assess, describe_doubtful
 from harmose_dft.model.trust.store import FILE, TrustFile
 from harmose_dft.solver import solve
 from harmose_dft.testing.molecules import structure_of
@@ -269,6 +270,22 @@ def test_without_a_calibration_there_is_no_verdict_and_no_interval(organic: Pred
     assert trust.certificate is not None
     assert "no calibration" in trust.verdict_in_words
     assert plain.predict(structure_of()).trust.certificate is None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("distance", "verdict"), [(1.0, None), (1.6, Verdict.CAREFUL), (2.9, Verdict.CAREFUL), (3.1, Verdict.DO_NOT_USE)]
+)
+def test_distance_alone_judges_where_there_are_no_statistics(
+    organic: Predictor, distance: float, verdict: Verdict | None
+) -> None:
+    """1.5 and 3 are the bounds; the calibrated model, whose statistics know the distance, does not refuse by it."""
+    prediction = organic.predict(structure_of())
+    unusual = ("O1",) if distance > 1.5 else ()
+    domain = DomainReport(distance, unusual, (), 0.1)
+    evidence = Evidence(domain, 1e-9, None, (), (), 0.01, Deviation(*[1e-4] * 6), prediction.trust.certificate, 0.8)  # type: ignore[union-attr]
+    assert assess(prediction.overlap, prediction.spectrum, evidence).verdict == verdict
+    calibrated = assess(prediction.overlap, prediction.spectrum, evidence, organic.calibrations)
+    assert calibrated.verdict == (Verdict.CAREFUL if unusual else Verdict.GOOD)
 
 
 def test_atoms_without_a_neighbour_are_named_and_rule_a_prediction_out(organic: Predictor) -> None:

@@ -34,6 +34,16 @@ def test_calculator_is_in_the_registry_of_ase() -> None:
     assert get_calculator_class("harmose") is HarmoseCalculator
 
 
+@pytest.mark.parametrize("level", [99, -1, 10, 2.5, True, "3"])
+def test_a_grid_that_pyscf_does_not_have_is_refused_at_once(level: object) -> None:
+    with pytest.raises(ConfigError, match="grid_level is a whole number from 0 to 9"):
+        HarmoseCalculator(KnownPredictor(0.0), grid_level=level)  # type: ignore[arg-type]
+    calc = calculator()
+    with pytest.raises(ConfigError, match="from 0 to 9"):
+        calc.set(grid_level=level)
+    assert calc.parameters["grid_level"] == 0
+
+
 def water() -> Atoms:
     fields = [line.split() for line in WATER]
     return Atoms([f[0] for f in fields], [[float(x) for x in f[1:]] for f in fields])

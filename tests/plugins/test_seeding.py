@@ -387,6 +387,8 @@ class CrystalPredictor:
         self.basis = OrbitalBasis("H8.0-s1", {1: (Shell(0, radial),)})
         self.model, self.info = SimpleNamespace(basis=self.basis, code=code), ModelInfo("crystals", "0" * 64)
 
+    def check(self, structure: Structure) -> None: ...
+
     def predict(self, structure: Structure, *, trust: bool = True) -> Any:
         pairs = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [0, 0], [0, 0]])
         shifts = np.array([[0, 0, 0]] * 4 + [[1, 0, 0], [-1, 0, 0]])

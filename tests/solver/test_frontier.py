@@ -81,3 +81,12 @@ def test_impossible_windows_are_refused(record: Record) -> None:
         frontier_states(*arguments, record.n_electrons, 3)
     with pytest.raises(SolverError, match="500 electrons do not fill 200 orbitals"):
         frontier_states(*arguments, 500.0, 20)
+
+
+@pytest.mark.parametrize("count", [8, 20, 40])
+def test_a_cell_too_small_for_a_window_is_told_so_without_bounds_that_contradict_each_other(count: int) -> None:
+    """Eight orbitals: "between 8 and 6 states" could never be asked for."""
+    small = calculation(layer())
+    with pytest.raises(SolverError, match=r"The cell has 8 orbitals; .* at least 10\. Compute all states") as refused:
+        frontier_states(small.hamiltonian, small.overlap, np.zeros((1, 3)), np.ones(1), small.n_electrons, count)
+    assert "Between" not in str(refused.value)

@@ -32,11 +32,15 @@ class KnownPredictor:
         self.info = ModelInfo("known", "0" * 64)
         self.calls = 0
 
+    def check(self, structure: Structure) -> None:
+        """Refuse all but neutral molecules."""
+        if structure.periodic or structure.charge:
+            raise DomainError(f"{structure!r} lies outside the model's domain.")
+
     def predict(self, atoms: Any, *, trust: bool = True) -> Prediction:
         """A prediction for one neutral molecule."""
         structure = atoms if isinstance(atoms, Structure) else from_ase(atoms)
-        if structure.periodic or structure.charge:
-            raise DomainError(f"{structure!r} lies outside the model's domain.")
+        self.check(structure)
         self.calls += 1
         record = reference(structure, "pbe", "sto-3g", grid_level=self.grid_level)
         matrix = record.hamiltonian[0]

@@ -105,7 +105,9 @@ def test_the_charge_is_an_option_of_predict(
     assert main([*command, "--charge", "-1", "--json"]) == 0
     assert '"charge": -1' in capsys.readouterr().out
     assert main(["predict", "said.xyz", "--model", str(folder / "still"), "--charge", "-1"]) == 1
-    assert "has charge +1 by its file; got -1" in capsys.readouterr().err
-    with pytest.raises(StructureError, match="by its file"):
+    assert "said.xyz has the charge +1, --charge asks for -1" in capsys.readouterr().err
+    assert main(["predict", "said.xyz", "--model", str(folder / "still"), "--charge", "0"]) == 1
+    assert "--charge asks for 0." in capsys.readouterr().err
+    with pytest.raises(StructureError, match=r"the charge \+1 already; got -1"):
         HYDRONIUM.with_charge(-1)
     assert (water(0).with_charge(1).spin, water(0).with_charge(-2).spin) == (1, 0)

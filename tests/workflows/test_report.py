@@ -192,6 +192,49 @@ def test_command_writes_a_page_into_the_working_folder(
     assert "has no cell" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("options", "code"), [([], 3), (["--force-domain"], 0)])
+def test_page_on_what_is_not_to_be_used_is_written_and_ends_with_3_unless_forced(
+    options: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], water: Prediction,
+) -> None:
+    class StandIn:
+        def check(self, structure: Structure) -> None: ...
+
+        def orbital_counts(self, structure: Structure) -> tuple[int, int]:
+            return 5, 7
+
+        def predict(self, structure: Structure) -> Prediction:
+            return replace(water, trust=replace(TRUST, verdict=Verdict.DO_NOT_USE, risk=0.9))
+
+    monkeypatch.setattr("harmose_dft.workflows.report.as_predictor", lambda name, device: StandIn())
+    monkeypatch.chdir(tmp_path)
+    Path("water.xyz").write_text("3\n\n" + "\n".join(WATER))
+    assert main(["report", "water.xyz", *options]) == code
+    printed = capsys.readouterr()
+    assert "written: water.report.html" in printed.out
+    assert ("The verdict on water.xyz is 'do not use" in printed.err) == (code == 3)
+    assert Path("water.report.html").is_file()
+
+
+def test_missing_source_and_model_are_told_before_a_page_that_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("water.xyz").write_text("3\n\n" + "\n".join(WATER))
+    for name in ("water.report.html", "wather.report.html", "bands.png"):
+        Path(name).write_text("precious")
+    for command, expected in (
+        (["report", "wather.xyz"], "wather.xyz: There is no such file"),
+        (["report", "water.xyz", "--model", "orgnic"], "no model 'orgnic'"),
+        (["bands", "wather.xyz", "--plot", "bands.png"], "wather.xyz: There is no such file"),
+        (["bands", "water.xyz", "--model", "graphen", "--plot", "bands.png"], "no model 'graphen'"),
+        (["seed", "wather.xyz", "--code", "pyscf", "--out", "bands.png"], "wather.xyz: There is no such file"),
+        (["seed", "water.xyz", "--code", "pyscf", "--model", "orgnic", "--out", "bands.png"], "no model 'orgnic'"),
+    ):
+        assert main(command) == 1
+        assert expected in capsys.readouterr().err
+
+
 def test_calculation_needs_a_model(tmp_path: Path) -> None:
     path = tmp_path / "cell.xyz"
     path.write_text('1\nLattice="3 0 0 0 3 0 0 0 3"\nC 0 0 0\n')
