@@ -34,8 +34,10 @@ LONE = 5.0
 UNUSUAL = 1.5
 """Atoms at a larger distance count as unusual."""
 
-FAR = 3.0
-"""A structure with an atom at a larger distance is unlike the whole training set, and a prediction is extrapolation."""
+FAR, NEIGHBOURS = 3.0, 0.5
+"""Atoms at a larger distance, in whose descriptor a value differs from the training mean by more than so many
+neighbours, are far outside the training set: what is predicted there is extrapolated. The second bound keeps training
+sets of a few like structures, whose variance is too small, from putting everything far away."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class DomainReport:
         unusual_atoms: Atoms far from the training set, by symbol and 1-based index ("C3").
         unseen_pairs: Neighbouring elements that no training structure had near each other ("C-Cl").
         atoms_relative_to_training: Number of atoms divided by that of the largest training structure.
+        far_atoms: Those of the unusual atoms that are far outside the training set.
     """
 
     environment_distance: float
     unusual_atoms: tuple[str, ...]
     unseen_pairs: tuple[str, ...]
     atoms_relative_to_training: float
+    far_atoms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,17 +133,18 @@ class TrainingDomain:
 
     def report(self, structure: Structure) -> DomainReport:
         """Measure how far a structure is from the training set."""
-        rows = environments(structure, self.elements)
-        distances = np.array([
-            float(np.sqrt((row - self.mean[z]) @ self.precision[z] @ (row - self.mean[z])))
-            for z, row in zip(structure.numbers.tolist(), rows, strict=True)
-        ])
+        numbers = structure.numbers.tolist()
+        changes = environments(structure, self.elements) - np.array([self.mean[z] for z in numbers])
+        squared = (change @ self.precision[z] @ change for z, change in zip(numbers, changes, strict=True))
+        distances = np.sqrt(np.array(list(squared)))
+        is_far = (distances > FAR) & (np.abs(changes).max(axis=1) > NEIGHBOURS)
         unseen = sorted(f"{SYMBOLS[a]}-{SYMBOLS[b]}" for a, b in _closest(structure) if (a, b) not in self.closest)
         return DomainReport(
             environment_distance=float(distances.max()),
-            unusual_atoms=tuple(f"{structure.symbols[i]}{i + 1}" for i in np.flatnonzero(distances > UNUSUAL)),
+            unusual_atoms=_name_atoms(structure, distances > UNUSUAL),
             unseen_pairs=tuple(unseen),
             atoms_relative_to_training=len(structure) / self.largest,
+            far_atoms=_name_atoms(structure, is_far),
         )
 
     @property
@@ -187,7 +192,13 @@ def lone_atoms(structure: Structure) -> tuple[str, ...]:
     """Atoms without a neighbour within :data:`LONE`, by symbol and 1-based index ("C3")."""
     _, bound, _ = _distances(structure, LONE)
     alone = np.setdiff1d(np.arange(len(structure)), bound)
-    return tuple(f"{structure.symbols[i]}{i + 1}" for i in alone)
+    return _name_atoms(structure, alone)
+
+
+def _name_atoms(structure: Structure, selected: NDArray[np.bool_] | NDArray[np.int64]) -> tuple[str, ...]:
+    """Symbol and 1-based index of the atoms of a mask or of indices."""
+    indices = np.arange(len(structure))[selected]
+    return tuple(f"{structure.symbols[i]}{i + 1}" for i in indices.tolist())
 
 
 def environments(structure: Structure, elements: Sequence[int]) -> NDArray[np.float64]:

@@ -116,6 +116,17 @@ def test_training_like_structures_are_near_and_weird_ones_far(domain: TrainingDo
     assert domain.report(linear).unusual_atoms
 
 
+def test_far_is_what_has_other_neighbours_and_not_what_few_training_structures_leave_out() -> None:
+    """A training set of one molecule has no variance: its twin is at a huge distance, and yet not far."""
+    single = TrainingDomain.of([water(0)])
+    twin, base = single.report(water(1)), structure_of()
+    assert twin.environment_distance > 100
+    assert twin.unusual_atoms
+    assert twin.far_atoms == ()
+    torn = Structure(base.numbers, np.array([[0, 0, 0], [0, 0, 1.8], [0, 0, -5.5]]))
+    assert single.report(torn).far_atoms == ("O1", "H2", "H3")
+
+
 def test_environments_do_not_depend_on_orientation_or_order() -> None:
     structure = water(1)
     expected = environments(structure, [1, 8])

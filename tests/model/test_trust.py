@@ -273,15 +273,15 @@ def test_without_a_calibration_there_is_no_verdict_and_no_interval(organic: Pred
 
 
 @pytest.mark.parametrize(
-    ("distance", "verdict"), [(1.0, None), (1.6, Verdict.CAREFUL), (2.9, Verdict.CAREFUL), (3.1, Verdict.DO_NOT_USE)]
+    ("unusual", "far", "verdict"),
+    [((), (), None), (("O1",), (), Verdict.CAREFUL), (("O1",), ("O1",), Verdict.DO_NOT_USE)],
 )
-def test_distance_alone_judges_where_there_are_no_statistics(
-    organic: Predictor, distance: float, verdict: Verdict | None
+def test_surroundings_alone_judge_where_there_are_no_statistics(
+    organic: Predictor, unusual: tuple[str, ...], far: tuple[str, ...], verdict: Verdict | None
 ) -> None:
-    """1.5 and 3 are the bounds; the calibrated model, whose statistics know the distance, does not refuse by it."""
+    """The calibrated model, whose statistics know the distance, does not refuse by it."""
     prediction = organic.predict(structure_of())
-    unusual = ("O1",) if distance > 1.5 else ()
-    domain = DomainReport(distance, unusual, (), 0.1)
+    domain = DomainReport(4.0 if unusual else 1.0, unusual, (), 0.1, far)
     evidence = Evidence(domain, 1e-9, None, (), (), 0.01, Deviation(*[1e-4] * 6), prediction.trust.certificate, 0.8)  # type: ignore[union-attr]
     assert assess(prediction.overlap, prediction.spectrum, evidence).verdict == verdict
     calibrated = assess(prediction.overlap, prediction.spectrum, evidence, organic.calibrations)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from ...solver import count_electrons, smallest_overlap_eigenvalue
-from ..domain import FAR
 from .calibration import LARGE_ERROR, Calibration, Interval, Intervals, Verdict
 from .certificate import Certificate, Deviation
 from .evidence import Evidence
@@ -76,6 +75,7 @@ class TrustReport:
         correction: How the orbitals change when the first stage's Hamiltonian takes the place of the final one; None
             for crystals and models of one stage.
         h0_distance: Mean of |H - H0| over the matrix elements, Hartree.
+        far_atoms: Those of the unusual atoms that are far outside the training set.
     """
 
     smallest_overlap_eigenvalue: float
@@ -94,6 +94,7 @@ class TrustReport:
     certificate: Certificate | None = None
     correction: Deviation | None = None
     h0_distance: float | None = None
+    far_atoms: tuple[str, ...] = ()
 
     @property
     def calibrated(self) -> bool:
@@ -139,6 +140,7 @@ class TrustReport:
             **({} if self.member_spread is None else {"member_spread_uha": self.member_spread / MICRO}),
             "environment_distance": self.environment_distance,
             "unusual_atoms": list(self.unusual_atoms),
+            **({"far_atoms": list(self.far_atoms)} if self.far_atoms else {}),
             "unseen_pairs": list(self.unseen_pairs),
             "atoms_relative_to_training": self.atoms_relative_to_training,
             "warnings": list(self.warnings),
@@ -175,7 +177,7 @@ def assess(
         warnings.insert(0, f"atoms without a neighbour: {', '.join(evidence.lone_atoms)}")
     if evidence.domain.unusual_atoms:
         atoms, distance = ", ".join(evidence.domain.unusual_atoms), evidence.domain.environment_distance
-        far = f" (distance {distance:.3g}, training atoms up to 1)" if distance > FAR else ""
+        far = f" (distance {distance:.3g}, training atoms up to 1)" if evidence.domain.far_atoms else ""
         warnings.insert(0, f"atoms with surroundings unlike those of the training set: {atoms}{far}")
     report = TrustReport(
         smallest_overlap_eigenvalue=smallest_overlap_eigenvalue(overlap),
@@ -198,7 +200,7 @@ def judge(
     """Add verdict, risk and intervals to a report.
 
     Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
-    Where no statistics apply, nothing is good, and nothing far from the training set is to be used.
+    Where no statistics apply, nothing is good, and nothing with atoms far outside the training set is to be used.
     Neither is an ion without a Fock build good, nor does it have intervals then: what is known for free does not tell
     the smallest ions apart, which are the hardest.
     """
@@ -212,7 +214,7 @@ def judge(
         widths = calibration.half_widths(signals, verdict)
     if verdict == Verdict.GOOD and evidence.charged and evidence.certificate is None:
         verdict, widths = Verdict.CAREFUL, None
-    extrapolates = risk is None and report.environment_distance > FAR
+    extrapolates = risk is None and bool(report.far_atoms)
     if evidence.lone_atoms or evidence.doubts or extrapolates:
         verdict = Verdict.DO_NOT_USE
     intervals = None
