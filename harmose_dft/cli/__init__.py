@@ -24,7 +24,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..core.errors import HarmoseError, InputNote, printable
+from ..core.errors import HarmoseError, HarmoseWarning, InputNote, printable
 from . import console
 
 COMMANDS = {
@@ -155,14 +155,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _notes_of_inputs() -> Iterator[None]:
-    """Show notes about inputs as remarks on stderr, other warnings as Python does."""
+    """Show notes about inputs and doubts about predictions as remarks on stderr, other warnings as Python does."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", InputNote)
+        for kind in (InputNote, HarmoseWarning):
+            warnings.simplefilter("always", kind)
         show = warnings.showwarning
 
         def remark(message: Warning | str, category: type[Warning], *place: Any) -> None:
             if issubclass(category, InputNote):
                 console.note(f"note: {message}")
+            elif issubclass(category, HarmoseWarning):
+                console.note(f"warning: {message}")
             else:
                 show(message, category, *place)
 

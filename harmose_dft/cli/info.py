@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..core.structure import format_charge
 from . import console
 from .render import format_number
 
@@ -36,10 +37,20 @@ def info(path: Path | None, as_json: bool) -> None:
     rows = [(k.replace("_", " "), format_value(v)) for k, v in shorten(description).items()]
     console.print_table(str(path or "harmose-dft"), ("", ""), rows, left=2)
     if results:
-        lines = [(r["formula"], str(r["n_atoms"]), *(format_number(r[k], 3) for k in LEVELS.values())) for r in results]
-        console.print_table("structures", ("formula", "atoms", *LEVELS), lines[:MANY_RECORDS])
+        console.print_table("structures", *tabulate(results[:MANY_RECORDS]))
         if len(results) > MANY_RECORDS:
             console.say(f"and {len(results) - MANY_RECORDS} more")
+
+
+def tabulate(results: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Headings and rows of the structures of a result file; charges and verdicts where there are any."""
+    columns = {"formula": [r["formula"] for r in results], "atoms": [str(r["n_atoms"]) for r in results]}
+    if any("charge" in r for r in results):
+        columns["charge"] = [format_charge(r.get("charge", 0)) for r in results]
+    columns |= {heading: [format_number(r[key], 3) for r in results] for heading, key in LEVELS.items()}
+    if any("verdict" in r for r in results):
+        columns["verdict"] = [r.get("verdict", "-") for r in results]
+    return list(columns), list(zip(*columns.values(), strict=True))
 
 
 def shorten(description: Mapping[str, Any]) -> dict[str, Any]:

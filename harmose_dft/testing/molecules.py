@@ -28,7 +28,7 @@ def mole(structure: Structure, basis: str = "def2-svp"):  # type: ignore[no-unty
     from pyscf import gto
 
     atoms = list(zip(structure.symbols, structure.positions.tolist(), strict=True))
-    return gto.M(atom=atoms, basis=basis, unit="Bohr", verbose=0)
+    return gto.M(atom=atoms, basis=basis, charge=structure.charge, unit="Bohr", verbose=0)
 
 
 def basis_of(mol) -> OrbitalBasis:  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..adapters.registry import read_calculations, recognise
 from ..adapters.structures import is_structure_file, read_structures
-from ..core.errors import DataError, HarmoseError
+from ..core.errors import DataError, HarmoseError, HarmoseWarning
 from ..core.matrix import BlockMatrix
 from ..core.record import Record
 from ..core.structure import Structure
@@ -18,6 +19,7 @@ from ..metrics import band_errors
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import Predictor
+from ..model.trust.report import describe_unusual
 from ..output.result import is_result, read_results
 from ..solver import band_gap, bands_near, solve_structure
 from ..solver import bands as solve_bands
@@ -224,10 +226,16 @@ def open_crystal(
 
     Raises:
         HarmoseError: The source is not of one crystal, or has no Hamiltonian and there is no model.
+
+    Warns:
+        HarmoseWarning: The structure does not resemble those that the model was trained on.
     """
     if model is not None:
         structure = source if isinstance(source, Structure) else find_structure(source)
-        return Crystal.from_prediction(as_predictor(model, device=device).predict(structure, trust=False))
+        predictor = as_predictor(model, device=device)
+        prediction = predictor.predict(structure, trust=False)
+        warn_of_unusual(predictor, structure)
+        return Crystal.from_prediction(prediction)
     match source:
         case Crystal():
             return source
@@ -239,6 +247,17 @@ def open_crystal(
             raise HarmoseError(f"{source.formula} is a structure without a Hamiltonian. Name a model to predict it.")
     path = Path(source)
     return Crystal.from_record(read_crystal(path), path.name)
+
+
+def warn_of_unusual(predictor: Predictor, structure: Structure) -> None:
+    """Warn where a structure whose prediction has no trust report does not resemble the training set.
+
+    Warns:
+        HarmoseWarning: With the atoms.
+    """
+    if text := describe_unusual(predictor.model.domain.report(structure)):
+        advice = "harmose-dft predict judges the prediction"
+        warnings.warn(f"{structure.formula} has {text}; {advice}", HarmoseWarning, stacklevel=3)
 
 
 def read_crystal(path: Path) -> Record:

@@ -28,6 +28,9 @@ from ..output.result import FORMAT
 DEPENDENCIES = ("torch", "e3nn", "torch-geometric", "numpy", "scipy", "h5py", "pyscf", "ase", "sisl", "matplotlib")
 """Packages whose versions are worth knowing when something differs between two machines."""
 
+VERDICT = "verdict"
+"""Key of a result's provenance that is of one structure and not of the file."""
+
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -134,11 +137,12 @@ def describe_results(path: Path) -> dict[str, Any]:
     """A result file: common provenance, and a row for each structure."""
     results = read_results(path)
     first_record = results[0].record
+    common = {key: value for key, value in first_record.provenance.items() if key != VERDICT}
     return {
         "kind": "result of harmose-dft predict",
         "structures": len(results),
         "basis": str(first_record.basis),
-        **first_record.provenance,
+        **common,
         "results": [_row(result) for result in results],
     }
 
@@ -146,10 +150,12 @@ def describe_results(path: Path) -> dict[str, Any]:
 def _row(result: Result) -> dict[str, object]:
     spectrum = result.spectrum
     energies = dict(zip(("homo_ev", "lumo_ev", "gap_ev"), (spectrum.homo, spectrum.lumo, spectrum.gap), strict=True))
-    structure = result.record.structure
-    return {"formula": structure.formula, "n_atoms": len(structure)} | {
-        name: value * HARTREE_IN_EV for name, value in energies.items()
-    }
+    structure, provenance = result.record.structure, result.record.provenance
+    more: dict[str, object] = {"charge": structure.charge} if structure.charge else {}
+    if VERDICT in provenance:
+        more[VERDICT] = provenance[VERDICT]
+    levels = {name: value * HARTREE_IN_EV for name, value in energies.items()}
+    return {"formula": structure.formula, "n_atoms": len(structure), **levels, **more}
 
 
 def describe_dataset(path: Path) -> dict[str, Any]:

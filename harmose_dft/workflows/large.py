@@ -34,7 +34,7 @@ from ..solver import (
 )
 from ..solver.filling import DEFAULT_FILLING
 from ..solver.sparse import DENSE_LIMIT
-from .bands import WINDOW, find_structure, read_crystal
+from .bands import WINDOW, find_structure, read_crystal, warn_of_unusual
 
 BROADENING = 0.3
 """eV, unless told: the number of Lanczos steps is inverse to it."""
@@ -211,6 +211,7 @@ def open_cell(
         predictor = as_predictor(model, device=device)
         structure = source if isinstance(source, Structure) else find_structure(source)
         matrices = predict_matrices(predictor, structure, progress=progress)
+        warn_of_unusual(predictor, structure)
         n_electrons = predictor.physics.n_electrons(structure)
         return CellMatrices(predictor.info.name, structure, matrices.hamiltonians, matrices.overlap, n_electrons)
     if isinstance(source, Structure):

@@ -180,7 +180,7 @@ def predict_files(
         HarmoseError: Before anything is computed: a file exists, an output's name is taken, an option does not apply.
     """
     with open_inputs([Path(path) for path in paths], smiles, charge) as inputs:
-        jobs = plan_jobs(inputs, None if out is None else Path(out))
+        jobs = plan_jobs(inputs, None if out is None else Path(out), result=outputs.result)
         drawing = _choose_drawing(jobs, outputs, kpath, extras, certify)
         predictor = as_predictor(model, device=device)
         require_inside(predictor, jobs, outputs.orbitals, drawing)

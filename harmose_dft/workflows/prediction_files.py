@@ -87,12 +87,13 @@ RESULTS_ONLY = Outputs()
 """No files but result files."""
 
 
-def plan_jobs(inputs: Sequence[Input], out: Path | None = None) -> list[Job]:
+def plan_jobs(inputs: Sequence[Input], out: Path | None = None, *, result: bool = True) -> list[Job]:
     """Decide which result file each structure goes to.
 
     Args:
         inputs: The structures.
         out: One result file for all of them; by default one for each input, in the working folder.
+        result: Whether result files are written; their names are those of companions all the same.
 
     Raises:
         ArgumentError: Two inputs would write the same result file.
@@ -101,6 +102,8 @@ def plan_jobs(inputs: Sequence[Input], out: Path | None = None) -> list[Job]:
         return [Job(tuple(inputs), out)]
     jobs = [Job((source,), Path(source.stem + RESULT_SUFFIX)) for source in inputs]
     targets = [job.result for job in jobs]
+    if not result:
+        return jobs
     if repeated := sorted({str(t) for t in targets if targets.count(t) > 1}):
         raise ArgumentError(f"Several inputs would write {repeated[0]}. Give --out FILE for one common result file.")
     return jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,29 @@ def test_result_file_is_described(tmp_path: Path, water: Result, capsys: pytest.
     out = capsys.readouterr().out
     assert "H2O" in out
     assert "and 5 more" in out
+
+
+def test_verdicts_and_charges_of_a_file_are_those_of_its_structures(
+    tmp_path: Path, water: Result, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def judge(result: Result, verdict: str) -> Result:
+        about = {**water.record.provenance, "verdict": verdict}
+        return replace(result, record=replace(result.record, provenance=about))
+
+    hydroxide = replace(structure_of(("O 0 0 0", "H 0 0 0.97")), charge=-1)
+    basis, fock, overlap, spectrum, _ = hartree_fock(hydroxide)
+    ion = Result(Record(hydroxide, basis, (fock,), overlap, 10), spectrum)
+    path = tmp_path / "two.harmose.h5"
+    write_results(path, [judge(water, "good"), judge(ion, "do not use")])
+    assert main(["info", str(path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert "verdict" not in shown
+    assert [row["verdict"] for row in shown["results"]] == ["good", "do not use"]
+    assert [row.get("charge") for row in shown["results"]] == [None, -1]
+    assert main(["info", str(path)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "H2O" in line or "HO" in line]
+    assert lines[-1].rstrip().endswith("do not use")
+    assert " -1 " in lines[-1]
 
 
 def test_data_set_is_described(tmp_path: Path, water: Result, capsys: pytest.CaptureFixture[str]) -> None:

@@ -353,6 +353,15 @@ def test_two_inputs_of_one_name_need_a_common_file(
     assert model.batches == []
 
 
+def test_one_file_twice_is_no_conflict_where_nothing_is_written(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(water), str(water), "--no-file", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    assert main(["predict", str(water), str(water), "--no-file", "--molden"]) == 2
+    assert "water.molden is the name of two outputs" in capsys.readouterr().err
+
+
 def test_one_file_under_two_names_would_write_one_result_twice(
     model: StandIn, water: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

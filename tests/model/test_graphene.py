@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harmose_dft import bands
+from harmose_dft.cli import main
 from harmose_dft.core.errors import DomainError
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
@@ -76,6 +77,21 @@ def test_carbon_that_is_no_graphene_is_not_to_be_used(kind: str) -> None:
     assert trust.verdict == Verdict.DO_NOT_USE
     assert "unlike those of the training set: C1, C2 (distance " in trust.verdict_in_words
     assert "no error bars" in trust.verdict_in_words
+
+
+def test_bands_of_what_is_no_graphene_come_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, a in (("layer", 2.463), ("swollen", 2.7)):
+        cell = f"{a} 0 0 {-a / 2} {a * 0.75**0.5} 0 0 0 10"
+        Path(f"{name}.xyz").write_text(f'2\nLattice="{cell}" pbc="T T T"\nC 0 0 5\nC 0 {a / 3**0.5} 5\n')
+    assert main(["bands", "layer.xyz", "--model", "graphene", "--points", "10"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main(["bands", "swollen.xyz", "--model", "graphene", "--points", "10"]) == 0
+    assert "warning: C2 has atoms with surroundings unlike those" in capsys.readouterr().err
+    assert main(["bands", "swollen.xyz", "--model", "graphene", "--dos"]) == 0
+    assert "warning: C2 has atoms with surroundings unlike those" in capsys.readouterr().err
 
 
 def test_card_quotes_the_weights_and_the_recipe() -> None:

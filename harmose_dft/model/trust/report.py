@@ -15,6 +15,7 @@ from .evidence import Evidence
 if TYPE_CHECKING:
     from ...core.matrix import BlockMatrix
     from ...core.spectrum import Spectrum
+    from ..domain import DomainReport
     from .store import TrustFile
 
 
@@ -175,10 +176,8 @@ def assess(
     warnings = list(evidence.doubts)
     if evidence.lone_atoms:
         warnings.insert(0, f"atoms without a neighbour: {', '.join(evidence.lone_atoms)}")
-    if evidence.domain.unusual_atoms:
-        atoms, distance = ", ".join(evidence.domain.unusual_atoms), evidence.domain.environment_distance
-        far = f" (distance {distance:.3g}, training atoms up to 1)" if evidence.domain.far_atoms else ""
-        warnings.insert(0, f"atoms with surroundings unlike those of the training set: {atoms}{far}")
+    if unusual := describe_unusual(evidence.domain):
+        warnings.insert(0, unusual)
     report = TrustReport(
         smallest_overlap_eigenvalue=smallest_overlap_eigenvalue(overlap),
         electron_count=count_electrons(spectrum, overlap),
@@ -192,6 +191,14 @@ def assess(
     )
     calibration = None if calibrations is None else calibrations.choose(evidence.certificate is not None)
     return judge(report, spectrum, evidence, calibration)
+
+
+def describe_unusual(domain: DomainReport) -> str:
+    """A sentence on atoms far from the training set; empty where there are none."""
+    if not domain.unusual_atoms:
+        return ""
+    far = f" (distance {domain.environment_distance:.3g}, training atoms up to 1)" if domain.far_atoms else ""
+    return f"atoms with surroundings unlike those of the training set: {', '.join(domain.unusual_atoms)}{far}"
 
 
 def judge(
