@@ -86,7 +86,7 @@ def describe_overview(summaries: Sequence[PredictionSummary]) -> Iterator[str]:
             "error bars are wider than with one, and ions that look good have none. --certify makes one for each."
         )
     if reports and not any(r.calibrated for r in reports):
-        yield f"{UNCALIBRATED.capitalize()}: only unlikeness to the training set is told."
+        yield f"{UNCALIBRATED.capitalize()}; verdicts tell only what is unlike the training set."
     if any(s.charge and not s.periodic for s in summaries):
         yield f"Dipole moments of ions are {ORIGIN}."
 

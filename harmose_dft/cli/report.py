@@ -53,4 +53,4 @@ def report(
         console.say(page.trust.words)
     console.say(f"written: {target}")
     if page.trust is not None and page.trust.level == Level.BAD and not force_domain:
-        raise DomainError(f"The verdict on {source.name} is '{page.trust.words}'. {INSTEAD}")
+        raise DomainError(f"The verdict on {source.name} is 'do not use', as the page says. {INSTEAD}")
