@@ -46,7 +46,8 @@ def seed(
     )
     files = [str(file) for file in written.files]
     if as_json:
-        entry = {"code": code, "file": str(written.file), "formula": written.formula, "use": written.use, "files": files}
-        console.print_json({**entry, **written.figures})
+        entry = {"code": code, "file": files[0], "formula": written.formula, "use": written.use}
+        several = {"files": files} if len(files) > 1 else {}
+        console.print_json({**entry, **several, **written.figures})
     else:
         console.say(f"{', '.join(files)}: {written.use}")

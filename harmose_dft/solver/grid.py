@@ -95,7 +95,7 @@ def count_on_grid(values: Floats, cell: Floats) -> float:
 
 def _require(density: BlockMatrix, structure: Structure, basis: OrbitalBasis, shape: Shape) -> None:
     if structure.cell is None:
-        raise SolverError(f"{structure.formula} has no cell; the density is computed on a grid of the cell of a crystal.")
+        raise SolverError(f"{structure.formula} has no cell; the grid of a density divides the cell of a crystal.")
     if len(shape) != 3 or min(shape) < 1:
         raise SolverError(f"A grid has a positive number of points along three lattice vectors; got {shape}.")
     if density.spinor or density.values.dtype.kind == "c":

@@ -20,8 +20,8 @@ class AbacusStart(StartWriter):
 
     key = "abacus"
     help = (
-        "abacus: H(R) (default hrs1_nao.csr) for init_chg hr, from a model of crystals in ABACUS's orbitals; with --run "
-        "also the density (chg.cube or SPIN1_CHG.cube beside it) for init_chg file, which all versions read."
+        "abacus: H(R) (default hrs1_nao.csr) for init_chg hr, from a model of crystals in ABACUS's orbitals; with "
+        "--run also the density (chg.cube or SPIN1_CHG.cube beside it) for init_chg file, which all versions read."
     )
     options = (
         StartOption("run", "abacus: folder of the calculation that shall start (INPUT, KPT); also write its density."),
@@ -70,8 +70,8 @@ class AbacusStart(StartWriter):
         """Write H(R) of a closed shell or of spinors, and the density where the folder of a calculation is given.
 
         Raises:
-            DataError: The Hamiltonian is collinear (two matrices) and no folder is given, or the calculation has another
-                kind of spin.
+            DataError: The Hamiltonian is collinear (two matrices) and no folder is given, or the calculation has
+                another kind of spin.
             HarmoseError: The calculation's grid does not hold the electrons.
         """
         from .density import Setup, write_density
@@ -82,18 +82,18 @@ class AbacusStart(StartWriter):
         if is_collinear and run is None:
             raise DataError(
                 f"The start file holds one Hamiltonian; got {len(start.hamiltonians)} (spin up and down) of a "
-                "collinear crystal. Start from a closed-shell or spin-orbit model, or from the density: name the folder "
-                "of the calculation with --run."
+                "collinear crystal. Start from a closed-shell or spin-orbit model, or from the density: name the "
+                "folder of the calculation with --run."
             )
-        use, files, figures = "put it into the folder that read_file_dir names and set init_chg hr in INPUT", [target], {}
-        if run is not None:
-            setup = Setup.of_run(run, start.structure)
-            files, figures = write_density(start, setup, target.parent, force=force)
-            use = "put them into the folder that read_file_dir names and set init_chg file in INPUT"
+        if run is None:
+            write_hr(start.hamiltonians[0], target, structure=start.structure, basis=start.basis, force=force)
+            return StartReport("put it into the folder that read_file_dir names and set init_chg hr in INPUT")
+        setup = Setup.of_run(run, start.structure)
+        files, figures = write_density(start, setup, target.parent, force=force)
+        use = "put them into the folder that read_file_dir names and set init_chg file in INPUT"
         if not is_collinear:
             write_hr(start.hamiltonians[0], target, structure=start.structure, basis=start.basis, force=force)
-            if run is not None:
-                files, use = [*files, target], f"{use} (init_chg hr reads {target.name} alone)"
+            files, use = [*files, target], f"{use} (init_chg hr reads {target.name} alone)"
         return StartReport(use, figures, tuple(files))
 
 
@@ -105,7 +105,7 @@ class Abacus(Code):
     priority = 20
     about = About(
         reads="sparse H(R), S(R) of 2.x, 3.x and the new layout, STRU, logs, `istate.info`, `BANDS_*`, `.orb`",
-        writes="inputs, `hrs1_nao.csr` for `init_chg hr`, `chg.cube` or `SPIN1_CHG.cube` for `init_chg file`, 3.x layout",
+        writes="inputs, `hrs1_nao.csr` for `init_chg hr`, densities (`chg.cube`, `SPIN1_CHG.cube`) for `init_chg file`",
         units="Rydberg (13.605698 eV), Bohr (0.5291770 A)",
         orbitals="m = 0, +1, -1, ... times (-1)^m; spin fastest",
         tested="3.8.1 (real); 2.x, 3.9 and newer (documentation)",

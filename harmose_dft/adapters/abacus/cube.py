@@ -1,8 +1,9 @@
 """Charge densities in ABACUS's cube files, which ``out_chg 1`` writes and ``init_chg file`` reads.
 
-A Gaussian cube file: two comment lines, the second with nspin and the Fermi level (Rydberg); the atoms in ABACUS's order,
-folded into the cell, Bohr; the density in Bohr^-3, z running fastest, each row of z on lines of its own. Of nspin 2 the
-two files hold the densities of spin up and spin down; of nspin 4 the density and the magnetisation along x, y and z.
+A Gaussian cube file: two comment lines, the second with nspin and the Fermi level (Rydberg); the atoms in ABACUS's
+order, folded into the cell, Bohr; the density in Bohr^-3, z running fastest, each row of z on lines of its own. Of
+nspin 2 the two files hold the densities of spin up and spin down; of nspin 4 the density and the magnetisation along x,
+y and z.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import FileFormatError
+from ...core.errors import FileFormatError, StructureError
 from ...core.files import atomic_path
 from ...core.structure import Structure
 from ...core.units import RYDBERG_IN_HARTREE
@@ -126,7 +127,8 @@ def read_density_cube(path: Path) -> DensityCube:
     data = read_bytes(path).tobytes()
     shape, structure, header, end = _read_header(data, path)
     values = parse_numbers(data[end:])
-    if len(values) != np.prod(shape) or not np.isfinite(values).all():
+    is_complete = len(values) == np.prod(shape) and data[-1:].isspace()
+    if not is_complete or not np.isfinite(values).all():
         raise FileFormatError(
             f"A grid of {shape[0]} x {shape[1]} x {shape[2]} points has {np.prod(shape)} values; got {len(values)} "
             "numbers. The file is truncated or damaged.", path=path
@@ -167,7 +169,10 @@ def _read_header(data: bytes, path: Path) -> tuple[tuple[int, int, int], Structu
         raise FileFormatError(f"The file announces {atoms} atoms and ends before the last one.", path=path)
     rows = np.array([_numbers(line, path, n + 7, 5) for n, line in enumerate(rest[:atoms])]).reshape(-1, 5)
     shape = (points[0], points[1], points[2])
-    structure = Structure(rows[:, 0].astype(np.int64), rows[:, 2:], vectors * np.array(shape)[:, None])
+    try:
+        structure = Structure(rows[:, 0].astype(np.int64), rows[:, 2:], vectors * np.array(shape)[:, None])
+    except StructureError as error:
+        raise FileFormatError(f"The header of this cube file describes no crystal. {error}", path=path) from error
     end = sum(len(line) + 1 for line in (*lines[:HEADER_LINES], *rest[:atoms]))
     return shape, structure, lines[1].decode("utf-8", errors="replace"), end
 

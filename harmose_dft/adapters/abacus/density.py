@@ -31,7 +31,9 @@ Floats = NDArray[np.float64]
 
 LARGEST_DEVIATION = 1e-3
 """Relative deviation of the electrons on the grid from those of the calculation up to which a density is written.
-Measured with converged Hamiltonians: below 2e-7 on ABACUS's grids for 60 to 100 Ry (silicon, graphene, iron), 6e-4 for 6 Ry."""
+
+With converged Hamiltonians it is below 2e-7 on ABACUS's grids for 60 to 100 Ry (silicon, graphene, iron); a grid of
+0.75 Bohr reaches 6e-4 and one of 0.8 Bohr 9e-3 in graphene."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,8 @@ def _require_structure(structure: Structure, path: Path, keywords: Mapping[str, 
     """Refuse a STRU of another cell or other atoms."""
     assert structure.cell is not None
     stru = read_stru(path, keywords.get("latname", "none"))
-    if sorted(stru.numbers.tolist()) != sorted(structure.numbers.tolist()) or not is_same_cell(stru.cell, structure.cell):
+    has_same_atoms = sorted(stru.numbers.tolist()) == sorted(structure.numbers.tolist())
+    if not has_same_atoms or not is_same_cell(stru.cell, structure.cell):
         raise FileFormatError(
             f"The calculation that shall start is not one of this structure: it has {len(stru.numbers)} atoms in the "
             f"cell {np.round(stru.cell, 4).tolist()}, the structure ({structure.formula}) has {len(structure)} in "
@@ -93,7 +96,9 @@ def _require_structure(structure: Structure, path: Path, keywords: Mapping[str, 
         )  # fmt: skip
 
 
-def write_density(start: StartingPoint, setup: Setup, folder: Path, *, force: bool) -> tuple[list[Path], dict[str, float]]:
+def write_density(
+    start: StartingPoint, setup: Setup, folder: Path, *, force: bool
+) -> tuple[list[Path], dict[str, float]]:
     """Fill the predicted bands as the calculation will, and write the density on its grid.
 
     The density depends on k-points and smearing more than on the error of a good prediction: both are those of the
@@ -123,9 +128,9 @@ def write_density(start: StartingPoint, setup: Setup, folder: Path, *, force: bo
     count = sum(count_on_grid(v, structure.cell) for v in values)
     if not abs(count / electrons - 1) <= LARGEST_DEVIATION:
         raise HarmoseError(
-            f"The density holds {count:.5f} electrons on a grid of {' x '.join(map(str, setup.shape))} points; expected "
-            f"{electrons:g} (deviation {count / electrons - 1:+.1e}, at most {LARGEST_DEVIATION:g}). The grid is too "
-            "coarse for these orbitals, or the model leaves out pairs whose orbitals overlap. Raise ecutwfc."
+            f"The density holds {count:.5f} electrons on a grid of {' x '.join(map(str, setup.shape))} points; "
+            f"expected {electrons:g} (deviation {count / electrons - 1:+.1e}, at most {LARGEST_DEVIATION:g}). The grid "
+            "is too coarse for these orbitals, or the model leaves out pairs whose orbitals overlap. Raise ecutwfc."
         )
     _, ordered = to_abacus_order(start.hamiltonians[0], structure)
     values = [v * (electrons / count) for v in values]
@@ -151,7 +156,7 @@ def fill(start: StartingPoint, setup: Setup) -> tuple[tuple[BlockMatrix, ...], f
     assert start.structure.cell is not None
     kpoints, weights = read_mesh(setup.keywords, setup.folder, start.structure.cell, time_reversal=nspin != 4)
     smearing, width = read_smearing(setup.keywords, setup.folder)
-    electrons = start.spectrum.n_electrons
+    electrons = round(start.spectrum.n_electrons, 6)
     spectrum = solve_kpoints(h, start.overlap, kpoints, electrons, weights=weights, smearing=smearing, width=width)
     matrices = density_blocks(spectrum, h[0])
     if nspin == 4:

@@ -71,7 +71,7 @@ def read_mesh(keywords: Mapping[str, str], folder: Path, cell: Floats, *, time_r
         return monkhorst_pack((1, 1, 1))
     if (spacing := read_number(keywords, "kspacing", folder)) > 0:
         lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell), axis=0)
-        return monkhorst_pack(np.maximum((lengths / spacing + 1).astype(int), 1), time_reversal=time_reversal)
+        return monkhorst_pack((lengths / spacing + 1).astype(int).tolist(), time_reversal=time_reversal)
     return _read_kpt(folder / keywords.get("kpoint_file", "KPT"), time_reversal)
 
 
@@ -88,9 +88,10 @@ def _read_kpt(path: Path, time_reversal: bool) -> tuple[Floats, Floats]:
             "the k-points of the SCF as a mesh.", path=path
         )  # fmt: skip
     numbers = parse_floats([*rest[2], "0", "0", "0"], path, (start or 0) + 4, "a mesh of k-points", 6)
-    divisions = numbers[:3].astype(int)
-    if (divisions < 1).any() or (divisions > MOST_DIVISIONS).any():
-        raise FileFormatError(f"A mesh of {divisions.tolist()} k-points cannot be.", path=path)
+    divisions = numbers[:3].astype(int).tolist()
+    if min(divisions) < 1 or max(divisions) > MOST_DIVISIONS:
+        raise FileFormatError(f"A mesh of {divisions} k-points cannot be.", path=path)
     # Of Monkhorst and Pack's mesh, ABACUS's offsets count in halves of the spacing.
-    shift = numbers[3:6] if kind == "Gamma" else 0.5 * (numbers[3:6] + (divisions + 1) % 2)
+    offsets = numbers[3:6].tolist()
+    shift = offsets if kind == "Gamma" else [(x + (n + 1) % 2) / 2 for x, n in zip(offsets, divisions, strict=True)]
     return monkhorst_pack(divisions, shift, time_reversal=time_reversal)

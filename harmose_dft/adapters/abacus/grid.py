@@ -25,7 +25,7 @@ SAME_CELL = 2e-4
 def grid_of_cutoff(cell: Floats, cutoff: float, multiples: tuple[int, int, int] = (1, 1, 1)) -> Shape:
     """Points along the lattice vectors that hold all plane waves up to an energy.
 
-    If n is the largest index along a reciprocal vector of a plane wave with \\|G\\|^2 up to the cutoff, there are 2n + 1
+    If n is the largest index along a reciprocal vector of a plane wave with G.G up to the cutoff, there are 2n + 1
     points, rounded up to a number without prime factors beyond 5 (verified with the running logs of ABACUS 3.8.1).
 
     Args:
@@ -68,11 +68,13 @@ def _smooth(number: int) -> int:
         number += 1
 
 
-def grid_of_run(keywords: Mapping[str, str], log: RunLog | None, output: Path | None, cell: Floats, path: Path) -> Shape:
+def grid_of_run(
+    keywords: Mapping[str, str], log: RunLog | None, output: Path | None, cell: Floats, path: Path
+) -> Shape:
     """The grid of a calculation.
 
-    In this order: the points that INPUT states; those of the log of an earlier run with this cell and cutoff; those that
-    follow from the cutoff in INPUT; those of a density file of an earlier run with this cell.
+    In this order: the points that INPUT states; those of the log of an earlier run with this cell and cutoff; those
+    that follow from the cutoff in INPUT; those of a density file of an earlier run with this cell.
 
     Args:
         keywords: Of INPUT.
@@ -91,9 +93,8 @@ def grid_of_run(keywords: Mapping[str, str], log: RunLog | None, output: Path | 
             a, b, c = (-(-n // m) * m for n, m in zip(points, multiples, strict=True))
             return a, b, c
     cutoff = read_number(keywords, "ecutrho", path) or 4 * read_number(keywords, "ecutwfc", path)
-    if log is not None and log.grid is not None and log.vectors is not None and log.constant is not None:
-        if is_same_cell(log.constant * log.vectors, cell) and cutoff in (0.0, log.cutoff):
-            return log.grid
+    if log is not None and log.grid is not None and cutoff in (0.0, log.cutoff) and _is_cell_of(log, cell):
+        return log.grid
     if cutoff > 0:
         return grid_of_cutoff(cell, cutoff, (multiples[0], multiples[1], multiples[2]))
     for file in sorted(output.iterdir()) if output is not None and output.is_dir() else ():
@@ -105,6 +106,10 @@ def grid_of_run(keywords: Mapping[str, str], log: RunLog | None, output: Path | 
         "The grid of the density is not known: INPUT has neither ecutwfc nor ecutrho nor nx, ny and nz, and no earlier "
         "run of this cell is there. Write ecutwfc into INPUT.", path=path
     )  # fmt: skip
+
+
+def _is_cell_of(log: RunLog, cell: Floats) -> bool:
+    return log.vectors is not None and log.constant is not None and is_same_cell(log.constant * log.vectors, cell)
 
 
 def is_same_cell(first: Floats, second: Floats) -> bool:
