@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.io import write
 
 from harmose_dft.adapters.abacus import CubeNames, DensityCube, read_density_cube, write_density_cube
 from harmose_dft.adapters.abacus.code import AbacusStart
@@ -16,6 +20,7 @@ from harmose_dft.adapters.abacus.filling import read_mesh, read_smearing
 from harmose_dft.adapters.abacus.grid import grid_of_cutoff, grid_of_run
 from harmose_dft.adapters.abacus.log import find_log, read_log
 from harmose_dft.adapters.code import StartingPoint
+from harmose_dft.cli import main
 from harmose_dft.core.errors import ArgumentError, DataError, FileFormatError, HarmoseError, OutputExistsError
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
@@ -127,7 +132,7 @@ def test_mesh_is_that_of_kpt(tmp_path: Path, kpt: str, mesh: tuple[int, ...], sh
 
 
 def test_mesh_follows_from_kspacing_and_from_gamma_only(tmp_path: Path) -> None:
-    """A reciprocal vector of 2 pi / 10 = 0.628 at a spacing of 0.2 has int(3.14 + 1) = 4 divisions, one of 0.126 has 1."""
+    """A reciprocal vector of 2 pi / 10 = 0.628 at a spacing of 0.2 has int(3.14 + 1) = 4 divisions, 0.126 has one."""
     cell = np.diag([10.0, 10.0, 50.0])
     points, _ = read_mesh({"kspacing": "0.2"}, tmp_path, cell, time_reversal=False)
     np.testing.assert_allclose(points, monkhorst_pack((4, 4, 1), time_reversal=False)[0])
@@ -286,7 +291,7 @@ def test_spinors_have_the_density_and_no_magnetisation(tmp_path: Path) -> None:
 def test_density_of_another_kind_of_spin_is_refused(tmp_path: Path) -> None:
     record = calculation(layer())
     setup = Setup.of_run(write_run(tmp_path / "run", nspin="2"), record.structure)
-    with pytest.raises(DataError, match="predicts for nspin 1; the calculation in .* has nspin 2"):
+    with pytest.raises(DataError, match=r"predicts for nspin 1; the calculation in .* has nspin 2"):
         write_density(starting_point(record), setup, tmp_path, force=False)
 
 
@@ -320,6 +325,41 @@ def test_folder_of_another_calculation_is_refused(tmp_path: Path) -> None:
         AbacusStart().require_options(structure, {"run": tmp_path / "empty"})
     with pytest.raises(FileFormatError, match="nspin in INPUT must be 1, 2 or 4; got '3'"):
         Setup.of_run(write_run(tmp_path / "three", nspin="3"), structure)
+
+
+class Predictor:
+    """Predicts the made-up calculation of a layer."""
+
+    def __init__(self) -> None:
+        basis = calculation(layer()).basis
+        self.model, self.info = SimpleNamespace(basis=basis, code="ABACUS v3.8.1"), SimpleNamespace(name="layer")
+
+    def predict(self, structure: Structure, *, trust: bool) -> SimpleNamespace:
+        start = starting_point(calculation(structure))
+        return SimpleNamespace(**vars(start))
+
+
+def test_command_writes_density_and_hamiltonian(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("harmose_dft.model.loading.load_model", lambda name, device: Predictor())
+    structure = layer(2)
+    assert structure.cell is not None
+    cell = structure.cell / ANGSTROM
+    write("layer.extxyz", Atoms(structure.symbols, structure.positions / ANGSTROM, cell=cell, pbc=True))
+    write_run(Path("run"))
+    arguments = ["seed", "layer.extxyz", "--code", "abacus", "--run", "run"]
+    assert main([*arguments, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["files"] == ["chg.cube", "hrs1_nao.csr"]
+    assert printed["electrons_on_grid"] == pytest.approx(8.0, rel=1e-3)
+    assert "init_chg file" in printed["use"]
+    assert count_on_grid(read_density_cube(Path("chg.cube")).values, structure.cell) == pytest.approx(8.0, abs=1e-5)
+    assert main(arguments) == 1
+    assert main([*arguments, "--force"]) == 0
+    assert capsys.readouterr().out.startswith("chg.cube, hrs1_nao.csr: put them into the folder")
+    assert main(["seed", "layer.extxyz", "--code", "pyscf", "--run", "run", "--force"]) == 2
 
 
 def test_options_of_other_codes_are_refused() -> None:
