@@ -105,7 +105,8 @@ class Abacus(Code):
     priority = 20
     about = About(
         reads="sparse H(R), S(R) of 2.x, 3.x and the new layout, STRU, logs, `istate.info`, `BANDS_*`, `.orb`",
-        writes="inputs, `hrs1_nao.csr` for `init_chg hr`, densities (`chg.cube`, `SPIN1_CHG.cube`) for `init_chg file`",
+        writes="inputs, `hrs1_nao.csr` for `init_chg hr`, `chg.cube` or `SPIN1_CHG.cube` for `init_chg file`, H(R) in "
+        "3.x layout",
         units="Rydberg (13.605698 eV), Bohr (0.5291770 A)",
         orbitals="m = 0, +1, -1, ... times (-1)^m; spin fastest",
         tested="3.8.1 (real); 2.x, 3.9 and newer (documentation)",
