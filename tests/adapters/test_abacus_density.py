@@ -314,12 +314,17 @@ def test_nothing_is_replaced_unless_forced(tmp_path: Path) -> None:
 
 def test_folder_of_another_calculation_is_refused(tmp_path: Path) -> None:
     structure = layer()
+    assert structure.cell is not None
     folder = write_record(tmp_path / "run", calculation(structure))
     write_run(folder)
     setup = Setup.of_run(folder, structure)
     assert setup.names is CubeNames.SPIN  # the log says 3.8.1
     with pytest.raises(FileFormatError, match="not one of this structure"):
         Setup.of_run(folder, layer(stretch=1.1))
+    with pytest.raises(FileFormatError, match=r"atoms of the calculation that shall start lie up to 0\.\d+ Bohr"):
+        Setup.of_run(folder, layer(1))
+    moved = structure.positions[::-1] + structure.cell[0] - 2 * structure.cell[2] + 1e-4
+    Setup.of_run(folder, Structure(structure.numbers[::-1], moved, structure.cell))
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileFormatError, match="no INPUT"):
         AbacusStart().require_options(structure, {"run": tmp_path / "empty"})

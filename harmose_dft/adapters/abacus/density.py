@@ -36,6 +36,10 @@ With converged Hamiltonians it is below 2e-7 on ABACUS's grids for 60 to 100 Ry 
 0.75 Bohr reaches 6e-4 and one of 0.8 Bohr 9e-3 in graphene."""
 
 
+SAME_ATOM = 0.01
+"""Bohr; positions in two files that differ by less are those of one atom."""
+
+
 @dataclass(frozen=True, eq=False)
 class Setup:
     """What a calculation that shall start says of its density.
@@ -84,7 +88,7 @@ class Setup:
 
 
 def _require_structure(structure: Structure, path: Path, keywords: Mapping[str, str]) -> None:
-    """Refuse a STRU of another cell or other atoms."""
+    """Refuse a STRU of another cell, or with other atoms, in whatever order."""
     assert structure.cell is not None
     stru = read_stru(path, keywords.get("latname", "none"))
     has_same_atoms = sorted(stru.numbers.tolist()) == sorted(structure.numbers.tolist())
@@ -94,6 +98,28 @@ def _require_structure(structure: Structure, path: Path, keywords: Mapping[str, 
             f"cell {np.round(stru.cell, 4).tolist()}, the structure ({structure.formula}) has {len(structure)} in "
             f"{np.round(structure.cell, 4).tolist()} Bohr. Give the folder of its own calculation.", path=path
         )  # fmt: skip
+    distance = _largest_distance(structure, stru.numbers, stru.fractional)
+    if not distance < SAME_ATOM:
+        raise FileFormatError(
+            f"The atoms of the calculation that shall start lie up to {distance:.3g} Bohr from those of the structure "
+            f"({structure.formula}); expected less than {SAME_ATOM:g}. Give the folder of its own calculation.", path=path
+        )  # fmt: skip
+
+
+def _largest_distance(structure: Structure, numbers: NDArray[np.int64], fractional: Floats) -> float:
+    """Largest distance in Bohr of an atom from the nearest atom of its element (or an image) in a list of others."""
+    from scipy.spatial import cKDTree
+
+    assert structure.cell is not None
+    positions = structure.positions @ np.linalg.inv(structure.cell)
+    largest = 0.0
+    for z in sorted(set(numbers.tolist())):
+        others, atoms = fractional[numbers == z], positions[structure.numbers == z]
+        _, nearest = cKDTree(np.mod(np.mod(others, 1.0), 1.0), boxsize=1.0).query(np.mod(np.mod(atoms, 1.0), 1.0))
+        offsets = atoms - others[nearest]
+        vectors = (offsets - np.round(offsets)) @ structure.cell
+        largest = max(largest, float(np.linalg.norm(vectors, axis=1).max()))
+    return largest
 
 
 def write_density(
