@@ -185,7 +185,7 @@ def test_cube_has_the_lines_that_abacus_writes(tmp_path: Path) -> None:
     """Typed after the layout of ABACUS 3.8.1: steps are lattice vectors over points, six values a line, z inside."""
     structure = Structure(np.array([14]), np.array([[0.5, 1.0, 1.5]]), np.diag([2.0, 4.0, 8.0]))
     values = np.arange(14.0).reshape(1, 2, 7)
-    write_density_cube(tmp_path / "a.cube", DensityCube(values, structure, 2, 0.25), decimals=3)
+    write_density_cube(tmp_path / "a.cube", DensityCube(values, structure, 2, 0.25, np.array([4.0])), decimals=3)
     assert (tmp_path / "a.cube").read_text().splitlines() == [
         "STEP: 0  Cubefile created from ABACUS. Inner loop is z, followed by y and x",
         "2 (nspin) 0.500000 (fermi energy, in Ry)",
@@ -193,7 +193,7 @@ def test_cube_has_the_lines_that_abacus_writes(tmp_path: Path) -> None:
         "1 2.000000 0.000000 0.000000",
         "2 0.000000 2.000000 0.000000",
         "7 0.000000 0.000000 1.142857",
-        " 14 14.000000 0.500000 1.000000 1.500000",
+        " 14 4 0.500000 1.000000 1.500000",
         " 0.000e+00 1.000e+00 2.000e+00 3.000e+00 4.000e+00 5.000e+00",
         " 6.000e+00",
         " 7.000e+00 8.000e+00 9.000e+00 1.000e+01 1.100e+01 1.200e+01",
@@ -317,7 +317,9 @@ def test_folder_of_another_calculation_is_refused(tmp_path: Path) -> None:
     assert structure.cell is not None
     folder = write_record(tmp_path / "run", calculation(structure))
     write_run(folder)
+    (folder / "N.upf").write_text('<UPF>\n<PP_HEADER element="N" z_valence="5.0"/>\n')
     setup = Setup.of_run(folder, structure)
+    assert setup.valence == {7: 5.0}
     assert setup.names is CubeNames.SPIN  # the log says 3.8.1
     with pytest.raises(FileFormatError, match="not one of this structure"):
         Setup.of_run(folder, layer(stretch=1.1))

@@ -72,12 +72,14 @@ class DensityCube:
         structure: The crystal, atoms in ABACUS's order and folded into the cell.
         nspin: 1, 2 or 4; None where the file does not say.
         fermi: Fermi level in Hartree, where stated.
+        valence: Valence electrons of each atom, (atom,); None for atomic numbers. No version reads them.
     """
 
     values: Floats
     structure: Structure
     nspin: int | None
     fermi: float | None
+    valence: Floats | None = None
 
 
 def is_density_file(path: Path) -> bool:
@@ -114,8 +116,10 @@ def _header(cube: DensityCube) -> Iterator[str]:
     yield f"{len(cube.structure)} 0.0 0.0 0.0 "
     for count, vector in zip(shape, cell, strict=True):
         yield f"{count} " + " ".join(f"{x:.6f}" for x in vector / count)
-    for z, position in zip(cube.structure.numbers.tolist(), cube.structure.positions, strict=True):
-        yield f" {z} {z:.6f} " + " ".join(f"{x:.6f}" for x in position)
+    numbers = cube.structure.numbers
+    charges = numbers if cube.valence is None else cube.valence
+    for z, charge, position in zip(numbers.tolist(), charges.tolist(), cube.structure.positions, strict=True):
+        yield f" {z} {charge:g} " + " ".join(f"{x:.6f}" for x in position)
 
 
 def read_density_cube(path: Path) -> DensityCube:
@@ -125,7 +129,7 @@ def read_density_cube(path: Path) -> DensityCube:
         FileFormatError: The file is no such file, or it is truncated.
     """
     data = read_bytes(path).tobytes()
-    shape, structure, header, end = _read_header(data, path)
+    shape, structure, valence, header, end = _read_header(data, path)
     values = parse_numbers(data[end:])
     is_complete = len(values) == np.prod(shape) and data[-1:].isspace()
     if not is_complete or not np.isfinite(values).all():
@@ -136,7 +140,7 @@ def read_density_cube(path: Path) -> DensityCube:
     nspin, fermi = _NSPIN.match(header), _FERMI.search(header)
     return DensityCube(
         values.reshape(shape), structure, int(nspin[1]) if nspin else None,
-        float(fermi[1]) * RYDBERG_IN_HARTREE if fermi else None,
+        float(fermi[1]) * RYDBERG_IN_HARTREE if fermi else None, valence,
     )  # fmt: skip
 
 
@@ -146,13 +150,13 @@ def read_cube_shape(path: Path) -> tuple[tuple[int, int, int], Floats]:
     Raises:
         FileFormatError: The file is no cube file.
     """
-    shape, structure, _, _ = _read_header(read_bytes(path)[:LONGEST_HEADER].tobytes(), path)
+    shape, structure, *_ = _read_header(read_bytes(path)[:LONGEST_HEADER].tobytes(), path)
     assert structure.cell is not None
     return shape, structure.cell
 
 
-def _read_header(data: bytes, path: Path) -> tuple[tuple[int, int, int], Structure, str, int]:
-    """Grid, crystal, second comment line, and where the values begin."""
+def _read_header(data: bytes, path: Path) -> tuple[tuple[int, int, int], Structure, Floats, str, int]:
+    """Grid, crystal, charges of the atoms, second comment line, and where the values begin."""
     head = data[:LONGEST_HEADER]
     lines = head.split(b"\n", HEADER_LINES)
     if len(lines) <= HEADER_LINES:
@@ -174,7 +178,7 @@ def _read_header(data: bytes, path: Path) -> tuple[tuple[int, int, int], Structu
     except StructureError as error:
         raise FileFormatError(f"The header of this cube file describes no crystal. {error}", path=path) from error
     end = sum(len(line) + 1 for line in (*lines[:HEADER_LINES], *rest[:atoms]))
-    return shape, structure, lines[1].decode("utf-8", errors="replace"), end
+    return shape, structure, rows[:, 1], lines[1].decode("utf-8", errors="replace"), end
 
 
 def _numbers(line: bytes, path: Path, number: int, count: int) -> Floats:

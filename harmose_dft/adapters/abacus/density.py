@@ -17,11 +17,12 @@ from ...core.spin import spin_block
 from ...core.structure import Structure
 from ...solver import count_on_grid, density_blocks, density_on_grid, solve_kpoints
 from .cube import CubeNames, DensityCube, write_density_cube
-from .files import Calculation, find_stru, read_input
+from .files import Calculation, find_library_file, find_stru, read_input
 from .filling import read_mesh, read_smearing
 from .grid import grid_of_run, is_same_cell
 from .log import find_log, read_log
-from .structure import read_stru
+from .orbitals import read_z_valence
+from .structure import atomic_number, read_stru
 from .writer import to_abacus_order
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Setup:
         shape: Points of the grid along the lattice vectors.
         nspin: 1, 2 or 4.
         names: Names of the density files.
+        valence: Valence electrons by atomic number, of pseudopotentials that are there.
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class Setup:
     shape: tuple[int, int, int]
     nspin: int
     names: CubeNames
+    valence: Mapping[int, float]
 
     @classmethod
     def of_run(cls, folder: Path, structure: Structure) -> Self:
@@ -78,17 +81,18 @@ class Setup:
         log_path = find_log(output) if output.is_dir() else None
         log = read_log(log_path) if log_path else None
         stru = find_stru(calculation, keywords)
-        if stru is not None:
-            _require_structure(structure, stru, keywords)
+        valence = {} if stru is None else _read_run_structure(structure, stru, calculation, keywords)
         shape = grid_of_run(keywords, log, output, structure.cell, folder)
         nspin = keywords.get("nspin", "1")
         if nspin not in ("1", "2", "4"):
             raise FileFormatError(f"nspin in INPUT must be 1, 2 or 4; got {nspin!r}.", path=folder)
-        return cls(folder, keywords, shape, int(nspin), CubeNames.of_version(log.version if log else ""))
+        return cls(folder, keywords, shape, int(nspin), CubeNames.of_version(log.version if log else ""), valence)
 
 
-def _require_structure(structure: Structure, path: Path, keywords: Mapping[str, str]) -> None:
-    """Refuse a STRU of another cell, or with other atoms, in whatever order."""
+def _read_run_structure(
+    structure: Structure, path: Path, calculation: Calculation, keywords: Mapping[str, str]
+) -> dict[int, float]:
+    """Valence electrons by atomic number; refuses a STRU of another cell, or with other atoms in whatever order."""
     assert structure.cell is not None
     stru = read_stru(path, keywords.get("latname", "none"))
     has_same_atoms = sorted(stru.numbers.tolist()) == sorted(structure.numbers.tolist())
@@ -102,8 +106,13 @@ def _require_structure(structure: Structure, path: Path, keywords: Mapping[str, 
     if not distance < SAME_ATOM:
         raise FileFormatError(
             f"The atoms of the calculation that shall start lie up to {distance:.3g} Bohr from those of the structure "
-            f"({structure.formula}); expected less than {SAME_ATOM:g}. Give the folder of its own calculation.", path=path
+            f"({structure.formula}); expected less than {SAME_ATOM:g}. Give the folder of its own run.", path=path
         )  # fmt: skip
+    files = {
+        atomic_number(label, path): find_library_file(calculation, name, keywords.get("pseudo_dir"))
+        for label, name in zip(stru.labels, stru.pseudopotentials, strict=False)
+    }
+    return {z: read_z_valence(file) for z, file in files.items() if file is not None}
 
 
 def _largest_distance(structure: Structure, numbers: NDArray[np.int64], fractional: Floats) -> float:
@@ -159,10 +168,11 @@ def write_density(
             "is too coarse for these orbitals, or the model leaves out pairs whose orbitals overlap. Raise ecutwfc."
         )
     _, ordered = to_abacus_order(start.hamiltonians[0], structure)
+    valence = np.array([setup.valence.get(z, z) for z in ordered.numbers.tolist()], dtype=np.float64)
     values = [v * (electrons / count) for v in values]
     values += [np.zeros(setup.shape)] * (len(files) - len(values))  # without magnetic moments
     for file, value in zip(files, values, strict=True):
-        write_density_cube(file, DensityCube(value, ordered, setup.nspin, fermi), force=force)
+        write_density_cube(file, DensityCube(value, ordered, setup.nspin, fermi, valence), force=force)
     return files, {"electrons_on_grid": count, "electrons": electrons}
 
 
