@@ -39,7 +39,8 @@ ABOUT = (
     "Error of the density that ABACUS starts from: integral of |n - n_converged| over the number of electrons, on the "
     "run's grid; 3 x 3 cells of graphene with displaced atoms, which training never saw. The model is stage 1 alone, "
     "trained for 2.5 CPU minutes on 15 snapshots. \"Steps until then\" are those after which the density error in the "
-    "log of the run from atomic densities is no larger. No step of ABACUS was run for this."
+    "log of the run from atomic densities is no larger. \"Other k-points\": filled on 6 x 6 k-points with Fermi-Dirac "
+    "smearing, as predictions are, instead of the run's 3 x 3. No step of ABACUS was run for this."
 )
 
 IMAGES = 1
