@@ -320,7 +320,8 @@ def test_folder_of_another_calculation_is_refused(tmp_path: Path) -> None:
     (folder / "N.upf").write_text('<UPF>\n<PP_HEADER element="N" z_valence="5.0"/>\n')
     setup = Setup.of_run(folder, structure)
     assert setup.valence == {7: 5.0}
-    assert setup.names is CubeNames.SPIN  # the log says 3.8.1
+    assert setup.file_names == ["SPIN1_CHG.cube"]  # the log says 3.8.1
+    assert "rename" not in setup.use
     with pytest.raises(FileFormatError, match="not one of this structure"):
         Setup.of_run(folder, layer(stretch=1.1))
     with pytest.raises(FileFormatError, match=r"atoms of the calculation that shall start lie up to 0\.\d+ Bohr"):
@@ -362,6 +363,7 @@ def test_command_writes_density_and_hamiltonian(
     assert printed["files"] == ["chg.cube", "hrs1_nao.csr"]
     assert printed["electrons_on_grid"] == pytest.approx(8.0, rel=1e-3)
     assert "init_chg file" in printed["use"]
+    assert "want the density as SPIN1_CHG.cube: rename it" in printed["use"]
     assert count_on_grid(read_density_cube(Path("chg.cube")).values, structure.cell) == pytest.approx(8.0, abs=1e-5)
     assert main(arguments) == 1
     assert main([*arguments, "--force"]) == 0

@@ -90,11 +90,10 @@ class AbacusStart(StartWriter):
             return StartReport("put it into the folder that read_file_dir names and set init_chg hr in INPUT")
         setup = Setup.of_run(run, start.structure)
         files, figures = write_density(start, setup, target.parent, force=force)
-        use = "put them into the folder that read_file_dir names and set init_chg file in INPUT"
         if not is_collinear:
             write_hr(start.hamiltonians[0], target, structure=start.structure, basis=start.basis, force=force)
-            files, use = [*files, target], f"{use} (init_chg hr reads {target.name} alone)"
-        return StartReport(use, figures, tuple(files))
+            files = [*files, target]
+        return StartReport(setup.use, figures, tuple(files))
 
 
 class Abacus(Code):

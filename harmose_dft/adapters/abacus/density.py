@@ -50,7 +50,7 @@ class Setup:
         keywords: Of INPUT.
         shape: Points of the grid along the lattice vectors.
         nspin: 1, 2 or 4.
-        names: Names of the density files.
+        version: Of ABACUS, as the log of an earlier run states it; "" without one.
         valence: Valence electrons by atomic number, of pseudopotentials that are there.
     """
 
@@ -58,7 +58,7 @@ class Setup:
     keywords: Mapping[str, str]
     shape: tuple[int, int, int]
     nspin: int
-    names: CubeNames
+    version: str
     valence: Mapping[int, float]
 
     @classmethod
@@ -86,7 +86,19 @@ class Setup:
         nspin = keywords.get("nspin", "1")
         if nspin not in ("1", "2", "4"):
             raise FileFormatError(f"nspin in INPUT must be 1, 2 or 4; got {nspin!r}.", path=folder)
-        return cls(folder, keywords, shape, int(nspin), CubeNames.of_version(log.version if log else ""), valence)
+        return cls(folder, keywords, shape, int(nspin), log.version if log else "", valence)
+
+    @property
+    def file_names(self) -> list[str]:
+        """The density files that the version reads."""
+        return CubeNames.of_version(self.version).file_names(self.nspin)
+
+    @property
+    def use(self) -> str:
+        """What the user has to do with the files."""
+        older = ", ".join(CubeNames.SPIN.file_names(self.nspin))
+        rename = "" if self.version else f"; versions up to 3.9.0.5 and 3.10 want the density as {older}: rename it"
+        return f"put them into the folder that read_file_dir names and set init_chg file in INPUT{rename}"
 
 
 def _read_run_structure(
@@ -153,7 +165,7 @@ def write_density(
         HarmoseError: The grid does not hold the electrons.
         OutputExistsError: A file exists and ``force`` is false.
     """
-    files = [folder / name for name in setup.names.file_names(setup.nspin)]
+    files = [folder / name for name in setup.file_names]
     for file in files:
         require_absent(file, force)
     matrices, fermi, electrons = fill(start, setup)
