@@ -347,12 +347,12 @@ def test_checkpoint_scanner_gradient_and_conversions_are_those_of_pyscf(tmp_path
 def test_fitting_basis_is_that_for_correlation_of_a_named_basis_and_else_one_for_all() -> None:
     from pyscf import gto
 
-    named = gto.M(atom="O 0 0 0; H1 0 0 1; H 0 1 0", basis="def2-tzvp", verbose=0)
+    named = gto.M(atom="O 0 0 0; H1 0 0 1; Cl 0 1.7 0", basis="def2-tzvp", verbose=0)
     shells = {"O": gto.basis.load("sto-3g", "O"), "ghost-H": "sto-3g"}
     unnamed = gto.M(atom="O 0 0 0; ghost-H 0 0 1", basis=shells, verbose=0)
     francium = gto.M(atom="Fr 0 0 0", basis={"Fr": [[0, [1.0, 1.0]]]}, spin=1, verbose=0)
-    assert _fitting_basis(named) == "def2-tzvp-ri"
-    assert _fitting_basis(unnamed) == "weigend"
+    assert _fitting_basis(named) == {"O": "def2-tzvp-ri", "H1": "def2-tzvp-ri", "Cl": "def2-universal-jkfit"}
+    assert _fitting_basis(unnamed) == {"O": "weigend", "GHOST-H": "weigend"}
     assert _fitting_basis(francium) is None
 
 
@@ -365,11 +365,11 @@ def test_coarse_grid_lies_between_the_two_smallest_ones_of_pyscf() -> None:
 
 
 def test_integrals_of_a_small_fitting_basis_are_shared_and_those_of_a_large_one_are_not() -> None:
-    mf = water().RKS(xc="pbe")
+    mf, small = water().RKS(xc="pbe"), {"O": "weigend", "H": "weigend"}
     shared, large = mf.density_fit("weigend"), mf.density_fit("def2-universal-jkfit")
     for fitted in (shared, large):
         fitted.with_df.build()
-    assert _shared_integrals(mf, "weigend") is None
-    assert _shared_integrals(shared, "weigend") is shared.with_df
-    assert _shared_integrals(large, "weigend") is None
+    assert _shared_integrals(mf, small) is None
+    assert _shared_integrals(shared, small) is shared.with_df
+    assert _shared_integrals(large, small) is None
     assert _shared_integrals(large, None) is large.with_df

@@ -18,9 +18,10 @@ COARSE_LEVEL, MORE_SHELLS, COARSE_ANGLES = 0, 5, 110
 """The coarse grid has so many radial shells more than PySCF's level 0, and so many points on each. Its response is four
 times closer to that of the level-3 grid than that of level 0, at 1.6 times the points, and saves a full Fock build."""
 
-FITTING_BASIS = "weigend"
-"""Auxiliary basis where the orbital basis has no set for correlation of its own: less than half of the functions of
-those for exchange. The correction between the operators makes up for what it lacks."""
+LIGHT, LIGHT_FITTING, HEAVY_FITTING = 10, "weigend", "def2-universal-jkfit"
+"""Auxiliary bases. Up to neon that for correlation of a named orbital basis, or for Coulomb integrals, is enough: it
+has less than half of the functions of those for exchange, and the correction between the operators makes up for what it
+lacks. From sodium on, it lacks what the cores need: with it a start of a chlorine compound looks ten times worse."""
 
 SHARED_UP_TO = 1.5
 """Fitting integrals of the calculation itself serve the cheap operator, too, if not larger by that factor."""
@@ -92,26 +93,30 @@ def _coarse_grids(mol: Any) -> Any:
     return grids
 
 
-def _fitting_basis(mol: Any) -> str | None:
-    """A small auxiliary basis: that for correlation of a named orbital basis, or one for every orbital basis."""
+def _fitting_basis(mol: Any) -> dict[str, str] | None:
+    """A small auxiliary basis, the name for each symbol; None for PySCF's own choice, where an element has none."""
     from pyscf import df, gto
+    from pyscf.data import elements
     from pyscf.lib.exceptions import BasisNotFoundError
 
-    candidates = [FITTING_BASIS]
-    if isinstance(mol.basis, str) and (named := df.addons.predefined_auxbasis(mol, mol.basis, mp2fit=True)):
-        candidates.insert(0, named)
-    symbols = {gto.mole._std_symbol_without_ghost(mol.atom_symbol(i)) for i in range(mol.natm)}
-    for name in candidates:
-        try:
-            for symbol in symbols:
-                gto.basis.load(name, symbol)
-        except BasisNotFoundError:
-            continue
-        return name
-    return None  # PySCF's own choice
+    named = df.addons.predefined_auxbasis(mol, mol.basis, mp2fit=True) if isinstance(mol.basis, str) else None
+    light = [name for name in (named, LIGHT_FITTING) if name]
+    fitting = {}
+    for symbol in {mol.atom_symbol(i) for i in range(mol.natm)}:
+        element = gto.mole._std_symbol_without_ghost(symbol)
+        for name in light if elements.charge(element) <= LIGHT else [HEAVY_FITTING]:
+            try:
+                gto.basis.load(name, element)
+            except BasisNotFoundError:
+                continue
+            fitting[symbol] = name
+            break
+        else:
+            return None
+    return fitting
 
 
-def _shared_integrals(mf: MeanField, auxiliary: str | None) -> Any:
+def _shared_integrals(mf: MeanField, auxiliary: dict[str, str] | None) -> Any:
     """Fitting integrals that the object has already, unless they are of many more functions than ``auxiliary``."""
     from pyscf import df
 
