@@ -93,7 +93,11 @@ VARIANTS: dict[str, Callable[[Any, Predictor], Any]] = {
 
 
 def measure(mf: Any, variant: str, predictor: Predictor) -> dict[str, Any]:
-    """Builds, time and result of one calculation."""
+    """Builds, time and result of one calculation.
+
+    Of the variant ``start`` also how far the predicted density is from self-consistency: the norm of its commutator,
+    and the energy of its full Fock build above the converged one, Hartree.
+    """
     from pyscf import dft
 
     method, counted = dft.uks.UKS if mf.istype("UKS") else dft.rks.RKS, [0]
@@ -113,7 +117,12 @@ def measure(mf: Any, variant: str, predictor: Predictor) -> dict[str, Any]:
     acceleration = getattr(mf, "acceleration", None)
     cheap = acceleration.cheap_builds if acceleration else 0
     guess = getattr(mf, "guess", None)
+    start_errors: dict[str, float] = {}
+    if guess and guess.predicted and variant == "start":  # beside the clock
+        start_errors["commutator"] = float(guess.commutator)
+        start_errors["energy_above"] = float(mf.undo_seeded().energy_tot(guess.density) - mf.e_tot)
     return {
+        **start_errors,
         "full_builds": counted[0] - cheap, "cheap_builds": cheap, "cpu_seconds": round(seconds, 2),
         "energy": float(mf.e_tot), "converged": bool(mf.converged),
         "predicted": bool(guess and guess.predicted), "reason": acceleration.reason if acceleration else "",

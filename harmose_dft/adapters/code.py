@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from ..core.errors import HarmoseError
+from ..core.errors import ArgumentError, HarmoseError
 
 if TYPE_CHECKING:
     from ..core.basis import OrbitalBasis
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..core.structure import Structure
 
 Options = Mapping[str, Path | None]
-"""Name of a :class:`ReadOption` -> the user's value."""
+"""Name of a :class:`ReadOption` or :class:`StartOption` -> the user's value."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,24 @@ class ReadOption:
     @property
     def flag(self) -> str:
         """The option on the command line, such as ``--pao-dir``."""
+        return "--" + self.name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class StartOption:
+    """A path that a writer of start files may be told, as an option of ``harmose-dft seed``.
+
+    Args:
+        name: Key among the writer's options, such as "run".
+        help: Text of ``--help``.
+    """
+
+    name: str
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line, such as ``--run``."""
         return "--" + self.name.replace("_", "-")
 
 
@@ -117,15 +135,19 @@ class StartingPoint:
         structure: The atoms.
         basis: Shells per element, of the elements present.
         hamiltonians: H, Hartree: one matrix, or two of a collinear crystal (up, down).
+        overlap: S.
         spectrum: Orbital energies, coefficients, occupations.
         functional: Functional that H approximates.
+        options: What the writer is told: its :class:`StartOption` -> the user's value.
     """
 
     structure: Structure
     basis: OrbitalBasis
     hamiltonians: tuple[BlockMatrix, ...]
+    overlap: BlockMatrix
     spectrum: Spectrum
     functional: str
+    options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,10 +157,12 @@ class StartReport:
     Args:
         use: What the user has to do, in one line.
         figures: Name with its unit -> value.
+        files: All files written; empty where it is the target alone.
     """
 
     use: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
 
 class StartWriter(ABC):
@@ -148,11 +172,13 @@ class StartWriter(ABC):
         key: Name of the code on the command line.
         help: Paragraph of ``harmose-dft seed --help``; empty where the code cannot start from a prediction.
         test: What is done before anything is written, for ``--verbose``; empty if nothing takes time.
+        options: What :meth:`write` can be told.
     """
 
     key: ClassVar[str]
     help: ClassVar[str] = ""
     test: ClassVar[str] = ""
+    options: ClassVar[tuple[StartOption, ...]] = ()
 
     @abstractmethod
     def default_path(self, structure_file: Path) -> Path:
@@ -183,9 +209,20 @@ class StartWriter(ABC):
             DomainError: With the reason.
         """
 
+    def require_options(self, structure: Structure, options: Options) -> None:
+        """Refuse options that are not among its own, or that do not fit a structure, before anything is predicted.
+
+        Raises:
+            HarmoseError: With the reason.
+        """
+        names = {option.name for option in self.options}
+        for name, value in options.items():
+            if value is not None and name not in names:
+                raise ArgumentError(f"--{name.replace('_', '-')} is no option of --code {self.key}. Leave it out.")
+
     @abstractmethod
     def write(self, start: StartingPoint, target: Path, *, force: bool) -> StartReport:
-        """Write the file.
+        """Write the file, and those that options ask for.
 
         Raises:
             OutputExistsError: The file exists and ``force`` is false.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .. import adapters
 from ..core.errors import FileFormatError
 from ..core.record import CONVERGED
-from .code import Code, Options, ReadOption, StartWriter
+from .code import Code, Options, ReadOption, StartOption, StartWriter
 
 if TYPE_CHECKING:
     from ..core.record import Record
@@ -50,6 +50,12 @@ def read_options() -> tuple[ReadOption, ...]:
 def start_writers() -> dict[str, StartWriter]:
     """Name of a code on the command line -> writer of its start file."""
     return {code.start.key: code.start for code in codes() if code.start is not None}
+
+
+def start_options() -> tuple[StartOption, ...]:
+    """What writers of start files can be told, of all codes; each name once."""
+    options = (option for writer in start_writers().values() for option in writer.options)
+    return tuple({option.name: option for option in options}.values())
 
 
 def layouts() -> dict[str, Code]:

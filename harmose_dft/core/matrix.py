@@ -236,13 +236,24 @@ class BlockMatrix:
 
     def find(self, pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Edge index of each given pair, or -1 where it is not stored; (given,)."""
-        span = np.maximum(_span(self.shifts), _span(shifts))
-        own_codes, asked_codes = self._codes(self.pairs, self.shifts, span), self._codes(pairs, shifts, span)
-        if len(own_codes) == 0:
-            return np.full(len(asked_codes), -1)
-        order = np.argsort(own_codes)
-        position = order[np.minimum(np.searchsorted(own_codes, asked_codes, sorter=order), len(own_codes) - 1)]
-        return np.where(own_codes[position] == asked_codes, position, -1)
+        order, codes = self._sorted_codes()
+        if len(codes) == 0:
+            return np.full(len(pairs), -1)
+        span = _span(self.shifts)
+        asked_codes = self._codes(pairs, shifts, span)
+        place = np.minimum(np.searchsorted(codes, asked_codes), len(codes) - 1)
+        is_stored = (codes[place] == asked_codes) & (np.abs(shifts) <= span).all(axis=1)
+        return np.where(is_stored, order[place], -1)
+
+    def _sorted_codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Edges in the order of their codes, and these codes; computed once."""
+        cached = getattr(self, "_code_order", None)
+        if cached is None:
+            codes = self._codes(self.pairs, self.shifts, _span(self.shifts))
+            order = np.argsort(codes)
+            cached = order, codes[order]
+            object.__setattr__(self, "_code_order", cached)
+        return cached
 
     def _codes(
         self, pairs: NDArray[np.int64], shifts: NDArray[np.int64], span: NDArray[np.int64]

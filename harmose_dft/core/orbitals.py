@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import gamma
 
 import numpy as np
@@ -72,11 +73,18 @@ def fix_sign(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def radial_values(l: int, radial: Radial, r: NDArray[np.float64]) -> NDArray[np.float64]:
     """R(r) of a shell at distances in Bohr, (point,)."""
+    return radial_function(l, radial)(r)
+
+
+def radial_function(l: int, radial: Radial) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """R of a shell as a function of distances in Bohr, (point,), for many calls."""
     match radial:
         case GaussianRadial(exponents, coefficients):
             norms = np.sqrt(2.0 * (2.0 * exponents) ** (l + 1.5) / gamma(l + 1.5))
-            return np.asarray(r**l * (np.exp(-np.outer(r**2, exponents)) @ (coefficients * norms)))
+            weights = coefficients * norms
+            return lambda r: np.asarray(r**l * (np.exp(-np.outer(r**2, exponents)) @ weights))
         case NumericalRadial(grid, values):
             from scipy.interpolate import CubicSpline
 
-            return np.where(r <= grid[-1], CubicSpline(grid, values)(np.minimum(r, grid[-1])), 0.0)
+            spline = CubicSpline(grid, values)
+            return lambda r: np.where(r <= grid[-1], spline(np.minimum(r, grid[-1])), 0.0)

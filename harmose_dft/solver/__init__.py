@@ -5,6 +5,7 @@ from __future__ import annotations
 from .dos import DensityOfStates, density_of_states
 from .filling import Filling, mesh, solve_structure, spacing_of
 from .frontier import FrontierStates, frontier_states
+from .grid import count_on_grid, density_on_grid
 from .kpoints import monkhorst_pack
 from .molecule import OVERLAP_THRESHOLD, smallest_overlap_eigenvalue, solve, solve_batch
 from .occupations import Smearing, fermi_level
@@ -36,8 +37,10 @@ __all__ = [
     "bands_near",
     "choose_factor",
     "count_electrons",
+    "count_on_grid",
     "density_blocks",
     "density_of_states",
+    "density_on_grid",
     "dipole",
     "energy_weighted_density_blocks",
     "energy_weighted_density_matrix",

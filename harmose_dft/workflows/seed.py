@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..adapters.code import StartingPoint
+from ..adapters.code import Options, StartingPoint
 from ..adapters.registry import start_writers
 from ..adapters.structures import read_structures
 from ..core.errors import HarmoseError
@@ -21,10 +21,11 @@ class StartFile:
 
     Args:
         code: Name of the code on the command line.
-        file: The file.
+        file: The file; the first one where several are written.
         formula: Of the structure.
         use: What the user has to do, in one line.
         figures: What was measured: name with its unit -> value.
+        files: All files written.
     """
 
     code: str
@@ -32,6 +33,7 @@ class StartFile:
     formula: str
     use: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
 
 def write_start(
@@ -42,6 +44,7 @@ def write_start(
     *,
     device: str = "cpu",
     force: bool = False,
+    options: Options | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> StartFile:
     """Predict a structure and write the start file of a code.
@@ -53,6 +56,7 @@ def write_start(
         out: The file to write; by default the code's own name for it.
         device: Where the model runs.
         force: Whether an existing file may be replaced.
+        options: What the code's writer is told: :func:`harmose_dft.adapters.registry.start_options`.
         tell: Receives what takes time before it is done.
 
     Raises:
@@ -68,16 +72,19 @@ def write_start(
     predictor = loading.load_model(model, device=device)
     writer.require_model(predictor.info.name, predictor.model.code, predictor.model.basis)
     writer.require_structure(structure, structure_file)
+    writer.require_options(structure, options or {})
     predictor.check(structure)
     require_absent(target, force)
     prediction = predictor.predict(structure, trust=False)
     start = StartingPoint(
-        prediction.structure, prediction.basis, prediction.hamiltonians, prediction.spectrum, prediction.functional
-    )
+        prediction.structure, prediction.basis, prediction.hamiltonians, prediction.overlap, prediction.spectrum,
+        prediction.functional, options or {},
+    )  # fmt: skip
     if writer.test:
         tell(writer.test)
     report = writer.write(start, target, force=force)
-    return StartFile(code, target, structure.formula, report.use, report.figures)
+    files = report.files or (target,)
+    return StartFile(code, files[0], structure.formula, report.use, report.figures, files)
 
 
 def require_one(frames: list[Structure], path: Path) -> Structure:

@@ -145,3 +145,18 @@ def test_assembly_of_a_200_atom_cell_takes_fractions_of_a_second() -> None:
     matrix = BlockMatrix(np.full(200, 9), pairs, shifts, rng.normal(size=20000 * 81))
     matrix.at([0.1, 0.2, 0.0])
     assert time.perf_counter() - begin < 3.0
+
+
+def test_pairs_are_found_by_atoms_and_shift_and_no_others() -> None:
+    """Shifts beyond those of the matrix have codes that other pairs have; they are not stored all the same."""
+    matrix = random_matrix()
+    np.testing.assert_array_equal(matrix.find(matrix.pairs, matrix.shifts), np.arange(len(matrix)))
+    assert np.abs(matrix.shifts).max() == 1
+    stored = {(*pair, *shift) for pair, shift in zip(matrix.pairs.tolist(), matrix.shifts.tolist(), strict=True)}
+    asked = np.array([[i, j, a, b, c] for i in range(3) for j in range(3) for a in range(-4, 5) for b in range(-4, 5)
+                      for c in range(-4, 5)])  # fmt: skip
+    edges = matrix.find(asked[:, :2], asked[:, 2:])
+    assert [tuple(row) in stored for row in asked.tolist()] == (edges >= 0).tolist()
+    np.testing.assert_array_equal(matrix.pairs[edges[edges >= 0]], asked[edges >= 0, :2])
+    empty = BlockMatrix(ORBITALS, np.zeros((0, 2), int), np.zeros((0, 3), int), np.zeros(0))
+    assert empty.find(asked[:2, :2], asked[:2, 2:]).tolist() == [-1, -1]

@@ -17,7 +17,7 @@ from harmose_dft.adapters.pyscf import kohn_sham, to_mole
 from harmose_dft.core.errors import DomainError
 from harmose_dft.plugins.pyscf import SeedWarning, seed, seed_with
 from harmose_dft.plugins.pyscf.accelerate import Accelerator
-from harmose_dft.plugins.pyscf.cheap import CheapPotential
+from harmose_dft.plugins.pyscf.cheap import CheapPotential, _coarse_grids, _fitting_basis, _shared_integrals
 from harmose_dft.testing.molecules import WATER, structure_of
 
 ENERGY = 1e-9
@@ -342,3 +342,34 @@ def test_checkpoint_scanner_gradient_and_conversions_are_those_of_pyscf(tmp_path
     moved = water().set_geom_("O 0 0 0.13; H 0 0.757 -0.469; H 0 -0.757 -0.469", inplace=False)
     assert scanner(moved) == pytest.approx(refined(moved.RKS(xc="pbe")).kernel(), abs=ENERGY)
     assert scanner.acceleration.used
+
+
+def test_fitting_basis_is_that_for_correlation_of_a_named_basis_and_else_one_for_all() -> None:
+    from pyscf import gto
+
+    named = gto.M(atom="O 0 0 0; H1 0 0 1; Cl 0 1.7 0", basis="def2-tzvp", verbose=0)
+    shells = {"O": gto.basis.load("sto-3g", "O"), "ghost-H": "sto-3g"}
+    unnamed = gto.M(atom="O 0 0 0; ghost-H 0 0 1", basis=shells, verbose=0)
+    francium = gto.M(atom="Fr 0 0 0", basis={"Fr": [[0, [1.0, 1.0]]]}, spin=1, verbose=0)
+    assert _fitting_basis(named) == {"O": "def2-tzvp-ri", "H1": "def2-tzvp-ri", "Cl": "def2-universal-jkfit"}
+    assert _fitting_basis(unnamed) == {"O": "weigend", "GHOST-H": "weigend"}
+    assert _fitting_basis(francium) is None
+
+
+def test_coarse_grid_lies_between_the_two_smallest_ones_of_pyscf() -> None:
+    from pyscf import dft, gto
+
+    mol = gto.M(atom="S 0 0 0; H1 0 0 1.34; ghost-H 0 1.3 0", basis="sto-3g", charge=-1, verbose=0)
+    smallest, next_one = (dft.gen_grid.Grids(mol).set(level=level, verbose=0).build().weights.size for level in (0, 1))
+    assert smallest < _coarse_grids(mol).build().weights.size < next_one
+
+
+def test_integrals_of_a_small_fitting_basis_are_shared_and_those_of_a_large_one_are_not() -> None:
+    mf, small = water().RKS(xc="pbe"), {"O": "weigend", "H": "weigend"}
+    shared, large = mf.density_fit("weigend"), mf.density_fit("def2-universal-jkfit")
+    for fitted in (shared, large):
+        fitted.with_df.build()
+    assert _shared_integrals(mf, small) is None
+    assert _shared_integrals(shared, small) is shared.with_df
+    assert _shared_integrals(large, small) is None
+    assert _shared_integrals(large, None) is large.with_df

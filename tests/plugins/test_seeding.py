@@ -395,8 +395,9 @@ class CrystalPredictor:
         values = np.array([-0.3, -0.2, 0.1, 0.1, 0.05, 0.05])
         matrix = BlockMatrix(np.array([1, 1]), pairs, shifts, values)
         return SimpleNamespace(
-            structure=structure, basis=self.basis, hamiltonians=(matrix,), model=self.info, spectrum=None, functional=""
-        )
+            structure=structure, basis=self.basis, hamiltonians=(matrix,), overlap=matrix, model=self.info,
+            spectrum=None, functional="",
+        )  # fmt: skip
 
 
 NUMERICAL = NumericalRadial(np.linspace(0.0, 8.0, 81), np.exp(-np.linspace(0.0, 8.0, 81)))

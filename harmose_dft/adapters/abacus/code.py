@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import BasisMismatchError, DataError, DomainError
-from ..code import About, Code, Options, StartingPoint, StartReport, StartWriter
+from ..code import About, Code, Options, StartingPoint, StartOption, StartReport, StartWriter
 
 if TYPE_CHECKING:
     from ...core.basis import OrbitalBasis
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 
 
 class AbacusStart(StartWriter):
-    """H(R) in the sparse text format that ``init_chg hr`` reads."""
+    """H(R) in the sparse text format that ``init_chg hr`` reads, and the density that ``init_chg file`` reads."""
 
     key = "abacus"
-    help = "abacus: H(R) (default hrs1_nao.csr) for init_chg hr, from a model of crystals in ABACUS's orbitals."
+    help = (
+        "abacus: H(R) (default hrs1_nao.csr) for init_chg hr, from a model of crystals in ABACUS's orbitals; with "
+        "--run also the density (chg.cube or SPIN1_CHG.cube beside it) for init_chg file, which all versions read."
+    )
+    options = (
+        StartOption("run", "abacus: folder of the calculation that shall start (INPUT, KPT); also write its density."),
+    )
 
     def default_path(self, structure_file: Path) -> Path:
         """ABACUS's own name for the file."""
@@ -48,21 +54,46 @@ class AbacusStart(StartWriter):
                 f"{structure_file} has no cell; ABACUS calculates crystals. Put the molecule into a box."
             )
 
-    def write(self, start: StartingPoint, target: Path, *, force: bool) -> StartReport:
-        """Write H(R) of a closed shell or of spinors.
+    def require_options(self, structure: Structure, options: Options) -> None:
+        """Refuse a folder that is not of a calculation of this structure.
 
         Raises:
-            DataError: The Hamiltonian is collinear: two matrices.
+            FileFormatError: INPUT is missing, or its calculation has another cell, other atoms or an unknown grid.
         """
+        from .density import Setup
+
+        super().require_options(structure, options)
+        if (run := options.get("run")) is not None:
+            Setup.of_run(run, structure)
+
+    def write(self, start: StartingPoint, target: Path, *, force: bool) -> StartReport:
+        """Write H(R) of a closed shell or of spinors, and the density where the folder of a calculation is given.
+
+        Raises:
+            DataError: The Hamiltonian is collinear (two matrices) and no folder is given, or the calculation has
+                another kind of spin.
+            HarmoseError: The calculation's grid does not hold the electrons.
+        """
+        from .density import Setup, write_density
         from .writer import write_hr
 
-        if len(start.hamiltonians) != 1:
+        run = start.options.get("run")
+        is_collinear = len(start.hamiltonians) != 1
+        if is_collinear and run is None:
             raise DataError(
                 f"The start file holds one Hamiltonian; got {len(start.hamiltonians)} (spin up and down) of a "
-                "collinear crystal. Start from a closed-shell or spin-orbit model."
+                "collinear crystal. Start from a closed-shell or spin-orbit model, or from the density: name the "
+                "folder of the calculation with --run."
             )
-        write_hr(start.hamiltonians[0], target, structure=start.structure, basis=start.basis, force=force)
-        return StartReport("put it into the folder that read_file_dir names and set init_chg hr in INPUT")
+        if run is None:
+            write_hr(start.hamiltonians[0], target, structure=start.structure, basis=start.basis, force=force)
+            return StartReport("put it into the folder that read_file_dir names and set init_chg hr in INPUT")
+        setup = Setup.of_run(run, start.structure)
+        files, figures = write_density(start, setup, target.parent, force=force)
+        if not is_collinear:
+            write_hr(start.hamiltonians[0], target, structure=start.structure, basis=start.basis, force=force)
+            files = [*files, target]
+        return StartReport(setup.use, figures, tuple(files))
 
 
 class Abacus(Code):
@@ -73,7 +104,8 @@ class Abacus(Code):
     priority = 20
     about = About(
         reads="sparse H(R), S(R) of 2.x, 3.x and the new layout, STRU, logs, `istate.info`, `BANDS_*`, `.orb`",
-        writes="inputs, `hrs1_nao.csr` for `init_chg hr`, 3.x layout",
+        writes="inputs, `hrs1_nao.csr` for `init_chg hr`, `chg.cube` or `SPIN1_CHG.cube` for `init_chg file`, H(R) in "
+        "3.x layout",
         units="Rydberg (13.605698 eV), Bohr (0.5291770 A)",
         orbitals="m = 0, +1, -1, ... times (-1)^m; spin fastest",
         tested="3.8.1 (real); 2.x, 3.9 and newer (documentation)",

@@ -33,6 +33,8 @@ _UNIT = re.compile(r"UNIT\s*=\s*(\d+(?:\.\d*)?)\s+Bohr")
 _ELECTRONS = re.compile(r"number of electrons:?\s*=\s*([\d.]+)\s*$")
 _NEUTRAL = re.compile(r"^\s*total electron number of element \S+\s*=\s*([\d.]+)")
 _FUNCTIONAL = re.compile(r"^\s*exchange-correlation functional\s*=\s*(\S+)")
+_GRID = re.compile(r"^\s*fft grid for charge/potential\s*=\s*\[\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*\]", re.I)
+_CUTOFF = re.compile(r"^\s*energy cutoff for charge/potential.*=\s*(\d+(?:\.\d*)?)\s*$", re.IGNORECASE)
 _STEP = re.compile(r"STEP OF (?:MOLECULAR DYNAMICS|ION RELAXATION|RELAXATION)\s*:")
 _CONVERGED = re.compile(r"charge density convergence is achieved|SCF IS CONVERGED", re.IGNORECASE)
 _NOT_CONVERGED = re.compile(r"convergence has not been achieved|SCF IS NOT CONVERGED", re.IGNORECASE)
@@ -70,6 +72,8 @@ class RunLog:
         energy: Total energy of each ionic step in Hartree.
         converged: Whether the SCF of each ionic step has converged; None where the log does not say.
         valence: Valence electrons of one atom of each species, where stated.
+        grid: Points of the density's grid along the lattice vectors, where stated.
+        cutoff: Cutoff of the density in Rydberg, where stated.
     """
 
     path: Path
@@ -86,6 +90,8 @@ class RunLog:
     energy: tuple[float | None, ...]
     converged: tuple[bool | None, ...] = (None,)
     valence: tuple[float, ...] = ()
+    grid: tuple[int, int, int] | None = None
+    cutoff: float | None = None
 
 
 def find_log(folder: Path) -> Path | None:
@@ -110,12 +116,13 @@ def read_log(path: Path) -> RunLog:
     coordinates, unit = _coordinates(lines, path)
     species = _species(lines)
     valence = tuple(n / s.atoms for n, s in zip(neutral, species, strict=True)) if len(neutral) == len(species) else ()
+    cutoff = _first(_CUTOFF, lines)
     constant = unit or _first(_CONSTANT, lines)
     return RunLog(
         path, version, int(nspin) if nspin else None, species, coordinates,
         float(constant) if constant else None, _vectors(lines, path), float(electrons) if electrons else None, charge,
         _first(_FUNCTIONAL, lines) or "", _per_step(_FERMI, lines), _per_step(_ENERGY, lines),
-        _convergence(lines), valence,
+        _convergence(lines), valence, _grid(lines), float(cutoff) if cutoff else None,
     )  # fmt: skip
 
 
@@ -173,6 +180,11 @@ def _vectors(lines: list[str], path: Path) -> NDArray[np.float64] | None:
     rows = [parse_floats(line.split(), path, start + 2 + n, "lattice vector", 3)
             for n, line in enumerate(lines[start + 1 : start + 4])]  # fmt: skip
     return np.array(rows)
+
+
+def _grid(lines: list[str]) -> tuple[int, int, int] | None:
+    match = next((m for line in lines if (m := _GRID.match(line))), None)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def _convergence(lines: list[str]) -> tuple[bool | None, ...]:

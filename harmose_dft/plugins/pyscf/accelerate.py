@@ -29,14 +29,14 @@ MOST_CHEAP_BUILDS = 20
 EARLY_BUILDS, EARLY_REDUCTION = 10, 0.1
 """After so many of them the gradient has to be reduced by that much, or PySCF's own loop takes over."""
 
-FIRST_TOLERANCE = 1e-3
+FIRST_TOLERANCE = 5e-3
 """Norm of the orbital gradient to which the cheap operator alone is converged, Hartree; its own error is larger."""
 
 CONVERGED_BEFORE = 2e-3
 """Hartree per root of the number of electrons; the cheap operator has no smaller a gradient at the solution of the full
 one (glycine 5e-3, 40 electrons). A given start within it has probably converged."""
 
-REDUCTION = 1e-2
+REDUCTION = 3e-3
 """By how much the cheap iterations after a full build reduce its gradient, at most down to the target."""
 
 CLOSE = 3.0

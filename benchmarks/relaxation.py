@@ -1,0 +1,123 @@
+"""CPU time of relaxations: the ASE calculator's SCF mode beside PySCF's own scanner, on molecules never trained on.
+
+    python benchmarks/relaxation.py [--molecules 10] [--fmax 0.05] [--steps 30] [--json relaxation.json]
+
+Molecules are those of the test part of the labelled set with the fewest atoms, from their displaced geometries. Both
+relax by ASE's BFGS with the same criterion and PySCF's defaults (B3LYP/def2-SVP, level-3 grid). PySCF's scanner starts
+each SCF from the density of the step before. Times are those of the process on the CPU, prediction included. A molecule
+is in the result file as soon as it is finished; run it again after an interruption.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
+from ase.optimize import BFGS
+from common import ORGANIC, environment, save
+
+from harmose_dft import HarmoseCalculator, load
+from harmose_dft.adapters.datasets import open_dataset
+from harmose_dft.adapters.pyscf import kohn_sham, to_mole
+from harmose_dft.adapters.structures import to_ase
+from harmose_dft.cli import console
+from harmose_dft.core.structure import Structure
+from harmose_dft.data import smiles_split
+
+
+class Scanner(Calculator):  # type: ignore[misc]  # ASE has no annotations
+    """PySCF's scanner of energies and gradients, which takes over the density of the step before.
+
+    Args:
+        structure: The first geometry.
+        basis: The basis.
+        xc: The functional.
+    """
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, structure: Structure, basis: Any, xc: str) -> None:
+        super().__init__()
+        self.mol = to_mole(structure, basis)
+        self.scan = kohn_sham(self.mol, xc, 3).nuc_grad_method().as_scanner()
+
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        """Called by ASE."""
+        super().calculate(atoms, properties, system_changes)
+        energy, gradient = self.scan(self.mol.set_geom_(self.atoms.positions, unit="Angstrom", inplace=False))
+        self.results = {"energy": energy * units.Hartree, "forces": -gradient * units.Hartree / units.Bohr}
+
+
+def smallest(count: int) -> list[Structure]:
+    """The test molecules with the fewest atoms, named by their place in the data set."""
+    dataset = open_dataset(ORGANIC)
+    structures = [(i, dataset[i].structure) for i in smiles_split(dataset)["test"].tolist()]
+    structures.sort(key=lambda pair: (len(pair[1]), pair[0]))
+    return [Structure(s.numbers, s.positions, name=f"test-{i}") for i, s in structures[:count]]
+
+
+def relax(structure: Structure, calculator: Calculator, fmax: float, steps: int) -> dict[str, Any]:
+    """Steps, seconds and final state of one relaxation."""
+    atoms = to_ase(structure)
+    atoms.calc = calculator
+    begin = time.process_time()
+    optimizer = BFGS(atoms, logfile=None)
+    converged = bool(optimizer.run(fmax=fmax, steps=steps))
+    seconds = time.process_time() - begin
+    return {
+        "cpu_seconds": round(seconds, 2), "steps": int(optimizer.nsteps), "converged": converged,
+        "energy": float(atoms.get_potential_energy()), "positions": atoms.positions.tolist(),
+    }
+
+
+@click.command()
+@click.option("--model", default="organic", show_default=True, help="Bundled model or a model's folder.")
+@click.option("--molecules", default=10, show_default=True, help="How many.")
+@click.option("--fmax", default=0.05, show_default=True, help="Largest force at the end, eV/Angstrom.")
+@click.option("--steps", default=30, show_default=True, help="Most steps.")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures; continue if it exists.")
+def main(model: str, molecules: int, fmax: float, steps: int, output: Path | None) -> None:
+    """Relax held-out molecules with the calculator and with PySCF's scanner."""
+    predictor = load(model)
+    predictor.predict(smallest(1)[0], trust=False)  # nothing is initialised under the clock
+    entries = json.loads(output.read_text())["molecules"] if output and output.exists() else []
+    done = {e["name"] for e in entries}
+    for molecule in smallest(molecules):
+        if molecule.name in done:
+            continue
+        pyscf = relax(molecule, Scanner(molecule, predictor.model.basis, predictor.model.functional), fmax, steps)
+        harmose = relax(molecule, HarmoseCalculator(predictor, mode="scf"), fmax, steps)
+        moved = np.abs(np.subtract(pyscf.pop("positions"), harmose.pop("positions"))).max()
+        entries.append({
+            "name": molecule.name, "atoms": len(molecule), "pyscf": pyscf, "harmose": harmose,
+            "largest_distance": float(moved),
+        })
+        ratio = harmose["cpu_seconds"] / pyscf["cpu_seconds"]
+        console.note(f"{molecule.name} ({len(molecule)} atoms)  {ratio:.2f}  {pyscf} {harmose}")
+        if output is not None:
+            head = {"model": {"name": predictor.info.name, "sha256": predictor.info.sha256}}
+            save(output, {**head, "summary": summary(entries), "molecules": entries, **environment()})
+    console.note(json.dumps(summary(entries)))
+
+
+def summary(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the molecules."""
+    ratios = [e["harmose"]["cpu_seconds"] / e["pyscf"]["cpu_seconds"] for e in entries]
+    return {
+        "molecules": len(entries), "cpu_ratio": float(np.mean(ratios)), "worst_cpu_ratio": float(max(ratios)),
+        "steps": float(np.mean([e["harmose"]["steps"] for e in entries])),
+        "steps_pyscf": float(np.mean([e["pyscf"]["steps"] for e in entries])),
+        "largest_energy_difference": max(abs(e["harmose"]["energy"] - e["pyscf"]["energy"]) for e in entries),
+    }
+
+
+if __name__ == "__main__":
+    main()
