@@ -26,8 +26,9 @@ Array = NDArray[np.float64]
 MOST_CHEAP_BUILDS = 20
 """Cheap builds between two full ones after which PySCF's own loop takes over."""
 
-EARLY_BUILDS, EARLY_REDUCTION = 10, 0.1
-"""After so many of them the gradient has to be reduced by that much, or PySCF's own loop takes over."""
+EARLY_BUILDS, EARLY_REDUCTION, NEAR = 6, 0.5, 1e-2
+"""After so many of them the gradient has to be reduced by that much, or be that small (Hartree), or PySCF's own loop
+takes over: FeCO, NiCO and FeO are no nearer then, while radicals crawl at some 1e-3 and arrive."""
 
 FIRST_TOLERANCE = 5e-3
 """Norm of the orbital gradient to which the cheap operator alone is converged, Hartree; its own error is larger."""
@@ -200,7 +201,7 @@ class Accelerator:
             if gradient < tolerance:
                 logger.info(self.mf, "%d cheap Fock builds, |g| = %.3g", build, gradient)
                 return fock
-            if build >= EARLY_BUILDS and not gradient < EARLY_REDUCTION * first:
+            if build >= EARLY_BUILDS and not gradient < max(EARLY_REDUCTION * first, NEAR):
                 break
         raise StalledError(f"{build} cheap Fock builds left a gradient of {gradient:.1e} Hartree.")
 
