@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..core.structure import Structure
 
 Options = Mapping[str, Path | None]
-"""Name of a :class:`ReadOption` or :class:`StartOption` -> the user's value."""
+"""Name of a :class:`PathOption` -> the user's value."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class About:
 
 
 @dataclass(frozen=True)
-class ReadOption:
-    """A folder that a reader may be told, as an option of ``harmose-dft convert``.
+class PathOption:
+    """A path that a reader or a writer of start files may be told: an option of ``harmose-dft convert`` or ``seed``.
 
     Args:
-        name: Key among the reader's options, such as "pao_dir".
+        name: Key among its options, such as "pao_dir".
         help: Text of ``--help``.
     """
 
@@ -61,24 +61,6 @@ class ReadOption:
     @property
     def flag(self) -> str:
         """The option on the command line, such as ``--pao-dir``."""
-        return "--" + self.name.replace("_", "-")
-
-
-@dataclass(frozen=True)
-class StartOption:
-    """A path that a writer of start files may be told, as an option of ``harmose-dft seed``.
-
-    Args:
-        name: Key among the writer's options, such as "run".
-        help: Text of ``--help``.
-    """
-
-    name: str
-    help: str
-
-    @property
-    def flag(self) -> str:
-        """The option on the command line, such as ``--run``."""
         return "--" + self.name.replace("_", "-")
 
 
@@ -106,7 +88,7 @@ class Code(ABC):
     recognises: ClassVar[str]
     about: ClassVar[About]
     priority: ClassVar[int] = 0
-    options: ClassVar[tuple[ReadOption, ...]] = ()
+    options: ClassVar[tuple[PathOption, ...]] = ()
     layouts: ClassVar[Mapping[str, str]] = MappingProxyType({})
     start: ClassVar[StartWriter | None] = None
 
@@ -138,7 +120,7 @@ class StartingPoint:
         overlap: S.
         spectrum: Orbital energies, coefficients, occupations.
         functional: Functional that H approximates.
-        options: What the writer is told: its :class:`StartOption` -> the user's value.
+        options: What the writer is told: its :class:`PathOption` -> the user's value.
     """
 
     structure: Structure
@@ -178,7 +160,7 @@ class StartWriter(ABC):
     key: ClassVar[str]
     help: ClassVar[str] = ""
     test: ClassVar[str] = ""
-    options: ClassVar[tuple[StartOption, ...]] = ()
+    options: ClassVar[tuple[PathOption, ...]] = ()
 
     @abstractmethod
     def default_path(self, structure_file: Path) -> Path:

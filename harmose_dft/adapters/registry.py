@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .. import adapters
 from ..core.errors import FileFormatError
 from ..core.record import CONVERGED
-from .code import Code, Options, ReadOption, StartOption, StartWriter
+from .code import Code, Options, PathOption, StartWriter
 
 if TYPE_CHECKING:
     from ..core.record import Record
@@ -42,7 +42,7 @@ def _codes(folders: tuple[str, ...]) -> tuple[Code, ...]:
     return tuple(kind() for kind in sorted(kinds, key=lambda kind: (kind.priority, kind.name)))
 
 
-def read_options() -> tuple[ReadOption, ...]:
+def read_options() -> tuple[PathOption, ...]:
     """What readers can be told, of all codes."""
     return tuple(option for code in codes() for option in code.options)
 
@@ -52,7 +52,7 @@ def start_writers() -> dict[str, StartWriter]:
     return {code.start.key: code.start for code in codes() if code.start is not None}
 
 
-def start_options() -> tuple[StartOption, ...]:
+def start_options() -> tuple[PathOption, ...]:
     """What writers of start files can be told, of all codes; each name once."""
     options = (option for writer in start_writers().values() for option in writer.options)
     return tuple({option.name: option for option in options}.values())

@@ -21,7 +21,7 @@ NEW_CODE = '''
 
 from pathlib import Path
 
-from harmose_dft.adapters.code import About, Code, ReadOption, StartWriter, StartReport
+from harmose_dft.adapters.code import About, Code, PathOption, StartWriter, StartReport
 
 
 class Start(StartWriter):
@@ -46,7 +46,7 @@ class NewCode(Code):
     name = "NewCode"
     recognises = "a .new file"
     about = About("`.new`", "-", "Hartree, Bohr", "m = -l..l", "1.0")
-    options = (ReadOption("new_dir", "NewCode: folder of its data."),)
+    options = (PathOption("new_dir", "NewCode: folder of its data."),)
     start = Start()
 
     def recognise(self, path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import BasisMismatchError, DataError, DomainError
-from ..code import About, Code, Options, StartingPoint, StartOption, StartReport, StartWriter
+from ..code import About, Code, Options, PathOption, StartingPoint, StartReport, StartWriter
 
 if TYPE_CHECKING:
     from ...core.basis import OrbitalBasis
@@ -24,7 +24,7 @@ class AbacusStart(StartWriter):
         "--run also the density (chg.cube or SPIN1_CHG.cube beside it) for init_chg file, which all versions read."
     )
     options = (
-        StartOption("run", "abacus: folder of the calculation that shall start (INPUT, KPT); also write its density."),
+        PathOption("run", "abacus: folder of the calculation that shall start (INPUT, KPT); also write its density."),
     )
 
     def default_path(self, structure_file: Path) -> Path:

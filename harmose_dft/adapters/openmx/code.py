@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ...core.errors import HarmoseError
-from ..code import About, Code, Options, ReadOption, StartingPoint, StartReport, StartWriter
+from ..code import About, Code, Options, PathOption, StartingPoint, StartReport, StartWriter
 
 if TYPE_CHECKING:
     from ...core.basis import OrbitalBasis
@@ -58,7 +58,7 @@ class OpenMX(Code):
         tested="3.9.9 (real); 3.7, 3.8 (documentation)",
     )
     options = (
-        ReadOption("pao_dir", "OpenMX: folder with the .pao files, if they are not where the input says."),
+        PathOption("pao_dir", "OpenMX: folder with the .pao files, if they are not where the input says."),
     )
     start = OpenMXStart()
 
