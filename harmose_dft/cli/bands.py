@@ -40,12 +40,13 @@ def bands(
     as_json: bool, device: str, force: bool,
 ) -> None:
     """Bands of the crystal in SOURCE: a structure file (with --model), a result of predict, or a calculation."""
+    from ..adapters.structures import is_structure_file
     from ..core.files import require_absent
     from ..core.memory import keep_freed_memory
     from ..plots import plot_bands
     from ..plots.figure import require_format
     from ..workflows.bands import bands as run
-    from ..workflows.bands import compare_bands, open_crystal, require_same_cell
+    from ..workflows.bands import compare_bands, find_structure, open_crystal, require_same_cell
     from ..workflows.sources import require_sources
     from .render import print_bands
 
@@ -56,13 +57,16 @@ def bands(
         raise click.UsageError(
             "--near-fermi and --dos take no path; leave --kpath, --points, --states and --compare out."
         )
+    keep_freed_memory()
+    require_sources(source)
+    if model is not None and is_structure_file(source):
+        find_structure(source)
     require_sources(source, model)
     if compare is not None:
         require_sources(compare)
     if plot is not None:
         require_format(plot)
         require_absent(plot, force)
-    keep_freed_memory()
     if window_only:
         show_window(source, model, near_fermi, dos, broadening, solver, plot, window, as_json, device, force)
         return

@@ -12,6 +12,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ...adapters.pyscf.known_names import library_basis
+from ...core.errors import HarmoseError
 from .kinds import Integrator, MeanField, Potential
 
 COARSE_LEVEL, MORE_SHELLS, COARSE_ANGLES = 0, 5, 110
@@ -97,7 +99,6 @@ def _fitting_basis(mol: Any) -> dict[str, str] | None:
     """A small auxiliary basis, the name for each symbol; None for PySCF's own choice, where an element has none."""
     from pyscf import df, gto
     from pyscf.data import elements
-    from pyscf.lib.exceptions import BasisNotFoundError
 
     named = df.addons.predefined_auxbasis(mol, mol.basis, mp2fit=True) if isinstance(mol.basis, str) else None
     light = [name for name in (named, LIGHT_FITTING) if name]
@@ -106,8 +107,8 @@ def _fitting_basis(mol: Any) -> dict[str, str] | None:
         element = gto.mole._std_symbol_without_ghost(symbol)
         for name in light if elements.charge(element) <= LIGHT else [HEAVY_FITTING]:
             try:
-                gto.basis.load(name, element)
-            except BasisNotFoundError:
+                library_basis(name, element)
+            except HarmoseError:
                 continue
             fitting[symbol] = name
             break
