@@ -221,13 +221,14 @@ def test_missing_source_and_model_are_told_before_a_page_that_exists(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("water.xyz").write_text("3\n\n" + "\n".join(WATER))
+    Path("cell.xyz").write_text('1\nLattice="3 0 0 0 3 0 0 0 3"\nC 0 0 0\n')
     for name in ("water.report.html", "wather.report.html", "bands.png"):
         Path(name).write_text("precious")
     for command, expected in (
         (["report", "wather.xyz"], "wather.xyz: There is no such file"),
         (["report", "water.xyz", "--model", "orgnic"], "no model 'orgnic'"),
         (["bands", "wather.xyz", "--plot", "bands.png"], "wather.xyz: There is no such file"),
-        (["bands", "water.xyz", "--model", "graphen", "--plot", "bands.png"], "no model 'graphen'"),
+        (["bands", "cell.xyz", "--model", "graphen", "--plot", "bands.png"], "no model 'graphen'"),
         (["seed", "wather.xyz", "--code", "pyscf", "--out", "bands.png"], "wather.xyz: There is no such file"),
         (["seed", "water.xyz", "--code", "pyscf", "--model", "orgnic", "--out", "bands.png"], "no model 'orgnic'"),
     ):
