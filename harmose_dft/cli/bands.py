@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from . import console
+
+if TYPE_CHECKING:
+    from ..core.structure import Structure
 
 
 @click.command()
@@ -59,8 +63,7 @@ def bands(
         )
     keep_freed_memory()
     require_sources(source)
-    if model is not None and is_structure_file(source):
-        find_structure(source)
+    crystal_source = find_structure(source) if model is not None and is_structure_file(source) else source
     require_sources(source, model)
     if compare is not None:
         require_sources(compare)
@@ -68,9 +71,12 @@ def bands(
         require_format(plot)
         require_absent(plot, force)
     if window_only:
-        show_window(source, model, near_fermi, dos, broadening, solver, plot, window, as_json, device, force)
+        show_window(
+            str(source), crystal_source, model, near_fermi, dos, broadening, solver, plot, window, as_json, device,
+            force,
+        )
         return
-    crystal = open_crystal(source, model, device=device)
+    crystal = open_crystal(crystal_source, model, device=device)
     other = None if compare is None else open_crystal(compare)
     if other is not None:
         require_same_cell(crystal.structure, other.structure)
@@ -89,8 +95,8 @@ def bands(
 
 
 def show_window(
-    source: Path, model: str | None, count: int | None, dos: bool, broadening: float, solver: str | None,
-    plot: Path | None, window: float, as_json: bool, device: str, force: bool,
+    name: str, source: Structure | Path, model: str | None, count: int | None, dos: bool, broadening: float,
+    solver: str | None, plot: Path | None, window: float, as_json: bool, device: str, force: bool,
 ) -> None:
     """Print what is around the Fermi level of a cell of any size."""
     from ..plots.density import plot_density
@@ -109,6 +115,6 @@ def show_window(
         )
     files = [] if plot is None else [str(plot)]
     if as_json:
-        console.print_json({"source": str(source), **result.to_dict(), "files": files})
+        console.print_json({"source": name, **result.to_dict(), "files": files})
     else:
-        print_window(str(source), result, files)
+        print_window(name, result, files)

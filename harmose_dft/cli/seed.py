@@ -46,7 +46,7 @@ def seed(
     )
     files = [str(file) for file in written.files]
     if as_json:
-        entry = {"code": code, "file": files[0], "formula": written.formula, "use": written.use}
+        entry = {"code": code, "file": str(written.file), "formula": written.formula, "use": written.use}
         several = {"files": files} if len(files) > 1 else {}
         console.print_json({**entry, **several, **written.figures})
     else:

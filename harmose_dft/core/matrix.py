@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -236,7 +237,7 @@ class BlockMatrix:
 
     def find(self, pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Edge index of each given pair, or -1 where it is not stored; (given,)."""
-        order, codes = self._sorted_codes()
+        order, codes = self._sorted_codes
         if len(codes) == 0:
             return np.full(len(pairs), -1)
         span = _span(self.shifts)
@@ -245,15 +246,12 @@ class BlockMatrix:
         is_stored = (codes[place] == asked_codes) & (np.abs(shifts) <= span).all(axis=1)
         return np.where(is_stored, order[place], -1)
 
+    @cached_property
     def _sorted_codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Edges in the order of their codes, and these codes; computed once."""
-        cached = getattr(self, "_code_order", None)
-        if cached is None:
-            codes = self._codes(self.pairs, self.shifts, _span(self.shifts))
-            order = np.argsort(codes)
-            cached = order, codes[order]
-            object.__setattr__(self, "_code_order", cached)
-        return cached
+        """Edges in the order of their codes, and these codes."""
+        codes = self._codes(self.pairs, self.shifts, _span(self.shifts))
+        order = np.argsort(codes)
+        return order, codes[order]
 
     def _codes(
         self, pairs: NDArray[np.int64], shifts: NDArray[np.int64], span: NDArray[np.int64]

@@ -21,19 +21,22 @@ class StartFile:
 
     Args:
         code: Name of the code on the command line.
-        file: The file; the first one where several are written.
+        files: All files written.
         formula: Of the structure.
         use: What the user has to do, in one line.
         figures: What was measured: name with its unit -> value.
-        files: All files written.
     """
 
     code: str
-    file: Path
+    files: tuple[Path, ...]
     formula: str
     use: str
     figures: Mapping[str, float] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
+
+    @property
+    def file(self) -> Path:
+        """The file; the first one where several are written."""
+        return self.files[0]
 
 
 def write_start(
@@ -83,8 +86,7 @@ def write_start(
     if writer.test:
         tell(writer.test)
     report = writer.write(start, target, force=force)
-    files = report.files or (target,)
-    return StartFile(code, files[0], structure.formula, report.use, report.figures, files)
+    return StartFile(code, report.files or (target,), structure.formula, report.use, report.figures)
 
 
 def require_one(frames: list[Structure], path: Path) -> Structure:

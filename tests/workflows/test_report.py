@@ -164,9 +164,9 @@ def test_model_without_calibration_has_no_verdict() -> None:
     assert view.words.startswith("within the training set")
 
 
-def test_command_writes_a_page_into_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], water: Prediction
-) -> None:
+def predict_always(prediction: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every model that a report loads predict this."""
+
     class StandIn:
         def check(self, structure: Structure) -> None: ...
 
@@ -174,9 +174,15 @@ def test_command_writes_a_page_into_the_working_folder(
             return 5, 7
 
         def predict(self, structure: Structure) -> Prediction:
-            return water
+            return prediction
 
     monkeypatch.setattr("harmose_dft.workflows.report.as_predictor", lambda name, device: StandIn())
+
+
+def test_command_writes_a_page_into_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], water: Prediction
+) -> None:
+    predict_always(water, monkeypatch)
     (tmp_path / "in").mkdir()
     source = tmp_path / "in" / "water.xyz"
     source.write_text("3\n\n" + "\n".join(WATER))
@@ -197,16 +203,8 @@ def test_page_on_what_is_not_to_be_used_is_written_and_ends_with_3_unless_forced
     options: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], water: Prediction,
 ) -> None:
-    class StandIn:
-        def check(self, structure: Structure) -> None: ...
-
-        def orbital_counts(self, structure: Structure) -> tuple[int, int]:
-            return 5, 7
-
-        def predict(self, structure: Structure) -> Prediction:
-            return replace(water, trust=replace(TRUST, verdict=Verdict.DO_NOT_USE, risk=0.9))
-
-    monkeypatch.setattr("harmose_dft.workflows.report.as_predictor", lambda name, device: StandIn())
+    doubtful = replace(water, trust=replace(TRUST, verdict=Verdict.DO_NOT_USE, risk=0.9))
+    predict_always(doubtful, monkeypatch)
     monkeypatch.chdir(tmp_path)
     Path("water.xyz").write_text("3\n\n" + "\n".join(WATER))
     assert main(["report", "water.xyz", *options]) == code

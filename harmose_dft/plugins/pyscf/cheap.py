@@ -105,16 +105,21 @@ def _fitting_basis(mol: Any) -> dict[str, str] | None:
     fitting = {}
     for symbol in {mol.atom_symbol(i) for i in range(mol.natm)}:
         element = gto.mole._std_symbol_without_ghost(symbol)
-        for name in light if elements.charge(element) <= LIGHT else [HEAVY_FITTING]:
-            try:
-                library_basis(name, element)
-            except HarmoseError:
-                continue
-            fitting[symbol] = name
-            break
-        else:
+        candidates = light if elements.charge(element) <= LIGHT else [HEAVY_FITTING]
+        name = next((c for c in candidates if _has_element(c, element)), None)
+        if name is None:
             return None
+        fitting[symbol] = name
     return fitting
+
+
+def _has_element(name: str, element: str) -> bool:
+    """Whether a basis of PySCF's library has functions of an element."""
+    try:
+        library_basis(name, element)
+    except HarmoseError:
+        return False
+    return True
 
 
 def _shared_integrals(mf: MeanField, auxiliary: dict[str, str] | None) -> Any:
