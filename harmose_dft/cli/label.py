@@ -32,8 +32,10 @@ def count_cores() -> int:
               help="Dask hands the work to --jobs processes or SLURM jobs, or to the workers of a running scheduler.")
 @click.option("--grid-level", type=click.IntRange(0, 9), default=3, show_default=True, help="Integration grid.")
 @click.option(
-    "--recipe", type=click.Choice(["full", "staged", "corrected"]), default="full", show_default=True,
-    help="Converge on the final grid, or faster with one Fock build on it; see docs/howto/label.md.",
+    "--recipe", type=click.Choice(["full", "staged", "corrected", "accelerated"]), default="full",
+    show_default=True,
+    help="Converge on the final grid; faster from the prediction of the model organic, with three or four Fock builds "
+    "on it (accelerated); or with one build on it (staged, corrected). See docs/howto/label.md.",
 )
 @click.option("--kpoint-spacing", type=click.FloatRange(min=0.01), metavar="1/BOHR",
               help="Crystals: largest spacing of k-points, 2 pi included.  [default: 0.2]")

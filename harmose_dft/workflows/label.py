@@ -41,6 +41,9 @@ QUANTUM = 1e-9
 NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 """How file systems say that they cannot lock a folder."""
 
+ACCELERATED = "accelerated"
+"""The recipe that is not the adapter's: it needs a model."""
+
 QUEUE_FACTOR = 4
 """Tasks handed out per process at a time."""
 
@@ -53,7 +56,8 @@ class LabelSettings:
         xc: PySCF's name of the functional.
         basis: PySCF's name of the basis.
         grid_level: Integration grid of the stored matrices, 0 to 9.
-        recipe: "full", "staged" or "corrected", see :func:`harmose_dft.adapters.pyscf.reference`.
+        recipe: "full", "staged" or "corrected", see :func:`harmose_dft.adapters.pyscf.reference`; or "accelerated",
+            see :func:`harmose_dft.plugins.pyscf.reference_from_prediction`.
         kpoint_spacing: Of crystals, 1/Bohr, see :func:`harmose_dft.adapters.pyscf.reference_crystal`.
         ke_cutoff: Of crystals with pseudopotentials, Hartree.
     """
@@ -76,6 +80,10 @@ class LabelSettings:
         if structure.periodic:
             spacing = self.kpoint_spacing or KPOINT_SPACING
             return reference_crystal(structure, self.xc, self.basis, spacing=spacing, ke_cutoff=self.ke_cutoff)
+        if self.recipe == ACCELERATED:
+            from ..plugins.pyscf import reference_from_prediction
+
+            return reference_from_prediction(structure, self.xc, self.basis, grid_level=self.grid_level)
         return reference(structure, self.xc, self.basis, grid_level=self.grid_level, recipe=self.recipe)
 
 
@@ -288,8 +296,8 @@ def _require_known(settings: LabelSettings, structures: Sequence[Structure]) -> 
 
     if not structures:
         raise DataError("There are no structures to label.")
-    if settings.recipe not in RECIPES:
-        raise HarmoseError(f"There is no recipe {settings.recipe!r}; choose one of {', '.join(RECIPES)}.")
+    if settings.recipe not in (recipes := (*RECIPES, ACCELERATED)):
+        raise HarmoseError(f"There is no recipe {settings.recipe!r}; choose one of {', '.join(recipes)}.")
     orbital_basis(settings.basis, {int(z) for s in structures for z in s.numbers})
     parsed_functional(settings.xc)
     molecule = next((s for s in structures if not s.periodic), None)

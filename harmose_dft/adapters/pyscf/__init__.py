@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 from ...core.lazy import attach
 
 if TYPE_CHECKING:
-    from .calculations import RECIPES, FockResidual, fock_residual, kohn_sham, reference, require_closed_shell
+    from .calculations import (
+        RECIPES,
+        Converged,
+        FockResidual,
+        converge,
+        fock_residual,
+        kohn_sham,
+        reference,
+        reference_by,
+        require_closed_shell,
+    )
     from .crystal import KPOINT_SPACING, reference_crystal
     from .molecule import (
         basis_from_mole,
@@ -25,8 +35,10 @@ if TYPE_CHECKING:
 __all__ = [
     "KPOINT_SPACING",
     "RECIPES",
+    "Converged",
     "FockResidual",
     "basis_from_mole",
+    "converge",
     "core_hamiltonian",
     "dipole_integrals",
     "fock_residual",
@@ -35,6 +47,7 @@ __all__ = [
     "orbital_basis",
     "overlap",
     "reference",
+    "reference_by",
     "reference_crystal",
     "require_closed_shell",
     "rough_fock",
@@ -48,6 +61,9 @@ __getattr__, __dir__ = attach(__name__, {
     "reference_crystal": "crystal",
     "FockResidual": "calculations",
     "RECIPES": "calculations",
+    "Converged": "calculations",
+    "converge": "calculations",
+    "reference_by": "calculations",
     "fock_residual": "calculations",
     "kohn_sham": "calculations",
     "reference": "calculations",

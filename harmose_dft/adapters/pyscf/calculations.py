@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,9 +37,26 @@ ROUGH_TOLERANCES = (1e-5, 1e-3)
 MAX_CYCLES = 100
 """SCF cycles after which a reference counts as not converged."""
 
-RECIPES = ("full", "staged", "corrected")
-"""How :func:`reference` converges: on the final grid; on a level-1 grid, then one Fock build on the final one;
-density-fitted, with a correction from one Fock build on the final grid."""
+
+@dataclass(frozen=True, eq=False)
+class Converged:
+    """A self-consistent solution.
+
+    Args:
+        fock: Fock matrix on the final grid, PySCF's order, (ao, ao).
+        energy: Hartree.
+        cycles: Of the SCF.
+        notes: What else the provenance shall say.
+    """
+
+    fock: NDArray[np.float64]
+    energy: float
+    cycles: int
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+Recipe = Callable[["RKS", "NDArray[np.float64] | None"], Converged]
+"""Converges a Kohn-Sham object on the final grid from a density matrix, (ao, ao); from its own start if None."""
 
 
 def require_closed_shell(structure: Structure) -> None:
@@ -117,28 +135,46 @@ def reference(
     """
     if recipe not in RECIPES:
         raise HarmoseError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
+    return reference_by(RECIPES[recipe], structure, xc, basis, grid_level=grid_level, name=recipe, guess=guess)
+
+
+def reference_by(
+    recipe: Recipe,
+    structure: Structure,
+    xc: str,
+    basis: str | OrbitalBasis,
+    *,
+    name: str,
+    grid_level: int = 3,
+    guess: BlockMatrix | None = None,
+) -> Record:
+    """A restricted Kohn-Sham calculation that a given recipe converges; arguments and errors as of :func:`reference`.
+
+    Args:
+        recipe: Converges it.
+        structure: A closed-shell molecule.
+        xc: PySCF's name of the functional.
+        basis: Basis set.
+        name: The recipe's name in the provenance.
+        grid_level: Integration grid of the stored Fock matrix.
+        guess: A Hamiltonian whose orbitals start the SCF.
+    """
     require_closed_shell(structure)
     mol = to_mole(structure, basis)
     our_basis = basis_from_mole(mol, basis_label(basis) if isinstance(basis, str) else basis.name)
     final_mf = kohn_sham(mol, xc, grid_level)
     density = None if guess is None else _density(final_mf, from_ours(guess.to_dense(), our_basis, structure.numbers))
-    if recipe == "corrected":
-        fock, energy, cycles = _converge_corrected(final_mf, density)
-    elif recipe == "staged":
-        fock, energy, cycles = _converge_in_steps(final_mf, density)
-    else:
-        cycles = _converge(final_mf, density, ENERGY_TOLERANCE, GRADIENT_TOLERANCE)
-        fock, energy = final_mf.get_fock(dm=final_mf.make_rdm1()), final_mf.e_tot
-    levels = final_mf.eig(fock, final_mf.get_ovlp())[0]
+    result = recipe(final_mf, density)
+    levels = final_mf.eig(result.fock, final_mf.get_ovlp())[0]
     return Record(
         structure,
         our_basis,
-        (to_blocks(np.asarray(fock), our_basis, structure.numbers),),
+        (to_blocks(result.fock, our_basis, structure.numbers),),
         to_blocks(final_mf.get_ovlp(), our_basis, structure.numbers),
         n_electrons=float(mol.nelectron),
-        energy=float(energy),
+        energy=result.energy,
         eigenvalues=(Eigenvalues(np.zeros((1, 3)), levels[None, None], "PySCF"),),
-        provenance=_provenance(xc, our_basis.name, grid_level, recipe, cycles)
+        provenance=_provenance(xc, our_basis.name, grid_level, name, result)
         | ({"smiles": structure.smiles} if structure.smiles else {}),
     )
 
@@ -202,8 +238,21 @@ def _density(mf: RKS, fock: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(mf.make_rdm1(orbitals, mf.get_occ(energies, orbitals)))
 
 
-def _converge(mf: RKS, density: NDArray[np.float64] | None, energy: float, gradient: float) -> int:
-    """Run the SCF; return its number of cycles."""
+def converge(mf: RKS, density: NDArray[np.float64] | None, energy: float, gradient: float) -> int:
+    """Run the SCF.
+
+    Args:
+        mf: The Kohn-Sham object.
+        density: Start, (ao, ao); its own if None.
+        energy: Convergence of the energy, Hartree.
+        gradient: Norm of the orbital gradient when converged.
+
+    Returns:
+        Number of cycles.
+
+    Raises:
+        SolverError: It did not converge within ``MAX_CYCLES``.
+    """
     mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = energy, gradient, MAX_CYCLES
     mf.kernel(dm0=density)
     if not mf.converged:
@@ -222,20 +271,26 @@ def _coarse_density(mol: Mole, xc: str, density: NDArray[np.float64] | None) -> 
         start.kernel()
         density = start.make_rdm1()
     coarse_mf = kohn_sham(mol, xc, 1)
-    cycles = _converge(coarse_mf, density, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
+    cycles = converge(coarse_mf, density, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
     return np.asarray(coarse_mf.make_rdm1()), cycles
 
 
-def _converge_in_steps(final: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], float, int]:
-    """Fock matrix and energy on the final grid at the density of the level-1 grid, and the cycles it took."""
+def _converge_fully(final: RKS, density: NDArray[np.float64] | None) -> Converged:
+    """Converged on the final grid."""
+    cycles = converge(final, density, ENERGY_TOLERANCE, GRADIENT_TOLERANCE)
+    return Converged(np.asarray(final.get_fock(dm=final.make_rdm1())), float(final.e_tot), cycles)
+
+
+def _converge_in_steps(final: RKS, density: NDArray[np.float64] | None) -> Converged:
+    """Fock matrix and energy on the final grid at the density of the level-1 grid."""
     density, cycles = _coarse_density(final.mol, final.xc, density)
     hcore = final.get_hcore()
     veff = final.get_veff(dm=density)
-    return np.asarray(hcore + veff), float(final.energy_tot(dm=density, h1e=hcore, vhf=veff)), cycles
+    return Converged(np.asarray(hcore + veff), float(final.energy_tot(dm=density, h1e=hcore, vhf=veff)), cycles)
 
 
-def _converge_corrected(exact: RKS, density: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], float, int]:
-    """Fock matrix, energy and cycles of an SCF with a cheap Fock matrix and a constant correction to it.
+def _converge_corrected(exact: RKS, density: NDArray[np.float64] | None) -> Converged:
+    """An SCF with a cheap Fock matrix and a constant correction to it.
 
     The cheap one is density-fitted on the level-0 grid. At its own density D0 the correction F[D0] - F_cheap[D0] is
     worked out once with exact integrals on the final grid; F_cheap + correction is then converged. What is left is the
@@ -254,11 +309,16 @@ def _converge_corrected(exact: RKS, density: NDArray[np.float64] | None) -> tupl
     offset = exact.energy_tot(dm=start, vhf=veff) - approx.energy_tot(dm=start, vhf=fitted) - np.sum(difference * start)
     corrected_fock = hcore + difference
     approx.get_hcore = lambda *_: corrected_fock
-    cycles = _converge(approx, start, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
-    return np.asarray(approx.get_fock(dm=approx.make_rdm1())), float(approx.e_tot + offset), cycles
+    cycles = converge(approx, start, STAGED_TOLERANCES["energy"], STAGED_TOLERANCES["gradient"])
+    return Converged(np.asarray(approx.get_fock(dm=approx.make_rdm1())), float(approx.e_tot + offset), cycles)
 
 
-def _provenance(xc: str, basis: str, grid_level: int, recipe: str, cycles: int) -> dict[str, Any]:
+RECIPES: dict[str, Recipe] = {"full": _converge_fully, "staged": _converge_in_steps, "corrected": _converge_corrected}
+"""How :func:`reference` converges: on the final grid; on a level-1 grid, then one Fock build on the final one;
+density-fitted, with a correction from one Fock build on the final grid."""
+
+
+def _provenance(xc: str, basis: str, grid_level: int, recipe: str, result: Converged) -> dict[str, Any]:
     import pyscf
 
     return {
@@ -269,5 +329,6 @@ def _provenance(xc: str, basis: str, grid_level: int, recipe: str, cycles: int) 
         "method": "RKS",
         "grid_level": str(grid_level),
         "recipe": recipe,
-        "scf_cycles": str(cycles),
+        "scf_cycles": str(result.cycles),
+        **result.notes,
     }

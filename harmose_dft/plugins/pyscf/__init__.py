@@ -10,6 +10,7 @@ acceleration.
 from .accelerate import Acceleration
 from .guess import Guess, SeedWarning, Start, density_of, initial_density, structure_of
 from .mean_field import NotMeanFieldError, Seeded, seed, seed_with
+from .recipe import reference_from_prediction
 
 __all__ = [
     "Acceleration",
@@ -20,6 +21,7 @@ __all__ = [
     "Start",
     "density_of",
     "initial_density",
+    "reference_from_prediction",
     "seed",
     "seed_with",
     "structure_of",
