@@ -24,7 +24,7 @@ from harmose_dft.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-TABLES = ("organic", "water", "crystals", "abacus", "large", "speed", "streaming", "seeding")
+TABLES = ("organic", "few_shot", "water", "crystals", "abacus", "large", "speed", "streaming", "seeding")
 """Result files, in the order of the page."""
 
 
