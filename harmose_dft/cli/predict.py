@@ -143,9 +143,10 @@ def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
     if not refused:
         return
     names = ", ".join(s.source for s in refused[:NAMED]) + (" and others" if len(refused) > NAMED else "")
-    are_calibrated = all(s.trust is not None and s.trust.calibrated for s in refused)
+    have_risks = all(s.trust is not None and s.trust.risk is not None for s in refused)
     meaning = (
-        "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)" if are_calibrated
-        else "a structure unlike those of training, or no closed shell"
+        "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)" if have_risks
+        else "bands are probably wrong by more than 0.5 eV, or the structure is unlike those of training"
+        if refused[0].periodic else "a structure unlike those of training, or no closed shell"
     )
     raise DomainError(f"The verdict on {names} is 'do not use': {meaning}. {INSTEAD}")

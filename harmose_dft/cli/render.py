@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..metrics import EvaluationResult
     from ..model.trust import Interval, Intervals
+    from ..model.trust.store import TrustFile
     from ..solver.band_structure import BandStructure
     from ..workflows.bands import BandComparison
     from ..workflows.compare import Comparison
@@ -38,7 +39,7 @@ WORST_BLOCKS = 10
 HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 """Metrics that mean something for a data set only."""
 
-HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate", "scf_residual")
+HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "bands", "certificate", "scf_residual")
 """Entries of the trust report that are shown in other ways, whatever --verbose says."""
 
 ORIGIN = "about the origin of the coordinates"
@@ -128,6 +129,23 @@ def print_trust(summary: PredictionSummary) -> None:
     for name, value in entries.items():
         if name not in HIDDEN_TRUST:
             console.detail(f"  {label_value(name, value, ':')}")
+
+
+def print_calibration(calibrations: TrustFile, path: str) -> None:
+    """Print what a calibration does on the structures that it was not made from."""
+    for name, figures in calibrations.figures.items():
+        test = figures["test"]
+        rows = [(key, *_words(value)) for key, value in test.items() if value is not None and key != "kinds"]
+        title = f"{name}, on structures that the calibration has not seen (energies in Hartree)"
+        console.print_table(title, ("", ""), rows)
+    console.say(f"written: {path}")
+
+
+def _words(value: object) -> tuple[str]:
+    """A figure, or several by name, as one cell; energies in the unit that they have, Hartree."""
+    if isinstance(value, dict):
+        return (", ".join(f"{k} {v:.3g}" for k, v in value.items() if v is not None),)
+    return (f"{value:.3g}",)
 
 
 def list_orbitals(
