@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from . import console
+from .predict import INSTEAD
 
 if TYPE_CHECKING:
     from ..core.structure import Structure
+    from ..model.trust import TrustReport
 
 
 @click.command()
@@ -37,11 +39,12 @@ if TYPE_CHECKING:
               help="eV around the Fermi level that are compared and drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, energies included, instead of a table.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
+@click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--force", is_flag=True, help="Overwrite an existing picture.")
 def bands(
     source: Path, model: str | None, kpath: str | None, points: int | None, states: int | None, near_fermi: int | None,
     dos: bool, broadening: float, solver: str | None, compare: Path | None, plot: Path | None, window: float,
-    as_json: bool, device: str, force: bool,
+    as_json: bool, device: str, force_domain: bool, force: bool,
 ) -> None:
     """Bands of the crystal in SOURCE: a structure file (with --model), a result of predict, or a calculation."""
     from ..adapters.structures import is_structure_file
@@ -89,9 +92,25 @@ def bands(
     files = [] if plot is None else [str(plot)]
     if as_json:
         compared = {} if comparison is None else {"compare": comparison.to_dict()}
-        console.print_json({"source": str(source), **curves.to_dict(), "files": files, **compared})
+        trust = {} if crystal.trust is None else {"trust": crystal.trust.to_dict()}
+        console.print_json({"source": str(source), **curves.to_dict(), "files": files, **compared, **trust})
     else:
-        print_bands(str(source), curves, comparison, files)
+        print_bands(str(source), curves, comparison, crystal.trust, files)
+    if not force_domain:
+        require_usable(str(source), crystal.trust)
+
+
+def require_usable(name: str, trust: TrustReport | None) -> None:
+    """End with an error where the verdict is "do not use".
+
+    Raises:
+        DomainError: With the reasons.
+    """
+    from ..core.errors import DomainError
+    from ..model.trust import Verdict
+
+    if trust is not None and trust.verdict == Verdict.DO_NOT_USE:
+        raise DomainError(f"The verdict on {name} is {trust.verdict_in_words}. {INSTEAD}")
 
 
 def show_window(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..metrics import EvaluationResult
-    from ..model.trust import Interval, Intervals
+    from ..model.trust import Interval, Intervals, TrustReport
     from ..model.trust.store import TrustFile
     from ..solver.band_structure import BandStructure
     from ..workflows.bands import BandComparison
@@ -238,13 +238,20 @@ def list_metrics(result: EvaluationResult, names: Sequence[str], *, digits: int)
     return rows
 
 
-def print_bands(source: str, bands: BandStructure, comparison: BandComparison | None, files: Sequence[str]) -> None:
+def print_bands(
+    source: str,
+    bands: BandStructure,
+    comparison: BandComparison | None,
+    trust: TrustReport | None,
+    files: Sequence[str],
+) -> None:
     """Print what a band structure amounts to.
 
     Args:
         source: Where the crystal came from.
         bands: The bands.
         comparison: Their errors, where there is a reference.
+        trust: How far they can be trusted, where they were predicted.
         files: Files written.
     """
     spins, kpoints, count = bands.energies.shape
@@ -263,6 +270,8 @@ def print_bands(source: str, bands: BandStructure, comparison: BandComparison | 
             (f"band_mae within {comparison.window:g} eV (meV)", f"{comparison.mean_error * milli:.3f}"),
             ("largest band error (meV)", f"{comparison.largest_error * milli:.3f}"),
         ]
+    if trust is not None:
+        rows.append(("verdict", trust.verdict_in_words))
     if files:
         rows.append(("written", ", ".join(files)))
     console.print_table(f"{source}: {bands.structure.formula} by {bands.label}", ("", ""), rows, left=2)
