@@ -46,7 +46,8 @@ ABOUT = (
     "trained for 2.5 CPU minutes on 15 snapshots. \"Other k-points\": filled on 6 x 6 k-points with Fermi-Dirac "
     "smearing, as predictions are, instead of the run's 3 x 3. Steps, CPU time and energies are those of an ABACUS "
     "binary that ran each snapshot from atomic densities and from the predicted one, with the samples' INPUT "
-    "(scf_thr 1e-8, ABACUS's default is 1e-7; Broyden mixing); the CPU time from the prediction includes `harmose-dft seed`."
+    "(scf_thr 1e-8, ABACUS's default is 1e-7; Broyden mixing); the CPU time from the prediction includes "
+    "`harmose-dft seed`."
 )
 
 DEFAULT_THRESHOLD = 1e-7

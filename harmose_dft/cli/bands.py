@@ -10,6 +10,9 @@ import click
 from . import console
 from .predict import INSTEAD
 
+BROADENING = 0.3
+"""eV; resolution of the density of states unless told."""
+
 if TYPE_CHECKING:
     from ..core.structure import Structure
     from ..model.trust import TrustReport
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
               "(Gamma in a large cell) instead of a path.")
 @click.option("--dos", is_flag=True, help="Density of states around the Fermi level; in large cells by a stochastic "
               "method, with its statistical error.")
-@click.option("--broadening", default=0.3, show_default=True, type=click.FloatRange(min=0.001),
-              help="eV; resolution of --dos, whose cost is inverse to it.")
+@click.option("--broadening", type=click.FloatRange(min=0.001),
+              help="eV; resolution of --dos, whose cost is inverse to it.  [default: 0.3]")
 @click.option("--solver", metavar="NAME", help="Direct solver of --near-fermi, --dos and --states: pardiso (extra "
               "'large') or superlu.  [default: pardiso where it is installed]")
 @click.option("--compare", type=click.Path(path_type=Path), metavar="CALCULATION",
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Overwrite an existing picture.")
 def bands(
     source: Path, model: str | None, kpath: str | None, points: int | None, states: int | None, near_fermi: int | None,
-    dos: bool, broadening: float, solver: str | None, compare: Path | None, plot: Path | None, window: float,
+    dos: bool, broadening: float | None, solver: str | None, compare: Path | None, plot: Path | None, window: float,
     as_json: bool, device: str, force_domain: bool, force: bool,
 ) -> None:
     """Bands of the crystal in SOURCE: a structure file (with --model), a result of predict, or a calculation."""
@@ -59,6 +62,8 @@ def bands(
 
     if compare is not None and states is not None:
         raise click.UsageError("--compare pairs bands one by one, which needs all of them; leave --states out.")
+    if broadening is not None and not dos:
+        raise click.UsageError("--broadening is the resolution of --dos; add --dos, or leave it out.")
     window_only = near_fermi is not None or dos
     if window_only and any(option is not None for option in (compare, states, kpath, points)):
         raise click.UsageError(
@@ -75,8 +80,8 @@ def bands(
         require_absent(plot, force)
     if window_only:
         show_window(
-            str(source), crystal_source, model, near_fermi, dos, broadening, solver, plot, window, as_json, device,
-            force,
+            str(source), crystal_source, model, near_fermi, dos, broadening or BROADENING, solver, plot, window,
+            as_json, device, force,
         )
         return
     crystal = open_crystal(crystal_source, model, device=device)
