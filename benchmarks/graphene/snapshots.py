@@ -1,6 +1,6 @@
 """Structures that the bundled model ``graphene`` is trained, tested and calibrated on: strained, displaced layers.
 
-    python benchmarks/graphene/snapshots.py snapshots.xyz 52
+    python benchmarks/graphene/snapshots.py snapshots.xyz 61
     harmose-dft label snapshots.xyz --xc pbe --basis gth-szv-molopt-sr --ke-cutoff 60 -o graphene.h5 --jobs 1
     python benchmarks/graphene/snapshots.py odd.xyz 48 --odd
     harmose-dft label odd.xyz --xc pbe --basis gth-szv-molopt-sr --ke-cutoff 60 -o odd.h5 --jobs 1
