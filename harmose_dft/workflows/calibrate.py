@@ -194,6 +194,26 @@ def calibrate_model(
         CheckpointError: The model cannot be loaded.
     """
     predictor = load(model)
+    molecules, crystals = measure_cases(predictor, data, progress=progress, tell=tell)
+    source = {"data": [path.name for path in data]}
+    if crystals:
+        return calibrate_bands(crystals, predictor.info.sha256, seed=seed, made_from=source)
+    return calibrate(molecules, predictor.info.sha256, seed=seed, made_from=source)
+
+
+def measure_cases(
+    predictor: Predictor,
+    data: Sequence[Path],
+    *,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[list[Case], list[BandCase]]:
+    """Cases of all molecules and of all crystals in data sets; arguments as for :func:`calibrate_model`.
+
+    Raises:
+        BasisMismatchError: A data set is in another basis.
+        DataError: A data set was made with another functional.
+    """
     molecules: list[Case] = []
     crystals: list[BandCase] = []
     for path in data:
@@ -214,10 +234,7 @@ def calibrate_model(
                     else:
                         molecules.append(measure_case(prediction, record))
                 steps.advance()
-    source = {"data": [path.name for path in data]}
-    if crystals:
-        return calibrate_bands(crystals, predictor.info.sha256, seed=seed, made_from=source)
-    return calibrate(molecules, predictor.info.sha256, seed=seed, made_from=source)
+    return molecules, crystals
 
 
 def case_to_dict(case: Case) -> dict[str, Any]:
