@@ -232,6 +232,25 @@ NAMES = {"homo": "HOMO", "lumo": "LUMO", "gap": "gap", "mean_occupied": "mean oc
 """Quantities that have intervals."""
 
 
+def band_trust_table() -> str:
+    """What the bounds on the error of the bundled crystal model's bands do."""
+    result = read_result("trust_graphene")
+    test, mean, milli = result["test"], result["average"], 1e3 * HARTREE_IN_EV
+    rows = [
+        ("structures, and those of the test third", f"{result['crystals']}, {test['crystals']}"),
+        ("error of the bands, smallest to largest (meV)",
+         f"{result['errors'][0] * milli:.2g} to {result['errors'][-1] * milli:.3g}"),
+        ("95 % bounds that hold: test (20 divisions)", f"{test['coverage']:.1%} ({mean['coverage']:.1%})"),
+        ("median error and median bound, 20 divisions (meV)",
+         f"{mean['median_error'] * milli:.2g}, {mean['median_bound'] * milli:.2g}"),
+    ]
+    for verdict, count in mean["verdicts"].items():
+        largest = mean["largest_error_by_verdict"][verdict]
+        rows.append((f"judged {verdict}, 20 divisions (largest error, meV)",
+                     f"{count}" + ("" if largest is None else f" ({largest * milli:.3g})")))
+    return table(("measured", "graphene"), rows)
+
+
 def trust_table() -> str:
     """Measured figures of verdicts and intervals, with a Fock build for each molecule and without."""
     result = read_result("trust")
@@ -337,7 +356,9 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "starts": start_table,
     },
     "docs/benchmarks.md": {"benchmarks": benchmarks, "materials": materials},
-    "docs/explanation/trust.md": {"trust": trust_table, "kinds": kinds_table, "wrong": wrong_table},
+    "docs/explanation/trust.md": {
+        "trust": trust_table, "bands": band_trust_table, "kinds": kinds_table, "wrong": wrong_table,
+    },
     "harmose_dft/weights/organic/README.md": {"trust": card},
     "README.md": {"numbers": four_numbers},
 }

@@ -32,9 +32,12 @@ MOLECULES = {
     "paracetamol": "CC(=O)Nc1ccc(O)cc1",
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
     "caffeine": "Cn1c(=O)c2c(ncn2C)n(C)c1=O",
+    "nicotine": "CN1CCC[C@H]1c1cccnc1",
     "ibuprofen": "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
+    "lidocaine": "CCN(CC)CC(=O)Nc1c(C)cccc1C",
+    "testosterone": "C[C@]12CC[C@H]3[C@@H](CCC4=CC(=O)CC[C@]34C)[C@@H]1CC[C@@H]2O",
 }
-"""Molecules with a common name, none of them in the pool that training molecules are drawn from; up to 33 atoms."""
+"""Molecules with a common name, none of them in the pool that training molecules are drawn from; up to 49 atoms."""
 
 SEED = 7
 """Of the ETKDG embedding."""

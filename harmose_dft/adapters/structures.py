@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -18,6 +19,7 @@ from .structure_files.gaussian import read_gaussian
 from .structure_files.lines import read_lines
 from .structure_files.pdb import read_pdb
 from .structure_files.sdf import read_sdf
+from .structure_files.stru import read_stru_file
 from .structure_files.traj import read_trajectory
 from .structure_files.xyz import read_xyz
 
@@ -38,8 +40,12 @@ FORMATS = {
     ".gjf": "gaussian",
     ".com": "gaussian",
     ".traj": "trajectory",
+    ".stru": "abacus",
 }
 """Suffix -> name of the format; all but ASE's trajectories are text. Files named POSCAR* or CONTCAR* are VASP's."""
+
+STRU = re.compile(r"STRU(?![A-Za-z])")
+"""Names of ABACUS's structure files without a suffix from above: STRU, STRU_ION_D."""
 
 READERS = {"extxyz": read_xyz, "sdf": read_sdf, "proteindatabank": read_pdb, "gaussian": read_gaussian}
 """Name of a format -> reader of its lines; the others are left to ASE."""
@@ -57,10 +63,10 @@ def iterate_structures(path: str | Path) -> Iterator[Structure]:
     """The structures of a file, in order; of xyz, sdf, pdb and traj files one is in memory at a time.
 
     Formats: xyz and extxyz, sdf and mol (V2000 and V3000), pdb, cif, VASP's POSCAR, xsf, gen, Gaussian's gjf and com,
-    ASE's traj. A structure is periodic only if the file says so. Charge and spin come from the comments of xyz files
-    (the keys of :mod:`harmose_dft.adapters.charge_spin`), the charges and radicals of sdf and mol files, the charges of
-    pdb files, and the charge and multiplicity of gjf files; SMILES from extxyz's ``smiles``. Deuterium is hydrogen; of
-    alternate locations in a pdb file the one with the highest occupancy is read.
+    ASE's traj, ABACUS's STRU. A structure is periodic only if the file says so. Charge and spin come from the comments
+    of xyz files (the keys of :mod:`harmose_dft.adapters.charge_spin`), the charges and radicals of sdf and mol files,
+    the charges of pdb files, and the charge and multiplicity of gjf files; SMILES from extxyz's ``smiles``. Deuterium
+    is hydrogen; of alternate locations in a pdb file the one with the highest occupancy is read.
 
     Args:
         path: The file.
@@ -134,15 +140,17 @@ def is_structure_file(path: Path) -> bool:
 
 
 def _known_format(path: Path) -> str | None:
-    return "vasp" if path.name.upper().startswith(("POSCAR", "CONTCAR")) else FORMATS.get(path.suffix.lower())
+    if path.name.upper().startswith(("POSCAR", "CONTCAR")):
+        return "vasp"
+    return FORMATS.get(path.suffix.lower()) or ("abacus" if STRU.match(path.name) else None)
 
 
 def _format_of(path: Path) -> str:
     kind = _known_format(path)
     if kind is None:
         raise FileFormatError(
-            f"Structures are read from {', '.join(FORMATS)} and POSCAR files; {path.suffix or 'a name without suffix'} "
-            "is not among them.",
+            f"Structures are read from {', '.join(FORMATS)} and POSCAR files, and ABACUS's STRU; "
+            f"{path.suffix or 'a name without suffix'} is not among them.",
             path=path,
         )
     return kind
@@ -153,6 +161,8 @@ def _frames(path: Path, kind: str) -> Iterator[Atoms]:
     try:
         if kind == "trajectory":
             yield from read_trajectory(path)
+        elif kind == "abacus":
+            yield from read_stru_file(path)
         elif kind in READERS:
             yield from READERS[kind](read_lines(path))
         else:

@@ -30,6 +30,7 @@ from . import console
 COMMANDS = {
     "predict": "Predict the Hamiltonian, orbital energies and orbitals of structures.",
     "evaluate": "Measure a model against reference calculations.",
+    "calibrate": "Give a model verdicts and error bars.",
     "label": "Label structures with PySCF reference calculations.",
     "convert": "Convert the output of DFT codes to a data set, or check it.",
     "train": "Train a model as a configuration file says.",

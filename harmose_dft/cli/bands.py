@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from . import console
+from .predict import INSTEAD
+
+BROADENING = 0.3
+"""eV; resolution of the density of states unless told."""
 
 if TYPE_CHECKING:
     from ..core.structure import Structure
+    from ..model.trust import TrustReport
 
 
 @click.command()
@@ -26,8 +31,8 @@ if TYPE_CHECKING:
               "(Gamma in a large cell) instead of a path.")
 @click.option("--dos", is_flag=True, help="Density of states around the Fermi level; in large cells by a stochastic "
               "method, with its statistical error.")
-@click.option("--broadening", default=0.3, show_default=True, type=click.FloatRange(min=0.001),
-              help="eV; resolution of --dos, whose cost is inverse to it.")
+@click.option("--broadening", type=click.FloatRange(min=0.001),
+              help="eV; resolution of --dos, whose cost is inverse to it.  [default: 0.3]")
 @click.option("--solver", metavar="NAME", help="Direct solver of --near-fermi, --dos and --states: pardiso (extra "
               "'large') or superlu.  [default: pardiso where it is installed]")
 @click.option("--compare", type=click.Path(path_type=Path), metavar="CALCULATION",
@@ -37,11 +42,12 @@ if TYPE_CHECKING:
               help="eV around the Fermi level that are compared and drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, energies included, instead of a table.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
+@click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--force", is_flag=True, help="Overwrite an existing picture.")
 def bands(
     source: Path, model: str | None, kpath: str | None, points: int | None, states: int | None, near_fermi: int | None,
-    dos: bool, broadening: float, solver: str | None, compare: Path | None, plot: Path | None, window: float,
-    as_json: bool, device: str, force: bool,
+    dos: bool, broadening: float | None, solver: str | None, compare: Path | None, plot: Path | None, window: float,
+    as_json: bool, device: str, force_domain: bool, force: bool,
 ) -> None:
     """Bands of the crystal in SOURCE: a structure file (with --model), a result of predict, or a calculation."""
     from ..adapters.structures import is_structure_file
@@ -56,6 +62,8 @@ def bands(
 
     if compare is not None and states is not None:
         raise click.UsageError("--compare pairs bands one by one, which needs all of them; leave --states out.")
+    if broadening is not None and not dos:
+        raise click.UsageError("--broadening is the resolution of --dos; add --dos, or leave it out.")
     window_only = near_fermi is not None or dos
     if window_only and any(option is not None for option in (compare, states, kpath, points)):
         raise click.UsageError(
@@ -72,8 +80,8 @@ def bands(
         require_absent(plot, force)
     if window_only:
         show_window(
-            str(source), crystal_source, model, near_fermi, dos, broadening, solver, plot, window, as_json, device,
-            force,
+            str(source), crystal_source, model, near_fermi, dos, broadening or BROADENING, solver, plot, window,
+            as_json, device, force,
         )
         return
     crystal = open_crystal(crystal_source, model, device=device)
@@ -89,9 +97,25 @@ def bands(
     files = [] if plot is None else [str(plot)]
     if as_json:
         compared = {} if comparison is None else {"compare": comparison.to_dict()}
-        console.print_json({"source": str(source), **curves.to_dict(), "files": files, **compared})
+        trust = {} if crystal.trust is None else {"trust": crystal.trust.to_dict()}
+        console.print_json({"source": str(source), **curves.to_dict(), "files": files, **compared, **trust})
     else:
-        print_bands(str(source), curves, comparison, files)
+        print_bands(str(source), curves, comparison, crystal.trust, files)
+    if not force_domain:
+        require_usable(str(source), crystal.trust)
+
+
+def require_usable(name: str, trust: TrustReport | None) -> None:
+    """End with an error where the verdict is "do not use".
+
+    Raises:
+        DomainError: With the reasons.
+    """
+    from ..core.errors import DomainError
+    from ..model.trust import Verdict
+
+    if trust is not None and trust.verdict == Verdict.DO_NOT_USE:
+        raise DomainError(f"The verdict on {name} is {trust.verdict_in_words}. {INSTEAD}")
 
 
 def show_window(

@@ -73,16 +73,15 @@ def predict(
     Prints the orbital energies and writes STEM.harmose.h5 in the working folder for each structure file STEM.xyz; a
     file with several structures gives one result file with a group for each.
     """
-    if not files and not smiles:
-        raise click.UsageError("Missing argument 'FILES...': name structure files, - for standard input, or --smiles.")
-    if no_file and out is not None:
-        raise click.UsageError("--no-file and --out contradict each other; leave one out.")
-    if no_file and dos and not as_json:
-        raise click.UsageError("--dos writes a table, which --no-file forbids; add --json to print it.")
-    if levels is not None and as_json:
-        raise click.UsageError("--levels is for tables; --json lists all orbitals. Leave one of both out.")
-    if jobs > 1 and scheduler is None:
-        raise click.UsageError("--jobs counts the workers of --scheduler; add --scheduler local, or leave it out.")
+    contradictions = {
+        "Missing argument 'FILES...': name structure files, - for standard input, or --smiles.": not (files or smiles),
+        "--no-file and --out contradict each other; leave one out.": no_file and out is not None,
+        "--dos writes a table, which --no-file forbids; add --json to print it.": no_file and dos and not as_json,
+        "--levels is for tables; --json lists all orbitals. Leave one of both out.": levels is not None and as_json,
+        "--jobs counts the workers of --scheduler; add --scheduler local, or leave it out.": jobs > 1 and not scheduler,
+    }
+    for sentence in (text for text, is_true in contradictions.items() if is_true):
+        raise click.UsageError(sentence)
     from ..core.errors import ArgumentError, HarmoseWarning
     from ..core.memory import keep_freed_memory
     from ..workflows.predict import Extras, Workers, predict_files
@@ -143,9 +142,10 @@ def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
     if not refused:
         return
     names = ", ".join(s.source for s in refused[:NAMED]) + (" and others" if len(refused) > NAMED else "")
-    are_calibrated = all(s.trust is not None and s.trust.calibrated for s in refused)
+    have_risks = all(s.trust is not None and s.trust.risk is not None for s in refused)
     meaning = (
-        "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)" if are_calibrated
-        else "a structure unlike those of training, or no closed shell"
+        "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)" if have_risks
+        else "bands are probably wrong by more than 0.5 eV, or the structure is unlike those of training"
+        if refused[0].periodic else "a structure unlike those of training, or no closed shell"
     )
     raise DomainError(f"The verdict on {names} is 'do not use': {meaning}. {INSTEAD}")

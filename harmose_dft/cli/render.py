@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..metrics import EvaluationResult
-    from ..model.trust import Interval, Intervals
+    from ..model.trust import Interval, Intervals, TrustReport
+    from ..model.trust.store import TrustFile
     from ..solver.band_structure import BandStructure
     from ..workflows.bands import BandComparison
     from ..workflows.compare import Comparison
@@ -38,7 +39,7 @@ WORST_BLOCKS = 10
 HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 """Metrics that mean something for a data set only."""
 
-HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "certificate", "scf_residual")
+HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "bands", "certificate", "scf_residual")
 """Entries of the trust report that are shown in other ways, whatever --verbose says."""
 
 ORIGIN = "about the origin of the coordinates"
@@ -128,6 +129,23 @@ def print_trust(summary: PredictionSummary) -> None:
     for name, value in entries.items():
         if name not in HIDDEN_TRUST:
             console.detail(f"  {label_value(name, value, ':')}")
+
+
+def print_calibration(calibrations: TrustFile, path: str) -> None:
+    """Print what a calibration does on the structures that it was not made from."""
+    for name, figures in calibrations.figures.items():
+        test = figures["test"]
+        rows = [(key, *_words(value)) for key, value in test.items() if value is not None and key != "kinds"]
+        title = f"{name}, on structures that the calibration has not seen (energies in Hartree)"
+        console.print_table(title, ("", ""), rows)
+    console.say(f"written: {path}")
+
+
+def _words(value: object) -> tuple[str]:
+    """A figure, or several by name, as one cell; energies in the unit that they have, Hartree."""
+    if isinstance(value, dict):
+        return (", ".join(f"{k} {v:.3g}" for k, v in value.items() if v is not None),)
+    return (f"{value:.3g}",)
 
 
 def list_orbitals(
@@ -220,13 +238,20 @@ def list_metrics(result: EvaluationResult, names: Sequence[str], *, digits: int)
     return rows
 
 
-def print_bands(source: str, bands: BandStructure, comparison: BandComparison | None, files: Sequence[str]) -> None:
+def print_bands(
+    source: str,
+    bands: BandStructure,
+    comparison: BandComparison | None,
+    trust: TrustReport | None,
+    files: Sequence[str],
+) -> None:
     """Print what a band structure amounts to.
 
     Args:
         source: Where the crystal came from.
         bands: The bands.
         comparison: Their errors, where there is a reference.
+        trust: How far they can be trusted, where they were predicted.
         files: Files written.
     """
     spins, kpoints, count = bands.energies.shape
@@ -245,6 +270,8 @@ def print_bands(source: str, bands: BandStructure, comparison: BandComparison | 
             (f"band_mae within {comparison.window:g} eV (meV)", f"{comparison.mean_error * milli:.3f}"),
             ("largest band error (meV)", f"{comparison.largest_error * milli:.3f}"),
         ]
+    if trust is not None:
+        rows.append(("verdict", trust.verdict_in_words))
     if files:
         rows.append(("written", ", ".join(files)))
     console.print_table(f"{source}: {bands.structure.formula} by {bands.label}", ("", ""), rows, left=2)

@@ -150,7 +150,7 @@ class Predictor:
 
     def certifies(self, count: int) -> bool:
         """Whether predictions of so many structures at once have certificates unless told otherwise."""
-        return self.calibrations is not None and count <= CERTIFIED
+        return self.calibrations is not None and self.calibrations.certified is not None and count <= CERTIFIED
 
     def check(self, structure: Structure | AtomsLike) -> None:
         """Refuse a structure that :meth:`predict` would refuse, without computing anything.

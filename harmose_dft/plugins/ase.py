@@ -10,7 +10,7 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes, external_calculators, register_calculator_class
 from numpy.typing import NDArray
 
-from ..adapters.pyscf import from_ours, kohn_sham, to_mole
+from ..adapters.pyscf import exact_gradient, fitted_gradient, from_ours, kohn_sham, to_mole
 from ..adapters.structures import from_ase
 from ..core.errors import ConfigError, DomainError, SolverError
 from ..core.structure import Structure
@@ -71,11 +71,11 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
 
     ``mode="scf"``: PySCF converges; energy and forces are those of a plain PySCF calculation with its default
     tolerances (forces without the response of the grid), in few full Fock builds, see :func:`harmose_dft.seed`. The
-    first step starts from the predicted Hamiltonian. Later
-    steps, if no atom moved farther than ``FARTHEST_STEP``, start from the prediction plus the previous step's
-    correction, H(x) + F(x') - H(x'): the part of the model's error that both geometries share cancels. Every start is
-    tested, see :mod:`harmose_dft.plugins.pyscf`. Where an optimiser's step leaves the model's domain, PySCF starts by
-    itself, with a warning.
+    first step starts from the predicted Hamiltonian. Later steps, if no atom moved farther than ``FARTHEST_STEP``,
+    start from the prediction plus the previous step's correction, H(x) + F(x') - H(x'): the part of the model's error
+    that both geometries share cancels. Every start is tested, see :mod:`harmose_dft.plugins.pyscf`. Where an
+    optimiser's step leaves the model's domain, PySCF starts by itself, with a warning. Half of the time of such a step
+    is PySCF's gradient; ``fit_gradient`` makes it faster, see :func:`harmose_dft.adapters.pyscf.fitted_gradient`.
 
     A calculator can be copied and pickled, model and results included; PySCF's object of the last geometry stays behind
     and is made again when forces are asked for.
@@ -90,6 +90,8 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         device: Where the model runs, such as "cuda"; of a loaded model it stays what it is.
         grid_level: PySCF's integration grid, 0 (coarse) to 9.
         density_fit: Whether PySCF approximates the Coulomb and exchange integrals by density fitting, which is faster.
+        fit_gradient: Whether only the forces' Coulomb and exchange integrals are density-fitted, which changes them by
+            less than 1e-3 eV/Angstrom; the energy is exact.
 
     Raises:
         CheckpointError: The model cannot be loaded.
@@ -105,6 +107,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         *,
         grid_level: int = 3,
         density_fit: bool = False,
+        fit_gradient: bool = False,
         device: str = "cpu",
     ) -> None:
         _require_mode(mode)
@@ -114,7 +117,10 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         self._structure: Structure | None = None
         self._mean_field: SCF | None = None
         self._correction: tuple[Structure, NDArray[np.float64]] | None = None
-        super().__init__(model=self.predictor.info.name, mode=mode, grid_level=grid_level, density_fit=density_fit)
+        super().__init__(
+            model=self.predictor.info.name, mode=mode, grid_level=grid_level, density_fit=density_fit,
+            fit_gradient=fit_gradient,
+        )  # fmt: skip
 
     def __getstate__(self) -> dict[str, object]:
         """The state without PySCF's mean-field object, whose class is made when it is seeded."""
@@ -130,12 +136,12 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         return changes
 
     def set(self, **parameters: object) -> dict[str, object]:
-        """Change ``mode``, ``grid_level`` or ``density_fit``; earlier results are discarded.
+        """Change ``mode``, ``grid_level``, ``density_fit`` or ``fit_gradient``; earlier results are discarded.
 
         Raises:
             ConfigError: There is no such mode, grid or parameter, or it is the model.
         """
-        names = {"mode", "grid_level", "density_fit", *(() if self.parameters else ("model",))}
+        names = {"mode", "grid_level", "density_fit", "fit_gradient", *(() if self.parameters else ("model",))}
         if unknown_keys := sorted(parameters.keys() - names):
             raise ConfigError(
                 f"{', '.join(unknown_keys)} cannot be set; of a calculator {', '.join(sorted(names))} can."
@@ -168,8 +174,8 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
             self._run(from_ase(self.atoms))
         if "forces" in properties:
             assert self._mean_field is not None
-            gradient = self._mean_field.nuc_grad_method().kernel()
-            self.results["forces"] = -gradient * (HARTREE_IN_EV / BOHR_IN_ANGSTROM)
+            gradient = fitted_gradient if self.parameters["fit_gradient"] else exact_gradient
+            self.results["forces"] = -gradient(self._mean_field) * (HARTREE_IN_EV / BOHR_IN_ANGSTROM)
 
     def _run(self, structure: Structure) -> None:
         model, reason = self.predictor.model, None

@@ -19,7 +19,7 @@ from ..metrics import band_errors
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import Predictor
-from ..model.trust.report import describe_unusual
+from ..model.trust.report import TrustReport, describe_unusual
 from ..output.result import is_result, read_results
 from ..solver import band_gap, bands_near, solve_structure
 from ..solver import bands as solve_bands
@@ -60,6 +60,7 @@ class Crystal:
         fermi: Fermi level in Hartree.
         n_electrons: Electrons per cell.
         gaps: Indirect and direct gap on the mesh of k-points, Hartree; zero for a metal.
+        trust: How far a prediction can be trusted; None for calculations and results.
     """
 
     label: str
@@ -69,6 +70,7 @@ class Crystal:
     fermi: float
     n_electrons: float
     gaps: tuple[float, float]
+    trust: TrustReport | None = None
 
     @classmethod
     def from_prediction(cls, prediction: Prediction) -> Crystal:
@@ -82,7 +84,7 @@ class Crystal:
             raise DataError(f"{prediction.structure.formula} is a molecule and has no bands; its levels are discrete.")
         return cls(
             prediction.model.name, prediction.structure, prediction.hamiltonians, prediction.overlap, spectrum.fermi,
-            spectrum.n_electrons, band_gap(spectrum),
+            spectrum.n_electrons, band_gap(spectrum), prediction.trust,
         )
 
     @classmethod
@@ -228,14 +230,11 @@ def open_crystal(
         HarmoseError: The source is not of one crystal, or has no Hamiltonian and there is no model.
 
     Warns:
-        HarmoseWarning: The structure does not resemble those that the model was trained on.
+        HarmoseWarning: The prediction should be used with care, or not at all.
     """
     if model is not None:
         structure = source if isinstance(source, Structure) else find_structure(source)
-        predictor = as_predictor(model, device=device)
-        prediction = predictor.predict(structure, trust=False)
-        warn_of_unusual(predictor, structure)
-        return Crystal.from_prediction(prediction)
+        return Crystal.from_prediction(as_predictor(model, device=device).predict(structure))
     match source:
         case Crystal():
             return source

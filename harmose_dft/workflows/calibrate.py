@@ -1,23 +1,31 @@
-"""Calibrating a model's verdicts and error bars on molecules with known errors that its training never saw."""
+"""Calibrating a model's verdicts and error bars on structures with known errors that its training never saw."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import DataError, HarmoseWarning
+from ..adapters.datasets import open_dataset
+from ..core.errors import DataError, DomainError, HarmoseWarning
+from ..core.progress import Progress, silent
 from ..core.record import Record
+from ..metrics.spectra import band_errors
+from ..model.loading import load
 from ..model.prediction import Prediction, dipole_moment
 from ..model.predictor import Predictor
+from ..model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
+from ..model.trust.bands import WINDOW
 from ..model.trust.calibration import SIGNALS, Verdict
 from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration, split_groups
-from ..model.trust.report import collect_signals, measure_quantities
+from ..model.trust.report import collect_band_signals, collect_signals, measure_quantities
 from ..model.trust.store import TrustFile
-from ..solver import solve
+from ..solver import solve, solve_structure
+from .evaluate import require_comparable, select_records, was_trained_on
 
 FREE = (
     "correction_rotation", "correction_homo", "correction_lumo", "correction_levels", "h0_distance",
@@ -35,11 +43,11 @@ FREE_ACCEPTED_BAD = 0.1
 """Share of the bad molecules that may count as good without a Fock build, which cannot tell all of them apart."""
 
 PARTS = 3
-"""One of so many parts of the molecules is kept for judging the calibration."""
+"""One of so many parts of the structures is kept for judging the calibration."""
 
 
 def certify_record(predictor: Predictor, record: Record) -> Prediction:
-    """A prediction with certificate for the molecule of a record, without warnings.
+    """A prediction for the structure of a record, with certificate if it is a molecule, without warnings.
 
     Raises:
         DomainError: The molecule lies outside the model's domain.
@@ -112,6 +120,121 @@ def calibrate(
     }
     source = {"molecules": len(used), "bad": sum(case.bad for case in used), "seed": seed, **(made_from or {})}
     return TrustFile(model_sha256, certified, free, source, figures)
+
+
+def measure_band_case(prediction: Prediction, record: Record, group: str) -> BandCase:
+    """Signals of a crystal's prediction, and the error of its bands on the mesh of k-points that it was filled on.
+
+    Args:
+        prediction: With trust report.
+        record: The calculation that it stands for.
+        group: Crystals of one group are never divided between calibrating and judging.
+
+    Raises:
+        DataError: The prediction has no trust report, or is of a molecule.
+    """
+    trust = prediction.trust
+    if trust is None or not record.structure.periodic:
+        raise DataError(f"A bound on the error of bands needs predictions of crystals with trust; got {prediction!r}.")
+    reference = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+    assert reference.fermi is not None
+    errors, _ = band_errors(
+        reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=WINDOW
+    )
+    ruled_out = bool(trust.far_atoms)
+    return BandCase(group, collect_band_signals(trust), float(errors.mean()), ruled_out)
+
+
+def calibrate_bands(
+    cases: Sequence[BandCase], model_sha256: str, *, seed: int = 0, made_from: Mapping[str, Any] | None = None
+) -> TrustFile:
+    """Calibrate a model of crystals on two thirds of them and judge it on the last third.
+
+    Args:
+        cases: Crystals with known errors that training never saw, of all kinds that are going to be predicted.
+        model_sha256: Hash of the model's weights.
+        seed: Seed of the division.
+        made_from: What the crystals are, kept in the file.
+
+    Raises:
+        DataError: There are too few crystals.
+    """
+    parts = split_groups(cases, PARTS, seed)
+    used, kept = ([cases[i] for i in sorted(np.concatenate(p).tolist())] for p in (parts[1:], parts[:1]))
+    bands = fit_band_calibration(used, seed=seed)
+    figures = {
+        "bands": {
+            "test": evaluate_band_calibration(bands, kept), "calibration": evaluate_band_calibration(bands, used)
+        }
+    }
+    source = {"crystals": len(used), "seed": seed, **(made_from or {})}
+    return TrustFile(model_sha256, made_from=source, figures=figures, bands=bands)
+
+
+def calibrate_model(
+    model: str | Path,
+    data: Sequence[Path],
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda text: None,
+) -> TrustFile:
+    """Calibrate a model on data sets; ``save`` of the result writes them beside the model.
+
+    Args:
+        model: A bundled model's name, or a model's folder.
+        data: Data sets in its basis. Of one that it was trained on only the test part counts.
+        seed: Seed of the division into what calibrates and what judges.
+        progress: Shows progress over the structures of a data set.
+        tell: Receives which structures the model refuses; these are left out.
+
+    Raises:
+        DataError: There are too few structures.
+        BasisMismatchError: A data set is in another basis.
+        CheckpointError: The model cannot be loaded.
+    """
+    predictor = load(model)
+    molecules, crystals = measure_cases(predictor, data, progress=progress, tell=tell)
+    source = {"data": [path.name for path in data]}
+    if crystals:
+        return calibrate_bands(crystals, predictor.info.sha256, seed=seed, made_from=source)
+    return calibrate(molecules, predictor.info.sha256, seed=seed, made_from=source)
+
+
+def measure_cases(
+    predictor: Predictor,
+    data: Sequence[Path],
+    *,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[list[Case], list[BandCase]]:
+    """Cases of all molecules and of all crystals in data sets; arguments as for :func:`calibrate_model`.
+
+    Raises:
+        BasisMismatchError: A data set is in another basis.
+        DataError: A data set was made with another functional.
+    """
+    molecules: list[Case] = []
+    crystals: list[BandCase] = []
+    for path in data:
+        dataset = open_dataset(path)
+        trained = was_trained_on(predictor.model.training, dataset)
+        chosen = select_records(dataset, "test" if trained else None, predictor.model.training)
+        with progress(f"predicting {path.name}", len(chosen)) as steps:
+            for i in chosen:
+                record = dataset[i]
+                require_comparable(predictor, record)
+                try:
+                    prediction = certify_record(predictor, record)
+                except DomainError as error:
+                    tell(f"{path.name}, structure {i + 1}, is left out. {error}")
+                else:
+                    if record.structure.periodic:
+                        crystals.append(measure_band_case(prediction, record, f"{path.name}:{i}"))
+                    else:
+                        molecules.append(measure_case(prediction, record))
+                steps.advance()
+    return molecules, crystals
 
 
 def case_to_dict(case: Case) -> dict[str, Any]:

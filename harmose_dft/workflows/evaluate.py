@@ -149,7 +149,7 @@ def _chunks(predictor: Predictor, records: Iterable[Record]) -> Iterator[Sequenc
     """Records in chunks of :data:`CHUNK`, each checked when it is read."""
     chunk: list[Record] = []
     for record in records:
-        _require_comparable(predictor, record)
+        require_comparable(predictor, record)
         chunk.append(record)
         if len(chunk) == CHUNK:
             yield chunk
@@ -166,7 +166,13 @@ def _add_fermi(record: Record) -> Record:
     return replace(record, fermi=spectrum.fermi)
 
 
-def _require_comparable(predictor: Predictor, record: Record) -> None:
+def require_comparable(predictor: Predictor, record: Record) -> None:
+    """Refuse a calculation that a model does not stand for.
+
+    Raises:
+        BasisMismatchError: It is in another basis.
+        DataError: It was made with another functional.
+    """
     predictor.model.basis.require_same(record.basis, record.structure.numbers.tolist())
     functional = record.provenance.get("functional")
     if functional and functional.lower() != predictor.model.functional.lower():

@@ -110,6 +110,11 @@ def _describe_error_bars(folder: Path, sha256: str) -> str:
     if trust is None:
         return "none: the model was not calibrated"
     source = trust.made_from
+    if trust.bands is not None:
+        return (
+            "verdicts and a 95 % bound on the error of the bands, calibrated on "
+            f"{source['crystals']} crystals that training never saw"
+        )
     return (
         f"95 % intervals and verdicts, calibrated on {source['molecules']} molecules that training never saw, "
         f"{source['bad']} of them with an occupied level off by more than 20 mHartree"

@@ -155,8 +155,7 @@ def predict_files(
 ) -> list[PredictionSummary]:
     """Predict the structures in files and write result files, as ``harmose-dft predict`` does.
 
-    Structures are predicted in batches across files, read and written one by one: the memory does not grow with their
-    number, but for the figures that are returned.
+    Structures are read and written one by one, and predicted in batches: memory grows with the returned figures only.
 
     Args:
         paths: Structure files; "-" is standard input.

@@ -16,6 +16,7 @@ from harmose_dft.adapters.structures import from_ase, read_structures, to_ase
 from harmose_dft.core.errors import FileFormatError, HarmoseError, StructureError
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
+from harmose_dft.testing import abacus
 
 WATER = "3\n{comment}\nO 0.0 0.0 0.1\nH 0.0 0.75 -0.45\nH 0.0 -0.75 -0.45\n"
 
@@ -68,6 +69,30 @@ def test_every_crystal_format_gives_the_same_sodium_chloride(name: str, tmp_path
     assert structure.formula == "Cl4Na4"
     assert structure.cell is not None
     np.testing.assert_allclose(np.linalg.det(structure.cell) * BOHR_IN_ANGSTROM**3, 5.64**3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["STRU", "STRU_ION_D", "a.stru"])
+def test_abacus_structure_file_is_read_in_its_order_of_atoms(name: str, tmp_path: Path) -> None:
+    (structure,) = read_structures(file(tmp_path, name, abacus.stru_text()))
+    assert structure.formula == "C2H"
+    assert structure.cell is not None
+    np.testing.assert_allclose(structure.cell, abacus.CONSTANT * abacus.VECTORS, atol=1e-9)
+    np.testing.assert_allclose(structure.positions, abacus.FRACTIONAL @ structure.cell, atol=1e-9)
+
+
+def test_lattice_by_name_of_an_abacus_structure_file_is_that_of_its_input(tmp_path: Path) -> None:
+    file(tmp_path, "INPUT", "INPUT_PARAMETERS\nlatname fcc\n")
+    head = "ATOMIC_SPECIES\nSi 28 Si.upf\nLATTICE_CONSTANT\n10.2\nATOMIC_POSITIONS\nDirect\nSi\n0\n1\n0 0 0 1 1 1\n"
+    (structure,) = read_structures(file(tmp_path, "STRU", head))
+    assert structure.cell is not None
+    np.testing.assert_allclose(np.linalg.det(structure.cell), 10.2**3 / 4, rtol=1e-9)
+
+
+def test_structure_files_whose_names_only_begin_like_abacus_are_what_their_suffix_says(tmp_path: Path) -> None:
+    for name in ("STRU.xyz", "STRUCTURE.xyz", "structure.xyz"):
+        assert read_structures(file(tmp_path, name, WATER.format(comment="")))[0].formula == "H2O"
+    with pytest.raises(FileFormatError, match="ABACUS's STRU"):
+        read_structures(file(tmp_path, "STRUCTURE", WATER.format(comment="")))
 
 
 def test_frames_come_in_order_with_numbered_names(tmp_path: Path) -> None:

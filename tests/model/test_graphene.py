@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +89,12 @@ def test_bands_of_what_is_no_graphene_come_with_a_warning(
         Path(f"{name}.xyz").write_text(f'2\nLattice="{cell}" pbc="T T T"\nC 0 0 5\nC 0 {a / 3**0.5} 5\n')
     assert main(["bands", "layer.xyz", "--model", "graphene", "--points", "10"]) == 0
     assert "warning" not in capsys.readouterr().err
-    assert main(["bands", "swollen.xyz", "--model", "graphene", "--points", "10"]) == 0
-    assert "warning: C2 has atoms with surroundings unlike those" in capsys.readouterr().err
+    assert main(["bands", "swollen.xyz", "--model", "graphene", "--points", "10"]) == 3
+    told = capsys.readouterr()
+    assert "The verdict on swollen.xyz is do not use: atoms with surroundings unlike those" in told.err
+    assert "verdict" in told.out
+    assert main(["bands", "swollen.xyz", "--model", "graphene", "--points", "10", "--json", "--force-domain"]) == 0
+    assert json.loads(capsys.readouterr().out)["trust"]["verdict"] == "do not use"
     assert main(["bands", "swollen.xyz", "--model", "graphene", "--dos"]) == 0
     assert "warning: C2 has atoms with surroundings unlike those" in capsys.readouterr().err
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harmose_dft.core.basis import OrbitalBasis, Shell
+from harmose_dft.core.basis import GaussianRadial, OrbitalBasis, Shell
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.rotations import random_rotations, rotate_matrix
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.h0.separable import momentum
 from harmose_dft.physics.integrals import overlap, zero_matrix
-from harmose_dft.physics.integrals.projectors import Projectors, separable, sum_equal, surroundings
+from harmose_dft.physics.integrals.projectors import Projectors, separable, sum_equal, surroundings, tabulate
 from harmose_dft.testing.crystals import BASIS, layer, repeat_cell
 
 PROJECTORS = Projectors({5: 2.5, 7: 3.0}, (2.0, 9.0), 2)
@@ -60,6 +60,17 @@ def test_molecule_has_the_product_of_its_overlaps_with_the_functions() -> None:
         inside = slice(k * PROJECTORS.count, (k + 1) * PROJECTORS.count)
         dense[inside, inside] = block
     np.testing.assert_allclose(matrix(structure).to_dense(), between @ dense @ between.T, atol=1e-8)
+
+
+def test_gaussian_orbitals_as_tables_have_their_analytic_overlaps() -> None:
+    """Exponents for which nothing is left at the cutoff; tables that exist stay as they are."""
+    exponents, coefficients = np.array([1.8, 0.45]), np.array([0.4, 0.7])
+    gaussians = {l: Shell(l, GaussianRadial(exponents, coefficients, 8.0)) for l in (0, 1, 2)}
+    basis = OrbitalBasis("gaussian", {6: tuple(gaussians.values())})
+    tables = OrbitalBasis("tables", {6: tuple(Shell(l, tabulate(6, shell)) for l, shell in gaussians.items())})
+    pair = Structure(np.array([6, 6]), np.array([[0.0, 0.0, 0.0], [1.1, -0.7, 1.9]]))
+    np.testing.assert_allclose(overlap(pair, tables).to_dense(), overlap(pair, basis).to_dense(), atol=1e-6)
+    assert tabulate(6, tables.shells[6][0]) is tables.shells[6][0].radial
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

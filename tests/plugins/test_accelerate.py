@@ -17,7 +17,13 @@ from harmose_dft.adapters.pyscf import kohn_sham, to_mole
 from harmose_dft.core.errors import DomainError
 from harmose_dft.plugins.pyscf import SeedWarning, seed, seed_with
 from harmose_dft.plugins.pyscf.accelerate import Accelerator
-from harmose_dft.plugins.pyscf.cheap import CheapPotential, _coarse_grids, _fitting_basis, _shared_integrals
+from harmose_dft.plugins.pyscf.cheap import (
+    CheapPotential,
+    _coarse_grids,
+    _fitting_basis,
+    _shared_integrals,
+    coarser_grids,
+)
 from harmose_dft.testing.molecules import WATER, structure_of
 
 ENERGY = 1e-9
@@ -362,6 +368,37 @@ def test_coarse_grid_lies_between_the_two_smallest_ones_of_pyscf() -> None:
     mol = gto.M(atom="S 0 0 0; H1 0 0 1.34; ghost-H 0 1.3 0", basis="sto-3g", charge=-1, verbose=0)
     smallest, next_one = (dft.gen_grid.Grids(mol).set(level=level, verbose=0).build().weights.size for level in (0, 1))
     assert smallest < _coarse_grids(mol).build().weights.size < next_one
+
+
+def test_first_full_build_may_be_on_a_coarser_grid_and_the_result_is_that_of_the_grid_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = refined(water().RKS(xc="b3lyp"), 3).run()
+    mf = accelerated(refined(water().RKS(xc="b3lyp"), 3))
+    levels = count_builds(monkeypatch, mf.mol)
+    with pytest.warns(SeedWarning):
+        mf.kernel()
+    full = [level for level in levels if level]
+    assert full == [2] + [3] * (mf.acceleration.full_builds - 1)
+    assert mf.grids.level == 3
+    assert mf.e_tot == pytest.approx(plain.e_tot, abs=ENERGY)
+    levels.clear()
+    mf.kernel(mf.make_rdm1())
+    assert 2 not in levels
+
+
+def test_grids_are_coarsened_by_a_level_where_that_saves_time_and_they_are_the_programs() -> None:
+    mf = refined(water().RKS(xc="pbe"), 4)
+    mf.grids.prune = None
+    coarser = coarser_grids(mf)
+    assert (coarser.level, coarser.prune, mf.grids.level) == (3, None, 4)
+    assert coarser_grids(refined(water().RKS(xc="pbe"), 2)) is None
+    mf.grids.atom_grid = (50, 194)
+    assert coarser_grids(mf) is None
+    direct = refined(water().RKS(xc="pbe"), 3)
+    direct.max_memory = 0
+    assert coarser_grids(direct) is None
+    assert coarser_grids(water().RHF()) is None
 
 
 def test_integrals_of_a_small_fitting_basis_are_shared_and_those_of_a_large_one_are_not() -> None:

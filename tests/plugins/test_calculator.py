@@ -21,7 +21,7 @@ from ase.units import Bohr, Hartree
 from known_predictor import KnownPredictor
 
 from harmose_dft import HarmoseCalculator
-from harmose_dft.adapters.pyscf import kohn_sham, to_mole
+from harmose_dft.adapters.pyscf import exact_gradient, fitted_gradient, kohn_sham, to_mole
 from harmose_dft.adapters.structures import from_ase
 from harmose_dft.core.errors import CheckpointError, ConfigError, DomainError, SolverError
 from harmose_dft.plugins.pyscf import SeedWarning
@@ -160,6 +160,21 @@ def test_density_fitting_is_used_when_asked_for() -> None:
     fitted = atoms.get_potential_energy()
     mf = kohn_sham(to_mole(from_ase(atoms), "sto-3g"), "pbe", 0).density_fit()
     assert fitted == pytest.approx(mf.kernel() * Hartree, rel=2e-8)
+
+
+def test_fitted_gradient_changes_forces_by_less_than_is_said_and_nothing_else() -> None:
+    atoms = water()
+    atoms.calc = calculator()
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    atoms.calc.set(fit_gradient=True)
+    assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-7)
+    difference = np.abs(atoms.get_forces() - forces).max()
+    assert 1e-8 < difference < 1e-3
+
+
+def test_gradient_of_a_fitted_calculation_is_that_of_its_own_integrals() -> None:
+    mf = plain(water()).density_fit("weigend").run()
+    np.testing.assert_allclose(fitted_gradient(mf), exact_gradient(mf), atol=1e-12)
 
 
 def test_error_of_the_previous_step_corrects_the_next_start() -> None:

@@ -82,3 +82,5 @@ def test_contradictory_and_empty_requests_are_refused(
         open_cell(record.structure)
     assert main(["bands", "layer.cif", "--near-fermi", "20", "--kpath", "GM"]) == 2
     assert "take no path" in capsys.readouterr().err
+    assert main(["bands", "layer.cif", "--near-fermi", "20", "--broadening", "0.1"]) == 2
+    assert "--broadening is the resolution of --dos" in capsys.readouterr().err

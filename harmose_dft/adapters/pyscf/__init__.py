@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         require_closed_shell,
     )
     from .crystal import KPOINT_SPACING, reference_crystal
+    from .gradient import exact_gradient, fitted_gradient
     from .molecule import (
         basis_from_mole,
         core_hamiltonian,
@@ -41,6 +42,8 @@ __all__ = [
     "converge",
     "core_hamiltonian",
     "dipole_integrals",
+    "exact_gradient",
+    "fitted_gradient",
     "fock_residual",
     "from_ours",
     "kohn_sham",
@@ -68,6 +71,8 @@ __getattr__, __dir__ = attach(__name__, {
     "kohn_sham": "calculations",
     "reference": "calculations",
     "require_closed_shell": "calculations",
+    "exact_gradient": "gradient",
+    "fitted_gradient": "gradient",
     "basis_from_mole": "molecule",
     "core_hamiltonian": "molecule",
     "dipole_integrals": "molecule",

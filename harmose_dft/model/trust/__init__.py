@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .bands import BandBound
 from .calibration import Interval, Intervals, Verdict
 from .certificate import Certificate, Deviation
 from .report import TrustReport, Verification
 
-__all__ = ["Certificate", "Deviation", "Interval", "Intervals", "TrustReport", "Verdict", "Verification"]
+__all__ = ["BandBound", "Certificate", "Deviation", "Interval", "Intervals", "TrustReport", "Verdict", "Verification"]

@@ -211,9 +211,11 @@ class Calibration:
         )
 
 
-def take_logarithms(signals: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-    """Decimal logarithm of the sizes of signals, (signal,)."""
-    return np.array([np.log10(max(abs(signals[name]), SIGNALS[name])) for name in names])
+def take_logarithms(
+    signals: Mapping[str, float], names: tuple[str, ...], floors: Mapping[str, float] = SIGNALS
+) -> Floats:
+    """Decimal logarithm of the sizes of signals, (signal,), each at least as large as its floor."""
+    return np.array([np.log10(max(abs(signals[name]), floors[name])) for name in names])
 
 
 def logistic(log_odds: Floats) -> Floats:

@@ -31,6 +31,8 @@ class Evidence:
         certificate: One cheap Fock build; None where it was not asked for.
         dipole: Length of the dipole moment, e*Bohr; None for a crystal.
         charged: Whether the structure has a net charge.
+        correction_size: Mean of |H - stage 1's H| over the matrix elements of a crystal, Hartree; None for molecules
+            and models of one stage.
     """
 
     domain: DomainReport
@@ -43,6 +45,7 @@ class Evidence:
     certificate: Certificate | None = None
     dipole: float | None = None
     charged: bool = False
+    correction_size: float | None = None
 
 
 class Matrices(Protocol):
@@ -91,9 +94,12 @@ def gather_evidence(
     size = len(matrices.h0.values)
     changes = [np.abs((h - matrices.h0).values).mean() for h in matrices.hamiltonians if len(h.values) == size]
     molecule = not structure.periodic
-    correction = None
+    correction, correction_size = None, None
     if molecule and matrices.stage1:
         correction = compare_orbitals(matrices.stage1[0].to_dense(), spectrum)[0]
+    elif matrices.stage1:
+        pairs = zip(matrices.hamiltonians, matrices.stage1, strict=True)
+        correction_size = float(np.mean([np.abs((h - first).values).mean() for h, first in pairs]))
     return Evidence(
         domain=domain.report(structure),
         covariance_error=covariance_error,
@@ -105,4 +111,5 @@ def gather_evidence(
         certificate=certify(structure, *certifier, spectrum) if molecule and certifier is not None else None,
         dipole=dipole,
         charged=structure.charge != 0,
+        correction_size=correction_size,
     )

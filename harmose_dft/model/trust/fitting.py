@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,15 @@ class Case:
         return self.largest_level_error > LARGE_ERROR
 
 
-def split_groups(cases: Sequence[Case], parts: int, seed: int) -> list[NDArray[np.int64]]:
+class Grouped(Protocol):
+    """What belongs to a group."""
+
+    @property
+    def group(self) -> str:
+        """Name of the group."""
+
+
+def split_groups(cases: Sequence[Grouped], parts: int, seed: int) -> list[NDArray[np.int64]]:
     """Indices of cases in parts of about equal numbers of groups, drawn at random."""
     names = sorted({case.group for case in cases})
     order = dict(zip(names, np.random.default_rng(seed).permutation(len(names)).tolist(), strict=True))

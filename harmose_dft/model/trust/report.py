@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from ...solver import count_electrons, smallest_overlap_eigenvalue
+from .bands import SIGNALS as BAND_SIGNALS
+from .bands import BandBound, BandCalibration
 from .calibration import LARGE_ERROR, Calibration, Interval, Intervals, Verdict
 from .certificate import Certificate, Deviation
 from .evidence import Evidence
@@ -77,6 +79,9 @@ class TrustReport:
             for crystals and models of one stage.
         h0_distance: Mean of |H - H0| over the matrix elements, Hartree.
         far_atoms: Those of the unusual atoms that are far outside the training set.
+        correction_size: Mean of |H - stage 1's H| over the matrix elements of a crystal, Hartree; None for molecules
+            and models of one stage.
+        bands: Bound on the error of a crystal's bands; None without a calibration.
     """
 
     smallest_overlap_eigenvalue: float
@@ -96,11 +101,13 @@ class TrustReport:
     correction: Deviation | None = None
     h0_distance: float | None = None
     far_atoms: tuple[str, ...] = ()
+    correction_size: float | None = None
+    bands: BandBound | None = None
 
     @property
     def calibrated(self) -> bool:
-        """Whether risk and intervals were calibrated on molecules with known errors."""
-        return self.risk is not None
+        """Whether the verdict was calibrated on structures with known errors."""
+        return self.risk is not None or self.bands is not None
 
     @property
     def verdict_in_words(self) -> str:
@@ -113,6 +120,8 @@ class TrustReport:
         if self.risk is not None and (self.verdict != Verdict.GOOD or not reasons):
             share = "below 0.1 %" if self.risk < 1e-3 else f"{100 * self.risk:.1f} %"
             reasons.append(f"risk of an occupied level off by more than {LARGE_ERROR * 1e3:g} mHartree: {share}")
+        if self.bands is not None:
+            reasons.append(self.bands.in_words)
         if self.risk is not None and self.certificate is None:
             reasons.append("judged without a Fock build (--certify)")
         if not self.calibrated:
@@ -147,6 +156,8 @@ class TrustReport:
             "warnings": list(self.warnings),
             **({} if self.verification is None else {"scf_residual": self.verification.to_dict()}),
             **({} if self.h0_distance is None else {"h0_distance_uha": self.h0_distance / MICRO}),
+            **({} if self.correction_size is None else {"correction_size_uha": self.correction_size / MICRO}),
+            **({} if self.bands is None else {"bands": self.bands.to_dict()}),
             **({} if self.verdict is None else {"verdict": str(self.verdict)}),
             **({} if self.risk is None else {"risk": self.risk}),
             **({} if self.intervals is None else {"intervals": describe_intervals(self.intervals)}),
@@ -187,10 +198,14 @@ def assess(
         certificate=evidence.certificate,
         correction=evidence.correction,
         h0_distance=evidence.h0_distance,
+        correction_size=evidence.correction_size,
         **asdict(evidence.domain),
     )
-    calibration = None if calibrations is None else calibrations.choose(evidence.certificate is not None)
-    return judge(report, spectrum, evidence, calibration)
+    if calibrations is None:
+        return judge(report, spectrum, evidence)
+    return judge(
+        report, spectrum, evidence, calibrations.choose(evidence.certificate is not None), calibrations.bands
+    )
 
 
 def describe_unusual(domain: DomainReport) -> str:
@@ -202,9 +217,13 @@ def describe_unusual(domain: DomainReport) -> str:
 
 
 def judge(
-    report: TrustReport, spectrum: Spectrum, evidence: Evidence, calibration: Calibration | None
+    report: TrustReport,
+    spectrum: Spectrum,
+    evidence: Evidence,
+    calibration: Calibration | None = None,
+    band_calibration: BandCalibration | None = None,
 ) -> TrustReport:
-    """Add verdict, risk and intervals to a report.
+    """Add verdict, risk and intervals to a report; of a crystal, a bound on the error of its bands.
 
     Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
     Where no statistics apply, nothing is good, and nothing with atoms far outside the training set is to be used.
@@ -212,13 +231,16 @@ def judge(
     the smallest ions apart, which are the hardest.
     """
     verdict = Verdict.CAREFUL if report.warnings or report.unseen_pairs else None
-    risk, widths = None, None
+    risk, widths, bound = None, None, None
     if calibration is not None and report.correction is not None:
         signals = collect_signals(report, spectrum)
         risk = calibration.estimate_risk(signals)
         statistical = calibration.judge(risk)
-        verdict = Verdict.CAREFUL if verdict is not None and statistical == Verdict.GOOD else statistical
+        verdict = limit(statistical, verdict)
         widths = calibration.half_widths(signals, verdict)
+    if band_calibration is not None:
+        bound = band_calibration.bound(collect_band_signals(report))
+        verdict = limit(band_calibration.judge(bound), verdict)
     if verdict == Verdict.GOOD and evidence.charged and evidence.certificate is None:
         verdict, widths = Verdict.CAREFUL, None
     extrapolates = risk is None and bool(report.far_atoms)
@@ -228,11 +250,18 @@ def judge(
     if calibration is not None and widths is not None and evidence.dipole is not None:
         values = measure_quantities(spectrum, evidence.dipole)
         intervals = Intervals(calibration.coverage, **{q: Interval(values[q], widths[q]) for q in widths})
-    return replace(report, verdict=verdict, risk=risk, intervals=intervals)
+    return replace(report, verdict=verdict, risk=risk, intervals=intervals, bands=bound)
+
+
+def limit(statistical: Verdict, ruled: Verdict | None) -> Verdict:
+    """The verdict of the statistics, which is not "good" where a rule says to be careful."""
+    return Verdict.CAREFUL if ruled is not None and statistical == Verdict.GOOD else statistical
 
 
 def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3) -> str:
     """What to be warned of among predictions, in one sentence; empty if nothing.
+
+    Molecules to be careful with count if there is a Fock build: without one, good ones are judged careful, too.
 
     Args:
         reports: Formula and report of each prediction.
@@ -243,7 +272,7 @@ def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3
         for formula, report in reports
         if report.warnings
         or report.verdict == Verdict.DO_NOT_USE
-        or (report.verdict == Verdict.CAREFUL and report.certificate is not None)  # without, good ones are careful too
+        or (report.verdict == Verdict.CAREFUL and (report.certificate is not None or report.bands is not None))
     ]
     rest = f"; and {len(named) - shown} more" if len(named) > shown else ""
     return "; ".join(named[:shown]) + rest
@@ -282,3 +311,9 @@ def collect_signals(report: TrustReport, spectrum: Spectrum) -> dict[str, float]
     if report.certificate is not None:
         signals |= {"dipole_change": report.certificate.dipole_change, **asdict(report.certificate.deviation)}
     return signals
+
+
+def collect_band_signals(report: TrustReport) -> dict[str, float]:
+    """The signals of a crystal's report, see :data:`harmose_dft.model.trust.bands.SIGNALS`."""
+    values = {name: getattr(report, name) for name in BAND_SIGNALS}
+    return {name: float(value) for name, value in values.items() if value is not None}

@@ -11,6 +11,7 @@ from typing import Any
 from ...core.errors import CheckpointError
 from ...core.files import atomic_path
 from ..checkpoint import SEAL, seal, seal_of
+from .bands import BandCalibration
 from .calibration import Calibration
 
 FILE = "trust.json"
@@ -25,20 +26,22 @@ class TrustFile:
 
     Args:
         model_sha256: Hash of the weights that they belong to.
-        certified: For predictions with a certificate, one cheap Fock build each.
-        free: For predictions without one.
-        made_from: Data, numbers of molecules, seed.
-        figures: Measured on molecules that no calibration has seen; JSON-serialisable.
+        certified: For molecules predicted with a certificate, one cheap Fock build each; None for a model of crystals.
+        free: For molecules predicted without one; None for a model of crystals.
+        made_from: Data, numbers of structures, seed.
+        figures: Measured on structures that no calibration has seen; JSON-serialisable.
+        bands: For crystals; None for a model of molecules.
     """
 
     model_sha256: str
-    certified: Calibration
-    free: Calibration
+    certified: Calibration | None = None
+    free: Calibration | None = None
     made_from: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
+    bands: BandCalibration | None = None
 
-    def choose(self, certified: bool) -> Calibration:
-        """The calibration for predictions with or without a certificate."""
+    def choose(self, certified: bool) -> Calibration | None:
+        """The calibration for molecules with or without a certificate; None for a model of crystals."""
         return self.certified if certified else self.free
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
@@ -48,11 +51,11 @@ class TrustFile:
             OutputExistsError: The file exists and ``force`` is false.
         """
         path = Path(folder) / FILE
+        parts = {"certified": self.certified, "free": self.free, "bands": self.bands}
         content = {
             "format": FORMAT,
             "model_sha256": self.model_sha256,
-            "certified": self.certified.to_dict(),
-            "free": self.free.to_dict(),
+            **{name: part.to_dict() for name, part in parts.items() if part is not None},
             "made_from": dict(self.made_from),
             "figures": dict(self.figures),
         }
@@ -80,6 +83,9 @@ class TrustFile:
                 raise ValueError("its hash of itself or its format differs")
             owner = str(content["model_sha256"])
             if owner == model_sha256:
+                if "bands" in content:
+                    bands = BandCalibration.from_dict(content["bands"])
+                    return cls(owner, None, None, content["made_from"], content["figures"], bands)
                 certified, free = (Calibration.from_dict(content[key]) for key in ("certified", "free"))
                 return cls(owner, certified, free, content["made_from"], content["figures"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

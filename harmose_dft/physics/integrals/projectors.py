@@ -15,11 +15,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.basis import NumericalRadial, OrbitalBasis
-from ...core.errors import HarmoseError
+from ...core.basis import GaussianRadial, NumericalRadial, OrbitalBasis, Shell
 from ...core.matrix import BlockMatrix
+from ...core.orbitals import radial_values
 from ...core.structure import Structure
-from .neighbours import neighbour_pairs, orbital_cutoffs
+from .neighbours import neighbour_pairs, orbital_cutoffs, shell_cutoff
 from .operators import identity
 from .tables import NumericalTable
 from .transforms import NumericalTransform, grid_for
@@ -29,6 +29,9 @@ Indices = NDArray[np.int64]
 
 GRID_POINTS = 600
 """Points of the table of a function beta."""
+
+STEP = 0.01
+"""Bohr; grid of the table of a Gaussian orbital."""
 
 SMOOTHNESS = 3
 """Power of 1 - (r / radius)^2 that ends a function beta."""
@@ -219,15 +222,24 @@ class _Key:
         return hash((tuple(sorted(self.projectors.radii.items())), self.projectors.exponents, self.projectors.l_max))
 
 
+def tabulate(z: int, shell: Shell) -> NumericalRadial:
+    """The radial function of a shell of element z as a table; a Gaussian one ends where its pairs end.
+
+    Raises:
+        HarmoseError: The shell has no radial function.
+    """
+    if isinstance(shell.radial, NumericalRadial):
+        return shell.radial
+    r = np.arange(0.0, shell_cutoff(z, shell) + STEP, STEP)
+    assert isinstance(shell.radial, GaussianRadial)  # shell_cutoff refuses shells without a function
+    return NumericalRadial(r, radial_values(shell.l, shell.radial, r))
+
+
 @lru_cache(maxsize=8)
 def _tables(basis: OrbitalBasis, key: _Key) -> dict[tuple[int, int], NumericalTable]:
     """Tables of <phi | beta> by (element of beta, element of phi)."""
     projectors = key.projectors
-    orbitals: dict[int, list[tuple[int, NumericalRadial]]] = {}
-    for z, shells in basis.shells.items():
-        orbitals[z] = [(s.l, s.radial) for s in shells if isinstance(s.radial, NumericalRadial)]
-        if len(orbitals[z]) < len(shells):
-            raise HarmoseError(f"The basis {basis.name} has shells without a table; separable potentials need tables.")
+    orbitals = {z: [(s.l, tabulate(z, s)) for s in shells] for z, shells in basis.shells.items()}
     betas = {z: projectors.radials(z) for z in basis.elements}
     grid = grid_for([f for functions in (*orbitals.values(), *betas.values()) for f in functions])
 

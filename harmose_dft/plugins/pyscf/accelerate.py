@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import HarmoseError
-from .cheap import CheapPotential, spin_density
+from .cheap import CheapPotential, coarser_grids, spin_density
 from .kinds import MeanField, Potential
 
 Array = NDArray[np.float64]
@@ -93,7 +93,7 @@ class Accelerator:
         self.h1e, self.overlap = mf.get_hcore(), mf.get_ovlp()
         self.orthogonal = mf.check_linear_dependency(self.overlap) if hasattr(mf, "check_linear_dependency") else None
         self.gradients: list[float] = []
-        self._in_cycle = True
+        self._in_cycle, self._has_converged_before = True, False
         self._history: list[tuple[Array, Array]] = []
         self._known: tuple[Array, Any] | None = None
 
@@ -116,6 +116,7 @@ class Accelerator:
         converged = spin_density(self.mf, density)
         potential = self.potential(converged)
         if given and self._commutator(converged, potential) < CONVERGED_BEFORE * np.sqrt(self.mf.mol.nelectron):
+            self._has_converged_before = True
             return density
         fock = self._solve(converged, potential, np.zeros_like(potential), FIRST_TOLERANCE / REDUCTION)
         return self._occupy(fock)
@@ -139,6 +140,14 @@ class Accelerator:
         self._remember(density, cheap)
         correction = np.asarray(potential) - cheap
         return self._solve(density, potential, correction, gradient)
+
+    def grids_of_first_build(self) -> Any:
+        """A coarser integration grid for the first full build; None afterwards, and where it would save little.
+
+        What its Fock matrix lacks is at most as much as what the cheap operator's response lacks, and the next full
+        build, on the grid of the calculation, tells both.
+        """
+        return None if self.gradients or self._has_converged_before else coarser_grids(self.mf)
 
     def is_extra(self) -> bool:
         """Whether the next full build belongs to no cycle, but to PySCF's extra diagonalisation after convergence."""

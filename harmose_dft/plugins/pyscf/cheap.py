@@ -20,6 +20,9 @@ COARSE_LEVEL, MORE_SHELLS, COARSE_ANGLES = 0, 5, 110
 """The coarse grid has so many radial shells more than PySCF's level 0, and so many points on each. Its response is four
 times closer to that of the level-3 grid than that of level 0, at 1.6 times the points, and saves a full Fock build."""
 
+LEAST_COARSENED_LEVEL = 3
+"""Grids of this level on may be one level coarser in the first full build. Level 1 in the place of 3 costs a fourth."""
+
 LIGHT, LIGHT_FITTING, HEAVY_FITTING = 10, "weigend", "def2-universal-jkfit"
 """Auxiliary bases. Up to neon that for correlation of a named orbital basis, or for Coulomb integrals, is enough: it
 has less than half of the functions of those for exchange, and the correction between the operators makes up for what it
@@ -93,6 +96,22 @@ def _coarse_grids(mol: Any) -> Any:
         for s, charge in charges.items()
     }
     return grids
+
+
+def coarser_grids(mf: MeanField) -> Any:
+    """An integration grid one level coarser than that of a calculation.
+
+    None where the level is below :data:`LEAST_COARSENED_LEVEL` or the user made the grid, and where integrals that are
+    calculated again in every full build make grids cheap beside them.
+    """
+    from pyscf import dft
+
+    grids: Any = getattr(mf, "grids", None)
+    if type(grids) is not dft.gen_grid.Grids or grids.atom_grid or _integrates_every_time(mf):
+        return None
+    if not isinstance(grids.level, int) or grids.level < LEAST_COARSENED_LEVEL:
+        return None
+    return grids.copy().set(level=grids.level - 1).reset()
 
 
 def _fitting_basis(mol: Any) -> dict[str, str] | None:

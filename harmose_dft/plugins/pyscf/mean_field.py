@@ -140,7 +140,12 @@ class Seeded:
         return density
 
     def get_veff(self, mol: Any = None, dm: Any = None, *args: Any, **options: Any) -> Any:
-        """The effective potential; that of the tested start is not calculated twice."""
+        """The effective potential; that of the tested start is not calculated twice.
+
+        The first one of an accelerated SCF may be on a grid one level coarser.
+        """
+        from pyscf import lib
+
         if self._first is not None and dm is self._first[0]:
             return self._first[1]
         if self._accelerator is not None and len(args) == 2 and self._accelerator.is_extra():
@@ -152,7 +157,9 @@ class Seeded:
             if potential is not None:
                 return potential
         self.acceleration.full_builds += self._running
-        return super().get_veff(mol, dm, *args, **options)  # type: ignore[misc]
+        coarser = self._accelerator.grids_of_first_build() if self._accelerator is not None and not args else None
+        with lib.temporary_env(self, **({"grids": coarser} if coarser is not None else {})):
+            return super().get_veff(mol, dm, *args, **options)  # type: ignore[misc]
 
     def get_fock(
         self, h1e: Any = None, s1e: Any = None, vhf: Potential = None, dm: Any = None, cycle: int = -1,
