@@ -155,6 +155,13 @@ def test_what_restricted_theory_cannot_do_is_refused(structure: Structure, messa
         adapter.reference(structure, "pbe", "sto-3g")
 
 
+def test_functional_whose_dispersion_energy_is_missing_is_refused_with_the_name_that_works() -> None:
+    mol = adapter.to_mole(WATER, "sto-3g")
+    with pytest.raises(HarmoseError, match="such as hyb_gga_xc_wb97x_d for wb97x-d"):
+        adapter.kohn_sham(mol, "wb97x-d")
+    assert not adapter.kohn_sham(mol, "hyb_gga_xc_wb97x_d").do_disp()
+
+
 def test_reference_gives_the_orbital_energies_of_its_own_matrices() -> None:
     record = adapter.reference(WATER, "pbe", "def2-svp", grid_level=1)
     from scipy.linalg import eigh

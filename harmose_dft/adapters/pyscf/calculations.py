@@ -89,7 +89,7 @@ def kohn_sham(mol: Mole, xc: str, grid_level: int = 3) -> RKS:
         grid_level: Integration grid, 0 (coarse) to 9 (fine).
 
     Raises:
-        HarmoseError: PySCF does not know the functional, or the grid level does not exist.
+        HarmoseError: PySCF does not know the functional or its dispersion energy, or the grid level does not exist.
     """
     from pyscf import dft
 
@@ -98,6 +98,13 @@ def kohn_sham(mol: Mole, xc: str, grid_level: int = 3) -> RKS:
     parsed_functional(xc)
     mf = dft.RKS(mol, xc=xc)
     mf.grids.level = grid_level
+    try:
+        mf.do_disp()
+    except NotImplementedError as error:
+        raise HarmoseError(
+            f"PySCF does not have the dispersion energy of {xc}. It is no part of H: give the electronic functional by "
+            "libxc's name, such as hyb_gga_xc_wb97x_d for wb97x-d."
+        ) from error
     return mf
 
 
