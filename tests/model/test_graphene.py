@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ def graphene(constant: float = 2.463) -> Structure:
 
 
 def test_files_are_small_and_complete() -> None:
-    assert sorted(path.name for path in FOLDER.iterdir()) == ["README.md", "model.json", "model.safetensors"]
+    assert sorted(path.name for path in FOLDER.iterdir()) == [
+        "README.md", "model.json", "model.safetensors", "trust.json"
+    ]
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 1_000_000
 
 
@@ -52,10 +55,22 @@ def test_layer_of_training_is_familiar_and_others_are_refused() -> None:
         load("graphene").predict(structure_of())
 
 
-def test_a_layer_of_training_has_no_verdict_and_no_error_bars() -> None:
+def test_a_layer_of_training_is_good_and_its_bands_have_a_bound() -> None:
     trust = load("graphene").predict(graphene()).trust
     assert trust is not None
-    assert (trust.verdict, trust.intervals) == (None, None)
+    assert trust.verdict == Verdict.GOOD
+    assert trust.intervals is None
+    assert trust.bands is not None
+    assert 0.5 < trust.bands.mean_error_mev < 20.0
+    assert trust.verdict_in_words == f"good: {trust.bands.in_words}"
+
+
+def test_without_a_calibration_a_layer_has_no_verdict_and_is_told_so(tmp_path: Path) -> None:
+    for name in ("model.json", "model.safetensors"):
+        shutil.copy(FOLDER / name, tmp_path)
+    trust = load(tmp_path).predict(graphene()).trust
+    assert trust is not None
+    assert (trust.verdict, trust.intervals, trust.bands) == (None, None, None)
     assert trust.verdict_in_words.startswith("none; no error bars")
     assert "no error bars" in trust.in_words
 
@@ -63,7 +78,7 @@ def test_a_layer_of_training_has_no_verdict_and_no_error_bars() -> None:
 @pytest.mark.parametrize("kind", ["diamond", "pair", "swollen"])
 @pytest.mark.filterwarnings("ignore::harmose_dft.core.errors.HarmoseWarning")
 def test_carbon_that_is_no_graphene_is_not_to_be_used(kind: str) -> None:
-    """Diamond's bonds and a pair at 2.2 Angstrom; a layer swollen by a tenth, whose bands are off by 26 meV, not 5."""
+    """Diamond's bonds and a pair at 2.2 Angstrom; a layer swollen by a tenth."""
     angstrom = 1 / BOHR_IN_ANGSTROM
     structures = {
         "diamond": Structure(
@@ -77,7 +92,8 @@ def test_carbon_that_is_no_graphene_is_not_to_be_used(kind: str) -> None:
     assert trust is not None
     assert trust.verdict == Verdict.DO_NOT_USE
     assert "unlike those of the training set: C1, C2 (distance " in trust.verdict_in_words
-    assert "no error bars" in trust.verdict_in_words
+    assert trust.bands is not None
+    assert trust.bands.mean_error_mev > 50.0
 
 
 def test_bands_of_what_is_no_graphene_come_with_a_warning(

@@ -23,6 +23,7 @@ from harmose_dft.plugins.pyscf.cheap import (
     _fitting_basis,
     _shared_integrals,
     coarser_grids,
+    keep_integrals,
 )
 from harmose_dft.testing.molecules import WATER, structure_of
 
@@ -385,6 +386,22 @@ def test_first_full_build_may_be_on_a_coarser_grid_and_the_result_is_that_of_the
     levels.clear()
     mf.kernel(mf.make_rdm1())
     assert 2 not in levels
+
+
+def test_integrals_that_pyscf_would_keep_are_kept_whatever_memory_the_cheap_operator_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Memory for them, and for no more: PySCF's question is asked before the cheap operator exists."""
+    mf = accelerated(refined(water().RKS(xc="b3lyp")))
+    monkeypatch.setattr(type(mf), "_is_mem_enough", lambda self: self._accelerator is None, raising=False)
+    with pytest.warns(SeedWarning):
+        mf.kernel()
+    assert mf._eri is not None
+    assert mf.acceleration.used
+    direct = refined(water().RKS(xc="b3lyp"))
+    direct.max_memory = 0
+    keep_integrals(direct)
+    assert direct._eri is None
 
 
 def test_grids_are_coarsened_by_a_level_where_that_saves_time_and_they_are_the_programs() -> None:

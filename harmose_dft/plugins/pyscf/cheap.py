@@ -98,6 +98,16 @@ def _coarse_grids(mol: Any) -> Any:
     return grids
 
 
+def keep_integrals(mf: MeanField) -> None:
+    """Calculate the four-centre integrals that PySCF would keep, before the cheap operator takes some of the memory.
+
+    Otherwise, with little to spare, PySCF would calculate them again in every full build.
+    """
+    fitted = getattr(mf, "with_df", None) is not None
+    if mf._eri is None and not fitted and (mf.mol.incore_anyway or mf._is_mem_enough()):
+        mf._eri = mf.mol.intor("int2e", aosym="s8")
+
+
 def coarser_grids(mf: MeanField) -> Any:
     """An integration grid one level coarser than that of a calculation.
 

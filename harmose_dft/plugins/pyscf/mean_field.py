@@ -15,7 +15,7 @@ from ...core.errors import HarmoseError
 from ...model.loading import as_predictor
 from ...solver.orthogonal import commutator_norm
 from .accelerate import Acceleration, Accelerator
-from .cheap import reason_against
+from .cheap import keep_integrals, reason_against
 from .guess import Guess, PredictedStart, SeedWarning, Start, require_electrons, require_restricted
 from .kinds import MeanField, Potential
 
@@ -213,6 +213,7 @@ class Seeded:
             reason = reason_against(self, Seeded)
             if not reason:
                 self.build(self.mol)  # type: ignore[attr-defined]
+                keep_integrals(self)
                 target = TARGET_SHARE * float(np.sqrt(self.conv_tol))  # type: ignore[attr-defined]
                 self._accelerator = Accelerator(self, super().get_fock, target)  # type: ignore[misc]
         except Exception as error:  # PySCF's own loop needs none of this
