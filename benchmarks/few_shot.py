@@ -75,15 +75,14 @@ LEVELS = ("eps_mae", "homo_mae", "lumo_mae", "gap_mae")
 """Metrics that are shown in millihartree."""
 
 ABOUT = (
-    "def2-SVP; test molecules: 30 of 7 to 12 atoms, of the test part of the common labelled set (crc32 rule), which no "
-    "model has seen; training molecules: 20 or 200 of at most 11 atoms of its training part, which `organic` has seen "
-    "with B3LYP. Small molecules were taken for the cost of the labels. Every model had the same CPU time of one "
-    "thread: 2.5 minutes with 20, 5 minutes with 200 molecules; those from scratch have the sizes of `organic` and would go "
-    "on improving. Highest learning rates 1e-3 and 2e-3 for transfer, 2e-3 and 4e-3 from scratch; those with 20 molecules "
-    "were settled on 20 validation molecules of PBE0, others with 200 molecules were not tried. All test molecules "
-    "count, also those that `predict` would refuse because a bond or element of theirs is in none of the training "
-    "molecules. `hyb_gga_xc_wb97x_d` is the "
-    "electronic functional of wB97X-D."
+    "def2-SVP; test molecules: 30 of 7 to 12 atoms, of the test part of the common labelled set (crc32 rule), which "
+    "no model has seen; training molecules: 20 or 200 of at most 11 atoms of its training part, which `organic` has "
+    "seen with B3LYP. Small molecules were taken for the cost of the labels. Every model had the same CPU time of one"
+    " thread: 2.5 minutes with 20, 5 minutes with 200 molecules; those from scratch have the sizes of `organic` and "
+    "would go on improving. Highest learning rates 1e-3 and 2e-3 for transfer, 2e-3 and 4e-3 from scratch; those with"
+    " 20 molecules were settled on 20 validation molecules of PBE0, others with 200 molecules were not tried. All "
+    "test molecules count, also those that `predict` would refuse because a bond or element of theirs is in none of "
+    "the training molecules. `hyb_gga_xc_wb97x_d` is the electronic functional of wB97X-D."
 )
 
 METHODS = {"transfer": "`organic`, trained further", "scratch": "from scratch"}
