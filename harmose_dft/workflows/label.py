@@ -321,12 +321,23 @@ def _calculate_all(todo: dict[str, Structure], run: _Run, jobs: int, scheduler: 
         running: set[Future[str]] = set()
         while True:
             while len(running) < QUEUE_FACTOR * jobs and (item := next(waiting, None)) is not None:
-                running.add(pool.submit(_calculate, *item, run))
+                with _hold_interrupts():
+                    running.add(pool.submit(_calculate, *item, run))
             if not running:
                 return
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield future.result()
+
+
+@contextmanager
+def _hold_interrupts() -> Iterator[None]:
+    """Block Ctrl-C while processes may start: they inherit that, and would else end in the midst of their imports."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

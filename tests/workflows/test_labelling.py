@@ -151,6 +151,34 @@ def test_interrupted_run_keeps_what_is_finished_and_ends_its_processes(tmp_path:
     assert not parts.exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's list of child processes")
+def test_interrupt_while_processes_start_has_no_traceback_of_theirs(tmp_path: Path) -> None:
+    """They import for a second or more before they can ignore a signal by themselves."""
+    path, out = hydrogen_file(tmp_path / "h2.xyz", np.linspace(0.6, 1.2, 200)), tmp_path / "a.h5"
+    arguments = [sys.executable, "-m", "harmose_dft", "label", str(path), "-o", str(out), "--jobs", "2", *FAST_OPTIONS]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(arguments, **pipes, text=True, start_new_session=True, preexec_fn=_heed_interrupts)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 120
+    while not any("spawn_main" in _command(child) for child in children.read_text().split()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=180)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+def _command(process: str) -> str:
+    """A process's command line; empty if it is gone."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def test_terminated_run_keeps_what_is_finished_like_an_interrupted_one(tmp_path: Path) -> None:
     """SIGTERM to the command alone, as batch systems send it; 143 = 128 + 15."""
     path, out = hydrogen_file(tmp_path / "h2.xyz", np.linspace(0.6, 1.2, 200)), tmp_path / "a.h5"
