@@ -135,17 +135,17 @@ def print_calibration(calibrations: TrustFile, path: str) -> None:
     """Print what a calibration does on the structures that it was not made from."""
     for name, figures in calibrations.figures.items():
         test = figures["test"]
-        rows = [(key, *_words(value)) for key, value in test.items() if value is not None and key != "kinds"]
+        rows = [(key, _words(value)) for key, value in test.items() if value is not None and key != "kinds"]
         title = f"{name}, on structures that the calibration has not seen (energies in Hartree)"
         console.print_table(title, ("", ""), rows)
     console.say(f"written: {path}")
 
 
-def _words(value: object) -> tuple[str]:
+def _words(value: object) -> str:
     """A figure, or several by name, as one cell; energies in the unit that they have, Hartree."""
     if isinstance(value, dict):
-        return (", ".join(f"{k} {v:.3g}" for k, v in value.items() if v is not None),)
-    return (f"{value:.3g}",)
+        return ", ".join(f"{k} {v:.3g}" for k, v in value.items() if v is not None)
+    return f"{value:.3g}"
 
 
 def list_orbitals(
