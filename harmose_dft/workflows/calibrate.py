@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,11 +22,14 @@ from ..model.predictor import Predictor
 from ..model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
 from ..model.trust.bands import WINDOW
 from ..model.trust.calibration import SIGNALS, Verdict
-from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration, split_groups
+from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration
 from ..model.trust.report import collect_band_signals, collect_signals, measure_quantities
+from ..model.trust.statistics import split_groups
 from ..model.trust.store import TrustFile
 from ..solver import solve, solve_structure
 from .evaluate import require_comparable, select_records, was_trained_on
+
+GroupedCase = TypeVar("GroupedCase", Case, BandCase)
 
 FREE = (
     "correction_rotation", "correction_homo", "correction_lumo", "correction_levels", "h0_distance",
@@ -110,8 +114,7 @@ def calibrate(
     Raises:
         DataError: There are too few molecules, or too few good or bad ones.
     """
-    parts = split_groups(cases, PARTS, seed)
-    used, kept = ([cases[i] for i in sorted(np.concatenate(p).tolist())] for p in (parts[1:], parts[:1]))
+    used, kept = divide(cases, seed)
     certified = fit_calibration(used, WITH_BUILD, seed=seed)
     free = fit_calibration(used, FREE, accepted_bad=FREE_ACCEPTED_BAD, seed=seed)
     figures = {
@@ -120,6 +123,12 @@ def calibrate(
     }
     source = {"molecules": len(used), "bad": sum(case.bad for case in used), "seed": seed, **(made_from or {})}
     return TrustFile(model_sha256, certified, free, source, figures)
+
+
+def divide(cases: Sequence[GroupedCase], seed: int) -> tuple[list[GroupedCase], list[GroupedCase]]:
+    """Two thirds of the cases to calibrate on, and one third to judge the calibration by; groups stay together."""
+    kept, *used = (part.tolist() for part in split_groups(cases, PARTS, seed))
+    return [cases[i] for i in sorted(chain(*used))], [cases[i] for i in kept]
 
 
 def measure_band_case(prediction: Prediction, record: Record, group: str) -> BandCase:
@@ -159,8 +168,7 @@ def calibrate_bands(
     Raises:
         DataError: There are too few crystals.
     """
-    parts = split_groups(cases, PARTS, seed)
-    used, kept = ([cases[i] for i in sorted(np.concatenate(p).tolist())] for p in (parts[1:], parts[:1]))
+    used, kept = divide(cases, seed)
     bands = fit_band_calibration(used, seed=seed)
     figures = {
         "bands": {
