@@ -11,15 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from . import console
+from .verdict import force_domain_option, require_usable
 
 if TYPE_CHECKING:
     from ..workflows.summary import PredictionSummary
-
-INSTEAD = "Run the DFT calculation instead, or give --force-domain to end without this error."
-"""What to do where a prediction is not to be used."""
-
-NAMED = 5
-"""Structures that the message about verdicts names."""
 
 
 def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -48,7 +43,7 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--certify/--no-certify", default=None,
               help="One cheap Fock build for each molecule's verdict.  [default: up to 8 molecules]")
 @click.option("--charge", type=click.IntRange(-9, 9), metavar="Q", help="Total charge.  [default: as the file says]")
-@click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
+@force_domain_option
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
               help="Draw the levels, or the bands of a crystal (png, pdf, svg).")
 @click.option("--kpath", metavar="GMKG", help="Crystals: path of the bands that --plot draws.  [default: ASE's path]")
@@ -131,21 +126,16 @@ def _note_doubts(summaries: Sequence[PredictionSummary]) -> None:
 
 
 def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
-    """End with an error where a verdict is "do not use".
+    """End with an error where a verdict is "do not use", and say what that may mean.
 
     Raises:
         DomainError: With the names of the structures.
     """
-    from ..core.errors import DomainError
-
-    refused = [s for s in summaries if s.trust is not None and s.trust.verdict == "do not use"]
-    if not refused:
-        return
-    names = ", ".join(s.source for s in refused[:NAMED]) + (" and others" if len(refused) > NAMED else "")
-    have_risks = all(s.trust is not None and s.trust.risk is not None for s in refused)
-    meaning = (
-        "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)" if have_risks
-        else "bands are probably wrong by more than 0.5 eV, or the structure is unlike those of training"
-        if refused[0].periodic else "a structure unlike those of training, or no closed shell"
-    )
-    raise DomainError(f"The verdict on {names} is 'do not use': {meaning}. {INSTEAD}")
+    refused = [s for s in summaries if s.trust is not None and s.trust.refused]
+    if all(s.trust is not None and s.trust.risk is not None for s in refused):
+        meaning = "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)"
+    elif refused[0].periodic:
+        meaning = "bands are probably wrong by more than 0.5 eV, or the structure is unlike those of training"
+    else:
+        meaning = "a structure unlike those of training, or no closed shell"
+    require_usable([s.source for s in refused], f"'do not use': {meaning}")

@@ -21,7 +21,7 @@ from ..model.prediction import Prediction, dipole_moment
 from ..model.predictor import Predictor
 from ..model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
 from ..model.trust.bands import WINDOW
-from ..model.trust.calibration import SIGNALS, Verdict
+from ..model.trust.calibration import SIGNALS
 from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration
 from ..model.trust.report import collect_band_signals, collect_signals, measure_quantities
 from ..model.trust.statistics import split_groups
@@ -93,7 +93,7 @@ def measure_case(prediction: Prediction, record: Record, kind: str = "") -> Case
         errors={name: abs(values[0][name] - values[1][name]) for name in values[0]},
         largest_level_error=float(apart.max()),
         doubtful=bool(trust.warnings or trust.unseen_pairs),
-        ruled_out=trust.verdict == Verdict.DO_NOT_USE and trust.risk is None,
+        ruled_out=trust.refused and trust.risk is None,
     )
 
 
