@@ -14,6 +14,7 @@ from . import console
 from .verdict import force_domain_option, require_usable
 
 if TYPE_CHECKING:
+    from ..workflows.prediction_files import Outputs
     from ..workflows.summary import PredictionSummary
 
 
@@ -79,8 +80,10 @@ def predict(
         raise click.UsageError(sentence)
     from ..core.errors import ArgumentError, HarmoseWarning
     from ..core.memory import keep_freed_memory
-    from ..workflows.predict import Extras, Workers, predict_files
+    from ..workflows.cluster import Workers
+    from ..workflows.predict import predict_files
     from ..workflows.prediction_files import Outputs
+    from ..workflows.prediction_options import Extras
     from .overview import print_summaries
 
     keep_freed_memory()
@@ -108,11 +111,8 @@ def predict(
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
     _note_doubts(summaries)
-    if as_json and not no_file and not all(any(f.name.endswith(".h5") for f in s.files) for s in summaries):
-        console.note("note: result files that exist already were left as they are; --force replaces them.")
     if as_json:
-        entries = [summary.to_dict() for summary in summaries]
-        console.print_json(entries[0] if len(entries) == 1 else entries)
+        _print_json(summaries, outputs)
     else:
         print_summaries(summaries, levels)
     if not force_domain:
@@ -123,6 +123,13 @@ def _note_doubts(summaries: Sequence[PredictionSummary]) -> None:
     for summary in summaries:
         for warning in () if summary.trust is None else summary.trust.warnings:
             console.note(f"warning: {summary.source} has {warning}")
+
+
+def _print_json(summaries: Sequence[PredictionSummary], outputs: Outputs) -> None:
+    if outputs.result and not all(any(f.name.endswith(".h5") for f in s.files) for s in summaries):
+        console.note("note: result files that exist already were left as they are; --force replaces them.")
+    entries = [summary.to_dict() for summary in summaries]
+    console.print_json(entries[0] if len(entries) == 1 else entries)
 
 
 def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
