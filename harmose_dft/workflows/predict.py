@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from ..core.errors import HarmoseError
 from ..core.progress import Progress, silent
-from ..core.structure import Structure
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import Predictor
@@ -188,9 +187,7 @@ def atomic_charges(prediction: Prediction, physics: Physics) -> NDArray[np.float
         prediction: The prediction.
         physics: Of the model; tells the charges of nuclei or of ion cores with pseudopotentials.
     """
-    numbers, origin = prediction.structure.numbers, np.zeros((1, 3))
-    cores = {z: physics.n_electrons(Structure(np.array([z]), origin)) for z in set(numbers.tolist())}
-    return mulliken_charges(prediction.spectrum, prediction.overlap, [cores[z] for z in numbers.tolist()])
+    return mulliken_charges(prediction.spectrum, prediction.overlap, physics.core_charges(prediction.structure))
 
 
 def _compare(name: str, prediction: Prediction, tell: Callable[[str], None]) -> Comparison:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.record import name_code
 from ..core.structure import ABOUT_ORIGIN
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from ..model.prediction import Prediction
@@ -99,7 +100,7 @@ def trace(prediction: Prediction, reference: Mapping[str, str]) -> tuple[Fact, .
 
 def describe_code(about: Mapping[str, str]) -> str:
     """Code and version of a calculation."""
-    return " ".join(about[key] for key in ("code", "version") if key in about) or "reference"
+    return name_code(about) or "reference"
 
 
 def describe_reference(about: Mapping[str, str]) -> str:
