@@ -17,7 +17,7 @@ from ..core.errors import FileFormatError
 from ..core.hdf5 import open_hdf5
 from ..core.structure import SYMBOLS
 from ..data import HDF5Dataset
-from ..model import checkpoint
+from ..model.description import read_description
 from ..model.domain import TrainingDomain
 from ..model.loading import bundled_models, model_folder
 from ..model.trust.store import TrustFile
@@ -80,7 +80,7 @@ def describe_model(name: str) -> ModelDescription:
     Raises:
         CheckpointError: The folder holds no readable model.
     """
-    description = checkpoint.describe_model(model_folder(name))
+    description = read_description(model_folder(name))
     return ModelDescription(
         name=description["name"],
         sha256=description["weights_sha256"],

@@ -14,7 +14,7 @@ from harmose_dft.core.errors import CheckpointError, DataError
 from harmose_dft.core.progress import silent
 from harmose_dft.core.units import HARTREE_IN_EV
 from harmose_dft.data import DatasetWriter
-from harmose_dft.model.checkpoint import SEAL, seal
+from harmose_dft.model.description import SEAL, seal
 from harmose_dft.model.loading import load
 from harmose_dft.model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
 from harmose_dft.model.trust.bands import LARGE_ERROR, REFUSED_ERROR, BandBound, BandCalibration
