@@ -42,7 +42,8 @@ from harmose_dft.training.folder import LOG
 from harmose_dft.training.log import LogEntry
 from harmose_dft.training.run import Fit
 from harmose_dft.workflows.evaluate import evaluate
-from harmose_dft.workflows.label import LabelSettings, label
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_settings import LabelSettings
 
 FOLDER = Path(os.environ.get("HARMOSE_LOCAL", ROOT / "local")) / "fewshot"
 """Geometries, labels and models; git ignores it."""

@@ -41,7 +41,8 @@ from harmose_dft.output import write_cube
 from harmose_dft.plots import LevelColumn, plot_levels
 from harmose_dft.testing.molecules import WATER
 from harmose_dft.workflows.configuration import read_config
-from harmose_dft.workflows.label import LabelSettings, label
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_settings import LabelSettings
 
 WATER_FOCK = np.eye(24)
 """Water in def2-SVP has 24 orbitals; its matrix does not matter here."""

@@ -20,7 +20,9 @@ from harmose_dft.core.errors import ArgumentError, DataError, HarmoseError
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import open_dataset, structure_id
 from harmose_dft.workflows.cluster import Workers, open_cluster
-from harmose_dft.workflows.label import PARTS_SUFFIX, LabelSettings, label
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_run import PARTS_SUFFIX
+from harmose_dft.workflows.label_settings import LabelSettings
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
