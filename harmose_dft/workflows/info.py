@@ -14,7 +14,7 @@ import torch
 from .. import __version__
 from ..adapters.datasets import open_dataset
 from ..core.errors import FileFormatError
-from ..core.hdf5 import open_hdf5
+from ..core.hdf5 import HDF5_SIGNATURE, open_hdf5
 from ..core.structure import SYMBOLS
 from ..data import HDF5Dataset
 from ..model.description import read_description
@@ -35,8 +35,6 @@ from .descriptions import (
 
 DEPENDENCIES = ("torch", "e3nn", "torch-geometric", "numpy", "scipy", "h5py", "pyscf", "ase", "sisl", "matplotlib")
 """Packages whose versions are worth knowing when something differs between two machines."""
-
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def describe_installation() -> InstallationDescription:
