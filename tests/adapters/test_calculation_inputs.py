@@ -16,7 +16,7 @@ from harmose_dft.adapters import abacus, deeph, openmx
 from harmose_dft.adapters.abacus.eigenvalues import read_kpoints
 from harmose_dft.adapters.abacus.lattices import N_PARAMETERS, lattice_vectors
 from harmose_dft.adapters.abacus.orbitals import read_orb
-from harmose_dft.adapters.abacus.structure import read_stru
+from harmose_dft.adapters.abacus.stru import read_stru
 from harmose_dft.adapters.openmx.input import parse_input
 from harmose_dft.adapters.openmx.output import read_output
 from harmose_dft.adapters.registry import iterate_calculation
