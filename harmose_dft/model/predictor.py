@@ -30,7 +30,8 @@ from .featurize import Featurizer
 from .inputs import Integrals
 from .prediction import ModelInfo, Prediction, dipole_moment, single_matrix
 from .trust.evidence import gather_evidence
-from .trust.report import TrustReport, assess, describe_doubtful
+from .trust.judging import assess
+from .trust.report import TrustReport, describe_doubtful
 from .trust.store import TrustFile
 from .two_stage import TwoStageOutput
 

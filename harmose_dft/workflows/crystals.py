@@ -17,7 +17,8 @@ from ..core.structure import Structure
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import Predictor
-from ..model.trust.report import TrustReport, describe_unusual
+from ..model.trust.judging import describe_unusual
+from ..model.trust.report import TrustReport
 from ..output.result import is_result, read_results
 from ..solver import band_gap, solve_structure
 from ..solver import bands as solve_bands

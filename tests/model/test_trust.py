@@ -15,14 +15,16 @@ from harmose_dft.core.structure import Structure
 from harmose_dft.model.domain import DomainReport, lone_atoms
 from harmose_dft.model.loading import BUNDLED, load
 from harmose_dft.model.predictor import Predictor
-from harmose_dft.model.trust.calibration import QUANTITIES, Calibration, Verdict
+from harmose_dft.model.trust.calibration import QUANTITIES, Calibration
 from harmose_dft.model.trust.certificate import Deviation, certify
 from harmose_dft.model.trust.evidence import Evidence
 from harmose_dft.model.trust.fitting import Case, evaluate_calibration, fit_calibration
-from harmose_dft.model.trust.report import assess, describe_doubtful
+from harmose_dft.model.trust.judging import assess
+from harmose_dft.model.trust.report import describe_doubtful
 from harmose_dft.model.trust.signals import logistic
 from harmose_dft.model.trust.statistics import conformal_quantile, fit_logistic, fit_ridge, split_groups
 from harmose_dft.model.trust.store import FILE, TrustFile
+from harmose_dft.model.trust.verdicts import Verdict
 from harmose_dft.solver import solve
 from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.calibrate import FREE, WITH_BUILD

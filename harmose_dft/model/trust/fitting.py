@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.errors import DataError
-from .calibration import LARGE_ERROR, QUANTITIES, SIGNALS, Calibration, Verdict
+from .calibration import LARGE_ERROR, QUANTITIES, SIGNALS, Calibration
 from .signals import SignalSet, logistic
 from .statistics import (
     FOLDS,
@@ -19,6 +19,7 @@ from .statistics import (
     predict_left_out,
     split_groups,
 )
+from .verdicts import Verdict, limit
 
 MARGIN = 0.5
 """Share of the smallest risk of a bad molecule below which a prediction is good."""
@@ -120,9 +121,7 @@ def fit_calibration(
 
 def limit_verdict(verdict: Verdict, case: Case) -> Verdict:
     """A verdict on a case after the rules that need no statistics."""
-    if case.ruled_out:
-        return Verdict.DO_NOT_USE
-    return Verdict.CAREFUL if case.doubtful and verdict == Verdict.GOOD else verdict
+    return limit(verdict, doubtful=case.doubtful, ruled_out=case.ruled_out)
 
 
 def evaluate_calibration(calibration: Calibration, cases: Sequence[Case]) -> dict[str, object]:
