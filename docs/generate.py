@@ -213,7 +213,7 @@ def four_numbers() -> str:
     quantity = "one molecule of a batch, paracetamol (20 atoms), with error bars (one cheap Fock build)"
     seconds = row_of("speed", quantity=quantity)["value"]
     scf = row_of("speed", quantity="SCF of paracetamol")["reference"]
-    judged = read_result("trust")["average"]["certified"]
+    judged = read_result("trust")["average"]["refined"]
     rows = [
         ("error of H, 62 molecules that `organic` has never seen", f"{organic['mae_all']:.0f} µHa"),
         ("error of HOMO and LUMO, the same molecules",
@@ -255,7 +255,7 @@ def trust_table() -> str:
     """Measured figures of verdicts and intervals, with a Fock build for each molecule and without."""
     result = read_result("trust")
     tests, means = result["test"], result["average"]
-    kinds = ("certified", "free")
+    kinds = ("refined", "free")
 
     def row(title: str, cell: Callable[[str], str]) -> tuple[str, ...]:
         return (title, *(cell(kind) for kind in kinds))
@@ -332,7 +332,7 @@ def wrong_table() -> str:
 def card() -> str:
     """Verdicts and intervals of the bundled model, for its card."""
     result = read_result("trust")
-    made, test, mean = result["made_from"], result["test"]["certified"], result["average"]["certified"]
+    made, test, mean = result["made_from"], result["test"]["refined"], result["average"]["refined"]
     held = ", ".join(f"{NAMES[q]} {value:.1%}" for q, value in mean["coverage_of_good"].items())
     widths = test["median_half_width_of_good"]
     wrong = [row for row in result["wrong"] if row.get("worst_level_mev", 0.0) > LARGE_MEV]

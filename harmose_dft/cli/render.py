@@ -45,7 +45,7 @@ HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "bands", "certificat
 ORIGIN = "about the origin of the coordinates"
 """Where the dipole moments of ions refer to, which depend on it."""
 
-HEADINGS = {"model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
+HEADINGS = {"refined": "refined", "model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
 """Name of a stage -> heading of its column."""
 
 PURE = ("psi_cos", "psi_subspace")
@@ -116,9 +116,12 @@ def print_trust(summary: PredictionSummary) -> None:
     console.say(f"  verdict: {trust.verdict_in_words}")
     entries = trust.to_dict()
     if trust.certificate is not None:
-        change = trust.certificate.deviation.commutator / MICRO
-        console.note(f"certificate: one Fock build in {trust.certificate.seconds:.2f} s (the prediction took "
-                     f"{summary.seconds:.2f} s), commutator {change:.0f} uHa per root electron")
+        certificate = trust.certificate
+        changes = (d.commutator / MICRO for d in (certificate.deviation, certificate.last_deviation))
+        first, last = (f"{change:.0f}" for change in changes)
+        console.note(f"refined by {certificate.builds} cheap Fock builds in {certificate.seconds:.2f} s (the network "
+                     f"took {summary.seconds - certificate.seconds:.2f} s), commutator {first} uHa per root electron "
+                     f"at the first and {last} at the last one")
     opinion = explain(trust)
     good = () if trust.verdict == Verdict.DO_NOT_USE else opinion.good
     for label, reasons in (("what is good", good), ("what is not", opinion.bad)):

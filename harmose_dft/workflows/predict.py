@@ -19,7 +19,7 @@ from ..core.progress import Progress, silent
 from ..core.structure import Structure
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
-from ..model.predictor import CERTIFIED, Predictor
+from ..model.predictor import REFINED, Predictor
 from ..physics.base import Physics
 from ..solver import mulliken_charges
 from .cluster import Cluster, open_cluster
@@ -44,7 +44,7 @@ def predict(  # type: ignore[overload-overlap]  # a path as text is also an iter
     model: str | Path | Predictor = "organic",
     *,
     trust: bool = True,
-    certify: bool | None = None,
+    refine: bool | None = None,
     device: str = "cpu",
 ) -> Prediction: ...
 
@@ -55,7 +55,7 @@ def predict(
     model: str | Path | Predictor = "organic",
     *,
     trust: bool = True,
-    certify: bool | None = None,
+    refine: bool | None = None,
     device: str = "cpu",
 ) -> list[Prediction]: ...
 
@@ -65,7 +65,7 @@ def predict(
     model: str | Path | Predictor = "organic",
     *,
     trust: bool = True,
-    certify: bool | None = None,
+    refine: bool | None = None,
     device: str = "cpu",
 ) -> Prediction | list[Prediction]:
     """Predict Hamiltonians and all that follows from their diagonalisation.
@@ -75,8 +75,8 @@ def predict(
             which a file may hold any number of structures.
         model: A bundled model's name, a model's folder, or a loaded model.
         trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
-        certify: Whether the report rests on one cheap Fock build for each molecule; by default it does for up to eight
-            molecules and a model with a calibration.
+        refine: Whether three cheap Fock builds refine H of each molecule and tell how far off it is; by default they do for up
+            to eight molecules and a model with a calibration.
         device: Where a model that is loaded runs: "cpu", "cuda", ...
 
     Returns:
@@ -95,7 +95,7 @@ def predict(
     frames = collect_structures([structures] if alone else structures)  # type: ignore[arg-type, list-item]  # as "alone" tells
     if alone and len(frames) != 1:
         raise HarmoseError(f"{structures} holds {len(frames)} structures, expected one. Give a list, [path], for all.")
-    predictions = as_predictor(model, device=device).predict(frames, trust=trust, certify=certify)
+    predictions = as_predictor(model, device=device).predict(frames, trust=trust, refine=refine)
     return predictions[0] if alone else predictions
 
 
@@ -146,7 +146,7 @@ def predict_files(
     outputs: Outputs = RESULTS_ONLY,
     kpath: str | None = None,
     extras: Extras = LEVELS_ONLY,
-    certify: bool | None = None,
+    refine: bool | None = None,
     charge: int | None = None,
     device: str = "cpu",
     workers: Workers = NO_WORKERS,
@@ -165,7 +165,7 @@ def predict_files(
         outputs: What to write.
         kpath: Special points of the bands that ``outputs.plot`` shows of a crystal; ASE's path by default.
         extras: What to work out besides.
-        certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
+        refine: Whether cheap Fock builds refine and judge each molecule; by default for up to eight in all.
         charge: Total charge of every structure; by default as its file says.
         device: Where a model that is loaded runs.
         workers: Dask's workers.
@@ -180,14 +180,14 @@ def predict_files(
     """
     with open_inputs([Path(path) for path in paths], smiles, charge) as inputs:
         jobs = plan_jobs(inputs, None if out is None else Path(out), result=outputs.result)
-        drawing = _choose_drawing(jobs, outputs, kpath, extras, certify)
+        drawing = _choose_drawing(jobs, outputs, kpath, extras, refine)
         predictor = as_predictor(model, device=device)
         require_inside(predictor, jobs, outputs.orbitals, drawing)
         require_writable(jobs, outputs)
         finisher = _Finisher(predictor, extras, drawing, tell)
         summaries: list[PredictionSummary] = []
         with _open_workers(workers) as cluster:
-            predictions = predict_jobs(predictor, jobs, progress, certify=certify, cluster=cluster)
+            predictions = predict_jobs(predictor, jobs, progress, refine=refine, cluster=cluster)
             for job in jobs:
                 with open_job(job, outputs) as write:
                     for number, (name, raw) in enumerate(islice(predictions, job.count), start=1):
@@ -254,12 +254,12 @@ def predict_jobs(
     jobs: Sequence[Job],
     progress: Progress = silent,
     *,
-    certify: bool | None = None,
+    refine: bool | None = None,
     cluster: Cluster | None = None,
 ) -> Iterator[tuple[str, Prediction]]:
     """Predict batch by batch across files; yields the name and the prediction of each structure, in order."""
     total = sum(job.count for job in jobs)
-    choice = False if certify is None and total > CERTIFIED else certify
+    choice = False if refine is None and total > REFINED else refine
     size = BATCH if cluster is None else max(1, min(BATCH, -(-total // (BATCHES_PER_WORKER * cluster.jobs))))
     structures = (pair for job in jobs for pair in job.iterate())
     names: deque[str] = deque()
@@ -276,20 +276,20 @@ def predict_jobs(
 
 
 def _predict_all(
-    predictor: Predictor, batches: Iterable[list[Structure]], certify: bool | None, cluster: Cluster | None
+    predictor: Predictor, batches: Iterable[list[Structure]], refine: bool | None, cluster: Cluster | None
 ) -> Iterator[Prediction]:
     """Predictions in order, batch by batch, here or by the workers of a cluster."""
     if cluster is None:
-        results: Iterator[list[Prediction]] = (_predict_batch(predictor, batch, certify) for batch in batches)
+        results: Iterator[list[Prediction]] = (_predict_batch(predictor, batch, refine) for batch in batches)
     else:
         shared = cluster.share(predictor)
-        results = cluster.run_in_order(_predict_batch, ((shared, batch, certify) for batch in batches))
+        results = cluster.run_in_order(_predict_batch, ((shared, batch, refine) for batch in batches))
     for predictions in results:
         yield from predictions
 
 
-def _predict_batch(predictor: Predictor, structures: Sequence[Structure], certify: bool | None) -> list[Prediction]:
-    return predictor.predict(structures, certify=certify)
+def _predict_batch(predictor: Predictor, structures: Sequence[Structure], refine: bool | None) -> list[Prediction]:
+    return predictor.predict(structures, refine=refine)
 
 
 def require_inside(
@@ -312,7 +312,7 @@ def require_inside(
 
 
 def _choose_drawing(
-    jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras, certify: bool | None
+    jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras, refine: bool | None
 ) -> Drawing | None:
     """What will be drawn of molecules or crystals, if anything; refuses options that do not apply to them.
 
@@ -335,7 +335,7 @@ def _choose_drawing(
         return None if outputs.plot is None else LevelDrawing()
     if crystals < count:
         raise HarmoseError("These files hold molecules and crystals; predict them separately, each with its model.")
-    _require_for_crystals(outputs, extras, certify)
+    _require_for_crystals(outputs, extras, refine)
     if outputs.plot is None:
         if kpath is not None:
             raise ArgumentError(
@@ -347,14 +347,14 @@ def _choose_drawing(
     return BandDrawing(next(inputs[0].read()), kpath)
 
 
-def _require_for_crystals(outputs: Outputs, extras: Extras, certify: bool | None) -> None:
+def _require_for_crystals(outputs: Outputs, extras: Extras, refine: bool | None) -> None:
     """Refuse options that crystals do not have.
 
     Raises:
         HarmoseError: With those that were given.
     """
     options = {
-        "--compare": extras.comparison, "--verify": extras.verification, "--certify": certify,
+        "--compare": extras.comparison, "--verify": extras.verification, "--refine": refine,
         "--levels": extras.orbitals, "--cube": outputs.orbitals, "--molden": outputs.molden,
     }
     if given := [name for name, value in options.items() if value]:

@@ -10,7 +10,7 @@ from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from ...solver import count_electrons, smallest_overlap_eigenvalue
 from .bands import SIGNALS as BAND_SIGNALS
 from .bands import BandBound, BandCalibration
-from .calibration import LARGE_ERROR, Calibration, Interval, Intervals, Verdict
+from .calibration import Calibration, Interval, Intervals, Verdict
 from .certificate import Certificate, Deviation
 from .evidence import Evidence
 
@@ -71,10 +71,10 @@ class TrustReport:
         verification: Distance from self-consistency; None unless :func:`harmose_dft.verify` has computed it.
         verdict: Whether to use the prediction; None where the model has no calibration and nothing speaks against it,
             which says that the structure resembles the training set, and nothing of the size of the errors.
-        risk: Probability that an occupied level is off by more than 20 mHartree; None without a calibration.
+        risk: Probability that an occupied level is off by more than ``large_error``; None without a calibration.
         intervals: Intervals of HOMO, LUMO, gap, mean occupied level and dipole; None without a calibration, or where
             predictions of this verdict were too rare to calibrate.
-        certificate: One cheap Fock build at the predicted density; None where it was not asked for.
+        certificate: What the cheap Fock builds that refined the prediction say; None where none were asked for.
         correction: How the orbitals change when the first stage's Hamiltonian takes the place of the final one; None
             for crystals and models of one stage.
         h0_distance: Mean of |H - H0| over the matrix elements, Hartree.
@@ -82,6 +82,7 @@ class TrustReport:
         correction_size: Mean of |H - stage 1's H| over the matrix elements of a crystal, Hartree; None for molecules
             and models of one stage.
         bands: Bound on the error of a crystal's bands; None without a calibration.
+        large_error: Error of an occupied level that ``risk`` is about, Hartree.
     """
 
     smallest_overlap_eigenvalue: float
@@ -103,6 +104,7 @@ class TrustReport:
     far_atoms: tuple[str, ...] = ()
     correction_size: float | None = None
     bands: BandBound | None = None
+    large_error: float = 0.0
 
     @property
     def calibrated(self) -> bool:
@@ -119,11 +121,11 @@ class TrustReport:
             reasons.append(f"pairs of elements that were not trained: {', '.join(self.unseen_pairs)}")
         if self.risk is not None and (self.verdict != Verdict.GOOD or not reasons):
             share = "below 0.1 %" if self.risk < 1e-3 else f"{100 * self.risk:.1f} %"
-            reasons.append(f"risk of an occupied level off by more than {LARGE_ERROR * 1e3:g} mHartree: {share}")
+            reasons.append(f"risk of an occupied level off by more than {self.large_error * 1e3:g} mHartree: {share}")
         if self.bands is not None:
             reasons.append(self.bands.in_words)
         if self.risk is not None and self.certificate is None:
-            reasons.append("judged without a Fock build (--certify)")
+            reasons.append("judged without Fock builds (--refine)")
         if not self.calibrated:
             reasons.append(UNCALIBRATED)
         return f"{self.verdict}: {'; '.join(reasons)}" if reasons else str(self.verdict)
@@ -227,7 +229,7 @@ def judge(
 
     Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
     Where no statistics apply, nothing is good, and nothing with atoms far outside the training set is to be used.
-    Neither is an ion without a Fock build good, nor does it have intervals then: what is known for free does not tell
+    Neither is an ion without Fock builds good, nor does it have intervals then: what is known for free does not tell
     the smallest ions apart, which are the hardest.
     """
     verdict = Verdict.CAREFUL if report.warnings or report.unseen_pairs else None
@@ -250,7 +252,10 @@ def judge(
     if calibration is not None and widths is not None and evidence.dipole is not None:
         values = measure_quantities(spectrum, evidence.dipole)
         intervals = Intervals(calibration.coverage, **{q: Interval(values[q], widths[q]) for q in widths})
-    return replace(report, verdict=verdict, risk=risk, intervals=intervals, bands=bound)
+    large_error = 0.0 if calibration is None else calibration.large_error
+    return replace(
+        report, verdict=verdict, risk=risk, intervals=intervals, bands=bound, large_error=large_error
+    )
 
 
 def limit(statistical: Verdict, ruled: Verdict | None) -> Verdict:
@@ -261,7 +266,7 @@ def limit(statistical: Verdict, ruled: Verdict | None) -> Verdict:
 def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3) -> str:
     """What to be warned of among predictions, in one sentence; empty if nothing.
 
-    Molecules to be careful with count if there is a Fock build: without one, good ones are judged careful, too.
+    Molecules to be careful with count if there are Fock builds: without them, good ones are judged careful, too.
 
     Args:
         reports: Formula and report of each prediction.
@@ -309,7 +314,10 @@ def collect_signals(report: TrustReport, spectrum: Spectrum) -> dict[str, float]
             "correction_levels": correction.level_change,
         }
     if report.certificate is not None:
-        signals |= {"dipole_change": report.certificate.dipole_change, **asdict(report.certificate.deviation)}
+        certificate = report.certificate
+        signals |= {"dipole_change": certificate.dipole_change, **asdict(certificate.deviation)}
+        last = {"dipole_change": certificate.last_dipole_change, **asdict(certificate.last_deviation)}
+        signals |= {f"last_{name}": value for name, value in last.items()}
     return signals
 
 
