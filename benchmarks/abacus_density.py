@@ -2,7 +2,7 @@
 
     python benchmarks/materials.py --system MG-abacus --variant stage-1 --minutes 2.5 --work WORK
     python benchmarks/abacus_density.py WORK/runs/MG-abacus-stage-1-fitted-2.5min-seed0-15snapshots
-        [--abacus BINARY] [--out FILE]
+        [--abacus BINARY] [--out FILE --version ... --machine ...]
 
 The error of a density is the integral of |n - n_converged| over the number of electrons, on the run's own grid: the
 norm by which ABACUS's LCAO judges convergence. With ``--abacus`` the program runs each snapshot twice in a folder of
@@ -24,7 +24,7 @@ from typing import Any
 
 import click
 import numpy as np
-from common import save
+from common import describe_columns, describe_measurement, origin_options, save
 from materials_data import SHARED, SYSTEMS
 from numpy.typing import NDArray
 
@@ -180,8 +180,11 @@ def measure(snapshot: Snapshot, upf: Path) -> dict[str, float]:
 @click.option("--shared", type=click.Path(path_type=Path), default=SHARED, help="Holds samples.")
 @click.option("--abacus", type=click.Path(path_type=Path, exists=True, resolve_path=True), help="Binary of ABACUS.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the rows into this result file.")
-def main(model: Path, shared: Path, abacus: Path | None, out: Path | None) -> None:
+@origin_options
+def main(model: Path, shared: Path, abacus: Path | None, out: Path | None, **origin: str) -> None:
     """Measure the test snapshots of MG-abacus, print, and write."""
+    command = "python benchmarks/abacus_density.py MODEL" + (" --abacus BINARY" if abacus is not None else "")
+    measured = {} if out is None else describe_measurement(command, **origin)
     system = SYSTEMS["MG-abacus"]
     folder = shared / system.root / system.folder
     rows = []
@@ -206,8 +209,8 @@ def main(model: Path, shared: Path, abacus: Path | None, out: Path | None) -> No
         save(out, {
             "title": "Starts of ABACUS",
             "about": ABOUT,
-            "columns": [{"key": key, "title": title} for key, title in titles.items()],
-            "measurements": {"density": {"command": "", "date": "", "version": "", "machine": ""}},
+            "columns": describe_columns(titles),
+            "measurements": {"density": measured},
             "rows": rows,
         })  # fmt: skip
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,45 @@ def held_out(names: Sequence[str] = ()) -> list[Structure]:
         raise click.UsageError(f"There is no {', '.join(unknown)} among {', '.join(p.stem for p in paths)}.")
     found = [Structure(s.numbers, s.positions, name=p.stem) for p in paths for s in read_structures(p)]
     return sorted((s for s in found if not names or s.name in names), key=lambda s: (len(s), s.name))
+
+
+def origin_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options that say where figures come from; :func:`describe_measurement` takes their values.
+
+    A benchmark is told the version, because the weights count as well as the commit, and what is not committed, too.
+    """
+    for option in (
+        click.option("--date", default=lambda: time.strftime("%F"), help="Of the measurement.  [default: today]"),
+        click.option("--machine", default="one thread", show_default=True, help="What it ran on, and beside what."),
+        click.option("--version", default="", help="Commit and weights that are measured."),
+    ):
+        command = option(command)
+    return command
+
+
+def describe_measurement(command: str, *, version: str, machine: str, date: str) -> dict[str, str]:
+    """How rows of a result file were measured: an entry of its "measurements".
+
+    Raises:
+        click.UsageError: The version was not told.
+    """
+    if not version:
+        raise click.UsageError("A result file says what was measured: give --version, such as 'commit 1234567'.")
+    return {"command": command, "date": date, "version": version, "machine": machine}
+
+
+def describe_columns(titles: Mapping[str, str], units: Mapping[str, str | None] | None = None) -> list[dict[str, str]]:
+    """The "columns" of a result file.
+
+    Args:
+        titles: Key of a row's entry -> heading.
+        units: Key -> unit, of those that have one.
+    """
+    units = units or {}
+    return [
+        {"key": key, "title": title} | ({} if (unit := units.get(key)) is None else {"unit": unit})
+        for key, title in titles.items()
+    ]
 
 
 def environment() -> dict[str, Any]:

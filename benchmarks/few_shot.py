@@ -3,7 +3,7 @@
     python benchmarks/few_shot.py geometries                   # xyz files in local/fewshot, from the labelled set
     python benchmarks/few_shot.py label [pbe0 wb97x-d]         # about 15 and 25 minutes of one core
     python benchmarks/few_shot.py settle pbe0 20 transfer 5e-4 [--minutes 2]   # errors of validation molecules
-    python benchmarks/few_shot.py measure [pbe0 wb97x-d] [--json benchmarks/results/few_shot.json]
+    python benchmarks/few_shot.py measure [pbe0 wb97x-d] [--json benchmarks/results/few_shot.json --version ...]
 
 Training and validation molecules are of these parts of the SMILES split of the labelled set, test molecules of its test
 part, small ones for the cost (``MOST_ATOMS``), in random order. Every model is trained for the same time on the CPU, on
@@ -13,10 +13,8 @@ the first 20 or on all 200 training molecules; the averaged weights at the end a
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
-import subprocess
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +23,7 @@ from typing import Any
 import click
 import numpy as np
 from ase.io import write
-from common import ORGANIC, ROOT, environment, save
+from common import ORGANIC, ROOT, describe_columns, describe_measurement, environment, origin_options, save
 
 from harmose_dft.adapters.datasets import open_dataset
 from harmose_dft.adapters.structures import to_ase
@@ -44,7 +42,8 @@ from harmose_dft.training.folder import LOG
 from harmose_dft.training.log import LogEntry
 from harmose_dft.training.run import Fit
 from harmose_dft.workflows.evaluate import evaluate
-from harmose_dft.workflows.label import LabelSettings, label
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_settings import LabelSettings
 
 FOLDER = Path(os.environ.get("HARMOSE_LOCAL", ROOT / "local")) / "fewshot"
 """Geometries, labels and models; git ignores it."""
@@ -197,25 +196,22 @@ def row(functional: str, count: int, model: str, metrics: StageMetrics) -> dict[
     }
 
 
-def head() -> dict[str, Any]:
-    """The result file without its rows."""
+def head(measured: dict[str, str]) -> dict[str, Any]:
+    """The result file without its rows.
+
+    Args:
+        measured: How they were measured.
+    """
     titles = {
         "functional": "functional", "model": "model", "molecules": "molecules", "steps": "updates",
         "mae_all": "mae_all", "eps_mae": "eps_mae", "homo_mae": "HOMO", "lumo_mae": "LUMO", "gap_mae": "gap",
         "refused": "would be refused",
     }
-    units = {"mae_all": "µHa"} | dict.fromkeys(LEVELS, "mHa")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
         "title": "Few-shot transfer to other functionals",
         "about": ABOUT,
-        "columns": [{"key": k, "title": v} | ({"unit": units[k]} if k in units else {}) for k, v in titles.items()],
-        "measurements": {"measure": {
-            "command": "python benchmarks/few_shot.py measure",
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "version": f"commit {commit.stdout.strip()}",
-            "machine": "one thread on a machine with two busy CPU cores",
-        }},
+        "columns": describe_columns(titles, {"mae_all": "µHa"} | dict.fromkeys(LEVELS, "mHa")),
+        "measurements": {"measure": measured},
         "environment": environment(),
     }
 
@@ -267,15 +263,17 @@ def settle(functional: str, count: str, method: str, rates: tuple[float, ...], m
 @main.command()
 @click.argument("functionals", nargs=-1, type=click.Choice(list(FUNCTIONALS)))
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures; continue if it exists.")
-def measure(functionals: tuple[str, ...], output: Path | None) -> None:
+@origin_options
+def measure(functionals: tuple[str, ...], output: Path | None, **origin: str) -> None:
     """Train and test, with FUNCTIONALS (all by default)."""
+    measured = {} if output is None else describe_measurement("python benchmarks/few_shot.py measure", **origin)
     rows = json.loads(output.read_text(encoding="utf-8"))["rows"] if output and output.exists() else []
 
     def add(new: list[dict[str, Any]]) -> None:
         rows.extend(new)
         console.note(str(new))
         if output is not None:
-            save(output, {**head(), "rows": rows})
+            save(output, {**head(measured), "rows": rows})
 
     for functional in functionals or FUNCTIONALS:
         done = {(r["molecules"], r["model"]) for r in rows if r["functional"] == FUNCTIONALS[functional]}

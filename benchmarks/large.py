@@ -27,7 +27,7 @@ import numpy as np
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from common import environment, save
+from common import describe_columns, describe_measurement, environment, origin_options, save
 from materials import graphene
 
 from harmose_dft.cli import console
@@ -119,9 +119,7 @@ COLUMNS = (
 """Key, title, unit."""
 
 
-def tabulate(
-    cells: list[dict[str, Any]], command: str, version: str, machine: str, date: str | None = None
-) -> dict[str, Any]:
+def tabulate(cells: list[dict[str, Any]], measured: dict[str, str]) -> dict[str, Any]:
     """Figures as the documentation shows them, with the exponents and the wall times in the text."""
     keys = [key for key, _, _ in COLUMNS]
     rows = [{k: _shown(cell.get(k)) for k in keys} | {"measurement": "run"} for cell in cells]
@@ -144,8 +142,7 @@ def tabulate(
             f"Fermi level {largest['dos_fermi_ev']:.2f} eV, 95 % interval {low:.2f} to {high:.2f} "
             f"(by counting {largest['pardiso_fermi_ev']:.4f} eV)."
         )
-    measured = {"command": command, "date": date or time.strftime("%Y-%m-%d"), "version": version, "machine": machine}
-    titles = [{"key": k, "title": title} | ({} if unit is None else {"unit": unit}) for k, title, unit in COLUMNS]
+    titles = describe_columns({k: title for k, title, _ in COLUMNS}, {k: unit for k, _, unit in COLUMNS})
     return {
         "title": "Large cells", "about": text, "columns": titles, "measurements": {"run": measured}, "rows": rows,
         "exponents": slopes, "cells": cells, "environment": environment(),
@@ -163,18 +160,19 @@ def _shown(value: Any) -> Any:
 @click.option("--superlu", default=20, show_default=True, help="Also by SuperLU up to this N.")
 @click.option("--dos", default=71, show_default=True, help="The density of states, too, of cells from this N.")
 @click.option("--h-only", is_flag=True, help="H(R) alone.")
-@click.option("--machine", default="one thread", show_default=True, help="For the table: where it was measured.")
-@click.option("--version", default="", help="For the table: commit.")
+@origin_options
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write the figures here.")
 @click.option("--one", hidden=True, help="Measure one cell in this process.")
 def main(
-    model: Path, repeats: tuple[int, ...], superlu: int, dos: int, h_only: bool, machine: str, version: str,
-    target: Path | None, one: str | None,
+    model: Path, repeats: tuple[int, ...], superlu: int, dos: int, h_only: bool, target: Path | None, one: str | None,
+    **origin: str,
 ) -> None:
     """Measure, print."""
     if one is not None:
         print(json.dumps(measure(model, repeats[0], tuple(p for p in one.split(",") if p))))
         return
+    command = "python benchmarks/large.py MODEL" + "".join(f" --repeat {n}" for n in repeats)
+    measured = {} if target is None else describe_measurement(command, **origin)
     rows: list[dict[str, Any]] = []
     for repeat in repeats:
         parts = ["states"] + ["superlu"] * (repeat <= superlu) + ["dos"] * (repeat >= dos)
@@ -183,8 +181,7 @@ def main(
         rows.append(json.loads(subprocess.run(measuring, check=True, stdout=subprocess.PIPE, text=True).stdout))
         console.say(json.dumps(rows[-1]))
         if target is not None:
-            command = "python benchmarks/large.py MODEL" + "".join(f" --repeat {n}" for n in repeats)
-            save(target, tabulate(rows, command, version, machine))
+            save(target, tabulate(rows, measured))
     keys = ("atoms", "orbitals", "h_cpu", "h_gb", "states_cpu", "states_gb")
     cells = [[f"{r[k]:.4g}" if k in r else "-" for k in keys] for r in rows]
     console.print_table("large cells, one thread", keys, cells)

@@ -75,8 +75,7 @@ def test_split(predictor: Predictor, limit: int) -> dict[str, Any] | None:
         return None
     dataset = open_dataset(ORGANIC)
     chosen = smiles_split(dataset)["test"].tolist()[:limit]
-    with console.progress("test split", len(chosen)) as bar:
-        return evaluate(predictor, (dataset[i] for i in chosen), done=bar.advance).to_dict()
+    return evaluate(predictor, [dataset[i] for i in chosen], progress=console.progress).to_dict()
 
 
 @click.command()

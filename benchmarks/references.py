@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 from common import CACHE, held_out
 
-from harmose_dft.workflows.label import LabelSettings, label
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_settings import LabelSettings
 
 SETTINGS = LabelSettings(xc="b3lyp", basis="def2-svp", grid_level=3, recipe="corrected")
 """Closer to full convergence than the recipe of the training data (docs/howto/label.md)."""

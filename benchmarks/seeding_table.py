@@ -8,14 +8,13 @@ Molecules of files with the same method and variants are joined. ``docs/generate
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-from common import ROOT, save
+from common import ROOT, describe_columns, describe_measurement, origin_options, save
 from seeding import SIZES, summarize
 
 TABLE = ROOT / "benchmarks" / "results" / "seeding.json"
@@ -91,11 +90,9 @@ def describe_start(files: Sequence[Measured]) -> str:
 
 @click.command()
 @click.argument("measured", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--version", required=True, help="Commit and weights that were measured.")
-@click.option("--machine", required=True, help="What it ran on, and beside what.")
-@click.option("--date", default=lambda: time.strftime("%F"), help="Of the measurement.  [default: today]")
+@origin_options
 @click.option("--out", default=TABLE, type=click.Path(path_type=Path), help="The table.")
-def main(measured: tuple[Path, ...], version: str, machine: str, date: str, out: Path) -> None:
+def main(measured: tuple[Path, ...], out: Path, **origin: str) -> None:
     """Gather the files MEASURED into one table, in their order."""
     groups: dict[str, list[Measured]] = {}
     for path in measured:
@@ -105,7 +102,7 @@ def main(measured: tuple[Path, ...], version: str, machine: str, date: str, out:
     for number, files in enumerate(groups.values()):
         key = f"m{number}"
         rows += rows_of(files, key)
-        measurements[key] = {"command": command_of(files), "date": date, "version": version, "machine": machine}
+        measurements[key] = describe_measurement(command_of(files), **origin)
     everything = [f for files in groups.values() for f in files]
     split = max(sum(m["name"].startswith("test-") for m in f["molecules"]) for f in everything)
     about = (
@@ -116,7 +113,7 @@ def main(measured: tuple[Path, ...], version: str, machine: str, date: str, out:
         "prediction for them. CPU times were taken on a busy machine, where they scatter by some 10 %; the builds do "
         f"not depend on it.{describe_start(everything)}"
     )
-    columns = [{"key": k, "title": t, **({"unit": UNITS[k]} if k in UNITS else {})} for k, t in COLUMNS.items()]
+    columns = describe_columns(COLUMNS, UNITS)
     save(out, {
         "title": "SCF cycles", "about": about, "columns": columns, "measurements": measurements, "rows": rows
     })

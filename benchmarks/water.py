@@ -136,8 +136,7 @@ def train_and_measure(
         parts = open_training_data(config)
         predictor = load_model(Path(name))
         test = [parts.record(where) for where in parts.records("test")]
-        with console.progress("testing", len(test)) as bar:
-            metrics = evaluate(predictor, test, done=bar.advance).to_dict()
+        metrics = evaluate(predictor, test, progress=console.progress).to_dict()
         rate = model.training["steps"] * config.optimizer.batch_size / model.training["seconds"]
         return Run(
             protocol, variant, metrics, rate, network_milliseconds(Path(name), data, threads), model.training["steps"]

@@ -34,14 +34,15 @@ from harmose_dft.core.files import atomic_path
 from harmose_dft.core.spectrum import Spectrum
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import DatasetWriter
-from harmose_dft.model import checkpoint
-from harmose_dft.model.checkpoint import DESCRIPTION, WEIGHTS, ModelFile, describe_model
+from harmose_dft.model.checkpoint import ModelFile
+from harmose_dft.model.description import DESCRIPTION, SEAL, WEIGHTS, read_description, record_metrics, seal, seal_of
 from harmose_dft.model.loading import BUNDLED, load_model
 from harmose_dft.output import write_cube
 from harmose_dft.plots import LevelColumn, plot_levels
 from harmose_dft.testing.molecules import WATER
 from harmose_dft.workflows.configuration import read_config
-from harmose_dft.workflows.label import LabelSettings, label
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_settings import LabelSettings
 
 WATER_FOCK = np.eye(24)
 """Water in def2-SVP has 24 orbitals; its matrix does not matter here."""
@@ -131,7 +132,7 @@ def test_basis_name_of_a_model_never_runs(
     folder = Path(shutil.copytree(BUNDLED / "organic", tmp_path / "model"))
     found = json.loads((folder / DESCRIPTION).read_text())
     found["basis"]["name"] = potential_text(mark)
-    (folder / DESCRIPTION).write_text(checkpoint.seal(found))
+    (folder / DESCRIPTION).write_text(seal(found))
     (tmp_path / "hcl.xyz").write_text("2\n\nCl 0 0 0\nH 0 0 1.27\n")
     assert main(["predict", str(tmp_path / "hcl.xyz"), "--model", str(folder)]) == 1
     assert not mark.exists()
@@ -588,7 +589,7 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
 @pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
 def test_edited_description_is_refused(change: Callable[[dict[str, Any]], object], model: Path) -> None:
     edited(model, change)
-    for read in (ModelFile.load, describe_model):
+    for read in (ModelFile.load, read_description):
         with pytest.raises(CheckpointError, match="was edited"):
             read(model)
 
@@ -600,20 +601,18 @@ def test_edited_description_of_the_bundled_model_is_refused(
     folder = Path(shutil.copytree(BUNDLED / "organic", tmp_path / "model"))
     edited(folder, change)
     with pytest.raises(CheckpointError, match="was edited"):
-        describe_model(folder)
+        read_description(folder)
 
 
 def test_bundled_model_is_sealed_and_its_weights_are_those_of_the_card() -> None:
     """README, docs/benchmarks.md and the card quote the beginning of the hash."""
-    from harmose_dft.model.checkpoint import SEAL, seal_of
-
-    found = describe_model(BUNDLED / "organic")
+    found = read_description(BUNDLED / "organic")
     assert found[SEAL] == seal_of(found)
     assert found["weights_sha256"].startswith("ddad64ac")
 
 
 def test_figures_that_are_recorded_keep_the_description_whole(model: Path) -> None:
-    checkpoint.record_metrics(model, {"test": {"unit": "uHa", "samples": 1}})
+    record_metrics(model, {"test": {"unit": "uHa", "samples": 1}})
     assert ModelFile.load(model).metrics == {"test": {"unit": "uHa", "samples": 1}}
 
 
@@ -621,8 +620,8 @@ def test_models_from_before_the_hash_still_load_and_stay_readable_with_new_figur
     fixtures_dir: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(fixtures_dir / "model_v1", tmp_path / "old"))
-    assert "description_sha256" not in describe_model(folder)
-    checkpoint.record_metrics(folder, {"test": {"unit": "uHa"}})
+    assert "description_sha256" not in read_description(folder)
+    record_metrics(folder, {"test": {"unit": "uHa"}})
     assert ModelFile.load(folder).metrics == {"test": {"unit": "uHa"}}
     edited(folder, lambda d: d.update(format_version=2))
     with pytest.raises(CheckpointError, match="was edited"):
@@ -632,7 +631,7 @@ def test_models_from_before_the_hash_still_load_and_stay_readable_with_new_figur
 @pytest.mark.parametrize("key", ["name", "functional", "code"])
 def test_names_of_a_model_are_one_line_without_control_characters(key: str, model: Path) -> None:
     found = json.loads((model / DESCRIPTION).read_text()) | {key: f"x{RED}"}
-    (model / DESCRIPTION).write_text(checkpoint.seal(found))
+    (model / DESCRIPTION).write_text(seal(found))
     with pytest.raises(CheckpointError, match="a name of one line"):
         ModelFile.load(model)
 
@@ -648,7 +647,7 @@ def test_paths_in_a_description_lead_nowhere(model: Path, tmp_path: Path, monkey
     found = json.loads((model / DESCRIPTION).read_text())
     found |= {"name": "../../escaped", "code": "/escaped"}
     found["training"] = {"configuration": {"output": "../escaped"}, "data_sha256": {"../escaped.h5": "0"}}
-    (model / DESCRIPTION).write_text(checkpoint.seal(found))
+    (model / DESCRIPTION).write_text(seal(found))
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     monkeypatch.chdir(inside)

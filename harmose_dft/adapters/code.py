@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..core.errors import ArgumentError, HarmoseError
 
@@ -120,7 +120,7 @@ class StartingPoint:
         overlap: S.
         spectrum: Orbital energies, coefficients, occupations.
         functional: Functional that H approximates.
-        options: What the writer is told: its :class:`PathOption` -> the user's value.
+        setup: What :meth:`StartWriter.read_setup` of the writer returned.
     """
 
     structure: Structure
@@ -129,7 +129,7 @@ class StartingPoint:
     overlap: BlockMatrix
     spectrum: Spectrum
     functional: str
-    options: Options = field(default_factory=dict)
+    setup: Any = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class StartWriter(ABC):
         key: Name of the code on the command line.
         help: Paragraph of ``harmose-dft seed --help``; empty where the code cannot start from a prediction.
         test: What is done before anything is written, for ``--verbose``; empty if nothing takes time.
-        options: What :meth:`write` can be told.
+        options: What :meth:`read_setup` can be told.
     """
 
     key: ClassVar[str]
@@ -191,11 +191,18 @@ class StartWriter(ABC):
             DomainError: With the reason.
         """
 
-    def require_options(self, structure: Structure, options: Options) -> None:
-        """Refuse options that are not among its own, or that do not fit a structure, before anything is predicted.
+    def read_setup(self, structure: Structure, options: Options) -> Any:
+        """Read what the options name, before anything is predicted.
+
+        Args:
+            structure: The structure that will be predicted.
+            options: Name of a :class:`PathOption` -> the user's value.
+
+        Returns:
+            What :meth:`write` needs of it, as ``StartingPoint.setup``; None where there is nothing to read.
 
         Raises:
-            HarmoseError: With the reason.
+            HarmoseError: An option is not among the writer's own, or what it names does not fit the structure.
         """
         names = {option.name for option in self.options}
         for name, value in options.items():

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from . import console
-from .predict import INSTEAD
+from .verdict import force_domain_option, require_usable
 
 BROADENING = 0.3
 """eV; resolution of the density of states unless told."""
 
 if TYPE_CHECKING:
     from ..core.structure import Structure
-    from ..model.trust import TrustReport
 
 
 @click.command()
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
               help="eV around the Fermi level that are compared and drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, energies included, instead of a table.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
-@click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
+@force_domain_option
 @click.option("--force", is_flag=True, help="Overwrite an existing picture.")
 def bands(
     source: Path, model: str | None, kpath: str | None, points: int | None, states: int | None, near_fermi: int | None,
@@ -101,21 +100,8 @@ def bands(
         console.print_json({"source": str(source), **curves.to_dict(), "files": files, **compared, **trust})
     else:
         print_bands(str(source), curves, comparison, crystal.trust, files)
-    if not force_domain:
-        require_usable(str(source), crystal.trust)
-
-
-def require_usable(name: str, trust: TrustReport | None) -> None:
-    """End with an error where the verdict is "do not use".
-
-    Raises:
-        DomainError: With the reasons.
-    """
-    from ..core.errors import DomainError
-    from ..model.trust import Verdict
-
-    if trust is not None and trust.verdict == Verdict.DO_NOT_USE:
-        raise DomainError(f"The verdict on {name} is {trust.verdict_in_words}. {INSTEAD}")
+    if crystal.trust is not None and crystal.trust.refused and not force_domain:
+        require_usable([str(source)], crystal.trust.verdict_in_words)
 
 
 def show_window(

@@ -155,17 +155,6 @@ class Steps:
             seconds_left = elapsed / self.done * (self.total - self.done) if self.done else math.inf
             note(f"{self.description}: {self.done}/{self.total}, {elapsed:.0f} s, about {seconds_left:.0f} s left")
 
-    def restart(self, total: int) -> None:
-        """Begin to count again, up to another number of steps."""
-        self.total, self.done = total, 0
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, total=total, completed=0)
-
-    def describe(self, text: str) -> None:
-        """Change the text beside the bar."""
-        self.description = text
-        self.advance(0)
-
 
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Steps]:

@@ -13,7 +13,6 @@ from ..adapters.registry import layouts, read_options
 from . import console
 
 if TYPE_CHECKING:
-    from ..core.record import Record
     from ..workflows.convert import Converted
 
 VERDICTS = {True: "passed", False: "FAILED", None: "nothing to compare with"}
@@ -58,22 +57,20 @@ def convert(
 
     shown = 0
 
-    def tell(converted: Converted, record: Record) -> None:
+    def tell(text: str) -> None:
         nonlocal shown
         say = console.note if shown < SHOWN else console.detail
-        say(f"{converted.path}: {converted.contents or repr(record)}")
+        say(text)
         shown += 1
 
-    with console.progress("converting", 0) as steps:
-        try:
-            converted = run(
-                paths, out, check=check, layout=layout, options=options, force=force,
-                allow_unconverged=allow_unconverged, keep_going=keep_going, started=steps.restart, read=tell,
-                done=steps.advance,
-            )
-        except (CheckFailedError, PartlyConvertedError) as error:
-            report(error.calculations, check, as_json)
-            raise
+    try:
+        converted = run(
+            paths, out, check=check, layout=layout, options=options, force=force, allow_unconverged=allow_unconverged,
+            keep_going=keep_going, progress=console.progress, tell=tell,
+        )
+    except (CheckFailedError, PartlyConvertedError) as error:
+        report(error.calculations, check, as_json)
+        raise
     report(converted, check, as_json)
     if out is not None:
         console.note(f"{len(converted)} calculation{'s' if len(converted) != 1 else ''} written to {out}")

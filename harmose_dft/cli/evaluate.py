@@ -33,7 +33,7 @@ def evaluate(
     from ..adapters.datasets import open_dataset
     from ..core.files import short_names
     from ..core.memory import keep_freed_memory
-    from ..model.checkpoint import record_metrics
+    from ..model.description import record_metrics
     from ..model.loading import load, model_folder
     from ..workflows.evaluate import evaluate as run
     from ..workflows.evaluate import was_trained_on

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..core.structure import format_charge
 from . import console
-from .render import format_number
+from .render import format_energy
 
-LEVELS = {"HOMO (eV)": "homo_ev", "LUMO (eV)": "lumo_ev", "gap (eV)": "gap_ev"}
-"""Heading of a column -> key of the JSON object."""
+if TYPE_CHECKING:
+    from ..workflows.descriptions import ModelDescription, ResultDescription
+
+LEVELS = {"HOMO (eV)": "homo", "LUMO (eV)": "lumo", "gap (eV)": "gap"}
+"""Heading of a column -> level that it shows."""
 
 TOLD_OF_TRAINING = ("structures", "steps", "seconds")
 """What the table says of a training; the JSON object has all of it."""
@@ -27,41 +30,43 @@ MANY_RECORDS = 20
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def info(path: Path | None, as_json: bool) -> None:
     """Describe the installation, or PATH: a model (a bundled name, or a folder), a result file or a data set."""
+    from ..workflows.descriptions import ModelDescription, ResultFileDescription
     from ..workflows.info import describe
 
     description = describe(path)
     if as_json:
-        console.print_json(description)
+        console.print_json(description.to_dict())
         return
-    results = description.pop("results", None)
-    rows = [(k.replace("_", " "), format_value(v)) for k, v in shorten(description).items()]
+    entries = shorten(description) if isinstance(description, ModelDescription) else description.to_dict()
+    entries.pop("results", None)
+    rows = [(k.replace("_", " "), format_value(v)) for k, v in entries.items()]
     console.print_table(str(path or "harmose-dft"), ("", ""), rows, left=2)
-    if results:
+    if isinstance(description, ResultFileDescription):
+        results = description.results
         console.print_table("structures", *tabulate(results[:MANY_RECORDS]))
         if len(results) > MANY_RECORDS:
             console.say(f"and {len(results) - MANY_RECORDS} more")
 
 
-def tabulate(results: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, ...]]]:
+def tabulate(results: Sequence[ResultDescription]) -> tuple[list[str], list[tuple[str, ...]]]:
     """Headings and rows of the structures of a result file; charges and verdicts where there are any."""
-    columns = {"formula": [r["formula"] for r in results], "atoms": [str(r["n_atoms"]) for r in results]}
-    if any("charge" in r for r in results):
-        columns["charge"] = [format_charge(r.get("charge", 0)) for r in results]
-    columns |= {heading: [format_number(r[key], 3) for r in results] for heading, key in LEVELS.items()}
-    if any("verdict" in r for r in results):
-        columns["verdict"] = [r.get("verdict", "-") for r in results]
+    columns = {"formula": [r.formula for r in results], "atoms": [str(r.n_atoms) for r in results]}
+    if any(r.charge for r in results):
+        columns["charge"] = [format_charge(r.charge) for r in results]
+    columns |= {heading: [format_energy(getattr(r, level)) for r in results] for heading, level in LEVELS.items()}
+    if any(r.verdict is not None for r in results):
+        columns["verdict"] = [r.verdict or "-" for r in results]
     return list(columns), list(zip(*columns.values(), strict=True))
 
 
-def shorten(description: Mapping[str, Any]) -> dict[str, Any]:
-    """A description without what only a program reads: a model's configurations and those of its forerunners."""
-    short = dict(description)
-    if "training" in short:
-        training = short["training"]
-        short["training"] = {k: v for k, v in training.items() if k in TOLD_OF_TRAINING}
-        starts = [f"{s['name']} ({s['sha256'][:8]})" for s in _forerunners(training)]
-        short["trained further from"] = starts or "nothing"
-    for name, figures in short.pop("metrics", {}).items():
+def shorten(model: ModelDescription) -> dict[str, Any]:
+    """What the table says of a model: no configurations, which only a program reads, nor those of its forerunners."""
+    short = model.to_dict()
+    del short["metrics"]
+    short["training"] = {k: v for k, v in model.training.items() if k in TOLD_OF_TRAINING}
+    starts = [f"{s['name']} ({s['sha256'][:8]})" for s in _forerunners(model.training)]
+    short["trained further from"] = starts or "nothing"
+    for name, figures in model.metrics.items():
         numbers = {k: f"{v:.4g}" for k, v in figures.items() if isinstance(v, float)}
         short[f"measured on {name}"] = {**numbers, "unit": figures.get("unit"), "samples": figures.get("samples")}
     return short

@@ -55,8 +55,8 @@ def label(
     An interrupted or killed run is resumed by the same command; what is in the data set already is not calculated
     again. Structures that fail are listed and kept apart.
     """
-    from ..workflows.label import LabelSettings
     from ..workflows.label import label as run
+    from ..workflows.label_settings import LabelSettings
 
     summary = run(
         files,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..core.structure import format_charge
+from ..core.structure import ABOUT_ORIGIN, format_charge
 from ..core.units import MICRO
 from . import console
 from .render import (
-    ORIGIN,
     format_dipole,
     format_energy,
     format_number,
@@ -89,7 +88,7 @@ def describe_overview(summaries: Sequence[PredictionSummary]) -> Iterator[str]:
     if reports and not any(r.calibrated for r in reports):
         yield f"{UNCALIBRATED.capitalize()}; verdicts tell only what is unlike the training set."
     if any(s.charge and not s.periodic for s in summaries):
-        yield f"Dipole moments of ions are {ORIGIN}."
+        yield f"Dipole moments of ions are {ABOUT_ORIGIN}."
 
 
 def print_comparisons(summaries: Sequence[PredictionSummary]) -> None:

@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from . import console
+from .verdict import force_domain_option, require_usable
 
 if TYPE_CHECKING:
+    from ..workflows.prediction_files import Outputs
     from ..workflows.summary import PredictionSummary
-
-INSTEAD = "Run the DFT calculation instead, or give --force-domain to end without this error."
-"""What to do where a prediction is not to be used."""
-
-NAMED = 5
-"""Structures that the message about verdicts names."""
 
 
 def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -48,7 +44,7 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--refine/--no-refine", default=None,
               help="Refine and judge each molecule by three cheap Fock builds.  [default: up to 8 molecules]")
 @click.option("--charge", type=click.IntRange(-9, 9), metavar="Q", help="Total charge.  [default: as the file says]")
-@click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
+@force_domain_option
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
               help="Draw the levels, or the bands of a crystal (png, pdf, svg).")
 @click.option("--kpath", metavar="GMKG", help="Crystals: path of the bands that --plot draws.  [default: ASE's path]")
@@ -84,8 +80,10 @@ def predict(
         raise click.UsageError(sentence)
     from ..core.errors import ArgumentError, HarmoseWarning
     from ..core.memory import keep_freed_memory
-    from ..workflows.predict import Extras, Workers, predict_files
+    from ..workflows.cluster import Workers
+    from ..workflows.predict import predict_files
     from ..workflows.prediction_files import Outputs
+    from ..workflows.prediction_options import Extras
     from .overview import print_summaries
 
     keep_freed_memory()
@@ -113,11 +111,8 @@ def predict(
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
     _note_doubts(summaries)
-    if as_json and not no_file and not all(any(f.name.endswith(".h5") for f in s.files) for s in summaries):
-        console.note("note: result files that exist already were left as they are; --force replaces them.")
     if as_json:
-        entries = [summary.to_dict() for summary in summaries]
-        console.print_json(entries[0] if len(entries) == 1 else entries)
+        _print_json(summaries, outputs)
     else:
         print_summaries(summaries, levels)
     if not force_domain:
@@ -130,22 +125,24 @@ def _note_doubts(summaries: Sequence[PredictionSummary]) -> None:
             console.note(f"warning: {summary.source} has {warning}")
 
 
+def _print_json(summaries: Sequence[PredictionSummary], outputs: Outputs) -> None:
+    if outputs.result and not all(any(f.name.endswith(".h5") for f in s.files) for s in summaries):
+        console.note("note: result files that exist already were left as they are; --force replaces them.")
+    entries = [summary.to_dict() for summary in summaries]
+    console.print_json(entries[0] if len(entries) == 1 else entries)
+
+
 def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
-    """End with an error where a verdict is "do not use".
+    """End with an error where a verdict is "do not use", and say what that may mean.
 
     Raises:
         DomainError: With the names of the structures.
     """
-    from ..core.errors import DomainError
-
-    refused = [s for s in summaries if s.trust is not None and s.trust.verdict == "do not use"]
-    if not refused:
-        return
-    names = ", ".join(s.source for s in refused[:NAMED]) + (" and others" if len(refused) > NAMED else "")
-    have_risks = all(s.trust is not None and s.trust.risk is not None for s in refused)
-    meaning = (
-        "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)" if have_risks
-        else "bands are probably wrong by more than 0.5 eV, or the structure is unlike those of training"
-        if refused[0].periodic else "a structure unlike those of training, or no closed shell"
-    )
-    raise DomainError(f"The verdict on {names} is 'do not use': {meaning}. {INSTEAD}")
+    refused = [s for s in summaries if s.trust is not None and s.trust.refused]
+    if all(s.trust is not None and s.trust.risk is not None for s in refused):
+        meaning = "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)"
+    elif refused[0].periodic:
+        meaning = "bands are probably wrong by more than 0.5 eV, or the structure is unlike those of training"
+    else:
+        meaning = "a structure unlike those of training, or no closed shell"
+    require_usable([s.source for s in refused], f"'do not use': {meaning}")

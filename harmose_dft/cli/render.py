@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.spectrum import OCCUPIED
-from ..core.structure import format_charge
+from ..core.structure import ABOUT_ORIGIN, format_charge
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from . import console
 
@@ -41,9 +41,6 @@ HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 
 HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "bands", "certificate", "scf_residual")
 """Entries of the trust report that are shown in other ways, whatever --verbose says."""
-
-ORIGIN = "about the origin of the coordinates"
-"""Where the dipole moments of ions refer to, which depend on it."""
 
 HEADINGS = {"refined": "refined", "model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
 """Name of a stage -> heading of its column."""
@@ -85,7 +82,7 @@ def print_summary(summary: PredictionSummary, levels: int | None = None) -> None
         f"{name} {format_energy(energy)}{format_width(intervals, name.lower())} eV" for name, energy in shown.items()
     ]
     if not summary.periodic:
-        origin = f" {ORIGIN}" if summary.charge else ""
+        origin = f" {ABOUT_ORIGIN}" if summary.charge else ""
         figures.append(f"dipole {format_dipole(summary)}{format_width(intervals, 'dipole')} D{origin}")
     console.say("   ".join(figures) + (f"   ({100 * intervals.coverage:g} %)" if intervals else ""))
     print_trust(summary)
@@ -108,7 +105,6 @@ def print_trust(summary: PredictionSummary) -> None:
 
     What speaks for a prediction that is not to be used is left out.
     """
-    from ..model.trust import Verdict
     from ..model.trust.words import explain
 
     if (trust := summary.trust) is None:
@@ -123,7 +119,7 @@ def print_trust(summary: PredictionSummary) -> None:
                      f"took {summary.seconds - certificate.seconds:.2f} s), commutator {first} uHa per root electron "
                      f"at the first and {last} at the last one")
     opinion = explain(trust)
-    good = () if trust.verdict == Verdict.DO_NOT_USE else opinion.good
+    good = () if trust.refused else opinion.good
     for label, reasons in (("what is good", good), ("what is not", opinion.bad)):
         if reasons:
             console.say(f"  {label}: {'; '.join(reasons)}")

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from . import console
-from .predict import INSTEAD, parse_orbitals
+from .predict import parse_orbitals
+from .verdict import force_domain_option, require_usable
 
 
 @click.command()
@@ -21,7 +22,7 @@ from .predict import INSTEAD, parse_orbitals
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="PAGE",
               help="The page.  [default: NAME.report.html in the working folder]")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
-@click.option("--force-domain", is_flag=True, help="Exit with 0 whatever the verdict.")
+@force_domain_option
 @click.option("--force", is_flag=True, help="Overwrite an existing page.")
 def report(
     source: Path, model: str | None, orbitals: tuple[str, ...], compare: bool, kpath: str | None, out: Path | None,
@@ -32,7 +33,7 @@ def report(
     SOURCE is the structure file of a molecule, or of a crystal with --model, or a calculation of a crystal by a DFT
     code (OpenMX, ABACUS, DeepH), which the prediction is then compared with.
     """
-    from ..core.errors import DomainError, HarmoseWarning
+    from ..core.errors import HarmoseWarning
     from ..core.files import require_absent
     from ..core.memory import keep_freed_memory
     from ..plots.page import Level, write_page
@@ -53,4 +54,4 @@ def report(
         console.say(page.trust.words)
     console.say(f"written: {target}")
     if page.trust is not None and page.trust.level == Level.BAD and not force_domain:
-        raise DomainError(f"The verdict on {source.name} is 'do not use', as the page says. {INSTEAD}")
+        require_usable([source.name], "'do not use', as the page says")

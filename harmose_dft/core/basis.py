@@ -156,6 +156,10 @@ class OrbitalBasis:
         radials = [shell.radial for shells in self.shells.values() for shell in shells]
         return all(radial is not None and radial.cutoff is not None for radial in radials)
 
+    def has_radial(self, elements: Iterable[int]) -> bool:
+        """Whether the shells of elements have radial functions, so that their orbitals have values in space."""
+        return all(shell.radial is not None for z in set(elements) for shell in self.shells[z])
+
     def angular_momenta(self, z: int) -> tuple[int, ...]:
         """Angular momenta of the shells of element z, in order.
 

@@ -13,6 +13,9 @@ from .errors import FileFormatError, shorten
 if TYPE_CHECKING:
     import h5py
 
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""How every HDF5 file begins."""
+
 MOST_COMPRESSED, SPARE = 1100, 1 << 20
 """Bytes that a stored byte may stand for (deflate: 1032 at most), and those that an array may have beside."""
 

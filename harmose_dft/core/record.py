@@ -24,6 +24,11 @@ def read_provenance(text: str) -> dict[str, str]:
     return {"version" if k == "code_version" and "version" not in provenance else k: v for k, v in provenance.items()}
 
 
+def name_code(provenance: Mapping[str, str]) -> str:
+    """Code and version that made a calculation, "PySCF 2.14.0"; empty where its provenance names neither."""
+    return " ".join(text for key in ("code", "version") if (text := provenance.get(key)))
+
+
 @dataclass(frozen=True, eq=False)
 class Eigenvalues:
     """Eigenvalues that a code printed itself, to check matrices against.

@@ -132,8 +132,7 @@ def _overlap_problem(record: Record) -> str:
 def _electron_problem(record: Record) -> str:
     """Electrons against atoms and orbitals; NaN is allowed where a code keeps neither them nor radial functions."""
     n, structure = record.n_electrons, record.structure
-    shells = [s for z in set(structure.numbers.tolist()) for s in record.basis.shells[z]]
-    if np.isnan(n) and any(s.radial is None for s in shells):
+    if np.isnan(n) and not record.basis.has_radial(structure.numbers.tolist()):
         return ""
     room = 2 * record.overlap.size
     nuclear = float(structure.numbers.sum()) - structure.charge

@@ -21,6 +21,9 @@ SYMBOLS = (
 FARTHEST = 1e7
 """Bohr; no coordinate and no lattice vector is larger."""
 
+ABOUT_ORIGIN = "about the origin of the coordinates"
+"""What the dipole moment of an ion is given about, as the screen and pages say: it depends on the point."""
+
 
 @dataclass(frozen=True, eq=False)
 class Structure:

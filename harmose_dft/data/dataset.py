@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..core.basis import OrbitalBasis
 from ..core.errors import BasisMismatchError, DataError, FileFormatError
 from ..core.guard import OutOfRangeError, name_damage
-from ..core.hdf5 import check_arrays, open_hdf5
+from ..core.hdf5 import HDF5_SIGNATURE, check_arrays, open_hdf5
 from ..core.record import Record, read_provenance
 from ..core.soundness import require_sound
 from ..core.structure import Structure
@@ -287,7 +287,7 @@ def _open_hdf5(path: Path) -> h5py.File:
     except OSError as error:
         with path.open("rb") as file:
             start = file.read(8)
-        if start != b"\x89HDF\r\n\x1a\n":
+        if start != HDF5_SIGNATURE:
             raise FileFormatError("This is not an HDF5 file.", path=path) from error
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,47 +12,19 @@ import torch
 from pydantic import ValidationError
 
 from ..core.basis import OrbitalBasis
-from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, printable, shorten
+from ..core.errors import UNPRINTABLE, CheckpointError, HarmoseError, shorten
 from ..core.files import atomic_path, sha256
-from ..nn.potential import CHARGE_UNIT, LOCAL_UNIT
 from ..nn.precision import single_precision
 from ..nn.size import limit_parameters
 from ..physics.base import Physics
 from ..physics.choice import physics_class
 from ..solver import Filling
+from .description import DESCRIPTION, FORMAT_VERSION, VERSION, WEIGHTS, read_description, seal
 from .domain import TrainingDomain
 from .inputs import input_matrices
 from .normalizer import Normalizer
-from .two_stage import CORRECTION_UNIT, ModelConfig, TwoStageModel
-
-FORMAT_VERSION = 8
-"""Version of the model folder; older ones are upgraded on loading."""
-
-WITH_POTENTIAL, WITHOUT_IDLE_ATTENTION, IN_FINE_UNITS, WITH_UNITS, SEALED = 2, 3, 4, 5, 7
-"""Versions since which models may have a potential, have no weights that nothing reads, have today's units of
-corrections (before: 1), of local potentials (0.02 Hartree), and of charges (0.1 e), have their own units of
-corrections, and are sealed: the description holds a hash of itself, and the weights the format version, so that a
-sealed model cannot pass for an older one. Names of the second stage's parameters change with its kind:
-``SecondStage.upgraded_name``."""
-
-SEALED_LATER = frozenset({"51cd0c46d737b07ee3193cd2c15955432c6dc7c344736788ec1c809088fa627a"})
-"""Hashes of weights of earlier format versions whose descriptions are sealed all the same: the bundled model's."""
-
-SEAL, VERSION = "description_sha256", "format_version"
-"""Keys: the description's hash of itself; the format version, in the description and in the weights' metadata."""
-
-SECOND = "second."
-"""Prefix of the second stage's parameters."""
-
-CHANGES_OF_UNIT = {
-    r"second\.(spin\.)?head\..+": 1.0 / CORRECTION_UNIT,
-    r"second\.potential\.(local\..+|transfer|dipole)": 1.0 / CORRECTION_UNIT,
-    r"(first|second)\.potential\.local\..+": 0.02 / LOCAL_UNIT,
-    r"(first|second)\.potential\.(transfer|dipole)": 0.1 / CHARGE_UNIT,
-}
-"""Factors of parameters whose names match, from before ``IN_FINE_UNITS`` to today."""
-
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+from .two_stage import ModelConfig, TwoStageModel
+from .upgrades import upgrade_parameters, upgrade_sizes
 
 LONGEST_REASON = 300
 """Characters of a library's message that are passed on."""
@@ -162,7 +130,7 @@ class ModelFile:
         from safetensors import SafetensorError
 
         folder = Path(folder)
-        description = _read_description(folder)
+        description = read_description(folder)
         weights = folder / WEIGHTS
         digest = sha256(weights)
         if digest != description["weights_sha256"]:
@@ -191,22 +159,11 @@ class ModelFile:
         tensors = load_file(weights)
         arrays = {k.removeprefix(NORMALIZER): v.numpy() for k, v in tensors.items() if k.startswith(NORMALIZER)}
         version = int(d["format_version"])
-        sizes = {"potential": False, **d["model"]} if version < WITH_POTENTIAL else d["model"]
         stored = sum(tensor.numel() for tensor in tensors.values())
         with single_precision(), limit_parameters(stored):
-            network = TwoStageModel(basis, len(d["inputs"]), _read_sizes(sizes))
+            network = TwoStageModel(basis, len(d["inputs"]), _read_sizes(upgrade_sizes(d["model"], version)))
         parameters = {k: v for k, v in tensors.items() if not k.startswith(NORMALIZER)}
-        if version < IN_FINE_UNITS:
-            parameters = {name: value * _in_fine_units(name) for name, value in parameters.items()}
-        if (second := network.second) is not None:
-            inside = {k.removeprefix(SECOND): v for k, v in parameters.items() if k.startswith(SECOND)}
-            parameters = {k: v for k, v in parameters.items() if not k.startswith(SECOND)}
-            parameters |= {SECOND + second.upgraded_name(k, version): v for k, v in inside.items()}
-        if version < WITH_UNITS:
-            parameters |= {name: value for name, value in network.state_dict().items() if name in network.unit_names}
-        if version < WITHOUT_IDLE_ATTENTION:
-            parameters = {name: parameters[name] for name in network.state_dict()}
-        network.load_state_dict(parameters)
+        network.load_state_dict(upgrade_parameters(parameters, version, network))
         network.eval().requires_grad_(False)
         return cls(
             name=_line(d, "name"),
@@ -241,99 +198,9 @@ def _read_sizes(sizes: object) -> ModelConfig:
         raise CheckpointError(f"{key} = {shorten(repr(first['input']))}: {first['msg']}") from error
 
 
-def _in_fine_units(parameter: str) -> float:
-    """Factor of a network's parameter from before ``IN_FINE_UNITS`` to today."""
-    return math.prod(factor for pattern, factor in CHANGES_OF_UNIT.items() if re.fullmatch(pattern, parameter))
-
-
-def describe_model(folder: str | Path) -> dict[str, Any]:
-    """The description of a model without its weights.
-
-    Raises:
-        CheckpointError: The folder holds no readable description.
-    """
-    return _read_description(Path(folder))
-
-
-def record_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> None:
-    """Keep measured figures in a model's description; figures of the same name are replaced.
-
-    Args:
-        folder: The model's folder.
-        metrics: Name of the data -> figures with their unit, JSON-serialisable.
-
-    Raises:
-        CheckpointError: The folder holds no readable description.
-    """
-    description = describe_model(folder)
-    description["metrics"] = {**description.get("metrics", {}), **metrics}
-    with atomic_path(Path(folder) / DESCRIPTION, force=True) as path:
-        path.write_text(seal(description), encoding="utf-8")
-
-
-def seal(description: Mapping[str, Any]) -> str:
-    """The text of a description with its own hash, :data:`SEAL`."""
-    return json.dumps({**description, SEAL: seal_of(description)}, indent=1)
-
-
-def seal_of(description: Mapping[str, Any]) -> str:
-    """sha256 of a description as canonical JSON (sorted keys, no spaces), without :data:`SEAL`."""
-    plain = json.loads(json.dumps({k: v for k, v in description.items() if k != SEAL}))
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _require_whole(folder: Path, description: Mapping[str, Any], version: int) -> None:
-    """Refuse a description that was edited or damaged.
-
-    Raises:
-        CheckpointError: Its hash is missing where one is expected, or differs; or the weights are of another version.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(folder / WEIGHTS, framework="np") as weights:
-            stored = (weights.metadata() or {}).get(VERSION)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} is no usable model: {WEIGHTS} is damaged ({error}). Copy it again.") from error
-    flaw = ""
-    if stored is not None and stored != str(version):
-        flaw = f"it has format version {version}, its weights have {printable(stored)[:20]}"
-    elif SEAL in description and description[SEAL] != seal_of(description):
-        flaw = "it was changed after it was written: its hash of itself differs"
-    elif SEAL not in description and (version >= SEALED or description.get("weights_sha256") in SEALED_LATER):
-        flaw = "its hash of itself is missing"
-    if flaw:
-        raise CheckpointError(
-            f"{folder / DESCRIPTION} is damaged or was edited: {flaw}. Copy both files again from where the model came "
-            "from; harmose-dft evaluate --record is what adds figures to it."
-        )
-
-
 def _line(description: Mapping[str, Any], key: str) -> str:
     """A name in a description: one line of bounded length, without control characters."""
     text = str(description[key])
     if len(text) > LONGEST_REASON or "\n" in text or UNPRINTABLE.search(text):
         raise ValueError(f"its {key} is {shorten(text)!r}, expected a name of one line")
     return text
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / DESCRIPTION
-    if not path.is_file() or not (folder / WEIGHTS).is_file():
-        raise CheckpointError(
-            f"{folder} is not a model: expected a folder with {WEIGHTS} and {DESCRIPTION}. Give the folder that "
-            "`harmose-dft train` wrote, or the name of a bundled model."
-        )
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        version = int(description["format_version"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Copy it again from where the model came from.") from error
-    if not isinstance(description.get("weights_sha256"), str):
-        raise CheckpointError(f"{path} is damaged: it has no hash of the weights. Copy it again from its source.")
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}. Update harmose-dft."
-        )
-    _require_whole(folder, description, version)
-    return dict(description)

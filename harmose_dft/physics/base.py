@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..core.basis import OrbitalBasis
 from ..core.errors import DataError
 from ..core.matrix import BlockMatrix
@@ -74,6 +77,16 @@ class Physics(ABC):
     @abstractmethod
     def n_electrons(self, structure: Structure) -> float:
         """Electrons that the basis describes."""
+
+    def core_charges(self, structure: Structure) -> NDArray[np.float64]:
+        """Charges of the nuclei, or of the ion cores with pseudopotentials, in units of e, (atom,).
+
+        Raises:
+            DomainError: The training set tells the electrons of compositions only, not those of each element.
+        """
+        origin, numbers = np.zeros((1, 3)), structure.numbers.tolist()
+        charges = {z: self.n_electrons(Structure(np.array([z]), origin, structure.cell)) for z in set(numbers)}
+        return np.array([charges[z] for z in numbers], dtype=np.float64)
 
     @abstractmethod
     def overlap_of_record(self, record: Record) -> BlockMatrix:

@@ -139,12 +139,13 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         return changes
 
     def set(self, **parameters: object) -> dict[str, object]:
-        """Change ``mode``, ``grid_level``, ``density_fit``, ``fit_gradient`` or ``refine``; earlier results are discarded.
+        """Change mode, grid_level, density_fit, fit_gradient or refine; earlier results are discarded.
 
         Raises:
             ConfigError: There is no such mode, grid or parameter, or it is the model.
         """
-        names = {"mode", "grid_level", "density_fit", "fit_gradient", "refine", *(() if self.parameters else ("model",))}
+        names = {"mode", "grid_level", "density_fit", "fit_gradient", "refine"}
+        names |= set() if self.parameters else {"model"}
         if unknown_keys := sorted(parameters.keys() - names):
             raise ConfigError(
                 f"{', '.join(unknown_keys)} cannot be set; of a calculator {', '.join(sorted(names))} can."

@@ -137,7 +137,7 @@ def require_radial_functions(basis: OrbitalBasis) -> None:
     Raises:
         DataError: A shell has no radial function, as those of DeepH's folders.
     """
-    missing = [SYMBOLS[z] for z, shells in basis.shells.items() if any(shell.radial is None for shell in shells)]
+    missing = [SYMBOLS[z] for z in basis.elements if not basis.has_radial([z])]
     if missing:
         raise DataError(
             f"The orbitals of {', '.join(missing)} have no radial functions, which DeepH's folders do not hold, and a "

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import ConfigError, OutputExistsError
 from ..core.files import require_regular
-from ..model.checkpoint import DESCRIPTION, WEIGHTS, describe_model
+from ..model.description import DESCRIPTION, WEIGHTS, read_description
 from .log import LogEntry
 from .state import TrainState
 
@@ -69,7 +69,7 @@ class RunFolder:
 
     def metrics(self) -> dict[str, Any]:
         """Figures that were recorded in the model's file since it was written; empty where there is none."""
-        return dict(describe_model(self.path)["metrics"]) if (self.path / DESCRIPTION).is_file() else {}
+        return dict(read_description(self.path)["metrics"]) if (self.path / DESCRIPTION).is_file() else {}
 
     def save(self, state: TrainState, identity: str) -> None:
         """Write the state."""

@@ -10,6 +10,7 @@ import torch
 
 from ..core.files import sha256, short_names
 from ..core.progress import Progress
+from ..core.record import name_code
 from ..model.checkpoint import ModelFile
 from ..model.density import DensityInput
 from ..model.domain import TrainingDomain
@@ -130,7 +131,7 @@ class Fit:
             inputs=self.config.inputs,
             physics=builder.physics,
             functional=data.functional,
-            code=" ".join(str(first.provenance.get(k, "")) for k in ("code", "version")).strip(),
+            code=name_code(first.provenance),
             domain=domain,
             filling=filling,
             metrics=self.folder.metrics() if earlier is not None and trainer.progress >= 1.0 else {},

@@ -12,7 +12,7 @@ from ..adapters.registry import read_calculations, recognise
 from ..adapters.structures import is_structure_file, read_structures
 from ..core.errors import DataError, HarmoseError, HarmoseWarning
 from ..core.matrix import BlockMatrix
-from ..core.record import Record
+from ..core.record import Record, name_code
 from ..core.structure import Structure
 from ..core.units import HARTREE_IN_EV
 from ..metrics import band_errors
@@ -106,7 +106,7 @@ class Crystal:
         spectrum = solve_structure(record.structure, record.hamiltonian, record.overlap, n_electrons)
         assert spectrum.fermi is not None
         return cls(
-            about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about) or label,
+            about.get("model") or name_code(about) or label,
             record.structure, record.hamiltonian, record.overlap,
             spectrum.fermi if record.fermi is None else record.fermi, n_electrons, band_gap(spectrum),
         )

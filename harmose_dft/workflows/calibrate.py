@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,12 +21,15 @@ from ..model.prediction import Prediction, dipole_moment
 from ..model.predictor import Predictor
 from ..model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
 from ..model.trust.bands import WINDOW
-from ..model.trust.calibration import LARGE_ERROR, LARGE_REFINED_ERROR, SIGNALS, Verdict
-from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration, split_groups
+from ..model.trust.calibration import LARGE_ERROR, LARGE_REFINED_ERROR, SIGNALS
+from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration
 from ..model.trust.report import collect_band_signals, collect_signals, measure_quantities
+from ..model.trust.statistics import split_groups
 from ..model.trust.store import TrustFile
 from ..solver import solve, solve_structure
 from .evaluate import require_comparable, select_records, was_trained_on
+
+GroupedCase = TypeVar("GroupedCase", Case, BandCase)
 
 FREE = (
     "correction_rotation", "correction_homo", "correction_lumo", "correction_levels", "h0_distance",
@@ -125,7 +129,7 @@ def measure_case(prediction: Prediction, record: Record, kind: str = "") -> Case
         errors={name: abs(values[0][name] - values[1][name]) for name in values[0]},
         largest_level_error=float(apart.max()),
         doubtful=bool(trust.warnings or trust.unseen_pairs),
-        ruled_out=trust.verdict == Verdict.DO_NOT_USE and trust.risk is None,
+        ruled_out=trust.refused and trust.risk is None,
     )
 
 
@@ -152,11 +156,8 @@ def calibrate(
     }
     calibrations, figures, bad = {}, {}, {}
     for name, (members, signals, large_error, accepted_bad) in settings.items():
-        parts = split_groups(members, PARTS, seed)
-        used, kept = ([members[i] for i in sorted(np.concatenate(p).tolist())] for p in (parts[1:], parts[:1]))
-        calibration = fit_calibration(
-            used, signals, large_error=large_error, accepted_bad=accepted_bad, seed=seed
-        )
+        used, kept = divide(members, seed)
+        calibration = fit_calibration(used, signals, large_error=large_error, accepted_bad=accepted_bad, seed=seed)
         calibrations[name], bad[name] = calibration, sum(case.is_bad(large_error) for case in used)
         figures[name] = {
             "test": evaluate_calibration(calibration, kept), "calibration": evaluate_calibration(calibration, used)
@@ -164,6 +165,12 @@ def calibrate(
         count = len(used)
     source = {"molecules": count, "bad": bad["refined"], "bad_free": bad["free"], "seed": seed, **(made_from or {})}
     return TrustFile(model_sha256, calibrations["refined"], calibrations["free"], source, figures)
+
+
+def divide(cases: Sequence[GroupedCase], seed: int) -> tuple[list[GroupedCase], list[GroupedCase]]:
+    """Two thirds of the cases to calibrate on, and one third to judge the calibration by; groups stay together."""
+    kept, *used = (part.tolist() for part in split_groups(cases, PARTS, seed))
+    return [cases[i] for i in sorted(chain(*used))], [cases[i] for i in kept]
 
 
 def measure_band_case(prediction: Prediction, record: Record, group: str) -> BandCase:
@@ -203,8 +210,7 @@ def calibrate_bands(
     Raises:
         DataError: There are too few crystals.
     """
-    parts = split_groups(cases, PARTS, seed)
-    used, kept = ([cases[i] for i in sorted(np.concatenate(p).tolist())] for p in (parts[1:], parts[:1]))
+    used, kept = divide(cases, seed)
     bands = fit_band_calibration(used, seed=seed)
     figures = {
         "bands": {

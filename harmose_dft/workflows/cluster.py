@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,23 @@ SCHEDULERS = "local, slurm, or the address of a running scheduler (tcp://HOST:PO
 
 QUEUE_FACTOR = 4
 """Tasks handed out per worker at a time."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Workers to which tasks are handed; this process writes the files all the same.
+
+    Args:
+        scheduler: See :func:`open_cluster`; None: no workers.
+        count: Processes or SLURM jobs that the scheduler starts.
+    """
+
+    scheduler: str | None = None
+    count: int = 1
+
+
+NO_WORKERS = Workers()
+"""All tasks run in this process."""
 
 
 class Cluster:
@@ -151,6 +169,11 @@ def open_cluster(scheduler: str, jobs: int) -> Iterator[Cluster]:
         client.close()
         if workers is not None:
             workers.close()
+
+
+def open_workers(workers: Workers) -> AbstractContextManager[Cluster | None]:
+    """The cluster of :func:`open_cluster`; None where no workers are asked for."""
+    return nullcontext(None) if workers.scheduler is None else open_cluster(workers.scheduler, workers.count)
 
 
 def _open_slurm(jobs: int) -> Any:

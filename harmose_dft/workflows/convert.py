@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..adapters.code import Options, RecordWriter
 from ..adapters.registry import find_calculations, iterate_calculation, layouts
 from ..core.errors import ConfigError, HarmoseError
+from ..core.progress import Progress, silent
 from ..data import DatasetWriter
 from .checks import CheckResult, check_eigenvalues
 
@@ -114,9 +115,8 @@ def convert(
     force: bool = False,
     allow_unconverged: bool = False,
     keep_going: bool = False,
-    started: Callable[[int], None] = lambda calculations: None,
-    read: Callable[[Converted, Record], None] = lambda converted, record: None,
-    done: Callable[[], None] = lambda: None,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[Converted, ...]:
     """Read calculations, check them, and write them as a data set or as folders of another code.
 
@@ -131,9 +131,8 @@ def convert(
         force: Whether existing files may be replaced.
         allow_unconverged: Whether calculations whose SCF has not converged are read; the data set records it.
         keep_going: Whether a calculation that cannot be read is left out, and the others are written all the same.
-        started: Told the number of calculations.
-        read: Told each record that was read.
-        done: Told when a calculation is finished.
+        progress: Shows progress over the calculations.
+        tell: Receives what was read, record by record.
 
     Raises:
         CheckFailedError: A calculation disagrees with what its code printed.
@@ -143,23 +142,22 @@ def convert(
         ConfigError: The layout is unknown.
     """
     places = [place for path in paths for place in find_calculations(Path(path))]
-    started(len(places))
     converted: list[Converted] = []
     failed: dict[Path, HarmoseError] = {}
-    with open_writer(out, layout, force) as writer:
+    with progress("converting", len(places)) as steps, open_writer(out, layout, force) as writer:
         for place in places:
             try:
                 records = _read_place(place, options, check, allow_unconverged, keep_going)
                 for summary, record in records:
                     converted.append(summary)
-                    read(summary, record)
+                    tell(f"{place}: {summary.contents or repr(record)}")
                     if writer is not None:
                         writer.add(record)
             except HarmoseError as error:
                 if not keep_going:
                     raise
                 failed[place] = error
-            done()
+            steps.advance()
         _require_passed(converted, failed)
     if failed:
         raise PartlyConvertedError(converted, failed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.record import name_code
 from ..core.structure import Structure
 from ..physics.integrals import overlapping_pairs
 from ..plots import LevelColumn, draw_orbital, plot_bands, plot_levels
@@ -73,9 +74,7 @@ class LevelDrawing(Drawing):
         """Add one column for a prediction, and one for its reference where there is one."""
         self._columns.append(LevelColumn(name, prediction.spectrum))
         if comparison is not None:
-            about = comparison.provenance
-            label = " ".join(about[key] for key in ("code", "version") if key in about)
-            self._columns.append(LevelColumn(label, comparison.reference.spectrum))
+            self._columns.append(LevelColumn(name_code(comparison.provenance), comparison.reference.spectrum))
         self._predictions.append(prediction)
 
     def save(self, path: Path, *, force: bool) -> None:
@@ -123,7 +122,7 @@ class BandDrawing(Drawing):
 def draw_frontier_orbitals(prediction: Prediction) -> list[tuple[str, NDArray[np.float64]]]:
     """Pictures of LUMO and HOMO, the LUMO first; none where the basis has no radial functions."""
     structure, basis, spectrum = prediction.structure, prediction.basis, prediction.spectrum
-    if any(shell.radial is None for z in structure.numbers.tolist() for shell in basis.shells[z]):
+    if not basis.has_radial(structure.numbers.tolist()):
         return []
     names = [name for name, energy in (("LUMO", spectrum.lumo), ("HOMO", spectrum.homo)) if np.isfinite(energy)]
     return [(name, draw_orbital(structure, basis, select_orbital(name, spectrum))) for name in names]

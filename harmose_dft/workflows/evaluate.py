@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +14,7 @@ from ..adapters.datasets import open_dataset
 from ..core.errors import DataError
 from ..core.files import sha256
 from ..core.matrix import BlockMatrix
-from ..core.progress import Progress, silent
+from ..core.progress import Counter, Progress, silent
 from ..core.record import Record
 from ..core.spin import SPIN_OF_NSPIN
 from ..data import Dataset, split_dataset
@@ -48,7 +50,6 @@ def evaluate(
     device: str = "cpu",
     covariance_samples: int = COVARIANCE_SAMPLES,
     progress: Progress = silent,
-    done: Callable[[int], None] = lambda count: None,
 ) -> EvaluationResult:
     """Compute all metrics of a model, stage 1 alone and the full model side by side; of crystals on a k-path.
 
@@ -60,8 +61,7 @@ def evaluate(
         refine: Whether H of molecules is also measured as refined by cheap Fock builds.
         device: Where a model that is loaded runs.
         covariance_samples: Number of records on which rotations are tried.
-        progress: Shows progress over the records of a data set.
-        done: Told how many records were added.
+        progress: Shows progress over the records, if their number is known.
 
     Raises:
         BasisMismatchError: A record is in another basis.
@@ -73,16 +73,13 @@ def evaluate(
     if not isinstance(data, Dataset):
         if part is not None:
             raise DataError(f"Records have no part {part!r}; only a data set is split. Give its path.")
-        return _measure(predictor, _take(data, limit), covariance_samples, done, refine)
+        count = length_hint(data)  # 0 for a generator
+        with (progress if count else silent)("evaluating", count if limit is None else min(count, limit)) as steps:
+            return _measure(predictor, islice(data, limit), covariance_samples, steps, refine)
     dataset = data
     chosen = select_records(dataset, part, predictor.model.training)[:limit]
     with progress(f"evaluating {dataset.path.name}", len(chosen)) as steps:
-
-        def advance(count: int) -> None:
-            steps.advance(count)
-            done(count)
-
-        return _measure(predictor, (dataset[i] for i in chosen), covariance_samples, advance, refine)
+        return _measure(predictor, (dataset[i] for i in chosen), covariance_samples, steps, refine)
 
 
 def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, object]) -> list[int]:
@@ -110,19 +107,8 @@ def was_trained_on(training: Mapping[str, object], dataset: Dataset) -> bool:
     return isinstance(hashes, Mapping) and sha256(dataset.path) in hashes.values()
 
 
-def _take(records: Iterable[Record], limit: int | None) -> Iterator[Record]:
-    for count, record in enumerate(records):
-        if count == limit:
-            return
-        yield record
-
-
 def _measure(
-    predictor: Predictor,
-    records: Iterable[Record],
-    covariance_samples: int,
-    done: Callable[[int], None],
-    refine: bool,
+    predictor: Predictor, records: Iterable[Record], covariance_samples: int, steps: Counter, refine: bool
 ) -> EvaluationResult:
     """Predict in chunks and accumulate the metrics."""
     basis = predictor.model.basis
@@ -146,7 +132,7 @@ def _measure(
             if count < covariance_samples:
                 accumulator.add_cov_err(cov_err(predictor.hamiltonians, record.structure, basis))
             count += 1
-        done(len(chunk))
+        steps.advance(len(chunk))
     return accumulator.result()
 
 

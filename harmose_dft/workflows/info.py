@@ -14,43 +14,44 @@ import torch
 from .. import __version__
 from ..adapters.datasets import open_dataset
 from ..core.errors import FileFormatError
-from ..core.hdf5 import open_hdf5
+from ..core.hdf5 import HDF5_SIGNATURE, open_hdf5
 from ..core.structure import SYMBOLS
-from ..core.units import HARTREE_IN_EV
 from ..data import HDF5Dataset
-from ..model import checkpoint
+from ..model.description import read_description
 from ..model.domain import TrainingDomain
 from ..model.loading import bundled_models, model_folder
 from ..model.trust.store import TrustFile
 from ..output import Result, read_results
 from ..output.result import FORMAT
+from .descriptions import (
+    VERDICT,
+    DatasetDescription,
+    Description,
+    InstallationDescription,
+    ModelDescription,
+    ResultDescription,
+    ResultFileDescription,
+)
 
 DEPENDENCIES = ("torch", "e3nn", "torch-geometric", "numpy", "scipy", "h5py", "pyscf", "ase", "sisl", "matplotlib")
 """Packages whose versions are worth knowing when something differs between two machines."""
 
-VERDICT = "verdict"
-"""Key of a result's provenance that is of one structure and not of the file."""
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-
-def describe_installation() -> dict[str, Any]:
+def describe_installation() -> InstallationDescription:
     """Versions of the packages, and the devices that torch can use."""
-    description: dict[str, Any] = {"harmose-dft": __version__, "python": platform.python_version()}
+    versions = {"harmose-dft": __version__, "python": platform.python_version()}
     for package in DEPENDENCIES:
         try:
-            description[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            description[package] = "not installed"
+            versions[package] = "not installed"
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    description["devices"] = ["cpu", *(f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(count))]
-    description["threads"] = torch.get_num_threads()
-    description["bundled_models"] = bundled_models()
-    return description
+    devices = ["cpu", *(f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(count))]
+    return InstallationDescription(versions, devices, torch.get_num_threads(), bundled_models())
 
 
-def describe(path: str | Path | None = None) -> dict[str, Any]:
-    """Describe the installation, a model, a result file or a data set by a JSON-serialisable object.
+def describe(path: str | Path | None = None) -> Description:
+    """Describe the installation, a model, a result file or a data set.
 
     Args:
         path: A bundled model's name, a model's folder, or a file; None for the installation.
@@ -71,30 +72,29 @@ def describe(path: str | Path | None = None) -> dict[str, Any]:
     return describe_results(path) if result else describe_dataset(path)
 
 
-def describe_model(name: str) -> dict[str, Any]:
+def describe_model(name: str) -> ModelDescription:
     """A model: what it predicts, what it was trained on, and how well it does.
 
     Raises:
         CheckpointError: The folder holds no readable model.
     """
-    description = checkpoint.describe_model(model_folder(name))
-    return {
-        "kind": "model",
-        "name": description["name"],
-        "sha256": description["weights_sha256"],
-        "functional": description["functional"],
-        "basis": description["basis"]["name"],
-        "elements": [SYMBOLS[z] for z in description["elements"]],
-        "domain": _describe_domain(description),
-        "error_bars": _describe_error_bars(model_folder(name), description["weights_sha256"]),
-        "baseline": description["baseline"]["kind"],
-        **({"filling": filling} if (filling := description.get("filling")) else {}),
-        "code": description["code"],
-        "training": description["training"],
-        "metrics": {name: _summarize(metrics) for name, metrics in description["metrics"].items()},
-        "licence": description["licence"],
-        "citation": description["citation"],
-    }
+    description = read_description(model_folder(name))
+    return ModelDescription(
+        name=description["name"],
+        sha256=description["weights_sha256"],
+        functional=description["functional"],
+        basis=description["basis"]["name"],
+        elements=[SYMBOLS[z] for z in description["elements"]],
+        domain=_describe_domain(description),
+        error_bars=_describe_error_bars(model_folder(name), description["weights_sha256"]),
+        h0=description["baseline"]["kind"],
+        filling=description.get("filling"),
+        code=description["code"],
+        training=description["training"],
+        metrics={name: _summarize(metrics) for name, metrics in description["metrics"].items()},
+        licence=description["licence"],
+        citation=description["citation"],
+    )
 
 
 def _describe_domain(description: Mapping[str, Any]) -> str:
@@ -138,32 +138,23 @@ def read_format(path: Path) -> str:
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
 
 
-def describe_results(path: Path) -> dict[str, Any]:
+def describe_results(path: Path) -> ResultFileDescription:
     """A result file: common provenance, and a row for each structure."""
     results = read_results(path)
     first_record = results[0].record
     common = {key: value for key, value in first_record.provenance.items() if key != VERDICT}
-    return {
-        "kind": "result of harmose-dft predict",
-        "structures": len(results),
-        "basis": str(first_record.basis),
-        **common,
-        "results": [_row(result) for result in results],
-    }
+    return ResultFileDescription(str(first_record.basis), common, tuple(_describe_result(r) for r in results))
 
 
-def _row(result: Result) -> dict[str, object]:
-    spectrum = result.spectrum
-    energies = dict(zip(("homo_ev", "lumo_ev", "gap_ev"), (spectrum.homo, spectrum.lumo, spectrum.gap), strict=True))
-    structure, provenance = result.record.structure, result.record.provenance
-    more: dict[str, object] = {"charge": structure.charge} if structure.charge else {}
-    if VERDICT in provenance:
-        more[VERDICT] = provenance[VERDICT]
-    levels = {name: value * HARTREE_IN_EV for name, value in energies.items()}
-    return {"formula": structure.formula, "n_atoms": len(structure), **levels, **more}
+def _describe_result(result: Result) -> ResultDescription:
+    structure, spectrum = result.record.structure, result.spectrum
+    return ResultDescription(
+        structure.formula, len(structure), spectrum.homo, spectrum.lumo, spectrum.gap, structure.charge,
+        result.record.provenance.get(VERDICT),
+    )
 
 
-def describe_dataset(path: Path) -> dict[str, Any]:
+def describe_dataset(path: Path) -> DatasetDescription:
     """A data set of any format that is read: size, elements, basis and level of theory.
 
     Raises:
@@ -179,14 +170,13 @@ def describe_dataset(path: Path) -> dict[str, Any]:
     )
     elements = Counter(symbol for s in structures for symbol in s.symbols)
     failures, bases = (dataset.failures, dataset.bases) if isinstance(dataset, HDF5Dataset) else ([], (dataset.basis,))
-    return {
-        "kind": "data set",
-        "records": len(dataset),
-        "failures": len(failures),
-        "smallest_n_atoms": min(atoms),
-        "largest_n_atoms": max(atoms),
-        "crystals": sum(s.periodic for s in structures),
-        "atoms_of_elements": dict(sorted(elements.items())),
-        "levels_of_theory": dict(methods),
-        "basis": [str(b) for b in bases],
-    }
+    return DatasetDescription(
+        records=len(dataset),
+        failures=len(failures),
+        smallest_n_atoms=min(atoms),
+        largest_n_atoms=max(atoms),
+        crystals=sum(s.periodic for s in structures),
+        atoms_of_elements=dict(sorted(elements.items())),
+        levels_of_theory=dict(methods),
+        basis=[str(b) for b in bases],
+    )

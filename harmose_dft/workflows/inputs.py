@@ -158,13 +158,20 @@ def _number_name(stem: str, number: int) -> str:
 
 
 def _charge(source: Input, charge: int) -> Iterator[Structure]:
+    """The structures of an input with a total charge.
+
+    Raises:
+        StructureError: The input gives a structure another one.
+    """
     for name, structure in source.iterate():
-        if structure.charge not in (0, charge):
+        try:
+            charged = structure.with_charge(charge)
+        except StructureError as error:
             raise StructureError(
                 f"{name} has the charge {format_charge(structure.charge)}, --charge asks for {format_charge(charge)}. "
                 "Leave --charge out, or correct the input."
-            )
-        yield structure.with_charge(charge)
+            ) from error
+        yield charged
 
 
 def _spool(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..core.errors import DataError, HarmoseError
 from ..core.matrix import BlockMatrix
 from ..core.progress import Progress, silent
-from ..core.record import Record
+from ..core.record import Record, name_code
 from ..core.structure import Structure
 from ..core.units import HARTREE_IN_EV
 from ..model.chunks import predict_matrices
@@ -222,8 +222,7 @@ def open_cell(
             f"The number of electrons of {record.structure.formula} is unknown, and so is where its Fermi level lies. "
             "Put n_electrons into the info.json of its folder."
         )
-    about = record.provenance
-    label = about.get("model") or " ".join(about[key] for key in ("code", "version") if key in about)
+    label = record.provenance.get("model") or name_code(record.provenance)
     return CellMatrices(label, record.structure, tuple(record.hamiltonian), record.overlap, record.n_electrons)
 
 

@@ -268,7 +268,7 @@ def compare_with(
 def view_orbitals(prediction: Prediction, names: Sequence[str]) -> tuple[OrbitalView, ...]:
     """The named orbitals; none where the basis has no radial functions."""
     structure, basis, spectrum = prediction.structure, prediction.basis, prediction.spectrum
-    if any(shell.radial is None for z in structure.numbers.tolist() for shell in basis.shells[z]):
+    if not basis.has_radial(structure.numbers.tolist()):
         return ()
     filled, count = int(spectrum.occupied.sum()), len(spectrum.energies)
     drawn = [name for name in names if np.isfinite(spectrum.gap) or not name.startswith("LUMO")]
@@ -294,18 +294,11 @@ def list_charges(spectrum: Spectrum, prediction: Prediction, cores: Floats) -> d
 
 
 def core_charges(predictor: Predictor, structure: Structure) -> Floats | None:
-    """Charges of the ion cores, as many as an atom has valence electrons, (atom,).
-
-    None where the model knows the electrons of compositions only, or the cell is too large for states on a mesh.
-    """
-    charges = {}
-    for z in set(structure.numbers.tolist()):
-        atom = Structure(np.array([z]), np.zeros((1, 3)), structure.cell)
-        try:
-            charges[z] = predictor.physics.n_electrons(atom)
-        except DomainError:
-            return None
-    return np.array([charges[z] for z in structure.numbers.tolist()], dtype=np.float64)
+    """Charges of the ion cores, (atom,); None where the model knows the electrons of compositions only."""
+    try:
+        return predictor.physics.core_charges(structure)
+    except DomainError:
+        return None
 
 
 def dos_of(

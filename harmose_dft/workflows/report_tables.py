@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.record import name_code
+from ..core.structure import ABOUT_ORIGIN
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from ..model.prediction import Prediction
 from ..model.trust import Intervals
@@ -61,7 +63,7 @@ def molecule_facts(prediction: Prediction, intervals: Intervals | None) -> tuple
         facts.append(Fact(name, minus(f"{energy * HARTREE_IN_EV:.3f} eV") if np.isfinite(energy) else "none", error))
     if (moment := prediction.dipole) is not None:
         error = "" if intervals is None else f"{intervals.dipole.half_width * DIPOLE_AU_IN_DEBYE:.3f}"
-        origin = ", about the origin of the coordinates" if prediction.structure.charge else ""
+        origin = f", {ABOUT_ORIGIN}" if prediction.structure.charge else ""
         facts.append(Fact(f"dipole moment{origin}", f"{np.linalg.norm(moment) * DIPOLE_AU_IN_DEBYE:.3f} D", error))
     return tuple(facts)
 
@@ -98,7 +100,7 @@ def trace(prediction: Prediction, reference: Mapping[str, str]) -> tuple[Fact, .
 
 def describe_code(about: Mapping[str, str]) -> str:
     """Code and version of a calculation."""
-    return " ".join(about[key] for key in ("code", "version") if key in about) or "reference"
+    return name_code(about) or "reference"
 
 
 def describe_reference(about: Mapping[str, str]) -> str:

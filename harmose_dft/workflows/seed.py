@@ -75,13 +75,13 @@ def write_start(
     predictor = loading.load_model(model, device=device)
     writer.require_model(predictor.info.name, predictor.model.code, predictor.model.basis)
     writer.require_structure(structure, structure_file)
-    writer.require_options(structure, options or {})
+    setup = writer.read_setup(structure, options or {})
     predictor.check(structure)
     require_absent(target, force)
     prediction = predictor.predict(structure, trust=False)
     start = StartingPoint(
         prediction.structure, prediction.basis, prediction.hamiltonians, prediction.overlap, prediction.spectrum,
-        prediction.functional, options or {},
+        prediction.functional, setup,
     )  # fmt: skip
     if writer.test:
         tell(writer.test)

@@ -42,14 +42,13 @@ def write_run(folder: Path, text: str = "", kpt: str = "Gamma\n3 3 1 0 0 0", **k
     return folder
 
 
-def starting_point(record: Record, **options: Path) -> StartingPoint:
-    """A prediction that is the calculation."""
+def starting_point(record: Record, run: Path | None = None) -> StartingPoint:
+    """A prediction that is the calculation, as the start of a run."""
     spinor = record.hamiltonian[0].spinor
     kpoints, weights = monkhorst_pack((2, 2, 1), time_reversal=not spinor)
     spectrum = solve_kpoints(record.hamiltonian, record.overlap, kpoints, record.n_electrons, weights=weights)
-    return StartingPoint(
-        record.structure, record.basis, record.hamiltonian, record.overlap, spectrum, "pbe", options
-    )  # fmt: skip
+    setup = AbacusStart().read_setup(record.structure, {"run": run})
+    return StartingPoint(record.structure, record.basis, record.hamiltonian, record.overlap, spectrum, "pbe", setup)
 
 
 # The grid
@@ -264,7 +263,7 @@ def test_density_is_filled_as_the_calculation_and_holds_its_electrons(tmp_path: 
 def test_spin_directions_have_a_file_each(tmp_path: Path) -> None:
     record = with_collinear_spin(layer(1))
     run = write_run(tmp_path / "run", nspin="2")
-    start = starting_point(record, run=run)
+    start = starting_point(record, run)
     report = AbacusStart().write(start, tmp_path / "hrs1_nao.csr", force=False)
     assert [f.name for f in report.files] == ["chgs1.cube", "chgs2.cube"]
     up, down = (read_density_cube(f) for f in report.files)
@@ -274,13 +273,13 @@ def test_spin_directions_have_a_file_each(tmp_path: Path) -> None:
     assert np.abs(up.values - down.values).max() > 1e-4
     assert not (tmp_path / "hrs1_nao.csr").exists()
     with pytest.raises(DataError, match="name the folder of the calculation with --run"):
-        AbacusStart().write(replace(start, options={}), tmp_path / "hrs1_nao.csr", force=False)
+        AbacusStart().write(replace(start, setup=None), tmp_path / "hrs1_nao.csr", force=False)
 
 
 def test_spinors_have_the_density_and_no_magnetisation(tmp_path: Path) -> None:
     record = with_spin_orbit(layer(1))
     run = write_run(tmp_path / "run", nspin="4")
-    report = AbacusStart().write(starting_point(record, run=run), tmp_path / "hrs1_nao.csr", force=False)
+    report = AbacusStart().write(starting_point(record, run), tmp_path / "hrs1_nao.csr", force=False)
     names = ["chgs1.cube", "chgs2.cube", "chgs3.cube", "chgs4.cube", "hrs1_nao.csr"]
     assert [f.name for f in report.files] == names
     values = [read_density_cube(f).values for f in report.files[:4]]
@@ -330,9 +329,16 @@ def test_folder_of_another_calculation_is_refused(tmp_path: Path) -> None:
     Setup.of_run(folder, Structure(structure.numbers[::-1], moved, structure.cell))
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileFormatError, match="no INPUT"):
-        AbacusStart().require_options(structure, {"run": tmp_path / "empty"})
+        AbacusStart().read_setup(structure, {"run": tmp_path / "empty"})
     with pytest.raises(FileFormatError, match="nspin in INPUT must be 1, 2 or 4; got '3'"):
         Setup.of_run(write_run(tmp_path / "three", nspin="3"), structure)
+
+
+def test_k_points_that_cannot_be_read_are_refused_before_the_prediction(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "KPT").unlink()
+    with pytest.raises(FileFormatError, match="KPT"):
+        AbacusStart().read_setup(layer(), {"run": run})
 
 
 class Predictor:
@@ -375,7 +381,7 @@ def test_command_writes_density_and_hamiltonian(
 
 def test_options_of_other_codes_are_refused() -> None:
     with pytest.raises(ArgumentError, match="--walk is no option of --code abacus"):
-        AbacusStart().require_options(layer(), {"walk": Path()})
+        AbacusStart().read_setup(layer(), {"walk": Path()})
 
 
 def test_fermi_level_is_written_in_rydberg(tmp_path: Path) -> None:

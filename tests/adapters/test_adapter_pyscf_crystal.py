@@ -27,7 +27,8 @@ from harmose_dft.physics.integrals import overlap, overlapping_pairs
 from harmose_dft.physics.numerical import NumericalPhysics
 from harmose_dft.solver import bands
 from harmose_dft.testing.molecules import structure_of
-from harmose_dft.workflows.label import LabelSettings, label
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_settings import LabelSettings
 
 BASIS = "gth-szv-molopt-sr"
 CUTOFF = 15.0

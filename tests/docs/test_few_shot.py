@@ -34,7 +34,7 @@ def test_rows_have_the_columns_of_the_table() -> None:
         mae_cha_s_5=0.0, eps_mae=2e-3, homo_mae=1e-3, lumo_mae=1e-3, gap_mae=1e-3,
     )
     row = few_shot.row("pbe0", 20, "m", metrics)
-    assert set(row) == {c["key"] for c in few_shot.head()["columns"]} | {"measurement"}
+    assert set(row) == {c["key"] for c in few_shot.head({})["columns"]} | {"measurement"}
     assert (row["mae_all"], row["eps_mae"]) == (100.0, 2.0)
 
 

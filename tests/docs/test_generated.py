@@ -13,6 +13,8 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import draw_stages  # noqa: E402
 import generate  # noqa: E402
+from parts.benchmarks import TABLES  # noqa: E402
+from parts.sources import RESULTS, read_result  # noqa: E402
 
 
 @pytest.mark.parametrize("page", generate.PAGES)
@@ -25,9 +27,9 @@ def test_figure_of_the_stages_is_up_to_date() -> None:
     assert draw_stages.TARGET.read_text(encoding="utf-8") == draw_stages.figure(), "run: python docs/draw_stages.py"
 
 
-@pytest.mark.parametrize("name", generate.TABLES)
+@pytest.mark.parametrize("name", TABLES)
 def test_every_figure_has_a_command_and_a_date(name: str) -> None:
-    result = generate.read_result(name)
+    result = read_result(name)
     for row in result["rows"]:
         measurement = result["measurements"][row["measurement"]]
         assert measurement["command"]
@@ -37,9 +39,9 @@ def test_every_figure_has_a_command_and_a_date(name: str) -> None:
     assert [row for row in result["rows"] if set(row) != keys] == []
 
 
-@pytest.mark.parametrize("name", generate.TABLES)
+@pytest.mark.parametrize("name", TABLES)
 def test_commands_run_scripts_that_exist(name: str) -> None:
-    for measurement in generate.read_result(name)["measurements"].values():
+    for measurement in read_result(name)["measurements"].values():
         words = measurement["command"].split()
         if words[0] == "python":
             assert (ROOT / words[1]).is_file()
@@ -47,6 +49,6 @@ def test_commands_run_scripts_that_exist(name: str) -> None:
 
 def test_result_files_are_all_shown() -> None:
     others = {"materials", "trust", "trust_graphene"}
-    assert {path.stem for path in generate.RESULTS.glob("*.json")} == {*generate.TABLES, *others}
-    for name in generate.TABLES:
-        json.loads((generate.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    assert {path.stem for path in RESULTS.glob("*.json")} == {*TABLES, *others}
+    for name in TABLES:
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from harmose_dft.core.errors import CheckpointError, DataError
 from harmose_dft.core.progress import silent
 from harmose_dft.core.units import HARTREE_IN_EV
 from harmose_dft.data import DatasetWriter
-from harmose_dft.model.checkpoint import SEAL, seal
+from harmose_dft.model.description import SEAL, seal
 from harmose_dft.model.loading import load
 from harmose_dft.model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
 from harmose_dft.model.trust.bands import LARGE_ERROR, REFUSED_ERROR, BandBound, BandCalibration
@@ -58,7 +58,7 @@ def test_bounds_follow_the_signal_that_tells_the_error(calibration: BandCalibrat
 def test_signals_that_some_crystals_lack_are_left_out() -> None:
     made = cases(40)
     made[3] = replace(made[3], signals={"environment_distance": 1.0})
-    assert fit_band_calibration(made).signals == ("environment_distance",)
+    assert fit_band_calibration(made).signals.names == ("environment_distance",)
 
 
 def test_too_few_crystals_are_refused() -> None:

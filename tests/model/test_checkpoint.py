@@ -20,17 +20,11 @@ from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import MICRO
 from harmose_dft.metrics.covariance import cov_err
 from harmose_dft.model import two_stage
-from harmose_dft.model.checkpoint import (
-    DESCRIPTION,
-    FORMAT_VERSION,
-    WEIGHTS,
-    ModelFile,
-    _in_fine_units,
-    describe_model,
-    seal_of,
-)
+from harmose_dft.model.checkpoint import ModelFile
+from harmose_dft.model.description import DESCRIPTION, FORMAT_VERSION, WEIGHTS, read_description, seal_of
 from harmose_dft.model.loading import load_model, model_folder
 from harmose_dft.model.predictor import Predictor
+from harmose_dft.model.upgrades import in_fine_units
 from harmose_dft.nn import potential
 from harmose_dft.testing.models import perturb, random_graph, random_structure, tiny_model, water, water_record
 
@@ -127,7 +121,7 @@ def test_round_trip_gives_identical_predictions(predictor: Predictor, folder: Pa
     np.testing.assert_array_equal(
         again.hamiltonian(water(3)).to_dense(), predictor.hamiltonian(water(3)).to_dense()
     )
-    found, expected = describe_model(tmp_path / "again"), describe_model(folder)
+    found, expected = read_description(tmp_path / "again"), read_description(folder)
     if expected["format_version"] == 1:  # before potentials and spin were learned; has weights that nothing read
         expected |= {"format_version": FORMAT_VERSION, "weights_sha256": written, "filling": None}
         expected["model"] |= {"potential": False, "spin": "none", "charged": False}
@@ -156,7 +150,7 @@ def test_models_with_potentials_in_coarse_units_predict_what_they_did(monkeypatc
         getattr(network, name).copy_(unit)
     assert not torch.allclose(network(graph).total.node, expected.total.node, rtol=0.1)
     network.load_state_dict({
-        name: value * _in_fine_units(name.replace("second.members.0.", "second."))
+        name: value * in_fine_units(name.replace("second.members.0.", "second."))
         for name, value in network.state_dict().items()
     })
     found = network(graph)

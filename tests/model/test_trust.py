@@ -15,19 +15,13 @@ from harmose_dft.core.structure import Structure
 from harmose_dft.model.domain import DomainReport, lone_atoms
 from harmose_dft.model.loading import BUNDLED, load
 from harmose_dft.model.predictor import Predictor
-from harmose_dft.model.trust.calibration import LARGE_ERROR, QUANTITIES, Calibration, Verdict, logistic
+from harmose_dft.model.trust.calibration import LARGE_ERROR, QUANTITIES, Calibration, Verdict
 from harmose_dft.model.trust.certificate import Deviation
 from harmose_dft.model.trust.evidence import Evidence
-from harmose_dft.model.trust.fitting import (
-    Case,
-    conformal_quantile,
-    evaluate_calibration,
-    fit_calibration,
-    fit_logistic,
-    fit_ridge,
-    split_groups,
-)
+from harmose_dft.model.trust.fitting import Case, evaluate_calibration, fit_calibration
 from harmose_dft.model.trust.report import assess, describe_doubtful
+from harmose_dft.model.trust.signals import logistic
+from harmose_dft.model.trust.statistics import conformal_quantile, fit_logistic, fit_ridge, split_groups
 from harmose_dft.model.trust.store import FILE, TrustFile
 from harmose_dft.solver import solve
 from harmose_dft.testing.molecules import structure_of
@@ -167,8 +161,8 @@ def test_a_model_without_the_file_has_no_calibration(tmp_path: Path) -> None:
 
 def test_the_bundled_model_is_calibrated_on_all_signals(organic: Predictor) -> None:
     assert organic.calibrations is not None
-    assert set(organic.calibrations.refined.signals) == set(WITH_BUILDS)
-    assert set(organic.calibrations.free.signals) == set(FREE)
+    assert set(organic.calibrations.refined.signals.names) == set(WITH_BUILDS)
+    assert set(organic.calibrations.free.signals.names) == set(FREE)
     assert (BUNDLED / "organic" / FILE).stat().st_size < 100_000
 
 

@@ -19,8 +19,10 @@ from harmose_dft.cli import main
 from harmose_dft.core.errors import ArgumentError, DataError, HarmoseError
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import open_dataset, structure_id
-from harmose_dft.workflows.cluster import open_cluster
-from harmose_dft.workflows.label import PARTS_SUFFIX, LabelSettings, label
+from harmose_dft.workflows.cluster import Workers, open_cluster
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_run import PARTS_SUFFIX
+from harmose_dft.workflows.label_settings import LabelSettings
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
@@ -119,7 +121,7 @@ def test_error_of_a_task_is_raised(workers: Any) -> None:
 
 def test_predictions_by_workers_give_the_same_files(workers: Any, tmp_path: Path) -> None:
     from harmose_dft.output import read_results
-    from harmose_dft.workflows.predict import Workers, predict_files
+    from harmose_dft.workflows.predict import predict_files
 
     paths = []
     for name, length in (("a", 1.09), ("b", 1.10), ("c", 1.08)):

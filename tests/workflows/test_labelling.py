@@ -20,7 +20,9 @@ from harmose_dft.cli.label import label as command
 from harmose_dft.core.errors import DataError, FileFormatError, HarmoseError, OutputExistsError
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import HDF5Dataset, open_dataset, structure_id
-from harmose_dft.workflows.label import PARTS_SUFFIX, LabelSettings, label
+from harmose_dft.workflows.label import label
+from harmose_dft.workflows.label_run import PARTS_SUFFIX
+from harmose_dft.workflows.label_settings import LabelSettings
 
 FAST = LabelSettings("lda", "sto-3g", 0)
 FAST_OPTIONS = ["--xc", "lda", "--basis", "sto-3g", "--grid-level", "0"]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...core.basis import OrbitalBasis
     from ...core.record import Record
     from ...core.structure import Structure
+    from .density import Setup
 
 
 class AbacusStart(StartWriter):
@@ -54,17 +55,18 @@ class AbacusStart(StartWriter):
                 f"{structure_file} has no cell; ABACUS calculates crystals. Put the molecule into a box."
             )
 
-    def require_options(self, structure: Structure, options: Options) -> None:
-        """Refuse a folder that is not of a calculation of this structure.
+    def read_setup(self, structure: Structure, options: Options) -> Setup | None:
+        """What the calculation that shall start says of its density; None where its folder is not given.
 
         Raises:
-            FileFormatError: INPUT is missing, or its calculation has another cell, other atoms or an unknown grid.
+            FileFormatError: INPUT or KPT is missing or malformed, or its calculation has another cell, other atoms or
+                an unknown grid.
         """
         from .density import Setup
 
-        super().require_options(structure, options)
-        if (run := options.get("run")) is not None:
-            Setup.of_run(run, structure)
+        super().read_setup(structure, options)
+        run = options.get("run")
+        return None if run is None else Setup.of_run(run, structure)
 
     def write(self, start: StartingPoint, target: Path, *, force: bool) -> StartReport:
         """Write H(R) of a closed shell or of spinors, and the density where the folder of a calculation is given.
@@ -74,21 +76,20 @@ class AbacusStart(StartWriter):
                 another kind of spin.
             HarmoseError: The calculation's grid does not hold the electrons.
         """
-        from .density import Setup, write_density
+        from .density import write_density
         from .writer import write_hr
 
-        run = start.options.get("run")
+        setup: Setup | None = start.setup
         is_collinear = len(start.hamiltonians) != 1
-        if is_collinear and run is None:
+        if is_collinear and setup is None:
             raise DataError(
                 f"The start file holds one Hamiltonian; got {len(start.hamiltonians)} (spin up and down) of a "
                 "collinear crystal. Start from a closed-shell or spin-orbit model, or from the density: name the "
                 "folder of the calculation with --run."
             )
-        if run is None:
+        if setup is None:
             write_hr(start.hamiltonians[0], target, structure=start.structure, basis=start.basis, force=force)
             return StartReport("put it into the folder that read_file_dir names and set init_chg hr in INPUT")
-        setup = Setup.of_run(run, start.structure)
         files, figures = write_density(start, setup, target.parent, force=force)
         if not is_collinear:
             write_hr(start.hamiltonians[0], target, structure=start.structure, basis=start.basis, force=force)

@@ -15,7 +15,7 @@ from ...core.files import require_absent
 from ...core.matrix import BlockMatrix
 from ...core.spin import spin_block
 from ...core.structure import Structure
-from ...solver import count_on_grid, density_blocks, density_on_grid, solve_kpoints
+from ...solver import Smearing, count_on_grid, density_blocks, density_on_grid, solve_kpoints
 from .cube import CubeNames, DensityCube, write_density_cube
 from .files import Calculation, find_library_file, find_stru, read_input
 from .filling import read_mesh, read_smearing
@@ -47,17 +47,23 @@ class Setup:
 
     Args:
         folder: Its folder, with INPUT and KPT.
-        keywords: Of INPUT.
         shape: Points of the grid along the lattice vectors.
         nspin: 1, 2 or 4.
+        kpoints: Its k-points, (k, 3), fractional.
+        weights: Their weights, (k,).
+        smearing: Function that the occupations follow.
+        width: Of the smearing, Hartree.
         version: Of ABACUS, as the log of an earlier run states it; "" without one.
         valence: Valence electrons by atomic number, of pseudopotentials that are there.
     """
 
     folder: Path
-    keywords: Mapping[str, str]
     shape: tuple[int, int, int]
     nspin: int
+    kpoints: Floats
+    weights: Floats
+    smearing: Smearing
+    width: float
     version: str
     valence: Mapping[int, float]
 
@@ -70,7 +76,7 @@ class Setup:
             structure: The crystal of the prediction.
 
         Raises:
-            FileFormatError: INPUT is missing or malformed, or the calculation has another cell or other atoms.
+            FileFormatError: INPUT or KPT is missing or malformed, or the calculation has another cell or other atoms.
         """
         assert structure.cell is not None
         calculation = Calculation(folder, folder)
@@ -86,7 +92,10 @@ class Setup:
         nspin = keywords.get("nspin", "1")
         if nspin not in ("1", "2", "4"):
             raise FileFormatError(f"nspin in INPUT must be 1, 2 or 4; got {nspin!r}.", path=folder)
-        return cls(folder, keywords, shape, int(nspin), log.version if log else "", valence)
+        kpoints, weights = read_mesh(keywords, folder, structure.cell, time_reversal=nspin != "4")
+        smearing, width = read_smearing(keywords, folder)
+        version = log.version if log else ""
+        return cls(folder, shape, int(nspin), kpoints, weights, smearing, width, version, valence)
 
     @property
     def file_names(self) -> list[str]:
@@ -201,11 +210,10 @@ def fill(start: StartingPoint, setup: Setup) -> tuple[tuple[BlockMatrix, ...], f
             f"The model predicts for nspin {nspin}; the calculation in {setup.folder} has nspin {setup.nspin}. Use a "
             "model that was trained on calculations of that kind, or change nspin in INPUT."
         )
-    assert start.structure.cell is not None
-    kpoints, weights = read_mesh(setup.keywords, setup.folder, start.structure.cell, time_reversal=nspin != 4)
-    smearing, width = read_smearing(setup.keywords, setup.folder)
     electrons = round(start.spectrum.n_electrons, 6)
-    spectrum = solve_kpoints(h, start.overlap, kpoints, electrons, weights=weights, smearing=smearing, width=width)
+    spectrum = solve_kpoints(
+        h, start.overlap, setup.kpoints, electrons, weights=setup.weights, smearing=setup.smearing, width=setup.width
+    )
     matrices = density_blocks(spectrum, h[0])
     if nspin == 4:
         up, down = (spin_block(matrices[0], s, s) for s in (0, 1))

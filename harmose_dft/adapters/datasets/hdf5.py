@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import FileFormatError
 from ...core.guard import name_damage
-from ...core.hdf5 import Shape, check_arrays
-from ...core.hdf5 import open_hdf5 as open_own
+from ...core.hdf5 import Shape, check_arrays, open_hdf5
 from ...core.structure import Structure
 from ..pyscf.known_names import require_known_basis
 from .base import Entry, GaussianDataset, from_triangle
@@ -48,7 +47,7 @@ GROUP: dict[str, tuple[str, Shape]] = {
 """The layouts: name -> kind of the numbers, and shape."""
 
 
-def open_hdf5(path: Path) -> GaussianDataset | None:
+def open_pyscf_file(path: Path) -> GaussianDataset | None:
     """The data set in a file of one of the three layouts; None for an HDF5 file of another kind.
 
     Raises:
@@ -57,7 +56,7 @@ def open_hdf5(path: Path) -> GaussianDataset | None:
     import h5py
 
     try:
-        with open_own(path) as file, name_damage(path):
+        with open_hdf5(path) as file, name_damage(path):
             names = set(file)
             first_item = file[min(names)] if names else None
             is_grouped = isinstance(first_item, h5py.Group) and set(GROUP) <= set(first_item)
@@ -76,7 +75,7 @@ class _PyscfFile(GaussianDataset):
     def __init__(self, path: Path) -> None:
         import pyscf.lib.parameters
 
-        self._file = open_own(path)
+        self._file = open_hdf5(path)
         self._bohr = pyscf.lib.parameters.BOHR
         attrs = self._file.attrs
         missing = [name for name in ("basis", "xc", "units") if name not in attrs]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from ...core.errors import DataError, FileFormatError
 from ...core.guard import name_damage
+from ...core.hdf5 import HDF5_SIGNATURE
 from ...data import Dataset
 from ...data import open_dataset as open_own
-from .hdf5 import open_hdf5
-from .sqlite import open_sqlite
+from .databases import open_database
+from .hdf5 import open_pyscf_file
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_MAGICS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
@@ -28,7 +28,7 @@ def recognise(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         start = file.read(16)
-    return start == SQLITE_MAGIC or start.startswith(HDF5_MAGIC)
+    return start == SQLITE_MAGIC or start.startswith(HDF5_SIGNATURE)
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -52,9 +52,9 @@ def open_dataset(path: str | Path) -> Dataset:
     with path.open("rb") as file:
         start = file.read(16)
     dataset: Dataset | None = None
-    if start == SQLITE_MAGIC or start.startswith(HDF5_MAGIC):
+    if start == SQLITE_MAGIC or start.startswith(HDF5_SIGNATURE):
         with name_damage(path):
-            dataset = open_sqlite(path) if start == SQLITE_MAGIC else open_hdf5(path) or open_own(path)
+            dataset = open_database(path) if start == SQLITE_MAGIC else open_pyscf_file(path) or open_own(path)
     elif start.startswith(ZIP_MAGIC) or start.startswith(PICKLE_MAGICS):
         raise FileFormatError(_about_archive(path), path=path)
     if dataset is None:

@@ -1,82 +1,32 @@
-"""Public databases in SQLite files: QH9 (stable and dynamic), SchNOrb's MD17 Hamiltonians, and PhiSNet's form of them.
-
-* QH9 (Yu et al., NeurIPS 2023): table ``data``; raw little-endian numbers ``Z`` and ``Ham`` and ``pos``. B3LYP with
-  VWN5 correlation (``b3lyp5`` today)/def2-SVP by PySCF, in PySCF's order. ``QH9Stable.db`` has positions in Angstrom,
-  ``QH9Dynamic_*.db`` (columns ``geo_id``, ``epot``) in Bohr.
-* SchNOrb (Schuett et al., Nat. Commun. 10, 5024 (2019)): an ASE database, ``schnorb_hamiltonian_*.db``; ``hamiltonian``
-  and ``overlap`` in each row's data, as arrays or as base64 text with ``_shape_*`` and ``_dtype_*`` beside it. PBE/
-  def2-SVP by ORCA, in ORCA's order, Angstrom and Hartree.
-* nablaDFT (Khrabrov et al., Phys. Chem. Chem. Phys. 24, 25853 (2022)): as PhiSNet's, but each row of ``data`` has its
-  own ``Z``; wB97X-D/def2-SVP by Psi4. The stored overlap tells the order of the orbitals and the unit of length.
-* PhiSNet (Unke et al., NeurIPS 2021): tables ``data`` (single-precision ``R`` in Bohr, ``E``, ``H``, ``S``),
-  ``nuclear_charges``, ``basisset``, ``metadata``; PBE/def2-SVP, components m = -l..l as ours.
-"""
+"""SQLite databases as data sets: reading that runs and writes nothing, and rows of raw numbers."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import sqlite3
-from base64 import b64decode
-from binascii import Error as Base64Error
-from collections.abc import Mapping
-from contextlib import closing
+from abc import abstractmethod
+from collections.abc import Mapping, Set
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.conventions import ORCA, OURS, PYSCF, OrbitalConvention
+from ...core.conventions import PYSCF, OrbitalConvention
 from ...core.errors import FileFormatError, shorten
-from ...core.structure import Structure
-from ...core.units import BOHR_IN_ANGSTROM
-from ..pyscf import overlap
-from .base import OVERLAP_TOLERANCE, Entry, GaussianDataset
+from .base import GaussianDataset
 
 MOST_ATOMS = 100_000
 """Atoms of a molecule, at most."""
-
-QH9_COLUMNS = {"N", "Z", "pos", "Ham"}
-PHISNET_COLUMNS = {"R", "E", "F", "H", "S"}
 
 INTEGERS = {1: "<u1", 2: "<i2", 4: "<i4", 8: "<i8"}
 FLOATS = {4: "<f4", 8: "<f8"}
 """Type of a raw number by its width in bytes."""
 
-NUMBERS = ("float32", "float64", "<f4", "<f8")
-"""Types that base64 text may have."""
-
 STEPS_A_CALL, MOST_STEPS = 1_000_000, 20_000_000_000
 """Instructions of SQLite's machine between two looks at their sum, and most of one connection: hours of reading."""
-
-
-def open_sqlite(path: Path) -> GaussianDataset:
-    """The data set in an SQLite database.
-
-    Raises:
-        FileFormatError: The database is damaged or of none of the three kinds.
-    """
-    try:
-        with closing(connect_read_only(path)) as connection:
-            tables = _plain_tables(connection, path)
-            columns = {row[1] for row in connection.execute("PRAGMA table_info(data)")}
-    except (sqlite3.Error, UnicodeError) as error:
-        raise FileFormatError(f"The database cannot be read ({' '.join(str(error).split())}).", path=path) from error
-    if columns >= QH9_COLUMNS:
-        return QH9Database(path)
-    if columns >= PHISNET_COLUMNS | {"Z"}:
-        return NablaDatabase(path)
-    if columns >= PHISNET_COLUMNS and "nuclear_charges" in tables:
-        return PhiSNetDatabase(path)
-    if "systems" in tables:
-        return SchNOrbDatabase(path)
-    raise FileFormatError(
-        f"The tables {shorten(', '.join(sorted(tables))) or '(none)'} are not those of a QH9, SchNOrb, PhiSNet or "
-        "nablaDFT database.",
-        path=path,
-    )
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
@@ -89,7 +39,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _plain_tables(connection: sqlite3.Connection, path: Path) -> set[str]:
+def list_plain_tables(connection: sqlite3.Connection, path: Path) -> set[str]:
     """Names of the tables of a database that has nothing but tables and indices.
 
     Raises:
@@ -108,10 +58,31 @@ def _plain_tables(connection: sqlite3.Connection, path: Path) -> set[str]:
     return {str(name) for kind, name, _ in rows if kind == "table"}
 
 
-class _Database(GaussianDataset):
-    """Rows of a table, found by their number; one connection per process."""
+class SQLiteDataset(GaussianDataset):
+    """Rows of a table, found by their number; one connection per process.
 
-    table = "data"
+    A new kind of database is one subclass in a file of its own, and a place in
+    :data:`harmose_dft.adapters.datasets.databases.DATABASES`.
+
+    Args:
+        path: The file.
+        convention: Orbital order of its matrices.
+
+    Attributes:
+        table: Name of the table.
+    """
+
+    table: ClassVar[str] = "data"
+
+    @classmethod
+    @abstractmethod
+    def fits(cls, tables: Set[str], columns: Set[str]) -> bool:
+        """Whether a database has this layout.
+
+        Args:
+            tables: Names of its tables.
+            columns: Names of the columns of its table ``data``, if there is one.
+        """
 
     def __init__(self, path: Path, convention: OrbitalConvention = PYSCF) -> None:
         super().__init__(path, "def2-svp", convention)
@@ -163,200 +134,6 @@ class _Database(GaussianDataset):
         return np.frombuffer(blob, kinds[int(width)])
 
 
-class QH9Database(_Database):
-    """QH9Stable.db or QH9Dynamic_*.db."""
-
-    def __init__(self, path: Path) -> None:
-        import pyscf.lib.parameters
-
-        super().__init__(path)
-        self._dynamic = "geo_id" in {row[1] for row in self._query("PRAGMA table_info(data)")}
-        self._length = 1.0 if self._dynamic else pyscf.lib.parameters.BOHR
-
-    def elements(self) -> tuple[int, ...]:
-        """Elements of the QM9 molecules."""
-        return (1, 6, 7, 8, 9)
-
-    def structure(self, index: int) -> Structure:
-        """Structure of a molecule."""
-        number, z, positions = self._columns(index, "N", "Z", "pos")
-        count = self._count(number, "N")
-        xyz = self._numbers(positions, 3 * count, FLOATS, "pos").reshape(count, 3).astype(np.float64)
-        return Structure(self._numbers(z, count, INTEGERS, "Z"), xyz / self._length, name=f"record {index}")
-
-    def metadata(self, index: int) -> Mapping[str, str]:
-        """Provenance of a molecule; ``molecule`` is its number in QM9."""
-        out = {"code": "PySCF", "functional": "b3lyp5", "basis": self.basis_name, "source": self.path.name}
-        names = ("id", "geo_id", "time", "converged") if self._dynamic else ("id",)
-        row = dict(zip(names, self._columns(index, *names), strict=True))
-        key = row.pop("id")
-        number = int.from_bytes(key, "little") if isinstance(key, bytes) else int(key)
-        return out | {"molecule": str(number)} | {name: str(value) for name, value in row.items()}
-
-    def entry(self, index: int) -> Entry:
-        """A molecule with its matrix."""
-        structure = self.structure(index)
-        n = int(self.basis.orbitals_per_atom(structure.numbers).sum())
-        fock = self._numbers(self._columns(index, "Ham")[0], n * n, FLOATS, "Ham").reshape(n, n)
-        energy = float(self._columns(index, "epot")[0]) if self._dynamic else None
-        return Entry(structure, fock, energy=energy)
-
-
-class PhiSNetDatabase(_Database):
-    """PhiSNet's database of one molecule's frames."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, OURS)
-
-    @cached_property
-    def _atoms(self) -> NDArray[Any]:
-        rows = self._query("SELECT N, Z FROM nuclear_charges WHERE id = 0")
-        if len(rows) != 1:
-            raise FileFormatError("The table nuclear_charges has no row 0 with the molecule's atoms.", path=self.path)
-        return self._numbers(rows[0][1], self._count(rows[0][0], "N"), INTEGERS, "Z")
-
-    def elements(self) -> tuple[int, ...]:
-        """Elements of the molecule."""
-        return tuple(np.unique(self._atoms).tolist())
-
-    def structure(self, index: int) -> Structure:
-        """Structure of a frame."""
-        positions = self._numbers(self._columns(index, "R")[0], 3 * len(self._atoms), FLOATS, "R")
-        return Structure(self._atoms, positions.reshape(-1, 3).astype(np.float64), name=f"frame {index}")
-
-    def metadata(self, index: int) -> Mapping[str, str]:
-        """Provenance of a frame."""
-        return _orca_metadata(self.path, self._check_index(index))
-
-    def entry(self, index: int) -> Entry:
-        """A frame with its matrices."""
-        structure = self.structure(index)
-        n = int(self.basis.orbitals_per_atom(structure.numbers).sum())
-        h, s, energy = self._columns(index, "H", "S", "E")
-        fock = self._numbers(h, n * n, FLOATS, "H").reshape(n, n)
-        overlap = None if s is None else self._numbers(s, n * n, FLOATS, "S").reshape(n, n)
-        return Entry(structure, fock, overlap, None if energy is None else float(energy))
-
-
-class NablaDatabase(_Database):
-    """nablaDFT's database of Hamiltonians of different molecules."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._scale: float | None = None
-
-    def elements(self) -> tuple[int, ...]:
-        """Elements of the MOSES molecules."""
-        return (1, 6, 7, 8, 9, 16, 17, 35)
-
-    def _raw(self, index: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Atomic numbers, and positions in the file's unit."""
-        z, positions = self._columns(index, "Z", "R")
-        if not isinstance(z, bytes) or not z or len(z) % 4 or len(z) > 4 * MOST_ATOMS:
-            raise FileFormatError(f"Z of record {index} is no list of four-byte numbers.", path=self.path)
-        numbers = np.frombuffer(z, "<i4")
-        return numbers, self._numbers(positions, 3 * len(numbers), FLOATS, "R").reshape(-1, 3).astype(np.float64)
-
-    def structure(self, index: int) -> Structure:
-        """Structure of a molecule."""
-        numbers, positions = self._raw(index)
-        return Structure(numbers, positions * self._unit, name=f"record {self._check_index(index)}")
-
-    @property
-    def _unit(self) -> float:
-        """Bohr per unit of length of the file; sets the order of the orbitals, too."""
-        if self._scale is None:
-            self._scale, self.convention = self._recognise_overlap()
-        return self._scale
-
-    def _recognise_overlap(self) -> tuple[float, OrbitalConvention]:
-        """Unit of length and order of orbitals in which the first stored overlap is that of the basis."""
-        numbers, positions = self._raw(0)
-        for scale in (1.0, 1 / BOHR_IN_ANGSTROM):
-            structure = Structure(numbers, positions * scale)
-            basis = self.basis.restrict(numbers.tolist())
-            n = int(basis.orbitals_per_atom(numbers).sum())
-            stored = self._numbers(self._columns(0, "S")[0], n * n, FLOATS, "S").reshape(n, n)
-            exact = overlap(structure, basis).to_dense()
-            for convention in (ORCA, PYSCF, OURS):  # up to d orbitals Psi4's order is ORCA's
-                order, sign = convention.to_ours(basis.shell_sequence(numbers.tolist()))
-                if np.abs(stored[np.ix_(order, order)] * np.outer(sign, sign) - exact).max() < OVERLAP_TOLERANCE:
-                    return scale, convention
-        raise FileFormatError(
-            "This database has the tables of nablaDFT, but its overlap is not that of def2-SVP in any known order of "
-            "orbitals and unit of length.", path=self.path,
-        )  # fmt: skip
-
-    def metadata(self, index: int) -> Mapping[str, str]:
-        """Provenance of a molecule."""
-        i = self._check_index(index)
-        return {"code": "Psi4", "functional": "wb97x-d", "basis": self.basis_name, "source": self.path.name,
-                "molecule": str(self._rows[i])}
-
-    def entry(self, index: int) -> Entry:
-        """A molecule with its matrices."""
-        structure = self.structure(index)
-        n = int(self.basis.restrict(structure.numbers.tolist()).orbitals_per_atom(structure.numbers).sum())
-        h, s, energy = self._columns(index, "H", "S", "E")
-        fock, stored = (self._numbers(m, n * n, FLOATS, name).reshape(n, n) for m, name in ((h, "H"), (s, "S")))
-        return Entry(structure, fock, stored, None if energy is None else float(energy))
-
-
-class SchNOrbDatabase(_Database):
-    """SchNOrb's ASE database of one molecule's frames."""
-
-    table = "systems"
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, ORCA)
-
-    @cached_property
-    def _database(self) -> Any:
-        from ase.db import connect
-
-        database = connect(str(self.path), type="db")
-        database._connect = lambda: connect_read_only(self.path)  # ASE's own may write
-        return database
-
-    def _row(self, index: int) -> Any:
-        return self._database.get(id=self._rows[self._check_index(index)])
-
-    def elements(self) -> tuple[int, ...]:
-        """Elements of the first frame's molecule."""
-        return tuple(np.unique(self._row(0).numbers).tolist())
-
-    def structure(self, index: int) -> Structure:
-        """Structure of a frame."""
-        row = self._row(index)
-        return Structure(row.numbers, row.positions / BOHR_IN_ANGSTROM, name=f"frame {index}")
-
-    def metadata(self, index: int) -> Mapping[str, str]:
-        """Provenance of a frame."""
-        return _orca_metadata(self.path, self._check_index(index))
-
-    def entry(self, index: int) -> Entry:
-        """A frame with its matrices. Energies are stored minus their mean, which the database's metadata may give."""
-        data = self._row(index).data
-        fock, overlap = self._matrix(data, "hamiltonian"), self._matrix(data, "overlap")
-        if fock is None:
-            raise FileFormatError(f"Record {index} has no 'hamiltonian' in its data.", path=self.path)
-        energy, mean = self._matrix(data, "energy"), self._database.metadata.get("mean_energy")
-        total = None if energy is None or mean is None else float(np.ravel(energy)[0]) + float(mean)
-        return Entry(self.structure(index), fock, overlap, total)
-
-    def _matrix(self, data: Mapping[str, Any], name: str) -> NDArray[Any] | None:
-        """An array of a row's data: an array, or base64 text with its type and shape beside it."""
-        value = data.get(name)
-        if not isinstance(value, str | bytes):
-            return None if value is None else np.asarray(value)
-        try:
-            raw, kind = b64decode(value, validate=True), data[f"_dtype_{name}"]
-            if kind not in NUMBERS:
-                raise ValueError(f"its type is none of {', '.join(NUMBERS)}")
-            return np.frombuffer(raw, np.dtype(kind)).reshape(data[f"_shape_{name}"])
-        except (Base64Error, KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"'{name}' of a record cannot be decoded ({error}).", path=self.path) from error
-
-
-def _orca_metadata(path: Path, index: int) -> dict[str, str]:
+def orca_metadata(path: Path, index: int) -> dict[str, str]:
+    """Provenance of a frame of the MD17 Hamiltonians, which ORCA has calculated."""
     return {"code": "ORCA", "functional": "pbe", "basis": "def2-svp", "source": path.name, "frame": str(index)}

@@ -9,8 +9,9 @@ import numpy as np
 
 from ...core.errors import DataError
 from .bands import SIGNALS, BandCalibration
-from .calibration import Verdict, take_logarithms
-from .fitting import FOLDS, conformal_quantile, fit_ridge, split_groups
+from .calibration import Verdict
+from .signals import SignalSet
+from .statistics import FOLDS, conformal_quantile, fit_ridge, predict_left_out, split_groups
 
 FEWEST = 20
 """A 95 % bound needs as many crystals: the largest of fewer scores is exceeded too often."""
@@ -55,16 +56,12 @@ def fit_band_calibration(cases: Sequence[BandCase], *, coverage: float = 0.95, s
             f"saw; got {len(cases)}. Label more, of all kinds that you are going to predict."
         )
     names = tuple(name for name in SIGNALS if all(name in case.signals for case in cases))
-    raw = np.array([take_logarithms(case.signals, names, SIGNALS) for case in cases])
-    centre, scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)
-    x, errors = (raw - centre) / scale, np.array([case.error for case in cases])
+    used, x = SignalSet.fit([case.signals for case in cases], names, SIGNALS)
+    errors = np.array([case.error for case in cases])
     logs = np.log10(np.maximum(errors, EXACT))
-    sizes = np.zeros(len(cases))
-    for part in split_groups(cases, FOLDS, seed):
-        rest = np.setdiff1d(np.arange(len(cases)), part)
-        sizes[part] = fit_ridge(x[rest], logs[rest])(x[part])
+    sizes = predict_left_out(fit_ridge, x, logs, split_groups(cases, FOLDS, seed))
     quantile = conformal_quantile(errors / 10**sizes, coverage)
-    return BandCalibration(names, centre, scale, fit_ridge(x, logs), quantile, coverage)
+    return BandCalibration(used, fit_ridge(x, logs), quantile, coverage)
 
 
 def evaluate_band_calibration(calibration: BandCalibration, cases: Sequence[BandCase]) -> dict[str, object]:

@@ -10,13 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...core.units import HARTREE_IN_EV
-from .calibration import Regression, Verdict, take_logarithms
-
-Floats = NDArray[np.float64]
+from .calibration import Verdict
+from .signals import LinearFunction, SignalSet
 
 WINDOW = 5.0 / HARTREE_IN_EV
 """Hartree; the bands that count lie so near to the Fermi level."""
@@ -64,25 +60,20 @@ class BandCalibration:
     """How signals become a bound on the error of bands, and a verdict.
 
     Args:
-        signals: Names of the signals, of :data:`SIGNALS`.
-        centre: Mean of each signal's logarithm, (signal,).
-        scale: Its standard deviation, (signal,).
+        signals: Which of :data:`SIGNALS` it uses.
         size: Decimal logarithm of the typical error, Hartree.
         quantile: The bound in units of the typical error.
         coverage: Share of the bounds that hold.
     """
 
-    signals: tuple[str, ...]
-    centre: Floats
-    scale: Floats
-    size: Regression
+    signals: SignalSet
+    size: LinearFunction
     quantile: float
     coverage: float = 0.95
 
     def bound(self, signals: Mapping[str, float]) -> BandBound:
         """The bound of a prediction."""
-        standardised = (take_logarithms(signals, self.signals, SIGNALS) - self.centre) / self.scale
-        return BandBound(self.quantile * 10 ** float(self.size(standardised)), self.coverage)
+        return BandBound(self.quantile * 10 ** float(self.size(self.signals.standardise(signals))), self.coverage)
 
     @staticmethod
     def judge(bound: BandBound) -> Verdict:
@@ -94,9 +85,7 @@ class BandCalibration:
     def to_dict(self) -> dict[str, object]:
         """A JSON-serialisable description."""
         return {
-            "signals": list(self.signals),
-            "centre": self.centre.tolist(),
-            "scale": self.scale.tolist(),
+            **self.signals.to_dict(),
             "size": self.size.to_dict(),
             "quantile": self.quantile,
             "coverage": self.coverage,
@@ -110,11 +99,5 @@ class BandCalibration:
             KeyError: An entry is missing, or a signal is unknown.
             ValueError: An entry is of another kind, or lengths differ.
         """
-        signals = tuple(str(name) for name in data["signals"])
-        if unknown := set(signals) - set(SIGNALS):
-            raise KeyError(f"signal {min(unknown)!r}")
-        centre, scale = (np.asarray(data[key], dtype=np.float64) for key in ("centre", "scale"))
-        size = Regression.from_dict(data["size"])
-        if any(vector.shape != (len(signals),) for vector in (centre, scale, size.weights)):
-            raise ValueError("its vectors do not have one entry for each signal")
-        return cls(signals, centre, scale, size, float(data["quantile"]), float(data["coverage"]))
+        signals = SignalSet.from_dict(data, SIGNALS)
+        return cls(signals, signals.read_function(data["size"]), float(data["quantile"]), float(data["coverage"]))

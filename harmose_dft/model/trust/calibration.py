@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from .signals import LinearFunction, SignalSet, logistic
 
 LARGE_ERROR = 0.02
 """Hartree; a network's own prediction with an occupied level farther off counts as bad."""
@@ -104,39 +101,11 @@ class Intervals:
 
 
 @dataclass(frozen=True, eq=False)
-class Regression:
-    """A linear function of standardised signals.
-
-    Args:
-        weights: (signal,).
-        intercept: Its value for average signals.
-    """
-
-    weights: Floats
-    intercept: float
-
-    def __call__(self, standardised: Floats) -> Floats:
-        """Values, (...,), of standardised signals, (..., signal)."""
-        return np.asarray(standardised @ self.weights + self.intercept)
-
-    def to_dict(self) -> dict[str, object]:
-        """A JSON-serialisable description."""
-        return {"weights": self.weights.tolist(), "intercept": self.intercept}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`."""
-        return cls(np.asarray(data["weights"], dtype=np.float64), float(data["intercept"]))
-
-
-@dataclass(frozen=True, eq=False)
 class Calibration:
     """How signals become a risk, a verdict and intervals.
 
     Args:
-        signals: Names of the signals, of :data:`SIGNALS`.
-        centre: Mean of each signal's logarithm, (signal,).
-        scale: Its standard deviation, (signal,).
+        signals: Which of :data:`SIGNALS` it uses.
         risk: Log-odds that an occupied level is off by more than ``large_error``.
         good_below: Risk below which a prediction is good.
         refused_from: Risk from which a prediction is not to be used.
@@ -147,24 +116,18 @@ class Calibration:
         large_error: Error of an occupied level from which a prediction counts as bad, Hartree.
     """
 
-    signals: tuple[str, ...]
-    centre: Floats
-    scale: Floats
-    risk: Regression
+    signals: SignalSet
+    risk: LinearFunction
     good_below: float
     refused_from: float
-    sizes: Mapping[str, Regression]
+    sizes: Mapping[str, LinearFunction]
     quantiles: Mapping[Verdict, Mapping[str, float]]
     coverage: float = 0.95
     large_error: float = LARGE_ERROR
 
-    def standardise(self, signals: Mapping[str, float]) -> Floats:
-        """Logarithms of the signals with mean 0 and deviation 1 over the calibration set, (signal,)."""
-        return (take_logarithms(signals, self.signals) - self.centre) / self.scale
-
     def estimate_risk(self, signals: Mapping[str, float]) -> float:
         """Probability that an occupied level is off by more than ``large_error``."""
-        return float(logistic(self.risk(self.standardise(signals))))
+        return float(logistic(self.risk(self.signals.standardise(signals))))
 
     def judge(self, risk: float) -> Verdict:
         """Verdict on a prediction of some risk."""
@@ -177,15 +140,13 @@ class Calibration:
         quantiles = self.quantiles.get(verdict, {})
         if set(quantiles) != set(QUANTITIES):
             return None
-        standardised = self.standardise(signals)
+        standardised = self.signals.standardise(signals)
         return {name: quantiles[name] * 10 ** float(self.sizes[name](standardised)) for name in QUANTITIES}
 
     def to_dict(self) -> dict[str, object]:
         """A JSON-serialisable description."""
         return {
-            "signals": list(self.signals),
-            "centre": self.centre.tolist(),
-            "scale": self.scale.tolist(),
+            **self.signals.to_dict(),
             "risk": self.risk.to_dict(),
             "good_below": self.good_below,
             "refused_from": self.refused_from,
@@ -203,36 +164,14 @@ class Calibration:
             KeyError: An entry is missing, or a signal or quantity is unknown.
             ValueError: An entry is of another kind, or lengths differ.
         """
-        signals = tuple(str(name) for name in data["signals"])
-        if unknown := set(signals) - set(SIGNALS):
-            raise KeyError(f"signal {min(unknown)!r}")
-        centre, scale = (np.asarray(data[key], dtype=np.float64) for key in ("centre", "scale"))
-        risk = Regression.from_dict(data["risk"])
-        sizes = {name: Regression.from_dict(data["sizes"][name]) for name in QUANTITIES}
-        vectors = [centre, scale, risk.weights, *(size.weights for size in sizes.values())]
-        if any(vector.shape != (len(signals),) for vector in vectors):
-            raise ValueError("its vectors do not have one entry for each signal")
+        signals = SignalSet.from_dict(data, SIGNALS)
         return cls(
             signals=signals,
-            centre=centre,
-            scale=scale,
-            risk=risk,
+            risk=signals.read_function(data["risk"]),
             good_below=float(data["good_below"]),
             refused_from=float(data["refused_from"]),
-            sizes=sizes,
+            sizes={name: signals.read_function(data["sizes"][name]) for name in QUANTITIES},
             quantiles={Verdict(v): {str(k): float(x) for k, x in q.items()} for v, q in data["quantiles"].items()},
             coverage=float(data["coverage"]),
             large_error=float(data["large_error"]),
         )
-
-
-def take_logarithms(
-    signals: Mapping[str, float], names: tuple[str, ...], floors: Mapping[str, float] = SIGNALS
-) -> Floats:
-    """Decimal logarithm of the sizes of signals, (signal,), each at least as large as its floor."""
-    return np.array([np.log10(max(abs(signals[name]), floors[name])) for name in names])
-
-
-def logistic(log_odds: Floats) -> Floats:
-    """Probability of log-odds."""
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * log_odds)))

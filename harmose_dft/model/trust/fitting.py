@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import solve
-from scipy.stats import rankdata
 
 from ...core.errors import DataError
-from .calibration import LARGE_ERROR, QUANTITIES, Calibration, Regression, Verdict, logistic, take_logarithms
-
-Floats = NDArray[np.float64]
-
-PENALTY = 0.3
-"""Half the squared length of the weights is added to the loss with this factor; signals are standardised."""
-
-FOLDS = 10
-"""Parts of the calibration set, each of which is judged by a model of the others."""
+from .calibration import LARGE_ERROR, QUANTITIES, SIGNALS, Calibration, Verdict
+from .signals import SignalSet, logistic
+from .statistics import (
+    FOLDS,
+    area_under_roc,
+    conformal_quantile,
+    fit_logistic,
+    fit_ridge,
+    predict_left_out,
+    split_groups,
+)
 
 MARGIN = 0.5
 """Share of the smallest risk of a bad molecule below which a prediction is good."""
@@ -59,22 +57,6 @@ class Case:
         return self.largest_level_error > limit
 
 
-class Grouped(Protocol):
-    """What belongs to a group."""
-
-    @property
-    def group(self) -> str:
-        """Name of the group."""
-
-
-def split_groups(cases: Sequence[Grouped], parts: int, seed: int) -> list[NDArray[np.int64]]:
-    """Indices of cases in parts of about equal numbers of groups, drawn at random."""
-    names = sorted({case.group for case in cases})
-    order = dict(zip(names, np.random.default_rng(seed).permutation(len(names)).tolist(), strict=True))
-    place = np.array([order[case.group] % parts for case in cases])
-    return [np.flatnonzero(place == part) for part in range(parts)]
-
-
 def fit_calibration(
     cases: Sequence[Case],
     signals: Sequence[str],
@@ -101,7 +83,6 @@ def fit_calibration(
     Raises:
         DataError: There are too few molecules, or too few good or bad ones.
     """
-    names = tuple(signals)
     bad = np.array([case.is_bad(large_error) for case in cases])
     if len(cases) < FEWEST or min(bad.sum(), (~bad).sum()) < FEWEST // 10:
         raise DataError(
@@ -109,32 +90,34 @@ def fit_calibration(
             f"off by more than {large_error * 1e3:g} mHartree); got {len(cases)} with {int(bad.sum())} bad ones. Label "
             "more molecules, odd ones among them."
         )
-    raw = np.array([take_logarithms(case.signals, names) for case in cases])
-    centre, scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)
-    x = (raw - centre) / scale
+    used, x = SignalSet.fit([case.signals for case in cases], signals, SIGNALS)
     logs = {
         q: np.log10(np.maximum([case.errors[q] for case in cases], floor)) for q, floor in QUANTITIES.items()
     }
-    risks, sizes = np.zeros(len(cases)), {q: np.zeros(len(cases)) for q in QUANTITIES}
-    for part in split_groups(cases, FOLDS, seed):
-        rest = np.setdiff1d(np.arange(len(cases)), part)
-        risks[part] = logistic(fit_logistic(x[rest], bad[rest])(x[part]))
-        for q, values in logs.items():
-            sizes[q][part] = fit_ridge(x[rest], values[rest])(x[part])
+    parts = split_groups(cases, FOLDS, seed)
+    risks = logistic(predict_left_out(fit_logistic, x, bad, parts))
     lowest = np.quantile(risks[bad], accepted_bad) if accepted_bad else MARGIN * risks[bad].min()
-    good_below = min(float(lowest), REFUSED_FROM)
-    judging = Calibration(
-        names, centre, scale, fit_logistic(x, bad), good_below, REFUSED_FROM,
-        {q: fit_ridge(x, values) for q, values in logs.items()}, {}, coverage, large_error,
+    calibration = Calibration(
+        signals=used,
+        risk=fit_logistic(x, bad),
+        good_below=min(float(lowest), REFUSED_FROM),
+        refused_from=REFUSED_FROM,
+        sizes={q: fit_ridge(x, values) for q, values in logs.items()},
+        quantiles={},
+        coverage=coverage,
+        large_error=large_error,
     )
-    verdicts = [limit_verdict(judging.judge(risk), case) for risk, case in zip(risks, cases, strict=True)]
+    verdicts = [limit_verdict(calibration.judge(risk), case) for risk, case in zip(risks, cases, strict=True)]
+    scores = {
+        q: np.array([c.errors[q] for c in cases]) / 10 ** predict_left_out(fit_ridge, x, values, parts)
+        for q, values in logs.items()
+    }
     quantiles: dict[Verdict, dict[str, float]] = {}
     for verdict in Verdict:
         members = np.array([v == verdict for v in verdicts])
-        scores = {q: np.array([c.errors[q] for c in cases]) / 10 ** sizes[q] for q in QUANTITIES}
         widths = {q: conformal_quantile(score[members], coverage) for q, score in scores.items()}
         quantiles[verdict] = {q: width for q, width in widths.items() if np.isfinite(width)}
-    return replace(judging, quantiles=quantiles)
+    return replace(calibration, quantiles=quantiles)
 
 
 def limit_verdict(verdict: Verdict, case: Case) -> Verdict:
@@ -142,47 +125,6 @@ def limit_verdict(verdict: Verdict, case: Case) -> Verdict:
     if case.ruled_out:
         return Verdict.DO_NOT_USE
     return Verdict.CAREFUL if case.doubtful and verdict == Verdict.GOOD else verdict
-
-
-def fit_logistic(x: Floats, bad: NDArray[np.bool_], steps: int = 50) -> Regression:
-    """Penalised logistic regression by Newton's method.
-
-    Args:
-        x: Standardised signals, (case, signal).
-        bad: What to predict, (case,).
-        steps: Newton steps at most.
-    """
-    design = np.column_stack([x, np.ones(len(x))])
-    penalty = PENALTY * np.diag([*np.ones(x.shape[1]), 1e-3])
-    weights = np.zeros(design.shape[1])
-    for _ in range(steps):
-        p = logistic(design @ weights)
-        gradient = design.T @ (p - bad) + penalty @ weights
-        hessian = (design.T * (p * (1.0 - p))) @ design + penalty
-        step = solve(hessian, gradient, assume_a="pos")
-        weights = weights - step * min(1.0, 5.0 / max(float(np.linalg.norm(step)), 1e-12))
-        if np.abs(step).max() < 1e-10:
-            break
-    return Regression(weights[:-1], float(weights[-1]))
-
-
-def fit_ridge(x: Floats, y: Floats) -> Regression:
-    """Penalised least squares; the intercept is not penalised.
-
-    Args:
-        x: Standardised signals, (case, signal).
-        y: What to predict, (case,).
-    """
-    centre, mean = x.mean(axis=0), float(y.mean())
-    moved = x - centre
-    weights = solve(moved.T @ moved + PENALTY * np.eye(x.shape[1]), moved.T @ (y - mean), assume_a="pos")
-    return Regression(np.asarray(weights), mean - float(centre @ weights))
-
-
-def conformal_quantile(scores: Floats, coverage: float) -> float:
-    """The ceil((n + 1) coverage)-th smallest of n scores; infinite where n is too small for the coverage."""
-    rank = int(np.ceil((len(scores) + 1) * coverage))
-    return float(np.sort(scores)[rank - 1]) if 0 < rank <= len(scores) else float("inf")
 
 
 def evaluate_calibration(calibration: Calibration, cases: Sequence[Case]) -> dict[str, object]:
@@ -229,11 +171,3 @@ def count_kinds(
         members = [(c, v) for c, v in zip(cases, verdicts, strict=True) if c.kind == kind]
         counts = {str(v): sum(u == v for _, u in members) for v in Verdict}
         yield kind, {"molecules": len(members), "bad": sum(c.is_bad(large_error) for c, _ in members), **counts}
-
-
-def area_under_roc(scores: Floats, bad: NDArray[np.bool_]) -> float | None:
-    """Probability that a bad case has a higher score than a good one; None where one kind is missing."""
-    positive, negative = int(bad.sum()), int((~bad).sum())
-    if not positive or not negative:
-        return None
-    return float((rankdata(scores)[bad].sum() - positive * (positive + 1) / 2) / (positive * negative))

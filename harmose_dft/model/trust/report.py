@@ -112,6 +112,11 @@ class TrustReport:
         return self.risk is not None or self.bands is not None
 
     @property
+    def refused(self) -> bool:
+        """Whether the verdict is not to use the prediction."""
+        return self.verdict == Verdict.DO_NOT_USE
+
+    @property
     def verdict_in_words(self) -> str:
         """The verdict as one line: what to do, and why."""
         if self.verdict is None:
@@ -276,7 +281,7 @@ def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3
         f"{formula}: {report.verdict_in_words if report.verdict else '; '.join(report.warnings)}"
         for formula, report in reports
         if report.warnings
-        or report.verdict == Verdict.DO_NOT_USE
+        or report.refused
         or (report.verdict == Verdict.CAREFUL and (report.certificate is not None or report.bands is not None))
     ]
     rest = f"; and {len(named) - shown} more" if len(named) > shown else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.errors import CheckpointError
 from ...core.files import atomic_path
-from ..checkpoint import SEAL, seal, seal_of
+from ..description import SEAL, seal, seal_of
 from .bands import BandCalibration
 from .calibration import Calibration
 

@@ -1,0 +1,62 @@
+"""The systems of the paper: a row for each of them, variant and H0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .sources import read_result, table
+
+MATERIALS = {
+    "MG": "graphene", "MM": "MoS2", "BG": "bilayer graphene", "BB": "bilayer bismuthene, SOC",
+    "BT": "bilayer Bi2Te3, SOC", "BS": "bilayer Bi2Se3, SOC",
+}
+"""Abbreviations of the paper, in its order."""
+
+VARIANTS = {"h0": "H0 alone", "stage-1": "stage 1 alone", "two-stage": "two stages", "density": "two stages, density",
+            "paper": "two stages, lab frame"}
+
+METRICS = {"mae_all": 3, "mae_cha_s": 3, "mae_cha_b": 3, "eps_mae": 3, "band_mae": 3, "gap_mae": 2, "fermi_mae": 2,
+           "cov_err": 2, "psi_cos": 4, "psi_subspace": 5}
+"""Metric -> significant digits (of cosines: decimals)."""
+
+
+def materials_rows() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Label of a row, and the runs that it is the mean of: those of the most snapshots, one for each seed."""
+    runs = [r for r in read_result("materials")["runs"] if r["system"] in MATERIALS]
+    keys = sorted(
+        {(r["system"], r["variant"], r["h0"], 0 if r["variant"] == "h0" else r["minutes"]) for r in runs},
+        key=lambda k: (list(MATERIALS).index(k[0]), list(VARIANTS).index(k[1]) > 0, k[3], k[2] == "fitted",
+                       list(VARIANTS).index(k[1])),
+    )
+    for system, variant, h0, minutes in keys:
+        same = [r for r in runs if (r["system"], r["variant"], r["h0"]) == (system, variant, h0)
+                and (variant == "h0" or r["minutes"] == minutes)]
+        most = max(len(r["train"]) for r in same)
+        title = VARIANTS[variant] if variant == "h0" else f"{VARIANTS[variant]}, {minutes:g} min"
+        yield f"{title}, {h0}", [r for r in same if len(r["train"]) == most]
+
+
+def materials() -> str:
+    """The systems of the paper: a row for each of them, variant and H0."""
+    def cells(parts: list[dict[str, Any]]) -> list[str]:
+        out = []
+        for metric, digits in METRICS.items():
+            values = [p["metrics"][metric] for p in parts if metric in p["metrics"]]
+            mean = sum(values) / max(len(values), 1)
+            rounded = f"{mean:.{digits}f}" if metric.startswith("psi") else f"{float(f'{mean:.{digits}g}'):g}"
+            out.append(rounded if values else "")
+        return out
+
+    titles = ["system", "train + test", "model, H0", *(f"{m} (meV)" for m in METRICS if not m.startswith("psi")),
+              *(m for m in METRICS if m.startswith("psi")), "ms per atom", "seeds"]
+    rows = []
+    for label, runs in materials_rows():
+        first = runs[0]
+        counts = f"{len(first['train'])} + {len(first['test'])}"
+        for name, parts in (("", runs), (" twisted", [r["twisted"] for r in runs if "twisted" in r])):
+            if parts:
+                cost = sum(p["seconds_per_atom"] for p in parts) / len(parts) * 1e3
+                number = counts if not name else f"{len(first['train'])} + {parts[0]['snapshots']}"
+                rows.append([first["system"] + name, number, label, *cells(parts), f"{cost:.2g}", str(len(parts))])
+    return table(titles, rows)

@@ -1,0 +1,131 @@
+"""What verdicts and error bars do: tables of the page on trust, and the lines of the model's card."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+
+from harmose_dft.core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+from harmose_dft.model.trust.calibration import LARGE_ERROR
+
+from .sources import read_result, table
+
+NAMES = {"homo": "HOMO", "lumo": "LUMO", "gap": "gap", "mean_occupied": "mean occupied level", "dipole": "dipole"}
+"""Quantities that have intervals."""
+
+
+def band_trust_table() -> str:
+    """What the bounds on the error of the bundled crystal model's bands do."""
+    result = read_result("trust_graphene")
+    test, mean, milli = result["test"], result["average"], 1e3 * HARTREE_IN_EV
+    rows = [
+        ("structures, and those of the test third", f"{result['crystals']}, {test['crystals']}"),
+        ("error of the bands, smallest to largest (meV)",
+         f"{result['errors'][0] * milli:.2g} to {result['errors'][-1] * milli:.3g}"),
+        ("95 % bounds that hold: test (20 divisions)", f"{test['coverage']:.1%} ({mean['coverage']:.1%})"),
+        ("median error and median bound, 20 divisions (meV)",
+         f"{mean['median_error'] * milli:.2g}, {mean['median_bound'] * milli:.2g}"),
+    ]
+    for verdict, count in mean["verdicts"].items():
+        largest = mean["largest_error_by_verdict"][verdict]
+        rows.append((f"judged {verdict}, 20 divisions (largest error, meV)",
+                     f"{count}" + ("" if largest is None else f" ({largest * milli:.3g})")))
+    return table(("measured", "graphene"), rows)
+
+
+def trust_table() -> str:
+    """Measured figures of verdicts and intervals, with a Fock build for each molecule and without."""
+    result = read_result("trust")
+    tests, means = result["test"], result["average"]
+    kinds = ("refined", "free")
+
+    def row(title: str, cell: Callable[[str], str]) -> tuple[str, ...]:
+        return (title, *(cell(kind) for kind in kinds))
+
+    rows = [
+        row("test molecules (off by more than 20 mHartree)", lambda k: f"{tests[k]['molecules']} ({tests[k]['bad']})")
+    ]
+    rows += [
+        row(f"judged {v} (off by more)", lambda k, v=v: f"{tests[k]['verdicts'][v]} ({tests[k]['bad_by_verdict'][v]})")
+        for v in ("good", "careful", "do not use")
+    ]
+    rows.append(row("area under the ROC curve", lambda k: f"{tests[k]['auc']:.3f}"))
+    for key, name in NAMES.items():
+        unit, factor = ("D", DIPOLE_AU_IN_DEBYE) if key == "dipole" else ("eV", HARTREE_IN_EV)
+        width = {k: tests[k]["median_half_width_of_good"][key] for k in kinds}
+        held = {k: (tests[k]["coverage_of_good"][key], means[k]["coverage_of_good"].get(key)) for k in kinds}
+        rows.append(row(f"median half-width of {name} ({unit})", lambda k, w=width, f=factor: f"{w[k] * f:.3f}"))
+        rows.append(row(
+            f"95 % intervals of {name} that hold: test (20 divisions)",
+            lambda k, h=held: f"{h[k][0]:.1%} ({h[k][1]:.1%})",
+        ))
+    rows.append(row("accepted as good in 20 divisions (off by more)",
+                    lambda k: f"{means[k]['good']} ({means[k]['bad_among_good']})"))
+    for key, title in (("ordinary_do_not_use", "judged do not use"), ("ordinary_not_good", "not judged good")):
+        rows.append(row(f"ordinary organic molecules {title}, 20 divisions", lambda k, key=key: f"{means[k][key]:.1%}"))
+    rows.append(row(
+        "within 20 mHartree, yet judged do not use, 20 divisions",
+        lambda k: f"{means[k]['refused_though_within'] / means[k]['within']:.1%}",
+    ))
+    if costs := result.get("cost"):
+        shares = [c["share_of_scf"] for c in costs]
+        share = f"{min(shares):.1%} to {max(shares):.1%}"
+        names = ", ".join(c["name"] for c in costs)
+        rows.append((f"time of the Fock build, relative to PySCF's SCF ({names})", share, ""))
+    return table(("measured", "one Fock build each", "without"), rows)
+
+
+LARGE_MEV = 1e3 * LARGE_ERROR * HARTREE_IN_EV
+"""Error of an occupied level, meV, that makes a prediction a bad one."""
+
+KINDS = {
+    "test": "organic, test set", "validation": "organic, validation set", "organic": "organic, second set",
+    "first": "what people type first", "elements": "with B, Si, P, Br", "ion": "ions and zwitterions",
+    "named": "rare bonds and zwitterions", "pair": "pairs of molecules", "hot": "at 1000 to 2500 K",
+    "scaled": "swollen or shrunk", "shaken": "displaced at random", "twisted": "turned double bonds",
+    "torn": "stretched bonds", "diatomic": "diatomics at seven distances", "carbene": "carbenes",
+}
+"""Kinds of molecules in the calibration, in words."""
+
+
+def kinds_table() -> str:
+    """Errors of levels by kind of molecule."""
+    found = read_result("trust")["kinds"]
+    rows = [
+        (words, f"{k['molecules']}", f"{k['level_error']:.2g}", f"{k['homo_error']:.2g}", f"{k['lumo_error']:.2g}",
+         f"{k['share_within_8']:.0%}", f"{k['good']} ({k['good_beyond_8']})")
+        for kind, words in KINDS.items()
+        if (k := found.get(kind))
+    ]
+    titles = ("kind", "molecules", "occupied levels (mHa)", "HOMO (mHa)", "LUMO (mHa)",
+              "HOMO and LUMO within 8 mHa", "judged good (of these beyond 8 mHa)")
+    return table(titles, rows)
+
+
+def wrong_table() -> str:
+    """Verdicts on structures that are known to go wrong."""
+    rows = [
+        (row["name"], "" if "risk" not in row else f"{row['worst_level_mev'] / 1000:.2f}", row["verdict"])
+        for row in read_result("trust")["wrong"]
+    ]
+    return table(("structure", "worst occupied level, error in eV", "verdict"), rows)
+
+
+def card() -> str:
+    """Verdicts and intervals of the bundled model, for its card."""
+    result = read_result("trust")
+    made, test, mean = result["made_from"], result["test"]["refined"], result["average"]["refined"]
+    held = ", ".join(f"{NAMES[q]} {value:.1%}" for q, value in mean["coverage_of_good"].items())
+    widths = test["median_half_width_of_good"]
+    wrong = [row for row in result["wrong"] if row.get("worst_level_mev", 0.0) > LARGE_MEV]
+    trusted = sum(row["verdict"] == "good" for row in wrong)
+    counts = ", ".join(f"{n} {v} ({test['bad_by_verdict'][v]})" for v, n in test["verdicts"].items())
+    ends = ", ".join(f"{NAMES[q]} ± {widths[q] * HARTREE_IN_EV:.3f} eV" for q in ("homo", "lumo", "gap"))
+    text = (
+        f"* **Error bars** (`trust.json`): calibrated on {made['molecules']} molecules that training never saw, "
+        f"{made['bad']} of them off by more than 20 mHartree in an occupied level. Verdicts on {test['molecules']} "
+        f"others (in brackets: how many were off by more): {counts}. Median 95 % intervals of good ones: {ends}; over "
+        f"20 random divisions they held for {held}. Of {len(wrong)} structures from user reports that are off by more "
+        f"than 20 mHartree {trusted} were judged good."
+    )
+    return textwrap.fill(text, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
