@@ -65,7 +65,7 @@ WAYS = ("refined", "free")
 SMALL, SAME_GEOMETRY = 5, 0.1
 """Atoms; Bohr. Molecules of so few atoms are seen ones if no distance in a training molecule differs by more."""
 
-WITHIN = 8.0
+WITHIN = 3.0
 """mHartree; errors of HOMO and LUMO that the summary by kind counts."""
 
 ORDINARY = ("test", "validation", "organic")

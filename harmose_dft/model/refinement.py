@@ -71,7 +71,7 @@ def refine(
         StructureError: The structure is a crystal or has an open shell.
         HarmoseError: PySCF does not know the functional.
     """
-    dense, metric = hamiltonian.to_dense(), overlap.to_dense()
+    dense, dense_overlap = hamiltonian.to_dense(), overlap.to_dense()
     changes: list[tuple[Deviation, float]] = []
     with _ONE_AT_A_TIME:
         start = time.perf_counter()
@@ -80,7 +80,7 @@ def refine(
         for _ in range(builds):
             fock = scf.fock(spectrum)
             changes.append(compare(fock, spectrum, moments))
-            dense = scf.extrapolate(dense, spectrum, fock, metric)
+            dense = scf.extrapolate(dense, spectrum, fock, dense_overlap)
             hamiltonian = hamiltonian.with_values(hamiltonian.gather(dense))
             spectrum = solve(hamiltonian, overlap, spectrum.n_electrons)
         seconds = time.perf_counter() - start
