@@ -6,11 +6,11 @@
 DATA are data sets with PySCF calculations (``organic_b3lyp.h5``, ``organic2_b3lyp.h5``, what ``odd_molecules.py``
 makes). Of a file that the model was trained on only the test and validation parts count (crc32 rule); molecules listed
 in LIST (a SMILES per line), those of other elements or charges, and those of up to five atoms in nearly the geometry of
-a training molecule are left out. Besides verdicts and intervals the
-figures are errors of levels by kind of molecule. Predictions with a certificate are kept
-in a cache, one by one, so that the benchmark can be interrupted; a new model begins a new cache. ``--write`` stores
-``trust.json`` beside the model: this one command calibrates a model. ``--wrong`` judges xyz files in FOLDER, with
-PySCF's levels in ``orbital_energies_hartree.json``, which no calibration has seen.
+a training molecule are left out. Every molecule is predicted in two ways: refined and judged by cheap Fock builds, and
+as the network predicts. Besides verdicts and intervals the figures are errors of H and levels by kind of molecule.
+Predictions are kept in a cache, one by one, so that the benchmark can be interrupted; a new model begins a new cache.
+``--write`` stores ``trust.json`` beside the model: this one command calibrates a model. ``--wrong`` judges xyz files
+in FOLDER, with PySCF's levels in ``orbital_energies_hartree.json``, which no calibration has seen.
 """
 
 from __future__ import annotations
@@ -35,20 +35,22 @@ from harmose_dft.cli import console
 from harmose_dft.core.errors import DomainError
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
-from harmose_dft.core.units import HARTREE_IN_EV
+from harmose_dft.core.units import HARTREE_IN_EV, MICRO
 from harmose_dft.data import split_of_smiles
 from harmose_dft.model.loading import model_folder
 from harmose_dft.model.prediction import Prediction
-from harmose_dft.model.trust.certificate import certify
+from harmose_dft.model.refinement import refine
+from harmose_dft.model.trust.calibration import Calibration
 from harmose_dft.model.trust.fitting import Case, limit_verdict
 from harmose_dft.model.trust.store import TrustFile
 from harmose_dft.solver import solve
 from harmose_dft.workflows.calibrate import (
+    Cases,
     calibrate,
     case_from_dict,
     case_to_dict,
-    certify_record,
     measure_case,
+    predict_record,
 )
 from harmose_dft.workflows.evaluate import was_trained_on
 
@@ -57,10 +59,13 @@ CACHE = ROOT / "local" / "trust.jsonl"
 REPEATS = 20
 """Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
 
+WAYS = ("refined", "free")
+"""Refined and judged by cheap Fock builds, or as the network predicts."""
+
 SMALL, SAME_GEOMETRY = 5, 0.1
 """Atoms; Bohr. Molecules of so few atoms are seen ones if no distance in a training molecule differs by more."""
 
-WITHIN = 8.0
+WITHIN = 3.0
 """mHartree; errors of HOMO and LUMO that the summary by kind counts."""
 
 ORDINARY = ("test", "validation", "organic")
@@ -137,12 +142,13 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
                 continue
             row: dict[str, Any] = {"model": predictor.info.sha256, "key": key}
             try:
-                prediction = certify_record(predictor, record)
-                row |= case_to_dict(measure_case(prediction, record, kind))
-                row["verdict"] = None if prediction.trust is None else prediction.trust.verdict
-                row["level_error"] = mean_level_error(prediction, record)
-                if prediction.trust is not None and prediction.trust.certificate is not None:
-                    row["seconds"] = [prediction.seconds, prediction.trust.certificate.seconds]
+                for name in WAYS:
+                    prediction = predict_record(predictor, record, refine=name == "refined")
+                    row[name] = {
+                        **case_to_dict(measure_case(prediction, record, kind)),
+                        "level_error": mean_level_error(prediction, record),
+                        "element_error": mean_element_error(prediction, record),
+                    }
             except DomainError as error:
                 row["refused"] = str(error)
             with cache.open("a") as file:
@@ -152,6 +158,11 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
     return rows
 
 
+def mean_element_error(prediction: Prediction, record: Record) -> float:
+    """Mean absolute error of the elements of H, Hartree, as mae_all."""
+    return float(np.abs(prediction.hamiltonian.to_dense() - record.hamiltonian[0].to_dense()).mean())
+
+
 def mean_level_error(prediction: Prediction, record: Record) -> float:
     """Mean absolute error of the occupied levels, Hartree."""
     reference = solve(record.hamiltonian[0], record.overlap, record.n_electrons)
@@ -159,41 +170,54 @@ def mean_level_error(prediction: Prediction, record: Record) -> float:
     return float(np.abs(levels - reference.energies[reference.occupied]).mean())
 
 
-def summarize_kinds(rows: Sequence[Mapping[str, Any]], trust: TrustFile) -> dict[str, dict[str, Any]]:
-    """Errors of levels in mHartree by kind of molecule, and the verdicts by the new calibration."""
-    kinds: dict[str, dict[str, Any]] = {}
-    for kind in sorted({row["kind"] for row in rows if "refused" not in row}):
-        chosen = [row for row in rows if "refused" not in row and row["kind"] == kind]
-        homo, lumo = (1e3 * np.array([row["errors"][q] for row in chosen]) for q in ("homo", "lumo"))
-        levels = 1e3 * np.array([row["level_error"] for row in chosen])
-        verdicts = [judge(case_from_dict(row), trust) for row in chosen]
-        within = (homo <= WITHIN) & (lumo <= WITHIN)
-        kinds[kind] = {
-            "molecules": len(chosen),
-            "level_error": float(levels.mean()),
-            "median_level_error": float(np.median(levels)),
-            "homo_error": float(homo.mean()),
-            "lumo_error": float(lumo.mean()),
-            "largest_homo_error": float(homo.max()),
-            "largest_lumo_error": float(lumo.max()),
-            f"share_within_{WITHIN:g}": float(within.mean()),
-            "good": verdicts.count("good"),
-            f"good_beyond_{WITHIN:g}": sum(v == "good" and not w for v, w in zip(verdicts, within, strict=True)),
+def summarize_kinds(rows: Sequence[Mapping[str, Any]], trust: TrustFile) -> dict[str, dict[str, dict[str, Any]]]:
+    """Errors by kind of molecule of refined and of network's predictions, and the verdicts by the new calibration.
+
+    Returns:
+        Way, kind, figure; errors of levels in mHartree, of elements of H in microhartree.
+    """
+    result: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in WAYS:
+        cases = [row[name] for row in rows if "refused" not in row]
+        kinds = sorted({case["kind"] for case in cases})
+        result[name] = {
+            kind: summarize([case for case in cases if case["kind"] == kind], trust.choose(name == "refined"))
+            for kind in kinds
         }
-    return kinds
+    return result
 
 
-def judge(case: Case, trust: TrustFile) -> str:
-    """Verdict on a case with a certificate."""
-    calibration = trust.certified
+def summarize(cases: Sequence[Mapping[str, Any]], calibration: Calibration) -> dict[str, Any]:
+    """Errors of one kind of molecule, and the verdicts on them."""
+    homo, lumo = (1e3 * np.array([case["errors"][q] for case in cases]) for q in ("homo", "lumo"))
+    levels = 1e3 * np.array([case["level_error"] for case in cases])
+    verdicts = [judge(case_from_dict(case), calibration) for case in cases]
+    within = (homo <= WITHIN) & (lumo <= WITHIN)
+    return {
+        "molecules": len(cases),
+        "element_error": float(np.mean([case["element_error"] for case in cases]) / MICRO),
+        "level_error": float(levels.mean()),
+        "median_level_error": float(np.median(levels)),
+        "homo_error": float(homo.mean()),
+        "lumo_error": float(lumo.mean()),
+        "largest_homo_error": float(homo.max()),
+        "largest_lumo_error": float(lumo.max()),
+        f"share_within_{WITHIN:g}": float(within.mean()),
+        "good": verdicts.count("good"),
+        f"good_beyond_{WITHIN:g}": sum(v == "good" and not w for v, w in zip(verdicts, within, strict=True)),
+    }
+
+
+def judge(case: Case, calibration: Calibration) -> str:
+    """Verdict on a case."""
     return str(limit_verdict(calibration.judge(calibration.estimate_risk(case.signals)), case))
 
 
-def average(cases: Sequence[Case], sha256: str) -> dict[str, Any]:
+def average(cases: Cases, sha256: str) -> dict[str, Any]:
     """Figures over random divisions into calibration and test molecules."""
     figures = [calibrate(cases, sha256, seed=seed).figures for seed in range(REPEATS)]
     result: dict[str, Any] = {}
-    for name in ("certified", "free"):
+    for name in WAYS:
         tests = [f[name]["test"] for f in figures]
         ordinary = [t["kinds"].get(k, {}) for t in tests for k in ORDINARY]
         count = sum(o.get("molecules", 0) for o in ordinary)
@@ -221,7 +245,7 @@ def judge_wrong(predictor: Predictor, folder: Path) -> list[dict[str, Any]]:
     for name, energies in sorted(levels.items()):
         (structure,) = read_structures(folder / f"{name}.xyz")
         try:
-            prediction = certify_record(predictor, _Bare(structure))
+            prediction = predict_record(predictor, _Bare(structure))
         except DomainError:
             rows.append({"name": name, "verdict": "refused"})
             continue
@@ -241,21 +265,24 @@ def judge_wrong(predictor: Predictor, folder: Path) -> list[dict[str, Any]]:
 
 
 def measure_cost(predictor: Predictor, names: Sequence[str]) -> list[dict[str, Any]]:
-    """CPU seconds of prediction, certificate and PySCF's SCF (its defaults) of held-out molecules, on one thread."""
+    """CPU seconds of prediction, refinement and PySCF's SCF (its defaults) of held-out molecules, on one thread."""
     rows = []
     for molecule in held_out(names):
         seconds = []
         for _ in range(2):  # the first one loads what later ones find
             start = time.process_time()
-            prediction = predictor.predict(molecule, certify=False)
+            prediction = predictor.predict(molecule, refine=False)
             middle = time.process_time()
-            certify(molecule, prediction.basis, prediction.functional, prediction.spectrum)
+            refine(
+                molecule, prediction.hamiltonian, prediction.overlap, prediction.spectrum,
+                basis=prediction.basis, functional=prediction.functional,
+            )
             seconds = [middle - start, time.process_time() - middle]
         start = time.process_time()
         kohn_sham(to_mole(molecule, prediction.basis), prediction.functional).kernel()
         scf = time.process_time() - start
         rows.append({
-            "name": molecule.name, "atoms": len(molecule), "prediction_s": seconds[0], "certificate_s": seconds[1],
+            "name": molecule.name, "atoms": len(molecule), "prediction_s": seconds[0], "refinement_s": seconds[1],
             "scf_s": scf, "share_of_scf": seconds[1] / scf,
         })
         console.note(json.dumps(rows[-1]))
@@ -286,7 +313,7 @@ def main(
     predictor = load(model)
     known = {line.split()[0] for line in seen.read_text().splitlines() if line.strip()} if seen.is_file() else set()
     rows = collect(predictor, data, known, cache)
-    cases = [case_from_dict(row) for row in rows if "refused" not in row]
+    cases = Cases(*([case_from_dict(row[name]) for row in rows if "refused" not in row] for name in WAYS))
     sources = {"data": [path.name for path in data], "date": time.strftime("%F")}
     trust = calibrate(cases, predictor.info.sha256, made_from=sources)
     if write:
@@ -310,7 +337,7 @@ def main(
 
 def show(result: Mapping[str, Any]) -> None:
     """Print the figures."""
-    for name in ("certified", "free"):
+    for name in WAYS:
         test, mean = result["test"][name], result["average"][name]
         rows: list[tuple[str, str]] = [("test molecules (bad)", f"{test['molecules']} ({test['bad']})")]
         rows += [(f"verdict {v} (bad)", f"{n} ({test['bad_by_verdict'][v]})") for v, n in test["verdicts"].items()]
@@ -320,8 +347,9 @@ def show(result: Mapping[str, Any]) -> None:
         rows += [("AUC", f"{test['auc']:.3f}")]
         rows += [(f"{REPEATS} divisions: {k}", json.dumps(v)) for k, v in mean.items()]
         console.print_table(name, ("", ""), rows)
-    for kind, figures in result["kinds"].items():
-        console.print_table(kind, ("", ""), [(k, f"{v:.3g}") for k, v in figures.items()])
+    for name, kinds in result["kinds"].items():
+        for kind, figures in kinds.items():
+            console.print_table(f"{kind}, {name}", ("", ""), [(k, f"{v:.3g}") for k, v in figures.items()])
     for row in (*result.get("wrong", []), *result.get("cost", [])):
         console.say(json.dumps(row))
 

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     help="Only this part: of the split MODEL was trained with, or by SMILES (crc32 rule).  [default: all records]",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many records of each data set.")
+@click.option("--refine", is_flag=True, help="Molecules: measure H as refined by three cheap Fock builds.")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 @click.option("--record", is_flag=True, help="Also keep the figures in MODEL's description, shown by `info`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def evaluate(
-    model: str, data: tuple[Path, ...], part: Part | None, limit: int | None, device: str, record: bool, as_json: bool
+    model: str, data: tuple[Path, ...], part: Part | None, limit: int | None, refine: bool, device: str,
+    record: bool, as_json: bool,
 ) -> None:
     """Measure MODEL (a bundled name or a folder) on the reference calculations in DATA."""
     from ..adapters.datasets import open_dataset
@@ -44,7 +46,7 @@ def evaluate(
         dataset = open_dataset(path)
         if part in (None, "train") and was_trained_on(predictor.model.training, dataset):
             console.note(f"{path.name}: the model was trained on these records; --part test leaves them out.")
-        results.append(run(predictor, dataset, part=part, limit=limit, progress=console.progress))
+        results.append(run(predictor, dataset, part=part, limit=limit, refine=refine, progress=console.progress))
     name = part or "all"
     if record:
         figures = {f"{short} ({name})": r.to_dict() for short, r in zip(short_names(data), results, strict=True)}

@@ -81,8 +81,9 @@ def describe_overview(summaries: Sequence[PredictionSummary]) -> Iterator[str]:
     if free := sum(r.calibrated and r.certificate is None for r in reports):
         number = "any" if free == len(summaries) else str(free)
         yield (
-            f"No Fock build was made for {number} of the {len(summaries)} structures: "
-            "error bars are wider than with one, and ions that look good have none. --certify makes one for each."
+            f"No Fock builds were made for {number} of the {len(summaries)} structures: "
+            "errors are larger than with them, and ions that look good have no error bars. --refine makes three for "
+            "each."
         )
     if reports and not any(r.calibrated for r in reports):
         yield f"{UNCALIBRATED.capitalize()}; verdicts tell only what is unlike the training set."

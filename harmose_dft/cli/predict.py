@@ -41,8 +41,8 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--dos", is_flag=True, help="Write the density of states, or print it with --json.")
 @click.option("--compare", is_flag=True, help="Molecules: run the PySCF calculation too and print the differences.")
 @click.option("--verify", is_flag=True, help="Molecules: report the SCF residual of one Fock build.")
-@click.option("--certify/--no-certify", default=None,
-              help="One cheap Fock build for each molecule's verdict.  [default: up to 8 molecules]")
+@click.option("--refine/--no-refine", default=None,
+              help="Refine and judge each molecule by three cheap Fock builds.  [default: up to 8 molecules]")
 @click.option("--charge", type=click.IntRange(-9, 9), metavar="Q", help="Total charge.  [default: as the file says]")
 @force_domain_option
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
@@ -60,7 +60,7 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def predict(
     files: tuple[Path, ...], smiles: tuple[str, ...], model: str, as_json: bool, levels: int | None, charges: bool,
-    dos: bool, compare: bool, verify: bool, certify: bool | None, charge: int | None, force_domain: bool,
+    dos: bool, compare: bool, verify: bool, refine: bool | None, charge: int | None, force_domain: bool,
     plot: Path | None, kpath: str | None, cube: tuple[str, ...], molden: bool, out: Path | None, no_file: bool,
     device: str, scheduler: str | None, jobs: int, force: bool,
 ) -> None:
@@ -101,7 +101,7 @@ def predict(
                 outputs=outputs,
                 kpath=kpath,
                 extras=Extras(compare, verify, charges, dos and as_json, orbitals=levels is not None),
-                certify=certify,
+                refine=refine,
                 charge=charge,
                 device=device,
                 workers=Workers(scheduler, jobs),

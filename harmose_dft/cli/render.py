@@ -42,7 +42,7 @@ HIDDEN = ("mae_all_raw", "mae_median", "mae_cha_s", "mae_cha_s_5", "mae_cha_b")
 HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "bands", "certificate", "scf_residual")
 """Entries of the trust report that are shown in other ways, whatever --verbose says."""
 
-HEADINGS = {"model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
+HEADINGS = {"refined": "refined", "model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
 """Name of a stage -> heading of its column."""
 
 PURE = ("psi_cos", "psi_subspace")
@@ -112,9 +112,12 @@ def print_trust(summary: PredictionSummary) -> None:
     console.say(f"  verdict: {trust.verdict_in_words}")
     entries = trust.to_dict()
     if trust.certificate is not None:
-        change = trust.certificate.deviation.commutator / MICRO
-        console.note(f"certificate: one Fock build in {trust.certificate.seconds:.2f} s (the prediction took "
-                     f"{summary.seconds:.2f} s), commutator {change:.0f} uHa per root electron")
+        certificate = trust.certificate
+        changes = (d.commutator / MICRO for d in (certificate.deviation, certificate.last_deviation))
+        first, last = (f"{change:.0f}" for change in changes)
+        console.note(f"refined by {certificate.builds} cheap Fock builds in {certificate.seconds:.2f} s (the network "
+                     f"took {summary.seconds - certificate.seconds:.2f} s), commutator {first} uHa per root electron "
+                     f"at the first and {last} at the last one")
     opinion = explain(trust)
     good = () if trust.refused else opinion.good
     for label, reasons in (("what is good", good), ("what is not", opinion.bad)):

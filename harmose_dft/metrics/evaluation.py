@@ -65,7 +65,7 @@ class MetricAccumulator:
         device: str | torch.device = "cpu",
     ) -> None:
         self._spectral, self._kpoints, self._window, self._device = spectral, kpoints, window, device
-        self._model, self._stage1, self._h0 = _StageSums(basis), _StageSums(basis), _StageSums(basis)
+        self._model, self._stage1, self._h0, self._refined = (_StageSums(basis) for _ in range(4))
         self._seconds: list[tuple[float, float]] = []
         self._periodic: bool | None = None
 
@@ -76,6 +76,7 @@ class MetricAccumulator:
         stage1: Matrices | None = None,
         *,
         h0: Matrices | None = None,
+        refined: Matrices | None = None,
         reference_spectrum: Spectrum | None = None,
     ) -> None:
         """Add one sample.
@@ -85,20 +86,22 @@ class MetricAccumulator:
             prediction: The full model's Hamiltonian, one matrix per spin direction.
             stage1: Stage 1's; given for every sample or for none.
             h0: H0 alone; given for every sample or for none.
+            refined: The full model's Hamiltonian, refined by Fock builds; given for every sample or for none.
             reference_spectrum: The reference's orbitals where they are known already (molecules).
 
         Raises:
-            DataError: Molecules and crystals are mixed, or stage 1 or H0 is given for some samples only.
+            DataError: Molecules and crystals are mixed, or stage 1, H0 or what is refined is given for some samples
+                only.
         """
         periodic = reference.structure.periodic
         if self._periodic not in (None, periodic):
             raise DataError("Molecules and crystals have metrics of different units; evaluate them separately.")
-        for matrix, sums in ((stage1, self._stage1), (h0, self._h0)):
-            if self._model.samples and (matrix is not None) != bool(sums.samples):
-                raise DataError("Give the stage-1 baseline and H0 for every sample or for none.")
+        others = (self._stage1, stage1), (self._h0, h0), (self._refined, refined)
+        for sums, matrices in others:
+            if self._model.samples and (matrices is not None) != bool(sums.samples):
+                raise DataError("Give the stage-1 baseline, H0 and what is refined for every sample or for none.")
         self._periodic = periodic
-        stages = [(self._model, prediction)] + ([] if stage1 is None else [(self._stage1, stage1)])
-        stages += [] if h0 is None else [(self._h0, h0)]
+        stages = [(self._model, prediction), *((sums, m) for sums, m in others if m is not None)]
         for sums, matrices in stages:
             sums.add_matrices(reference, matrices)
         if not self._spectral or (periodic and self._kpoints is None):
@@ -134,15 +137,20 @@ class MetricAccumulator:
         blocks = ranked_by.blocks.mean()
         worst_block = max(blocks, key=blocks.__getitem__)
         means = np.mean(self._seconds or [(0.0, 0.0)], axis=0)
+        stage1, h0, refined = (
+            sums.metrics(ranking, worst_block) if sums.samples else None
+            for sums in (self._stage1, self._h0, self._refined)
+        )
         return EvaluationResult(
             model=self._model.metrics(ranking, worst_block),
-            stage1=self._stage1.metrics(ranking, worst_block) if self._stage1.samples else None,
+            stage1=stage1,
             samples=len(self._model.samples),
             elements=self._model.elements,
             periodic=bool(self._periodic),
             challenging_sample=int(ranking[0]),
             challenging_block=worst_block,
-            h0=self._h0.metrics(ranking, worst_block) if self._h0.samples else None,
+            h0=h0,
+            refined=refined,
             seconds=(float(means[0]), float(means[1])) if self._seconds else None,
         )
 

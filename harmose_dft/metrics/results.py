@@ -101,6 +101,7 @@ class EvaluationResult:
         challenging_sample: Index of the sample on which stage 1 does worst.
         challenging_block: Block type on which stage 1 does worst.
         h0: Metrics of H0 alone, where it was given.
+        refined: Metrics of the full model's Hamiltonian as refined by Fock builds, where it was given.
         seconds: Time of a prediction, H0 included, and of H0 alone, mean over the samples; where they were measured.
     """
 
@@ -112,12 +113,13 @@ class EvaluationResult:
     challenging_sample: int
     challenging_block: str
     h0: StageMetrics | None = None
+    refined: StageMetrics | None = None
     seconds: tuple[float, float] | None = None
 
     @property
     def stages(self) -> dict[str, StageMetrics]:
-        """The columns of tables: "model", "stage1" and "h0", those that there are."""
-        stages = {"model": self.model, "stage1": self.stage1, "h0": self.h0}
+        """The columns of tables: "refined", "model", "stage1" and "h0", those that there are."""
+        stages = {"refined": self.refined, "model": self.model, "stage1": self.stage1, "h0": self.h0}
         return {name: metrics for name, metrics in stages.items() if metrics is not None}
 
     def frontier_ev(self) -> dict[str, dict[str, float]]:
@@ -142,6 +144,7 @@ class EvaluationResult:
             "model": self.model.scale(factor),
             "stage1": None if self.stage1 is None else self.stage1.scale(factor),
             "h0": None if self.h0 is None else self.h0.scale(factor),
+            **({} if self.refined is None else {"refined": self.refined.scale(factor)}),
             "frontier_ev": self.frontier_ev(),
             "seconds": None if self.seconds is None else dict(zip(("model", "h0"), self.seconds, strict=True)),
         }

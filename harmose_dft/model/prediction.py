@@ -54,10 +54,12 @@ class Prediction:
         spectrum: Orbital energies, coefficients, occupations.
         functional: Functional that H approximates.
         model: Name and hash of the model.
-        seconds: Time for this structure (its share of a batch).
+        seconds: Time for this structure (its share of a batch, and its refinement).
         trust: How far the prediction can be trusted; None where the report was not asked for.
         stage1: The first stage's Hamiltonian, one matrix per spin direction as in ``hamiltonians``; empty where the
             model has one stage.
+        network: The network's own Hamiltonian, where cheap Fock builds have refined it to ``hamiltonians``; empty where
+            ``hamiltonians`` is the network's.
     """
 
     structure: Structure
@@ -70,6 +72,7 @@ class Prediction:
     seconds: float
     trust: TrustReport | None = None
     stage1: tuple[BlockMatrix, ...] = ()
+    network: tuple[BlockMatrix, ...] = ()
 
     @property
     def hamiltonian(self) -> BlockMatrix:

@@ -29,19 +29,19 @@ from .density import DensityInput
 from .featurize import Featurizer
 from .inputs import Integrals
 from .prediction import ModelInfo, Prediction, dipole_moment, single_matrix
+from .refinement import refine
 from .trust.evidence import gather_evidence
 from .trust.judging import assess
-from .trust.report import TrustReport, describe_doubtful
+from .trust.report import describe_doubtful
 from .trust.store import TrustFile
 from .two_stage import TwoStageOutput
 
 PAIRS_PER_BATCH = 6000
 """Structures are run together up to this many atom pairs."""
 
-CERTIFIED = 8
-"""Up to this many structures at once have a certificate each unless told otherwise: a Fock build takes one to five
-times as long as the prediction (0.05 to 1.1 s for 9 to 20 atoms on one core), a few seconds in all."""
-
+REFINED = 8
+"""Up to this many molecules at once are refined by cheap Fock builds, and judged by them, unless told otherwise: that
+takes up to ten times as long as the prediction (0.3 to 3 s for 9 to 20 atoms on one core)."""
 
 
 class AtomsLike(Protocol):
@@ -104,12 +104,12 @@ class Predictor:
 
     @overload
     def predict(
-        self, structures: Structure | AtomsLike, *, trust: bool = True, certify: bool | None = None
+        self, structures: Structure | AtomsLike, *, trust: bool = True, refine: bool | None = None
     ) -> Prediction: ...
 
     @overload
     def predict(
-        self, structures: Iterable[Structure | AtomsLike], *, trust: bool = True, certify: bool | None = None
+        self, structures: Iterable[Structure | AtomsLike], *, trust: bool = True, refine: bool | None = None
     ) -> list[Prediction]: ...
 
     def predict(
@@ -117,15 +117,15 @@ class Predictor:
         structures: Structure | AtomsLike | Iterable[Structure | AtomsLike],
         *,
         trust: bool = True,
-        certify: bool | None = None,
+        refine: bool | None = None,
     ) -> Prediction | list[Prediction]:
         """Predict one structure or several.
 
         Args:
             structures: A Structure or ASE Atoms, or a sequence of them.
             trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
-            certify: Whether the report rests on one cheap Fock build for each molecule; by default it does for up to
-                eight molecules and a model with a calibration.
+            refine: Whether three cheap Fock builds refine H of each molecule and tell how far off it is; by default
+                they do for up to eight molecules and a model with a calibration, if there is to be a trust report.
 
         Returns:
             A Prediction for one structure, a list for a sequence.
@@ -143,15 +143,15 @@ class Predictor:
             checked = [self._structure(s) for s in structures]
         else:
             raise TypeError(f"Expected a Structure, ASE Atoms or several of them, got {type(structures).__name__}.")
-        certified = self.certifies(len(checked)) if certify is None else certify
-        predictions = self._predict(checked, trust, certified and trust)
+        refined = trust and self.refines(len(checked)) if refine is None else refine
+        predictions = self._predict(checked, trust, refined)
         if text := describe_doubtful([(p.structure.formula, p.trust) for p in predictions if p.trust is not None]):
             warnings.warn(text, HarmoseWarning, stacklevel=2)
         return predictions[0] if alone else predictions
 
-    def certifies(self, count: int) -> bool:
+    def refines(self, count: int) -> bool:
         """Whether predictions of so many structures at once have certificates unless told otherwise."""
-        return self.calibrations is not None and self.calibrations.certified is not None and count <= CERTIFIED
+        return self.calibrations is not None and self.calibrations.refined is not None and count <= REFINED
 
     def check(self, structure: Structure | AtomsLike) -> None:
         """Refuse a structure that :meth:`predict` would refuse, without computing anything.
@@ -190,18 +190,18 @@ class Predictor:
             raise TypeError(f"Expected a Structure or ASE Atoms, got {type(value).__name__}.")
         return self._adapt(value)
 
-    def _predict(self, structures: Sequence[Structure], trust: bool, certified: bool) -> list[Prediction]:
+    def _predict(self, structures: Sequence[Structure], trust: bool, refined: bool) -> list[Prediction]:
         for structure in structures:
             self.check(structure)
         workers = torch.get_num_threads() if torch.device(self.device).type == "cpu" else 1
         batches = self._batches(structures, workers)
         if min(workers, len(batches)) < 2:
-            return [p for batch in batches for p in self._predict_batch(batch, trust, certified)]
+            return [p for batch in batches for p in self._predict_batch(batch, trust, refined)]
         with _one_thread_each(workers) as pool:
-            rows = pool.map(self._predict_batch, batches, [trust] * len(batches), [certified] * len(batches))
+            rows = pool.map(self._predict_batch, batches, [trust] * len(batches), [refined] * len(batches))
             return [p for results in rows for p in results]
 
-    def _predict_batch(self, batch: Sequence[Structure], trust: bool, certified: bool) -> list[Prediction]:
+    def _predict_batch(self, batch: Sequence[Structure], trust: bool, refined: bool) -> list[Prediction]:
         start = time.perf_counter()
         matrices = self._predict_matrices(batch)
         covariance_errors = self._covariance_errors(batch, matrices) if trust else [None] * len(batch)
@@ -211,40 +211,58 @@ class Predictor:
         ]
         share = (time.perf_counter() - start) / len(batch)
         return [
-            Prediction(
-                structure=structure,
-                basis=self.model.basis.restrict(structure.numbers.tolist()),
-                hamiltonians=f.hamiltonians,
-                overlap=f.overlap,
-                spectrum=spectrum,
-                functional=self.model.functional,
-                model=self.info,
-                seconds=share,
-                trust=None if error is None else self._assess(structure, f, spectrum, error, certified),
-                stage1=f.stage1,
-            )
+            self._finish(structure, f, spectrum, error, refined and not structure.periodic, share)
             for structure, f, spectrum, error in zip(batch, matrices, spectra, covariance_errors, strict=True)
         ]
 
-    def _assess(
+    def _finish(
         self,
         structure: Structure,
         matrices: PredictedMatrices,
         spectrum: Spectrum,
-        covariance_error: float,
-        certified: bool,
-    ) -> TrustReport:
-        basis, dipole = self.model.basis.restrict(structure.numbers.tolist()), None
+        covariance_error: float | None,
+        refined: bool,
+        seconds: float,
+    ) -> Prediction:
+        """A prediction from the network's matrices; refined, where it is to have a certificate."""
+        basis = self.model.basis.restrict(structure.numbers.tolist())
+        prediction = Prediction(
+            structure=structure,
+            basis=basis,
+            hamiltonians=matrices.hamiltonians,
+            overlap=matrices.overlap,
+            spectrum=spectrum,
+            functional=self.model.functional,
+            model=self.info,
+            seconds=seconds,
+            stage1=matrices.stage1,
+        )
+        certificate = None
+        if refined:
+            refinement = refine(
+                structure, prediction.hamiltonian, matrices.overlap, spectrum,
+                basis=basis, functional=self.model.functional,
+            )
+            certificate = refinement.certificate
+            prediction = replace(
+                prediction, hamiltonians=(refinement.hamiltonian,), spectrum=refinement.spectrum,
+                network=matrices.hamiltonians, seconds=seconds + certificate.seconds,
+            )
+        if covariance_error is None:
+            return prediction
+        dipole = None
         if self.calibrations is not None and not structure.periodic:
-            dipole = float(np.linalg.norm(dipole_moment(structure, basis, spectrum)))
+            dipole = float(np.linalg.norm(dipole_moment(structure, basis, prediction.spectrum)))
         evidence = gather_evidence(
             structure, matrices, spectrum, self.model.domain,
             covariance_error=covariance_error,
-            doubts=self.physics.doubts(spectrum),
+            doubts=self.physics.doubts(prediction.spectrum),
             dipole=dipole,
-            certifier=(basis, self.model.functional) if certified else None,
+            certificate=certificate,
         )
-        return assess(matrices.overlap, spectrum, evidence, self.calibrations)
+        return replace(
+            prediction, trust=assess(matrices.overlap, prediction.spectrum, evidence, self.calibrations)
+        )
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
         """Structures in batches of limited size, at least one for each worker where there are enough structures."""

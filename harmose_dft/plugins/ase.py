@@ -66,8 +66,9 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
 
     ``mode="oneshot"``: no self-consistency. The energy is the Kohn-Sham energy functional E[P] at the density P of the
     predicted orbitals, by one Fock build in PySCF: an upper bound to the converged energy (up to the grid), off by the
-    second order in the density's error. Orbital energies are the predicted ones. There are no forces: E[P] does not
-    obey the Hellmann-Feynman theorem, because P does not minimise it.
+    second order in the density's error. Orbital energies are the predicted ones. Cheap Fock builds refine the
+    prediction first, see :meth:`harmose_dft.Predictor.predict`: the energy is then off by a few microhartree. There are
+    no forces: E[P] does not obey the Hellmann-Feynman theorem, because P does not minimise it.
 
     ``mode="scf"``: PySCF converges; energy and forces are those of a plain PySCF calculation with its default
     tolerances (forces without the response of the grid), in few full Fock builds, see :func:`harmose_dft.seed`. The
@@ -87,6 +88,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
     Args:
         model: A bundled model's name, a model's folder, or a loaded model.
         mode: "oneshot" or "scf".
+        refine: Whether "oneshot" refines predictions by cheap Fock builds.
         device: Where the model runs, such as "cuda"; of a loaded model it stays what it is.
         grid_level: PySCF's integration grid, 0 (coarse) to 9.
         density_fit: Whether PySCF approximates the Coulomb and exchange integrals by density fitting, which is faster.
@@ -108,6 +110,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         grid_level: int = 3,
         density_fit: bool = False,
         fit_gradient: bool = False,
+        refine: bool = True,
         device: str = "cpu",
     ) -> None:
         _require_mode(mode)
@@ -119,7 +122,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         self._correction: tuple[Structure, NDArray[np.float64]] | None = None
         super().__init__(
             model=self.predictor.info.name, mode=mode, grid_level=grid_level, density_fit=density_fit,
-            fit_gradient=fit_gradient,
+            fit_gradient=fit_gradient, refine=refine,
         )  # fmt: skip
 
     def __getstate__(self) -> dict[str, object]:
@@ -136,12 +139,13 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         return changes
 
     def set(self, **parameters: object) -> dict[str, object]:
-        """Change ``mode``, ``grid_level``, ``density_fit`` or ``fit_gradient``; earlier results are discarded.
+        """Change mode, grid_level, density_fit, fit_gradient or refine; earlier results are discarded.
 
         Raises:
             ConfigError: There is no such mode, grid or parameter, or it is the model.
         """
-        names = {"mode", "grid_level", "density_fit", "fit_gradient", *(() if self.parameters else ("model",))}
+        names = {"mode", "grid_level", "density_fit", "fit_gradient", "refine"}
+        names |= set() if self.parameters else {"model"}
         if unknown_keys := sorted(parameters.keys() - names):
             raise ConfigError(
                 f"{', '.join(unknown_keys)} cannot be set; of a calculator {', '.join(sorted(names))} can."
@@ -181,7 +185,8 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         model, reason = self.predictor.model, None
         self._structure, self.prediction = None, None
         try:
-            self.prediction = self.predictor.predict(structure, trust=False)
+            refine = self.parameters["mode"] == "oneshot" and self.parameters["refine"]
+            self.prediction = self.predictor.predict(structure, trust=False, refine=refine)
         except DomainError as error:
             if self.parameters["mode"] != "scf" or not self._can_do_without(structure):
                 raise

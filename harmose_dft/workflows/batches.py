@@ -9,7 +9,7 @@ from itertools import islice
 from ..core.progress import Progress, silent
 from ..core.structure import Structure
 from ..model.prediction import Prediction
-from ..model.predictor import CERTIFIED, Predictor
+from ..model.predictor import REFINED, Predictor
 from .cluster import Cluster
 from .prediction_files import Job
 
@@ -25,12 +25,12 @@ def predict_jobs(
     jobs: Sequence[Job],
     progress: Progress = silent,
     *,
-    certify: bool | None = None,
+    refine: bool | None = None,
     cluster: Cluster | None = None,
 ) -> Iterator[tuple[str, Prediction]]:
     """Predict batch by batch across files; yields the name and the prediction of each structure, in order."""
     total = sum(job.count for job in jobs)
-    choice = False if certify is None and total > CERTIFIED else certify
+    choice = False if refine is None and total > REFINED else refine
     size = BATCH if cluster is None else max(1, min(BATCH, -(-total // (BATCHES_PER_WORKER * cluster.jobs))))
     structures = (pair for job in jobs for pair in job.iterate())
     names: deque[str] = deque()
@@ -47,17 +47,17 @@ def predict_jobs(
 
 
 def _predict_all(
-    predictor: Predictor, batches: Iterable[list[Structure]], certify: bool | None, cluster: Cluster | None
+    predictor: Predictor, batches: Iterable[list[Structure]], refine: bool | None, cluster: Cluster | None
 ) -> Iterator[Prediction]:
     """Predictions in order, batch by batch, here or by the workers of a cluster."""
     if cluster is None:
-        results: Iterator[list[Prediction]] = (_predict_batch(predictor, batch, certify) for batch in batches)
+        results: Iterator[list[Prediction]] = (_predict_batch(predictor, batch, refine) for batch in batches)
     else:
         shared = cluster.share(predictor)
-        results = cluster.run_in_order(_predict_batch, ((shared, batch, certify) for batch in batches))
+        results = cluster.run_in_order(_predict_batch, ((shared, batch, refine) for batch in batches))
     for predictions in results:
         yield from predictions
 
 
-def _predict_batch(predictor: Predictor, structures: Sequence[Structure], certify: bool | None) -> list[Prediction]:
-    return predictor.predict(structures, certify=certify)
+def _predict_batch(predictor: Predictor, structures: Sequence[Structure], refine: bool | None) -> list[Prediction]:
+    return predictor.predict(structures, refine=refine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from ..model.prediction import Prediction, dipole_moment
 from ..model.predictor import Predictor
 from ..model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
 from ..model.trust.bands import WINDOW
-from ..model.trust.calibration import SIGNALS
+from ..model.trust.calibration import LARGE_ERROR, LARGE_REFINED_ERROR, SIGNALS
 from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration
 from ..model.trust.judging import collect_band_signals, collect_signals, measure_quantities
 from ..model.trust.statistics import split_groups
@@ -40,8 +40,8 @@ FREE = (
 BUILT = tuple(name for name in SIGNALS if name not in FREE)
 """Signals of the certificate."""
 
-WITH_BUILD = (*BUILT, "correction_rotation", "environment_distance", "gap")
-"""Signals of a prediction with a certificate; the three free ones make fewer good molecules look doubtful."""
+WITH_BUILDS = (*BUILT, "correction_rotation", "environment_distance", "gap")
+"""Signals of a refined prediction; the three free ones make fewer good molecules look doubtful."""
 
 FREE_ACCEPTED_BAD = 0.1
 """Share of the bad molecules that may count as good without a Fock build, which cannot tell all of them apart."""
@@ -50,33 +50,69 @@ PARTS = 3
 """One of so many parts of the structures is kept for judging the calibration."""
 
 
-def certify_record(predictor: Predictor, record: Record) -> Prediction:
-    """A prediction for the structure of a record, with certificate if it is a molecule, without warnings.
+def predict_record(predictor: Predictor, record: Record, *, refine: bool = True) -> Prediction:
+    """A prediction for the structure of a record, without warnings.
+
+    Args:
+        predictor: The model.
+        record: A molecule or crystal.
+        refine: Whether cheap Fock builds refine a molecule.
 
     Raises:
         DomainError: The molecule lies outside the model's domain.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HarmoseWarning)
-        return predictor.predict(record.structure, certify=True)
+        return predictor.predict(record.structure, refine=refine)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The same molecules, predicted in both ways.
+
+    Args:
+        refined: Refined by cheap Fock builds.
+        free: As the network predicts them.
+    """
+
+    refined: Sequence[Case]
+    free: Sequence[Case]
+
+
+def measure_pair(predictor: Predictor, record: Record, kind: str = "") -> tuple[Case, Case]:
+    """The case of a molecule refined by cheap Fock builds, and that of the network's own prediction.
+
+    Args:
+        predictor: The model.
+        record: The calculation that it stands for, of a closed shell.
+        kind: Kind of molecule, for reports.
+
+    Raises:
+        DataError: The model has one stage.
+        DomainError: The molecule lies outside the model's domain.
+    """
+    refined, free = (
+        measure_case(predict_record(predictor, record, refine=refine), record, kind) for refine in (True, False)
+    )
+    return refined, free
 
 
 def measure_case(prediction: Prediction, record: Record, kind: str = "") -> Case:
     """Signals and errors of a prediction.
 
     Args:
-        prediction: With certificate.
+        prediction: With trust report.
         record: The calculation that it stands for, of a closed shell.
         kind: Kind of molecule, for reports.
 
     Raises:
-        DataError: The model has one stage, or the prediction no certificate.
+        DataError: The model has one stage, or the prediction no trust report.
     """
     trust = prediction.trust
-    if trust is None or trust.correction is None or trust.certificate is None or prediction.dipole is None:
+    if trust is None or trust.correction is None or prediction.dipole is None:
         raise DataError(
-            f"A calibration needs predictions of molecules by a model of two stages, with certificates; got "
-            f"{prediction!r}. Predict with certify=True."
+            f"A calibration needs predictions of molecules by a model of two stages, with trust reports; got "
+            f"{prediction!r}."
         )
     reference = solve(record.hamiltonian[0], record.overlap, record.n_electrons)
     moments = prediction.dipole, dipole_moment(record.structure, prediction.basis, reference)
@@ -98,7 +134,7 @@ def measure_case(prediction: Prediction, record: Record, kind: str = "") -> Case
 
 
 def calibrate(
-    cases: Sequence[Case], model_sha256: str, *, seed: int = 0, made_from: Mapping[str, Any] | None = None
+    cases: Cases, model_sha256: str, *, seed: int = 0, made_from: Mapping[str, Any] | None = None
 ) -> TrustFile:
     """Calibrate a model on two thirds of the molecules and judge it on the last third.
 
@@ -114,15 +150,21 @@ def calibrate(
     Raises:
         DataError: There are too few molecules, or too few good or bad ones.
     """
-    used, kept = divide(cases, seed)
-    certified = fit_calibration(used, WITH_BUILD, seed=seed)
-    free = fit_calibration(used, FREE, accepted_bad=FREE_ACCEPTED_BAD, seed=seed)
-    figures = {
-        name: {"test": evaluate_calibration(c, kept), "calibration": evaluate_calibration(c, used)}
-        for name, c in (("certified", certified), ("free", free))
+    settings = {
+        "refined": (cases.refined, WITH_BUILDS, LARGE_REFINED_ERROR, 0.0),
+        "free": (cases.free, FREE, LARGE_ERROR, FREE_ACCEPTED_BAD),
     }
-    source = {"molecules": len(used), "bad": sum(case.bad for case in used), "seed": seed, **(made_from or {})}
-    return TrustFile(model_sha256, certified, free, source, figures)
+    calibrations, figures, bad = {}, {}, {}
+    for name, (members, signals, large_error, accepted_bad) in settings.items():
+        used, kept = divide(members, seed)
+        calibration = fit_calibration(used, signals, large_error=large_error, accepted_bad=accepted_bad, seed=seed)
+        calibrations[name], bad[name] = calibration, sum(case.is_bad(large_error) for case in used)
+        figures[name] = {
+            "test": evaluate_calibration(calibration, kept), "calibration": evaluate_calibration(calibration, used)
+        }
+        count = len(used)
+    source = {"molecules": count, "bad": bad["refined"], "bad_free": bad["free"], "seed": seed, **(made_from or {})}
+    return TrustFile(model_sha256, calibrations["refined"], calibrations["free"], source, figures)
 
 
 def divide(cases: Sequence[GroupedCase], seed: int) -> tuple[list[GroupedCase], list[GroupedCase]]:
@@ -215,14 +257,14 @@ def measure_cases(
     *,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda text: None,
-) -> tuple[list[Case], list[BandCase]]:
+) -> tuple[Cases, list[BandCase]]:
     """Cases of all molecules and of all crystals in data sets; arguments as for :func:`calibrate_model`.
 
     Raises:
         BasisMismatchError: A data set is in another basis.
         DataError: A data set was made with another functional.
     """
-    molecules: list[Case] = []
+    molecules: list[tuple[Case, Case]] = []
     crystals: list[BandCase] = []
     for path in data:
         dataset = open_dataset(path)
@@ -233,16 +275,15 @@ def measure_cases(
                 record = dataset[i]
                 require_comparable(predictor, record)
                 try:
-                    prediction = certify_record(predictor, record)
-                except DomainError as error:
-                    tell(f"{path.name}, structure {i + 1}, is left out. {error}")
-                else:
                     if record.structure.periodic:
+                        prediction = predict_record(predictor, record)
                         crystals.append(measure_band_case(prediction, record, f"{path.name}:{i}"))
                     else:
-                        molecules.append(measure_case(prediction, record))
+                        molecules.append(measure_pair(predictor, record))
+                except DomainError as error:
+                    tell(f"{path.name}, structure {i + 1}, is left out. {error}")
                 steps.advance()
-    return molecules, crystals
+    return Cases(*zip(*molecules, strict=True)) if molecules else Cases((), ()), crystals
 
 
 def case_to_dict(case: Case) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def evaluate(
     *,
     part: Part | None = None,
     limit: int | None = None,
+    refine: bool = False,
     device: str = "cpu",
     covariance_samples: int = COVARIANCE_SAMPLES,
     progress: Progress = silent,
@@ -57,6 +58,7 @@ def evaluate(
         data: Reference calculations in the model's basis: a data set, its path, or records.
         part: Only this part of a data set, see :func:`select_records`.
         limit: At most this many records.
+        refine: Whether H of molecules is also measured as refined by cheap Fock builds.
         device: Where a model that is loaded runs.
         covariance_samples: Number of records on which rotations are tried.
         progress: Shows progress over the records, if their number is known.
@@ -73,11 +75,11 @@ def evaluate(
             raise DataError(f"Records have no part {part!r}; only a data set is split. Give its path.")
         count = length_hint(data)  # 0 for a generator
         with (progress if count else silent)("evaluating", count if limit is None else min(count, limit)) as steps:
-            return _measure(predictor, islice(data, limit), covariance_samples, steps)
+            return _measure(predictor, islice(data, limit), covariance_samples, steps, refine)
     dataset = data
     chosen = select_records(dataset, part, predictor.model.training)[:limit]
     with progress(f"evaluating {dataset.path.name}", len(chosen)) as steps:
-        return _measure(predictor, (dataset[i] for i in chosen), covariance_samples, steps)
+        return _measure(predictor, (dataset[i] for i in chosen), covariance_samples, steps, refine)
 
 
 def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, object]) -> list[int]:
@@ -106,7 +108,7 @@ def was_trained_on(training: Mapping[str, object], dataset: Dataset) -> bool:
 
 
 def _measure(
-    predictor: Predictor, records: Iterable[Record], covariance_samples: int, steps: Counter
+    predictor: Predictor, records: Iterable[Record], covariance_samples: int, steps: Counter, refine: bool
 ) -> EvaluationResult:
     """Predict in chunks and accumulate the metrics."""
     basis = predictor.model.basis
@@ -115,12 +117,18 @@ def _measure(
     )
     count = 0
     for chunk in _chunks(predictor, records):
-        predictions = predictor.predict([r.structure for r in chunk], trust=False)
+        predictions = predictor.predict([r.structure for r in chunk], trust=False, refine=refine)
         for record, prediction in zip(map(_add_fermi, chunk), predictions, strict=True):
             start = time.perf_counter()
             h0 = compute_h0(predictor, record)
             accumulator.add_seconds(prediction.seconds, time.perf_counter() - start)
-            accumulator.add(record, prediction.hamiltonians, prediction.stage1 or None, h0=h0)
+            accumulator.add(
+                record,
+                prediction.network or prediction.hamiltonians,
+                prediction.stage1 or None,
+                h0=h0,
+                refined=prediction.hamiltonians if refine else None,
+            )
             if count < covariance_samples:
                 accumulator.add_cov_err(cov_err(predictor.hamiltonians, record.structure, basis))
             count += 1

@@ -37,7 +37,7 @@ def predict(  # type: ignore[overload-overlap]  # a path as text is also an iter
     model: str | Path | Predictor = "organic",
     *,
     trust: bool = True,
-    certify: bool | None = None,
+    refine: bool | None = None,
     device: str = "cpu",
 ) -> Prediction: ...
 
@@ -48,7 +48,7 @@ def predict(
     model: str | Path | Predictor = "organic",
     *,
     trust: bool = True,
-    certify: bool | None = None,
+    refine: bool | None = None,
     device: str = "cpu",
 ) -> list[Prediction]: ...
 
@@ -58,7 +58,7 @@ def predict(
     model: str | Path | Predictor = "organic",
     *,
     trust: bool = True,
-    certify: bool | None = None,
+    refine: bool | None = None,
     device: str = "cpu",
 ) -> Prediction | list[Prediction]:
     """Predict Hamiltonians and all that follows from their diagonalisation.
@@ -68,8 +68,8 @@ def predict(
             which a file may hold any number of structures.
         model: A bundled model's name, a model's folder, or a loaded model.
         trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
-        certify: Whether the report rests on one cheap Fock build for each molecule; by default it does for up to eight
-            molecules and a model with a calibration.
+        refine: Whether three cheap Fock builds refine H of each molecule and tell how far off it is; by default they do
+            for up to eight molecules and a model with a calibration.
         device: Where a model that is loaded runs: "cpu", "cuda", ...
 
     Returns:
@@ -88,7 +88,7 @@ def predict(
     frames = collect_structures([structures] if alone else structures)  # type: ignore[arg-type, list-item]  # as "alone" tells
     if alone and len(frames) != 1:
         raise HarmoseError(f"{structures} holds {len(frames)} structures, expected one. Give a list, [path], for all.")
-    predictions = as_predictor(model, device=device).predict(frames, trust=trust, certify=certify)
+    predictions = as_predictor(model, device=device).predict(frames, trust=trust, refine=refine)
     return predictions[0] if alone else predictions
 
 
@@ -101,7 +101,7 @@ def predict_files(
     outputs: Outputs = RESULTS_ONLY,
     kpath: str | None = None,
     extras: Extras = LEVELS_ONLY,
-    certify: bool | None = None,
+    refine: bool | None = None,
     charge: int | None = None,
     device: str = "cpu",
     workers: Workers = NO_WORKERS,
@@ -120,7 +120,7 @@ def predict_files(
         outputs: What to write.
         kpath: Special points of the bands that ``outputs.plot`` shows of a crystal; ASE's path by default.
         extras: What to work out besides.
-        certify: Whether verdicts rest on a cheap Fock build for each molecule; by default for up to eight in all.
+        refine: Whether cheap Fock builds refine and judge each molecule; by default for up to eight in all.
         charge: Total charge of every structure; by default as its file says.
         device: Where a model that is loaded runs.
         workers: Dask's workers.
@@ -135,14 +135,14 @@ def predict_files(
     """
     with open_inputs([Path(path) for path in paths], smiles, charge) as inputs:
         jobs = plan_jobs(inputs, None if out is None else Path(out), result=outputs.result)
-        drawing = choose_drawing(jobs, outputs, kpath, extras, certify)
+        drawing = choose_drawing(jobs, outputs, kpath, extras, refine)
         predictor = as_predictor(model, device=device)
         require_inside(predictor, jobs, outputs.orbitals, drawing)
         require_writable(jobs, outputs)
         finisher = _Finisher(predictor, extras, drawing, tell)
         summaries: list[PredictionSummary] = []
         with open_workers(workers) as cluster:
-            predictions = predict_jobs(predictor, jobs, progress, certify=certify, cluster=cluster)
+            predictions = predict_jobs(predictor, jobs, progress, refine=refine, cluster=cluster)
             for job in jobs:
                 with open_job(job, outputs) as write:
                     for number, (name, raw) in enumerate(islice(predictions, job.count), start=1):

@@ -54,7 +54,7 @@ def require_inside(
 
 
 def choose_drawing(
-    jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras, certify: bool | None
+    jobs: Sequence[Job], outputs: Outputs, kpath: str | None, extras: Extras, refine: bool | None
 ) -> Drawing | None:
     """What will be drawn of molecules or crystals, if anything; refuses options that do not apply to them.
 
@@ -77,7 +77,7 @@ def choose_drawing(
         return None if outputs.plot is None else LevelDrawing()
     if crystals < count:
         raise HarmoseError("These files hold molecules and crystals; predict them separately, each with its model.")
-    _require_for_crystals(outputs, extras, certify)
+    _require_for_crystals(outputs, extras, refine)
     if outputs.plot is None:
         if kpath is not None:
             raise ArgumentError(
@@ -89,14 +89,14 @@ def choose_drawing(
     return BandDrawing(next(inputs[0].read()), kpath)
 
 
-def _require_for_crystals(outputs: Outputs, extras: Extras, certify: bool | None) -> None:
+def _require_for_crystals(outputs: Outputs, extras: Extras, refine: bool | None) -> None:
     """Refuse options that crystals do not have.
 
     Raises:
         HarmoseError: With those that were given.
     """
     options = {
-        "--compare": extras.comparison, "--verify": extras.verification, "--certify": certify,
+        "--compare": extras.comparison, "--verify": extras.verification, "--refine": refine,
         "--levels": extras.orbitals, "--cube": outputs.orbitals, "--molden": outputs.molden,
     }
     if given := [name for name, value in options.items() if value]:

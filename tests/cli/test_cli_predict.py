@@ -199,11 +199,11 @@ def test_predictions_are_written_one_by_one_and_not_held(
     class Counting(StandIn):
         most = 0
 
-        def predict(self, structures: Sequence[Structure], *, certify: bool | None = None) -> list[Prediction]:
+        def predict(self, structures: Sequence[Structure], *, refine: bool | None = None) -> list[Prediction]:
             gc.collect()
             alive = sum(type(thing) is Prediction for thing in gc.get_objects())
             Counting.most = max(Counting.most, alive)
-            return super().predict(structures, certify=certify)
+            return super().predict(structures, refine=refine)
 
     from harmose_dft.workflows.predict import predict_files
 
@@ -506,7 +506,7 @@ CRYSTAL_XYZ = '2\nLattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3 pbc
     ("arguments", "code", "expected"),
     [
         (["--levels", "2"], 1, "--levels is for molecules"),
-        (["--certify"], 1, "--certify is for molecules"),
+        (["--refine"], 1, "--refine is for molecules"),
         (["--compare", "--verify"], 1, "--compare, --verify are for molecules"),
         (["--molden", "--cube", "HOMO"], 1, "--cube, --molden are for molecules"),
         (["--kpath", "GM"], 2, "Add --plot"),

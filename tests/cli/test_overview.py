@@ -81,7 +81,7 @@ def test_a_table_without_fock_builds_says_so_and_names_the_option(
     said = [line for line in capsys.readouterr().out.splitlines() if "Fock build" in line]
     assert len(said) == 1
     assert "any of the 4 structures" in said[0]
-    assert "--certify" in said[0]
+    assert "--refine" in said[0]
 
 
 def test_levels_of_many_structures_are_not_passed_over_in_silence(

@@ -88,7 +88,7 @@ def test_calibration_survives_its_file_and_belongs_to_its_weights(tmp_path: Path
     assert again is not None
     assert again.bands is not None
     assert again.bands.to_dict() == made.bands.to_dict() if made.bands else False
-    assert again.choose(certified=True) is None
+    assert again.choose(refined=True) is None
     with pytest.raises(CheckpointError, match="belongs to the weights"):
         TrustFile.load(tmp_path, "d" * 64)
 

@@ -154,6 +154,18 @@ def test_one_shot_levels_are_the_predicted_ones_and_there_are_no_forces() -> Non
         atoms.get_forces()
 
 
+def test_one_shot_energies_of_refined_predictions_are_converged_to_microhartree() -> None:
+    energies = []
+    for refine in (True, False):
+        atoms = water()
+        atoms.calc = HarmoseCalculator("organic", "oneshot", grid_level=1, refine=refine)
+        energies.append(atoms.get_potential_energy() / Hartree)
+    converged = kohn_sham(to_mole(from_ase(atoms), "def2-svp"), "b3lyp", 1).kernel()
+    refined, plain_prediction = (abs(energy - converged) for energy in energies)
+    assert refined < 1e-5
+    assert plain_prediction > 3 * refined
+
+
 def test_density_fitting_is_used_when_asked_for() -> None:
     atoms = water()
     atoms.calc = HarmoseCalculator(KnownPredictor(), "scf", grid_level=0, density_fit=True)  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ class KnownPredictor:
         if structure.periodic or structure.charge:
             raise DomainError(f"{structure!r} lies outside the model's domain.")
 
-    def predict(self, atoms: Any, *, trust: bool = True) -> Prediction:
+    def predict(self, atoms: Any, *, trust: bool = True, refine: bool | None = None) -> Prediction:
         """A prediction for one neutral molecule."""
         structure = atoms if isinstance(atoms, Structure) else from_ase(atoms)
         self.check(structure)

@@ -38,7 +38,7 @@ class StandIn:
     def orbital_counts(self, structure: Structure) -> tuple[int, int]:
         return int(structure.numbers.sum()) // 2, sum({1: 5, 8: 14}[z] for z in structure.numbers.tolist())
 
-    def predict(self, structures: Sequence[Structure], *, certify: bool | None = None) -> list[Prediction]:
+    def predict(self, structures: Sequence[Structure], *, refine: bool | None = None) -> list[Prediction]:
         self.batches.append(len(structures))
         out = []
         for structure in structures:

@@ -11,16 +11,19 @@ import pytest
 from harmose_dft.adapters.pyscf import reference
 from harmose_dft.core.errors import DataError
 from harmose_dft.model.loading import load
-from harmose_dft.model.trust.calibration import QUANTITIES, SIGNALS
+from harmose_dft.model.trust.calibration import LARGE_REFINED_ERROR, QUANTITIES, SIGNALS
 from harmose_dft.model.trust.fitting import Case
 from harmose_dft.model.trust.store import TrustFile
 from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.calibrate import (
+    FREE,
+    Cases,
     calibrate,
     case_from_dict,
     case_to_dict,
-    certify_record,
     measure_case,
+    measure_pair,
+    predict_record,
 )
 
 
@@ -35,12 +38,16 @@ def cases(count: int) -> list[Case]:
     return made
 
 
+def both(count: int) -> Cases:
+    return Cases(cases(count), cases(count))
+
+
 def test_a_calibration_is_judged_on_a_third_that_it_has_not_seen(tmp_path: Path) -> None:
-    made = calibrate(cases(300), "c" * 64, made_from={"data": ["made up"]})
+    made = calibrate(both(300), "c" * 64, made_from={"data": ["made up"]})
     assert made.made_from["molecules"] == 200
-    assert made.figures["certified"]["test"]["molecules"] == 100
-    assert sum(made.figures["certified"]["test"]["verdicts"].values()) == 100
-    assert made.figures["certified"]["test"]["auc"] > 0.9
+    assert made.figures["refined"]["test"]["molecules"] == 100
+    assert sum(made.figures["refined"]["test"]["verdicts"].values()) == 100
+    assert made.figures["refined"]["test"]["auc"] > 0.9
     made.save(tmp_path)
     again = TrustFile.load(tmp_path, "c" * 64)
     assert again is not None
@@ -48,13 +55,13 @@ def test_a_calibration_is_judged_on_a_third_that_it_has_not_seen(tmp_path: Path)
 
 
 def test_the_same_molecules_and_seed_give_the_same_calibration() -> None:
-    one, other = (calibrate(cases(150), "c" * 64, seed=4).certified.to_dict() for _ in range(2))
+    one, other = (calibrate(both(150), "c" * 64, seed=4).refined.to_dict() for _ in range(2))
     assert one == other
 
 
 def test_too_few_molecules_are_refused() -> None:
     with pytest.raises(DataError, match="A calibration needs 40 molecules"):
-        calibrate(cases(30), "c" * 64)
+        calibrate(both(30), "c" * 64)
 
 
 def test_cases_survive_json() -> None:
@@ -65,13 +72,27 @@ def test_cases_survive_json() -> None:
 def test_errors_of_a_case_are_those_of_the_prediction() -> None:
     predictor, water = load(), structure_of()
     record = reference(water, "b3lyp", "def2-svp")
-    prediction = certify_record(predictor, record)
+    prediction = predict_record(predictor, record)
     case = measure_case(prediction, record, "test")
     levels = record.eigenvalues[0].energies[0, 0]
     assert case.errors["homo"] == pytest.approx(abs(prediction.spectrum.homo - levels[4]), abs=1e-7)
     largest = np.abs(prediction.spectrum.energies[:5] - levels[:5]).max()
     assert case.largest_level_error == pytest.approx(largest, abs=1e-7)
     assert set(case.signals) == set(SIGNALS)
-    assert (case.group, case.kind, case.bad, case.ruled_out) == ("H2O", "test", False, False)
-    with pytest.raises(DataError, match="certify=True"):
-        measure_case(predictor.predict(water, certify=False), record)
+    assert (case.group, case.kind, case.is_bad(LARGE_REFINED_ERROR), case.ruled_out) == ("H2O", "test", False, False)
+    with pytest.raises(DataError, match="with trust reports"):
+        measure_case(predictor.predict(water, trust=False), record)
+
+
+def test_a_molecule_counts_once_refined_and_once_as_the_network_predicts_it() -> None:
+    predictor, water = load(), structure_of()
+    refined, free = measure_pair(predictor, reference(water, "b3lyp", "def2-svp"))
+    assert refined.errors["mean_occupied"] < free.errors["mean_occupied"]
+    assert set(refined.signals) == set(SIGNALS)
+    assert set(free.signals) == set(FREE)
+
+
+def test_bad_is_an_error_of_5_millihartree_refined_and_of_20_otherwise() -> None:
+    made = calibrate(both(300), "c" * 64)
+    assert (made.refined.large_error, made.free.large_error) == (0.005, 0.02)  # type: ignore[union-attr]
+    assert made.made_from["bad"] > made.made_from["bad_free"]

@@ -143,9 +143,9 @@ def test_predictions_by_workers_give_the_same_files(workers: Any, tmp_path: Path
         )
         paths.append(tmp_path / f"{name}.xyz")
         paths[-1].write_text(text)
-    alone = predict_files(paths, out=tmp_path / "alone.h5", certify=False)
+    alone = predict_files(paths, out=tmp_path / "alone.h5", refine=False)
     shared = predict_files(
-        paths, out=tmp_path / "shared.h5", certify=False, workers=Workers(workers.scheduler_address, 2)
+        paths, out=tmp_path / "shared.h5", refine=False, workers=Workers(workers.scheduler_address, 2)
     )
     assert [s.source for s in shared] == [s.source for s in alone]
     for left, right in zip(read_results(tmp_path / "alone.h5"), read_results(tmp_path / "shared.h5"), strict=True):

@@ -30,7 +30,9 @@ EV = 27.211386
 INTERVALS = Intervals(0.95, *(Interval(0.0, half) for half in (0.001, 0.002, 0.003, 0.001, 0.01)))
 TRUST = TrustReport(
     0.02, 10.0, 1e-9, 0.5, (), (), 0.4, verdict=Verdict.GOOD, risk=1e-4, intervals=INTERVALS,
-    certificate=Certificate(Deviation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0004), 0.0, 0.1),
+    certificate=Certificate(
+        Deviation(0.0, 0.0, 0.0, 0.0, 0.0, 0.004), 0.0, Deviation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0004), 0.0, 3, 0.1
+    ),
 )
 
 
@@ -152,7 +154,7 @@ def test_trust_is_a_verdict_and_checks_in_words() -> None:
     levels = {check.name: check.level for check in describe_trust(doubtful, 10.0).checks}
     assert levels == {
         "surroundings of the atoms": Level.BAD, "pairs of elements": Level.CAREFUL, "size": Level.CAREFUL,
-        "one cheap Fock build": Level.GOOD, "networks of the ensemble": Level.CAREFUL, "electrons": Level.BAD,
+        "3 cheap Fock builds": Level.GOOD, "networks of the ensemble": Level.CAREFUL, "electrons": Level.BAD,
         "orientation": Level.CAREFUL, "independence of the basis": Level.CAREFUL,
     }
 

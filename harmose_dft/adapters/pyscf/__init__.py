@@ -31,13 +31,14 @@ if TYPE_CHECKING:
         to_mole,
         to_ours,
     )
-    from .rough import rough_fock
+    from .rough import RoughSCF
 
 __all__ = [
     "KPOINT_SPACING",
     "RECIPES",
     "Converged",
     "FockResidual",
+    "RoughSCF",
     "basis_from_mole",
     "converge",
     "core_hamiltonian",
@@ -53,7 +54,6 @@ __all__ = [
     "reference_by",
     "reference_crystal",
     "require_closed_shell",
-    "rough_fock",
     "to_blocks",
     "to_mole",
     "to_ours",
@@ -82,5 +82,5 @@ __getattr__, __dir__ = attach(__name__, {
     "to_blocks": "molecule",
     "to_mole": "molecule",
     "to_ours": "molecule",
-    "rough_fock": "rough",
+    "RoughSCF": "rough",
 })

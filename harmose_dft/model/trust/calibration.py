@@ -1,9 +1,9 @@
 """Error bars and verdicts of a model, learned on molecules whose right answers are known and that training never saw.
 
 A logistic regression on a few standardised numbers (signals) gives the risk that an occupied level is off by more than
-20 mHartree. Intervals are split conformal (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005)
-with scores |error| / size, where a linear model of the signals tells the size (Lei et al., J. Am. Stat. Assoc. 113,
-1094 (2018)), and with quantiles of their own for each verdict (Mondrian).
+5 mHartree (of the network's own predictions: 20). Intervals are split conformal (Vovk, Gammerman and Shafer,
+Algorithmic Learning in a Random World, 2005) with scores |error| / size, where a linear model of the signals tells the
+size (Lei et al., J. Am. Stat. Assoc. 113, 1094 (2018)), and with quantiles of their own for each verdict (Mondrian).
 """
 
 from __future__ import annotations
@@ -16,17 +16,28 @@ from .signals import LinearFunction, SignalSet, logistic
 from .verdicts import Verdict
 
 LARGE_ERROR = 0.02
-"""Hartree; a prediction with an occupied level farther off counts as bad."""
+"""Hartree; a network's own prediction with an occupied level farther off counts as bad."""
+
+LARGE_REFINED_ERROR = 0.005
+"""Hartree; the same of a refined prediction."""
 
 SIGNALS = {
-    "commutator": 1e-4,
-    "rotation": 1e-6,
-    "homo_change": 3e-4,
-    "lumo_change": 3e-4,
-    "level_change": 3e-4,
-    "largest_level_change": 3e-4,
-    "core_change": 1e-2,
+    "commutator": 1e-5,
+    "rotation": 1e-8,
+    "homo_change": 3e-5,
+    "lumo_change": 3e-5,
+    "level_change": 3e-5,
+    "largest_level_change": 3e-5,
+    "core_change": 1e-4,
     "dipole_change": 1e-3,
+    "last_commutator": 1e-5,
+    "last_rotation": 1e-8,
+    "last_homo_change": 3e-5,
+    "last_lumo_change": 3e-5,
+    "last_level_change": 3e-5,
+    "last_largest_level_change": 3e-5,
+    "last_core_change": 1e-4,
+    "last_dipole_change": 1e-3,
     "correction_rotation": 1e-6,
     "correction_homo": 1e-4,
     "correction_lumo": 1e-4,
@@ -38,7 +49,7 @@ SIGNALS = {
 """Every signal -> the size below which it counts as zero, in its unit (Hartree, e*Bohr or none). Regressions see the
 decimal logarithm of the absolute value."""
 
-QUANTITIES = {"homo": 1e-4, "lumo": 1e-4, "gap": 1e-4, "mean_occupied": 1e-4, "dipole": 3e-3}
+QUANTITIES = {"homo": 1e-5, "lumo": 1e-5, "gap": 1e-5, "mean_occupied": 1e-5, "dipole": 3e-4}
 """What has an interval -> the error below which a prediction counts as exact, Hartree or e*Bohr."""
 
 
@@ -48,13 +59,14 @@ class Calibration:
 
     Args:
         signals: Which of :data:`SIGNALS` it uses.
-        risk: Log-odds that an occupied level is off by more than :data:`LARGE_ERROR`.
+        risk: Log-odds that an occupied level is off by more than ``large_error``.
         good_below: Risk below which a prediction is good.
         refused_from: Risk from which a prediction is not to be used.
         sizes: Decimal logarithm of the typical error of each quantity.
         quantiles: Half-widths in units of the typical error, by verdict and quantity; without entry where too few
             molecules of the verdict were known.
         coverage: Share of intervals that hold.
+        large_error: Error of an occupied level from which a prediction counts as bad, Hartree.
     """
 
     signals: SignalSet
@@ -64,9 +76,10 @@ class Calibration:
     sizes: Mapping[str, LinearFunction]
     quantiles: Mapping[Verdict, Mapping[str, float]]
     coverage: float = 0.95
+    large_error: float = LARGE_ERROR
 
     def estimate_risk(self, signals: Mapping[str, float]) -> float:
-        """Probability that an occupied level is off by more than :data:`LARGE_ERROR`."""
+        """Probability that an occupied level is off by more than ``large_error``."""
         return float(logistic(self.risk(self.signals.standardise(signals))))
 
     def judge(self, risk: float) -> Verdict:
@@ -93,6 +106,7 @@ class Calibration:
             "sizes": {name: size.to_dict() for name, size in self.sizes.items()},
             "quantiles": {str(verdict): dict(values) for verdict, values in self.quantiles.items()},
             "coverage": self.coverage,
+            "large_error": self.large_error,
         }
 
     @classmethod
@@ -112,4 +126,5 @@ class Calibration:
             sizes={name: signals.read_function(data["sizes"][name]) for name in QUANTITIES},
             quantiles={Verdict(v): {str(k): float(x) for k, x in q.items()} for v, q in data["quantiles"].items()},
             coverage=float(data["coverage"]),
+            large_error=float(data["large_error"]),
         )

@@ -1,19 +1,14 @@
-"""How far a predicted molecule is from self-consistency, in a few numbers of one cheap Fock build."""
+"""How far a molecule's Hamiltonian is from self-consistency, in a few numbers of cheap Fock builds."""
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from ...adapters import pyscf
-from ...core.basis import OrbitalBasis
 from ...core.spectrum import Spectrum
-from ...core.structure import Structure
 from ...core.units import DIPOLE_AU_IN_DEBYE, MICRO
 
 Floats = NDArray[np.float64]
@@ -23,9 +18,6 @@ CORE = -3.0
 
 DEEP_CORE = -60.0
 """Hartree; levels below it depend on the coarse grid too much to tell anything."""
-
-_ONE_AT_A_TIME = threading.Lock()
-"""PySCF changes settings of the process while it builds a Fock matrix."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +30,7 @@ class Deviation:
         rotation: Share of the electrons that leave the occupied space.
         homo_change: Change of the highest occupied level, Hartree.
         lumo_change: Change of the lowest unoccupied level, Hartree; 0 where there is none.
-        level_change: Mean absolute change of the occupied valence levels, Hartree. Density fitting and a coarse grid
-            move levels of cores by up to 10 mHartree, so they are kept apart.
+        level_change: Mean absolute change of the occupied valence levels, Hartree.
         largest_level_change: Largest absolute change of an occupied valence level, Hartree.
         core_change: Largest absolute change of a core level above -60 Hartree (1s of B to F), Hartree; 0 without cores.
     """
@@ -52,58 +43,53 @@ class Deviation:
     largest_level_change: float
     core_change: float = 0.0
 
+    def to_dict(self) -> dict[str, float]:
+        """JSON-serialisable figures; the unit is the last part of a key."""
+        return {
+            "commutator_per_root_electron_uha": self.commutator / MICRO,
+            "moved_electrons_share": self.rotation,
+            "homo_change_uha": self.homo_change / MICRO,
+            "lumo_change_uha": self.lumo_change / MICRO,
+            "level_change_uha": self.level_change / MICRO,
+            "largest_level_change_uha": self.largest_level_change / MICRO,
+            "core_change_uha": self.core_change / MICRO,
+        }
+
 
 @dataclass(frozen=True)
 class Certificate:
-    """One Fock build F[P] at the predicted density P, with density fitting and the coarsest grid.
+    """What the cheap Fock builds that refined a prediction say about it.
 
     Args:
-        deviation: What F[P] changes about the predicted orbitals; all of it vanishes for a self-consistent prediction,
-            up to about 1 mHartree by which the build is approximate.
+        deviation: What the first build F[P], at the density P of the network's Hamiltonian, changes about its orbitals;
+            all of it vanishes for a self-consistent prediction.
         dipole_change: Length of the change of the dipole moment, e*Bohr.
-        seconds: Time of the build.
+        last_deviation: What the last build changes about the orbitals whose density it was made at. The refined
+            Hamiltonian, an extrapolation over all builds, is nearer to self-consistency than that.
+        last_dipole_change: Length of the change of the dipole moment then, e*Bohr.
+        builds: Number of builds.
+        seconds: Time of them all.
     """
 
     deviation: Deviation
     dipole_change: float
+    last_deviation: Deviation
+    last_dipole_change: float
+    builds: int
     seconds: float
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, object]:
         """JSON-serialisable figures; the unit is the last part of a key."""
-        change = self.deviation
         return {
-            "commutator_per_root_electron_uha": change.commutator / MICRO,
-            "moved_electrons_share": change.rotation,
-            "homo_change_uha": change.homo_change / MICRO,
-            "lumo_change_uha": change.lumo_change / MICRO,
-            "level_change_uha": change.level_change / MICRO,
-            "largest_level_change_uha": change.largest_level_change / MICRO,
-            "core_change_uha": change.core_change / MICRO,
+            **self.deviation.to_dict(),
             "dipole_change_debye": self.dipole_change * DIPOLE_AU_IN_DEBYE,
+            "last_build": {
+                **self.last_deviation.to_dict(),
+                "dipole_change_debye": self.last_dipole_change * DIPOLE_AU_IN_DEBYE,
+            },
+            "builds": self.builds,
             "seconds": self.seconds,
         }
-
-
-def certify(structure: Structure, basis: OrbitalBasis, functional: str, spectrum: Spectrum) -> Certificate:
-    """Build one cheap Fock matrix at a predicted density and compare the orbitals.
-
-    Args:
-        structure: A closed-shell molecule.
-        basis: Its Gaussian basis.
-        functional: PySCF's name of the functional.
-        spectrum: The predicted orbitals.
-
-    Raises:
-        StructureError: The structure is a crystal or has an open shell.
-        HarmoseError: PySCF does not know the functional.
-    """
-    with _ONE_AT_A_TIME:
-        start = time.perf_counter()
-        fock = pyscf.rough_fock(structure, spectrum, functional, basis)
-    deviation, rotated = compare_orbitals(fock, spectrum)
-    change = rotated @ rotated.T - _occupied_orbitals(spectrum) @ _occupied_orbitals(spectrum).T
-    moment = 2.0 * np.einsum("xij,ij->x", pyscf.dipole_integrals(structure, basis), change)
-    return Certificate(deviation, float(np.linalg.norm(moment)), time.perf_counter() - start)
 
 
 def compare_orbitals(fock: Floats, spectrum: Spectrum) -> tuple[Deviation, Floats]:
@@ -135,7 +121,3 @@ def compare_orbitals(fock: Floats, spectrum: Spectrum) -> tuple[Deviation, Float
         core_change=float(cores.max(initial=0.0)),
     )
     return deviation, np.asarray(spectrum.coefficients @ vectors[:, :count])
-
-
-def _occupied_orbitals(spectrum: Spectrum) -> Floats:
-    return np.asarray(spectrum.coefficients[:, spectrum.occupied])

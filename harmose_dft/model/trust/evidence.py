@@ -8,12 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ...core.basis import OrbitalBasis
 from ...core.matrix import BlockMatrix
 from ...core.spectrum import Spectrum
 from ...core.structure import Structure
 from ..domain import DomainReport, TrainingDomain, lone_atoms
-from .certificate import Certificate, Deviation, certify, compare_orbitals
+from .certificate import Certificate, Deviation, compare_orbitals
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +27,7 @@ class Evidence:
         lone_atoms: Atoms without a neighbour, by symbol and 1-based index.
         h0_distance: Mean of |H - H0| over the matrix elements, Hartree.
         correction: What the second stage changed; None for crystals and models of one stage.
-        certificate: One cheap Fock build; None where it was not asked for.
+        certificate: What cheap Fock builds say; None where none were asked for.
         dipole: Length of the dipole moment, e*Bohr; None for a crystal.
         charged: Whether the structure has a net charge.
         correction_size: Mean of |H - stage 1's H| over the matrix elements of a crystal, Hartree; None for molecules
@@ -77,19 +76,19 @@ def gather_evidence(
     covariance_error: float,
     doubts: Sequence[str],
     dipole: float | None,
-    certifier: tuple[OrbitalBasis, str] | None,
+    certificate: Certificate | None,
 ) -> Evidence:
     """Measure what a prediction's matrices and surroundings say about it.
 
     Args:
         structure: The atoms.
         matrices: Predicted for them.
-        spectrum: The predicted orbitals.
+        spectrum: The orbitals of the predicted matrices.
         domain: Of the model.
         covariance_error: Largest deviation of an element of H after a rotation, Hartree.
         doubts: Reasons in the orbital energies why the prediction may mean nothing, in words.
         dipole: Length of the dipole moment, e*Bohr, where intervals are wanted.
-        certifier: Basis and functional of a Fock build of a molecule; None for no build.
+        certificate: What cheap Fock builds say; None where there were none.
     """
     size = len(matrices.h0.values)
     changes = [np.abs((h - matrices.h0).values).mean() for h in matrices.hamiltonians if len(h.values) == size]
@@ -108,7 +107,7 @@ def gather_evidence(
         lone_atoms=lone_atoms(structure) if molecule else (),
         h0_distance=float(np.mean(changes)) if changes else None,
         correction=correction,
-        certificate=certify(structure, *certifier, spectrum) if molecule and certifier is not None else None,
+        certificate=certificate,
         dipole=dipole,
         charged=structure.charge != 0,
         correction_size=correction_size,

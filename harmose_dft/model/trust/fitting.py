@@ -53,16 +53,16 @@ class Case:
     doubtful: bool = False
     ruled_out: bool = False
 
-    @property
-    def bad(self) -> bool:
-        """Whether an occupied level is off by more than :data:`LARGE_ERROR`."""
-        return self.largest_level_error > LARGE_ERROR
+    def is_bad(self, limit: float) -> bool:
+        """Whether an occupied level is off by more than a limit, Hartree."""
+        return self.largest_level_error > limit
 
 
 def fit_calibration(
     cases: Sequence[Case],
     signals: Sequence[str],
     *,
+    large_error: float = LARGE_ERROR,
     accepted_bad: float = 0.0,
     coverage: float = 0.95,
     seed: int = 0,
@@ -75,6 +75,7 @@ def fit_calibration(
     Args:
         cases: Molecules with known errors that training never saw.
         signals: Names of the signals to use.
+        large_error: Error of an occupied level from which a prediction counts as bad, Hartree.
         accepted_bad: Share of the bad molecules that may count as good. At 0 the risk of a good one lies below
             :data:`MARGIN` of the smallest risk of a bad one.
         coverage: Share of intervals that are to hold.
@@ -83,11 +84,11 @@ def fit_calibration(
     Raises:
         DataError: There are too few molecules, or too few good or bad ones.
     """
-    bad = np.array([case.bad for case in cases])
+    bad = np.array([case.is_bad(large_error) for case in cases])
     if len(cases) < FEWEST or min(bad.sum(), (~bad).sum()) < FEWEST // 10:
         raise DataError(
             f"A calibration needs {FEWEST} molecules and {FEWEST // 10} good and bad ones each (bad: an occupied level "
-            f"off by more than {LARGE_ERROR * 1e3:g} mHartree); got {len(cases)} with {int(bad.sum())} bad ones. Label "
+            f"off by more than {large_error * 1e3:g} mHartree); got {len(cases)} with {int(bad.sum())} bad ones. Label "
             "more molecules, odd ones among them."
         )
     used, x = SignalSet.fit([case.signals for case in cases], signals, SIGNALS)
@@ -105,6 +106,7 @@ def fit_calibration(
         sizes={q: fit_ridge(x, values) for q, values in logs.items()},
         quantiles={},
         coverage=coverage,
+        large_error=large_error,
     )
     verdicts = [limit_verdict(calibration.judge(risk), case) for risk, case in zip(risks, cases, strict=True)]
     scores = {
@@ -134,7 +136,7 @@ def evaluate_calibration(calibration: Calibration, cases: Sequence[Case]) -> dic
     risks = np.array([calibration.estimate_risk(case.signals) for case in cases])
     verdicts = [limit_verdict(calibration.judge(r), c) for r, c in zip(risks, cases, strict=True)]
     good = [c for c, v in zip(cases, verdicts, strict=True) if v == Verdict.GOOD]
-    bad = np.array([case.bad for case in cases])
+    bad = np.array([case.is_bad(calibration.large_error) for case in cases])
     widths = [w for c in good if (w := calibration.half_widths(c.signals, Verdict.GOOD)) is not None]
     held = {
         q: float(np.mean([c.errors[q] <= w[q] for c, w in zip(good, widths, strict=True)])) if widths else None
@@ -146,22 +148,25 @@ def evaluate_calibration(calibration: Calibration, cases: Sequence[Case]) -> dic
         "auc": area_under_roc(risks, bad),
         "verdicts": {str(v): verdicts.count(v) for v in Verdict},
         "bad_by_verdict": {
-            str(v): sum(c.bad for c, u in zip(cases, verdicts, strict=True) if u == v) for v in Verdict
+            str(v): sum(b for b, u in zip(bad.tolist(), verdicts, strict=True) if u == v) for v in Verdict
         },
+        "largest_level_error_of_good": max((c.largest_level_error for c in good), default=None),
         "refused_though_within": sum(
-            not c.bad for c, v in zip(cases, verdicts, strict=True) if v == Verdict.DO_NOT_USE
+            not b for b, v in zip(bad.tolist(), verdicts, strict=True) if v == Verdict.DO_NOT_USE
         ),
         "coverage_of_good": held,
         "median_half_width_of_good": {
             q: float(np.median([w[q] for w in widths])) if widths else None for q in QUANTITIES
         },
-        "kinds": dict(count_kinds(cases, verdicts)),
+        "kinds": dict(count_kinds(cases, verdicts, calibration.large_error)),
     }
 
 
-def count_kinds(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> Iterator[tuple[str, dict[str, int]]]:
+def count_kinds(
+    cases: Sequence[Case], verdicts: Sequence[Verdict], large_error: float
+) -> Iterator[tuple[str, dict[str, int]]]:
     """For each kind: molecules, bad ones, and how many had each verdict."""
     for kind in sorted({case.kind for case in cases}):
         members = [(c, v) for c, v in zip(cases, verdicts, strict=True) if c.kind == kind]
         counts = {str(v): sum(u == v for _, u in members) for v in Verdict}
-        yield kind, {"molecules": len(members), "bad": sum(c.bad for c, _ in members), **counts}
+        yield kind, {"molecules": len(members), "bad": sum(c.is_bad(large_error) for c, _ in members), **counts}

@@ -71,7 +71,7 @@ def judge(
 
     Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
     Where no statistics apply, nothing is good, and nothing with atoms far outside the training set is to be used.
-    Neither is an ion without a Fock build good, nor does it have intervals then: what is known for free does not tell
+    Neither is an ion without Fock builds good, nor does it have intervals then: what is known for free does not tell
     the smallest ions apart, which are the hardest.
     """
     is_doubtful = bool(report.warnings or report.unseen_pairs)
@@ -95,7 +95,10 @@ def judge(
     if calibration is not None and widths is not None and evidence.dipole is not None:
         values = measure_quantities(spectrum, evidence.dipole)
         intervals = Intervals(calibration.coverage, **{q: Interval(values[q], widths[q]) for q in widths})
-    return replace(report, verdict=verdict, risk=risk, intervals=intervals, bands=bound)
+    large_error = 0.0 if calibration is None else calibration.large_error
+    return replace(
+        report, verdict=verdict, risk=risk, intervals=intervals, bands=bound, large_error=large_error
+    )
 
 
 def measure_quantities(spectrum: Spectrum, dipole: float) -> dict[str, float]:
@@ -129,7 +132,10 @@ def collect_signals(report: TrustReport, spectrum: Spectrum) -> dict[str, float]
             "correction_levels": correction.level_change,
         }
     if report.certificate is not None:
-        signals |= {"dipole_change": report.certificate.dipole_change, **asdict(report.certificate.deviation)}
+        certificate = report.certificate
+        signals |= {"dipole_change": certificate.dipole_change, **asdict(certificate.deviation)}
+        last = {"dipole_change": certificate.last_dipole_change, **asdict(certificate.last_deviation)}
+        signals |= {f"last_{name}": value for name, value in last.items()}
     return signals
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from .bands import BandBound
-from .calibration import LARGE_ERROR
 from .certificate import Certificate, Deviation
 from .verdicts import Intervals, Verdict
 
@@ -61,10 +60,10 @@ class TrustReport:
         verification: Distance from self-consistency; None unless :func:`harmose_dft.verify` has computed it.
         verdict: Whether to use the prediction; None where the model has no calibration and nothing speaks against it,
             which says that the structure resembles the training set, and nothing of the size of the errors.
-        risk: Probability that an occupied level is off by more than 20 mHartree; None without a calibration.
+        risk: Probability that an occupied level is off by more than ``large_error``; None without a calibration.
         intervals: Intervals of HOMO, LUMO, gap, mean occupied level and dipole; None without a calibration, or where
             predictions of this verdict were too rare to calibrate.
-        certificate: One cheap Fock build at the predicted density; None where it was not asked for.
+        certificate: What the cheap Fock builds that refined the prediction say; None where none were asked for.
         correction: How the orbitals change when the first stage's Hamiltonian takes the place of the final one; None
             for crystals and models of one stage.
         h0_distance: Mean of |H - H0| over the matrix elements, Hartree.
@@ -72,6 +71,7 @@ class TrustReport:
         correction_size: Mean of |H - stage 1's H| over the matrix elements of a crystal, Hartree; None for molecules
             and models of one stage.
         bands: Bound on the error of a crystal's bands; None without a calibration.
+        large_error: Error of an occupied level that ``risk`` is about, Hartree.
     """
 
     smallest_overlap_eigenvalue: float
@@ -93,6 +93,7 @@ class TrustReport:
     far_atoms: tuple[str, ...] = ()
     correction_size: float | None = None
     bands: BandBound | None = None
+    large_error: float = 0.0
 
     @property
     def calibrated(self) -> bool:
@@ -114,11 +115,11 @@ class TrustReport:
             reasons.append(f"pairs of elements that were not trained: {', '.join(self.unseen_pairs)}")
         if self.risk is not None and (self.verdict != Verdict.GOOD or not reasons):
             share = "below 0.1 %" if self.risk < 1e-3 else f"{100 * self.risk:.1f} %"
-            reasons.append(f"risk of an occupied level off by more than {LARGE_ERROR * 1e3:g} mHartree: {share}")
+            reasons.append(f"risk of an occupied level off by more than {self.large_error * 1e3:g} mHartree: {share}")
         if self.bands is not None:
             reasons.append(self.bands.in_words)
         if self.risk is not None and self.certificate is None:
-            reasons.append("judged without a Fock build (--certify)")
+            reasons.append("judged without Fock builds (--refine)")
         if not self.calibrated:
             reasons.append(UNCALIBRATED)
         return f"{self.verdict}: {'; '.join(reasons)}" if reasons else str(self.verdict)
@@ -171,7 +172,7 @@ def describe_intervals(intervals: Intervals) -> dict[str, object]:
 def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3) -> str:
     """What to be warned of among predictions, in one sentence; empty if nothing.
 
-    Molecules to be careful with count if there is a Fock build: without one, good ones are judged careful, too.
+    Molecules to be careful with count if there are Fock builds: without them, good ones are judged careful, too.
 
     Args:
         reports: Formula and report of each prediction.

@@ -26,7 +26,7 @@ class TrustFile:
 
     Args:
         model_sha256: Hash of the weights that they belong to.
-        certified: For molecules predicted with a certificate, one cheap Fock build each; None for a model of crystals.
+        refined: For molecules predicted with a certificate, one cheap Fock build each; None for a model of crystals.
         free: For molecules predicted without one; None for a model of crystals.
         made_from: Data, numbers of structures, seed.
         figures: Measured on structures that no calibration has seen; JSON-serialisable.
@@ -34,15 +34,15 @@ class TrustFile:
     """
 
     model_sha256: str
-    certified: Calibration | None = None
+    refined: Calibration | None = None
     free: Calibration | None = None
     made_from: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     bands: BandCalibration | None = None
 
-    def choose(self, certified: bool) -> Calibration | None:
+    def choose(self, refined: bool) -> Calibration | None:
         """The calibration for molecules with or without a certificate; None for a model of crystals."""
-        return self.certified if certified else self.free
+        return self.refined if refined else self.free
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write ``trust.json`` into a model's folder.
@@ -51,7 +51,7 @@ class TrustFile:
             OutputExistsError: The file exists and ``force`` is false.
         """
         path = Path(folder) / FILE
-        parts = {"certified": self.certified, "free": self.free, "bands": self.bands}
+        parts = {"refined": self.refined, "free": self.free, "bands": self.bands}
         content = {
             "format": FORMAT,
             "model_sha256": self.model_sha256,
@@ -86,8 +86,8 @@ class TrustFile:
                 if "bands" in content:
                     bands = BandCalibration.from_dict(content["bands"])
                     return cls(owner, None, None, content["made_from"], content["figures"], bands)
-                certified, free = (Calibration.from_dict(content[key]) for key in ("certified", "free"))
-                return cls(owner, certified, free, content["made_from"], content["figures"])
+                refined, free = (Calibration.from_dict(content[key]) for key in ("refined", "free"))
+                return cls(owner, refined, free, content["made_from"], content["figures"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(
                 f"{path} is damaged or was edited: {' '.join(str(error).split())[:200]}. Copy it again from where the "
