@@ -12,6 +12,7 @@ import pytest
 from harmose_dft.adapters.pyscf import reference
 from harmose_dft.core.errors import CheckpointError, HarmoseWarning
 from harmose_dft.core.structure import Structure
+from harmose_dft.model.description import seal
 from harmose_dft.model.domain import DomainReport, lone_atoms
 from harmose_dft.model.loading import BUNDLED, load
 from harmose_dft.model.predictor import Predictor
@@ -148,6 +149,21 @@ def test_an_edited_calibration_is_refused(calibration: Calibration, tmp_path: Pa
     content["refined"]["good_below"] = 0.9
     path.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match="damaged or was edited"):
+        TrustFile.load(tmp_path, "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("signals", ["commutator", "unknown"]), ("scale", [1.0]), ("risk", {"weights": [1.0], "intercept": 0.0})],
+)
+def test_a_calibration_whose_signals_do_not_fit_is_refused(
+    key: str, value: object, calibration: Calibration, tmp_path: Path
+) -> None:
+    path = trust_file(calibration).save(tmp_path)
+    content = json.loads(path.read_text())
+    content["free"][key] = value
+    path.write_text(seal(content))
+    with pytest.raises(CheckpointError, match=r"signal 'unknown'|one entry for each signal"):
         TrustFile.load(tmp_path, "a" * 64)
 
 
