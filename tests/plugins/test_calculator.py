@@ -143,9 +143,10 @@ def test_one_shot_energy_lies_above_the_converged_one_by_the_second_order() -> N
     assert errors[1] / errors[0] == pytest.approx(4.0, rel=0.1)
 
 
-def test_one_shot_levels_are_the_predicted_ones_and_there_are_no_forces() -> None:
+def test_one_shot_levels_are_the_predicted_ones_and_without_refinement_there_are_no_forces() -> None:
     atoms = water()
     atoms.calc = calculator(0.002, "oneshot")
+    atoms.calc.set(refine=False)
     atoms.get_dipole_moment()
     predicted = atoms.calc.prediction.spectrum
     np.testing.assert_allclose(atoms.calc.results["orbital_energies"], predicted.energies * Hartree, atol=1e-6)
@@ -164,6 +165,17 @@ def test_one_shot_energies_of_refined_predictions_are_converged_to_microhartree(
     refined, plain_prediction = (abs(energy - converged) for energy in energies)
     assert refined < 1e-5
     assert plain_prediction > 3 * refined
+
+
+def test_one_shot_forces_of_refined_predictions_are_near_those_of_pyscf() -> None:
+    atoms = water()
+    atoms.positions[1] += (0.05, 0.0, 0.03)
+    forces = []
+    for mode in ("oneshot", "scf"):
+        atoms.calc = HarmoseCalculator("organic", mode, grid_level=1)  # type: ignore[arg-type]
+        forces.append(atoms.get_forces())
+    assert np.abs(forces[1]).max() > 1.0
+    assert 1e-6 < np.abs(forces[0] - forces[1]).max() < 0.02  # eV/Angstrom
 
 
 def test_density_fitting_is_used_when_asked_for() -> None:
