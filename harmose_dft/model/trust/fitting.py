@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.errors import DataError
 from .calibration import LARGE_ERROR, QUANTITIES, SIGNALS, Calibration
-from .signals import SignalSet, logistic
+from .signals import Floats, SignalSet, logistic
 from .statistics import (
     FOLDS,
     area_under_roc,
@@ -113,12 +113,25 @@ def fit_calibration(
         q: np.array([c.errors[q] for c in cases]) / 10 ** predict_left_out(fit_ridge, x, values, parts)
         for q, values in logs.items()
     }
+    return replace(calibration, quantiles=take_quantiles(scores, verdicts, coverage))
+
+
+def take_quantiles(
+    scores: Mapping[str, Floats], verdicts: Sequence[Verdict], coverage: float
+) -> dict[Verdict, dict[str, float]]:
+    """Conformal quantiles of the cases of each verdict; without entry where these are too few.
+
+    Args:
+        scores: Quantity -> |error| / typical error of each case, (case,).
+        verdicts: Of each case.
+        coverage: Share of intervals that are to hold.
+    """
     quantiles: dict[Verdict, dict[str, float]] = {}
     for verdict in Verdict:
         members = np.array([v == verdict for v in verdicts])
         widths = {q: conformal_quantile(score[members], coverage) for q, score in scores.items()}
         quantiles[verdict] = {q: width for q, width in widths.items() if np.isfinite(width)}
-    return replace(calibration, quantiles=quantiles)
+    return quantiles
 
 
 def limit_verdict(verdict: Verdict, case: Case) -> Verdict:
