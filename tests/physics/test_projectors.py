@@ -9,7 +9,7 @@ from harmose_dft.core.basis import GaussianRadial, OrbitalBasis, Shell
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.rotations import random_rotations, rotate_matrix
 from harmose_dft.core.structure import Structure
-from harmose_dft.physics.h0.separable import momentum
+from harmose_dft.physics.h0.separable_equations import momentum
 from harmose_dft.physics.integrals import overlap, zero_matrix
 from harmose_dft.physics.integrals.projectors import Projectors, separable, sum_equal, surroundings, tabulate
 from harmose_dft.testing.crystals import BASIS, layer, repeat_cell

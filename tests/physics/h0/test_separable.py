@@ -18,7 +18,8 @@ from harmose_dft.core.spin import decompose, recombine
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.h0 import H0Settings, NumericalH0, h0_class
 from harmose_dft.physics.h0.kinetic import KineticH0
-from harmose_dft.physics.h0.separable import FittedNumericalH0, momentum
+from harmose_dft.physics.h0.separable import FittedNumericalH0
+from harmose_dft.physics.h0.separable_equations import momentum
 from harmose_dft.physics.integrals import kinetic, overlap
 from harmose_dft.physics.integrals.projectors import Projectors
 from harmose_dft.testing.crystals import BASIS, calculation, layer, with_collinear_spin, with_spin_orbit
