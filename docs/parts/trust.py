@@ -131,8 +131,8 @@ def card() -> str:
     counts = ", ".join(f"{n} {v} ({test['bad_by_verdict'][v]})" for v, n in test["verdicts"].items())
     ends = ", ".join(f"{NAMES[q]} ± {widths[q] * HARTREE_IN_EV:.3f} eV" for q in ("homo", "lumo", "gap"))
     text = (
-        f"* **Error bars** (`trust.json`): calibrated on {made['molecules']} refined molecules that training never saw, "
-        f"{made['bad']} of them off by more than 5 mHartree in an occupied level. Verdicts on {test['molecules']} "
+        f"* **Error bars** (`trust.json`): calibrated on {made['molecules']} refined molecules that training never "
+        f"saw, {made['bad']} of them off by more than 5 mHartree in an occupied level. Verdicts on {test['molecules']} "
         f"others (in brackets: how many were off by more): {counts}. Median 95 % intervals of good ones: {ends}; over "
         f"20 random divisions they held for {held}. Of {len(wrong)} structures from user reports that are off by more "
         f"than 5 mHartree {trusted} were judged good."
