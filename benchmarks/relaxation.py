@@ -6,8 +6,8 @@ Molecules are those of the test part of the labelled set with the fewest atoms, 
 relax by ASE's BFGS with the same criterion and PySCF's defaults (B3LYP/def2-SVP, level-3 grid). PySCF's scanner starts
 each SCF from the density of the step before; the calculator, with ``fit_gradient=True``, runs in its SCF mode, and in
 its one-shot mode on a level-1 grid until the criterion is met and then in the SCF mode with the same optimiser. Times
-are those of the process on the CPU, prediction included. A molecule is in the result file as soon as it is finished; run it
-again after an interruption.
+are those of the process on the CPU, prediction included. A molecule is in the result file as soon as it is finished;
+run it again after an interruption.
 """
 
 from __future__ import annotations
