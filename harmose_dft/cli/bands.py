@@ -55,7 +55,8 @@ def bands(
     from ..plots import plot_bands
     from ..plots.figure import require_format
     from ..workflows.bands import bands as run
-    from ..workflows.bands import compare_bands, find_structure, open_crystal, require_same_cell
+    from ..workflows.bands import compare_bands
+    from ..workflows.crystals import find_structure, open_crystal, require_same_cell
     from ..workflows.sources import require_sources
     from .render import print_bands
 

@@ -33,7 +33,8 @@ from .prediction import ModelInfo, Prediction, single_matrix
 from .refinement import refine
 from .trust.certificate import Certificate
 from .trust.evidence import gather_evidence
-from .trust.report import assess, describe_doubtful
+from .trust.judging import assess
+from .trust.report import describe_doubtful
 from .trust.store import TrustFile
 from .two_stage import TwoStageOutput
 

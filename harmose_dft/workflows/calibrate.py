@@ -23,7 +23,7 @@ from ..model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_
 from ..model.trust.bands import WINDOW
 from ..model.trust.calibration import LARGE_ERROR, LARGE_REFINED_ERROR, SIGNALS
 from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration
-from ..model.trust.report import collect_band_signals, collect_signals, measure_quantities
+from ..model.trust.judging import collect_band_signals, collect_signals, measure_quantities
 from ..model.trust.statistics import split_groups
 from ..model.trust.store import TrustFile
 from ..solver import solve, solve_structure

@@ -56,7 +56,11 @@ class Cluster:
         self.client, self.jobs = client, jobs
 
     def share(self, value: T) -> T:
-        """Send a value, such as a model, to every worker once; the result stands for it among a task's arguments."""
+        """Send a value, such as a model, to every worker once; the result stands for it among a task's arguments.
+
+        Waits for the first worker, for which a queue of jobs may take its time; Dask itself gives up after 30 s.
+        """
+        self.client.wait_for_workers(1)
         shared: T = self.client.scatter([value], broadcast=True)[0]
         return shared
 

@@ -34,7 +34,8 @@ from ..solver import (
 )
 from ..solver.filling import DEFAULT_FILLING
 from ..solver.sparse import DENSE_LIMIT
-from .bands import WINDOW, find_structure, read_crystal, warn_of_unusual
+from .bands import WINDOW
+from .crystals import find_structure, read_crystal, warn_of_unusual
 
 BROADENING = 0.3
 """eV, unless told: the number of Lanczos steps is inverse to it."""

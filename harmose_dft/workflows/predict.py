@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -25,7 +25,7 @@ from .compare import Comparison, compare, verify
 from .density_of_states import compute_dos
 from .drawing import Drawing
 from .inputs import open_inputs
-from .prediction_files import RESULTS_ONLY, Outputs, open_job, plan_jobs, require_writable
+from .prediction_files import RESULTS_ONLY, Job, Outputs, open_job, plan_jobs, require_writable
 from .prediction_options import LEVELS_ONLY, Extras, choose_drawing, require_inside
 from .sources import Source, collect_structures, is_one_source
 from .summary import PredictionSummary, summarize
@@ -140,18 +140,24 @@ def predict_files(
         require_inside(predictor, jobs, outputs.orbitals, drawing)
         require_writable(jobs, outputs)
         finisher = _Finisher(predictor, extras, drawing, tell)
-        summaries: list[PredictionSummary] = []
         with open_workers(workers) as cluster:
             predictions = predict_jobs(predictor, jobs, progress, refine=refine, cluster=cluster)
-            for job in jobs:
-                with open_job(job, outputs) as write:
-                    for number, (name, raw) in enumerate(islice(predictions, job.count), start=1):
-                        summaries.append(finisher.finish(name, raw, partial(write, number)))
-            next(predictions, None)  # ends the progress bar
+            summaries = list(_finish_jobs(jobs, predictions, outputs, finisher))
     if drawing is None or outputs.plot is None:
         return summaries
     drawing.save(outputs.plot, force=outputs.force)
     return [replace(summary, files=(*summary.files, outputs.plot)) for summary in summaries]
+
+
+def _finish_jobs(
+    jobs: Sequence[Job], predictions: Iterator[tuple[str, Prediction]], outputs: Outputs, finisher: _Finisher
+) -> Iterator[PredictionSummary]:
+    """Figures of predictions; the result file of a job appears once all of its structures are written."""
+    for job in jobs:
+        with open_job(job, outputs) as write:
+            for number, (name, raw) in enumerate(islice(predictions, job.count), start=1):
+                yield finisher.finish(name, raw, partial(write, number))
+    next(predictions, None)  # ends the progress bar
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from ..plots import LevelColumn
 from ..plots.page import BandsView, OrbitalView, Report, View
 from ..solver import Filling, density_of_states, loewdin_charges, mulliken_charges, solve_structure
 from ..solver.dos import DensityOfStates
-from .bands import Crystal, bands, compare_bands, require_same_cell
+from .bands import bands, compare_bands
 from .compare import Comparison, compare
+from .crystals import Crystal, require_same_cell
 from .prediction_files import orbital_index, select_orbital
 from .report_tables import (
     CITATION,

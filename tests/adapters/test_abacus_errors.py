@@ -15,7 +15,8 @@ from harmose_dft.adapters.abacus.dense import read_dense
 from harmose_dft.adapters.abacus.eigenvalues import read_bands, read_eig, read_istate, read_kpoints
 from harmose_dft.adapters.abacus.log import read_log
 from harmose_dft.adapters.abacus.orbitals import read_orb, read_z_valence
-from harmose_dft.adapters.abacus.structure import read_md_dump, read_stru
+from harmose_dft.adapters.abacus.stru import read_stru
+from harmose_dft.adapters.abacus.structure import read_md_dump
 from harmose_dft.core.errors import FileFormatError
 from harmose_dft.testing.abacus import (
     KPOINTS,

@@ -14,7 +14,7 @@ from harmose_dft.adapters.abacus.constants import EV_IN_HARTREE
 from harmose_dft.adapters.abacus.dense import read_dense
 from harmose_dft.adapters.abacus.eigenvalues import printed_precision, read_bands, read_eig, read_kpoints, snap
 from harmose_dft.adapters.abacus.orbitals import read_orb, read_z_valence
-from harmose_dft.adapters.abacus.structure import read_stru
+from harmose_dft.adapters.abacus.stru import read_stru
 from harmose_dft.core.basis import NumericalRadial
 from harmose_dft.core.record import Record
 from harmose_dft.testing.abacus import (

@@ -203,7 +203,7 @@ def test_converged_hamiltonian_as_guess_takes_fewer_cycles() -> None:
 
 
 def test_scf_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harmose_dft.adapters.pyscf.calculations.MAX_CYCLES", 2)
+    monkeypatch.setattr("harmose_dft.adapters.pyscf.recipes.MAX_CYCLES", 2)
     with pytest.raises(SolverError, match="did not converge within 2 cycles"):
         adapter.reference(WATER, "pbe", "sto-3g", grid_level=0)
 

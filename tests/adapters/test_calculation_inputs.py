@@ -16,7 +16,7 @@ from harmose_dft.adapters import abacus, deeph, openmx
 from harmose_dft.adapters.abacus.eigenvalues import read_kpoints
 from harmose_dft.adapters.abacus.lattices import N_PARAMETERS, lattice_vectors
 from harmose_dft.adapters.abacus.orbitals import read_orb
-from harmose_dft.adapters.abacus.structure import read_stru
+from harmose_dft.adapters.abacus.stru import read_stru
 from harmose_dft.adapters.openmx.input import parse_input
 from harmose_dft.adapters.openmx.output import read_output
 from harmose_dft.adapters.registry import iterate_calculation
@@ -26,9 +26,9 @@ from harmose_dft.core.record import CONVERGED
 from harmose_dft.testing.abacus import CONSTANT, FOLDED, VECTORS, Case, kpoints_text, nao_text, orb_text, stru_text
 from harmose_dft.testing.abacus import write_case as write_abacus
 from harmose_dft.testing.openmx import INPUT, make_demo
-from harmose_dft.workflows.bands import Crystal
 from harmose_dft.workflows.checks import check_eigenvalues
 from harmose_dft.workflows.convert import PartlyConvertedError, convert
+from harmose_dft.workflows.crystals import Crystal
 
 BOHR = 0.529177
 """1 Bohr in Angstrom, as ABACUS divides STRU's positions by it."""

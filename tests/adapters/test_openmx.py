@@ -294,6 +294,11 @@ def test_other_folders_are_not_recognised(tmp_path: Path) -> None:
 
 
 class TestInput:
+    def test_a_tab_ends_a_keyword_as_a_space_does(self, tmp_path: Path) -> None:
+        settings = parse_input("scf.Kgrid\t2 2 3  # mesh\nscf.XcType\tGGA-PBE\nLevel.of.Stdout\n", tmp_path)
+        assert settings.keyword("scf.Kgrid") == "2 2 3"
+        assert (settings.keyword("scf.XcType"), settings.keyword("Level.of.Stdout", "1")) == ("GGA-PBE", "")
+
     def test_units_of_length(self, tmp_path: Path) -> None:
         bohr = parse_input(INPUT, tmp_path).structure()
         angstrom = INPUT.replace("Unit AU", "Unit Ang")

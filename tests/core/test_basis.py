@@ -26,3 +26,10 @@ def test_copied_basis_is_equal_and_still_read_only(again) -> None:  # type: igno
 def test_more_orbitals_than_an_element_can_have_are_refused() -> None:
     with pytest.raises(HarmoseError, match="1001 orbitals of an element; expected at most 1000"):
         OrbitalBasis("endless", {1: (Shell(0),) * 1001})
+
+
+def test_orbitals_have_values_in_space_where_every_shell_of_the_elements_has_a_radial_function() -> None:
+    gaussian = orbital_basis("def2-svp", [1]).shells[1]
+    basis = OrbitalBasis("mixed", {1: gaussian, 8: (Shell(0), *gaussian)})
+    assert basis.has_radial([1, 1])
+    assert not basis.has_radial([1, 8])

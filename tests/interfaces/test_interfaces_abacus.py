@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.io import write
 
 from harmose_dft.adapters.abacus.files import find_library_file, locate, read_input
-from harmose_dft.adapters.abacus.structure import read_stru
+from harmose_dft.adapters.abacus.stru import read_stru
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
 from harmose_dft.testing.abacus import orb_text
 

@@ -18,9 +18,9 @@ from harmose_dft.model.description import SEAL, seal
 from harmose_dft.model.loading import load
 from harmose_dft.model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
 from harmose_dft.model.trust.bands import LARGE_ERROR, REFUSED_ERROR, BandBound, BandCalibration
-from harmose_dft.model.trust.calibration import Verdict
 from harmose_dft.model.trust.report import describe_doubtful
 from harmose_dft.model.trust.store import FILE, TrustFile
+from harmose_dft.model.trust.verdicts import Verdict
 from harmose_dft.testing.crystals import calculation, configuration, layer
 from harmose_dft.training.run import Fit
 from harmose_dft.workflows.calibrate import calibrate_bands

@@ -12,17 +12,20 @@ import pytest
 from harmose_dft.adapters.pyscf import reference
 from harmose_dft.core.errors import CheckpointError, HarmoseWarning
 from harmose_dft.core.structure import Structure
+from harmose_dft.model.description import seal
 from harmose_dft.model.domain import DomainReport, lone_atoms
 from harmose_dft.model.loading import BUNDLED, load
 from harmose_dft.model.predictor import Predictor
-from harmose_dft.model.trust.calibration import LARGE_ERROR, QUANTITIES, Calibration, Verdict
+from harmose_dft.model.trust.calibration import LARGE_ERROR, QUANTITIES, Calibration
 from harmose_dft.model.trust.certificate import Deviation
 from harmose_dft.model.trust.evidence import Evidence
 from harmose_dft.model.trust.fitting import Case, evaluate_calibration, fit_calibration
-from harmose_dft.model.trust.report import assess, describe_doubtful
+from harmose_dft.model.trust.judging import assess
+from harmose_dft.model.trust.report import describe_doubtful
 from harmose_dft.model.trust.signals import logistic
 from harmose_dft.model.trust.statistics import conformal_quantile, fit_logistic, fit_ridge, split_groups
 from harmose_dft.model.trust.store import FILE, TrustFile
+from harmose_dft.model.trust.verdicts import Verdict
 from harmose_dft.solver import solve
 from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.calibrate import FREE, WITH_BUILDS
@@ -146,6 +149,21 @@ def test_an_edited_calibration_is_refused(calibration: Calibration, tmp_path: Pa
     content["refined"]["good_below"] = 0.9
     path.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match="damaged or was edited"):
+        TrustFile.load(tmp_path, "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("signals", ["commutator", "unknown"]), ("scale", [1.0]), ("risk", {"weights": [1.0], "intercept": 0.0})],
+)
+def test_a_calibration_whose_signals_do_not_fit_is_refused(
+    key: str, value: object, calibration: Calibration, tmp_path: Path
+) -> None:
+    path = trust_file(calibration).save(tmp_path)
+    content = json.loads(path.read_text())
+    content["free"][key] = value
+    path.write_text(seal(content))
+    with pytest.raises(CheckpointError, match=r"signal 'unknown'|one entry for each signal"):
         TrustFile.load(tmp_path, "a" * 64)
 
 

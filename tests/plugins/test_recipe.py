@@ -71,7 +71,7 @@ def test_starts_that_are_not_predicted_are_noted_and_not_warned_of(recwarn: pyte
 def test_open_shells_and_failures_are_refused_as_by_the_other_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StructureError, match="odd number of electrons"):
         reference_from_prediction(Structure(np.array([1]), np.zeros((1, 3))), "pbe", "sto-3g")
-    monkeypatch.setattr("harmose_dft.adapters.pyscf.calculations.MAX_CYCLES", 1)
+    monkeypatch.setattr("harmose_dft.adapters.pyscf.recipes.MAX_CYCLES", 1)
     with pytest.raises(SolverError, match="did not converge within 1 cycles"):
         reference_from_prediction(structure_of(), "pbe", "sto-3g", grid_level=0)
 

@@ -9,7 +9,15 @@ import pytest
 
 from harmose_dft.core.errors import SolverError
 from harmose_dft.core.record import Record
-from harmose_dft.solver import Filling, band_gap, factor_classes, frontier_states, monkhorst_pack, solve_kpoints
+from harmose_dft.solver import (
+    Filling,
+    FrontierStates,
+    band_gap,
+    factor_classes,
+    frontier_states,
+    monkhorst_pack,
+    solve_kpoints,
+)
 from harmose_dft.testing.crystals import calculation, layer, repeat_cell, with_collinear_spin, with_spin_orbit
 
 NAMES = [kind.name for kind in factor_classes().values() if kind.is_installed()]
@@ -22,7 +30,10 @@ def record() -> Record:
     return calculation(repeat_cell(layer(5), (5, 5, 1)))
 
 
-def same_as_dense(record: Record, kpoints: np.ndarray, weights: np.ndarray, solver: str | None, count: int) -> None:
+def assert_same_as_dense(
+    record: Record, kpoints: np.ndarray, weights: np.ndarray, solver: str | None, count: int
+) -> FrontierStates:
+    """The states around the Fermi level, which are those of a diagonalisation."""
     electrons = record.n_electrons
     expected = solve_kpoints(
         record.hamiltonian, record.overlap, kpoints, electrons, weights=weights, smearing=FILLING.smearing,
@@ -40,26 +51,28 @@ def same_as_dense(record: Record, kpoints: np.ndarray, weights: np.ndarray, solv
     coefficients = found.coefficients[0]
     s = (record.overlap.with_spin() if record.hamiltonian[0].spinor else record.overlap).at(kpoints[0])
     np.testing.assert_allclose(coefficients.conj().T @ s @ coefficients, np.eye(count), atol=1e-9)
+    return found
 
 
 @pytest.mark.parametrize("solver", NAMES)
 def test_states_of_an_insulator_lie_on_both_sides_of_its_gap(record: Record, solver: str) -> None:
-    same_as_dense(record, np.zeros((1, 3)), np.ones(1), solver, 24)
+    assert_same_as_dense(record, np.zeros((1, 3)), np.ones(1), solver, 24)
 
 
 @pytest.mark.parametrize("solver", NAMES)
 def test_mesh_of_k_points_shares_one_fermi_level(record: Record, solver: str) -> None:
-    same_as_dense(record, *monkhorst_pack((2, 2, 1)), solver, 30)
+    assert_same_as_dense(record, *monkhorst_pack((2, 2, 1)), solver, 30)
 
 
 def test_metal_has_no_gap(record: Record) -> None:
-    same_as_dense(replace(record, n_electrons=record.n_electrons - 31.0), np.zeros((1, 3)), np.ones(1), None, 30)
+    metal = replace(record, n_electrons=record.n_electrons - 31.0)
+    assert assert_same_as_dense(metal, np.zeros((1, 3)), np.ones(1), None, 30).gaps == (0.0, 0.0)
 
 
 def test_two_spin_directions_and_spinors_are_counted() -> None:
     for make in (with_collinear_spin, with_spin_orbit):
         record = make(repeat_cell(layer(5), (3, 3, 1)))
-        same_as_dense(record, np.array([[0.1, 0.2, 0.0]]), np.ones(1), None, 24)
+        assert_same_as_dense(record, np.array([[0.1, 0.2, 0.0]]), np.ones(1), None, 24)
 
 
 def test_search_begins_anywhere_and_a_good_guess_saves_counts(record: Record) -> None:

@@ -20,7 +20,8 @@ from harmose_dft.solver import bands as solve_bands
 from harmose_dft.solver.band_structure import BandStructure
 from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.molecules import structure_of
-from harmose_dft.workflows.bands import WINDOW, bands, choose_points, compare_bands, require_same_cell
+from harmose_dft.workflows.bands import WINDOW, bands, choose_points, compare_bands
+from harmose_dft.workflows.crystals import require_same_cell
 
 EV = 27.211386
 """One Hartree."""

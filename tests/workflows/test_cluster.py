@@ -114,6 +114,18 @@ def test_results_come_in_the_order_of_the_tasks_and_values_are_shared(workers: A
         assert [int(total) for total in cluster.run_in_order(np.sum, [(shared,)])] == [10]
 
 
+def test_values_are_shared_once_the_first_worker_is_there() -> None:
+    """As jobs that wait in a queue; Dask's own patience is cut from 30 s."""
+    import dask
+
+    patience = dask.config.set({"distributed.comm.timeouts.connect": "2s"})
+    alone = distributed.LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=None)
+    with patience, alone, open_cluster(alone.scheduler_address, 1) as cluster:
+        threading.Timer(4.0, alone.scale, [1]).start()
+        shared = cluster.share(np.arange(5))
+        assert [int(total) for total in cluster.run_in_order(np.sum, [(shared,)])] == [10]
+
+
 def test_error_of_a_task_is_raised(workers: Any) -> None:
     with open_cluster(workers.scheduler_address, 1) as cluster, pytest.raises(ValueError, match="invalid literal"):
         list(cluster.run(int, [("seven",)]))

@@ -84,7 +84,7 @@ def test_failure_that_succeeds_when_retried_is_no_failure_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("harmose_dft.adapters.pyscf.calculations.MAX_CYCLES", 1)
+        patch.setattr("harmose_dft.adapters.pyscf.recipes.MAX_CYCLES", 1)
         assert len(label([hydrogen(1.4)], tmp_path / "a.h5", FAST).failures) == 1
     summary = label([hydrogen(1.4)], tmp_path / "a.h5", FAST, retry_failed=True)
     assert (summary.records, summary.failures) == (1, ())

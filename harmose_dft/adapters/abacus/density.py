@@ -22,7 +22,7 @@ from .filling import read_mesh, read_smearing
 from .grid import grid_of_run, is_same_cell
 from .log import find_log, read_log
 from .orbitals import read_z_valence
-from .structure import atomic_number, read_stru
+from .stru import atomic_number, read_stru
 from .writer import to_abacus_order
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from ...core.record import Eigenvalues
 from ...core.structure import SYMBOLS, Structure
 from ..plain_atoms import require_whole_valence
 from ..text import find_existing
-from . import structure as structures
 from .eigenvalues import read_bands, read_eig, read_istate, read_kpoints
 from .files import Calculation, find_library_file, find_stru, read_input
 from .log import RunLog, find_log, read_log
 from .orbitals import read_orb, read_z_valence, shells_in_name
-from .structure import Stru, atomic_number
+from .stru import Stru, atomic_number, read_stru
+from .structure import fold_into_cell, read_logged_positions, read_md_dump, structure_from_log
 
 HEADER_ROUNDING = 1e-6
 """Fractional coordinates of STRU and of a CSR file's header may differ by this much for one position."""
@@ -46,9 +46,9 @@ class Run:
         log_path, stru_path = find_log(calculation.output), find_stru(calculation, keywords)
         log = read_log(log_path) if log_path else None
         if stru_path is not None:
-            stru = structures.read_stru(stru_path, keywords.get("latname", "none"))
+            stru = read_stru(stru_path, keywords.get("latname", "none"))
         elif log is not None:
-            stru = structures.structure_from_log(log)
+            stru = structure_from_log(log)
         else:
             raise FileFormatError(
                 "Neither a STRU file nor a running log is there; the structure is unknown. Put the STRU of the run "
@@ -98,15 +98,15 @@ class Run:
             FileFormatError: No file states the positions of the step, or two files contradict each other.
         """
         stru, cell = self.stru, self.stru.cell
-        log_positions = structures.read_logged_positions(self.log, self.vectors) if self.log else []
+        log_positions = read_logged_positions(self.log, self.vectors) if self.log else []
         dump = find_existing(self.calculation.output, "MD_dump")
-        dump_steps = structures.read_md_dump(dump) if dump else {}
+        dump_steps = read_md_dump(dump) if dump else {}
         if header is not None:
             if (header.labels, header.counts) != (stru.labels, stru.counts):
                 raise FileFormatError(
                     f"The header's atoms are not those of {stru.path.name}. Are they of one run?", path=header.path
                 )
-            positions = structures.fold_into_cell(header.fractional, None, header.path)
+            positions = fold_into_cell(header.fractional, None, header.path)
             written = stru.fractional + np.round(positions - stru.fractional)
             from_log = self.log is not None and stru.path == self.log.path
             if from_log or not np.allclose(header.cell, cell, rtol=1e-4, atol=1e-4):
@@ -116,7 +116,7 @@ class Run:
         elif step in dump_steps:
             cell, positions = dump_steps[step]
         elif steps == 1 and step == 0:
-            positions = structures.fold_into_cell(
+            positions = fold_into_cell(
                 stru.fractional, log_positions[0] if log_positions else None, stru.path
             )
         elif len(log_positions) > step:

@@ -206,8 +206,8 @@ def parse_input(text: str, path: Path) -> Input:
             open_block, opened_line = line[1:].strip().lower(), number
             blocks[open_block] = []
         elif line and not open_block:
-            name, _, value = line.partition(" ") if " " in line else line.partition("\t")
-            keywords[name.lower()] = value.strip()
+            name, *value = line.split(maxsplit=1)
+            keywords[name.lower()] = value[0] if value else ""
     if open_block:
         raise FileFormatError(f"The block <{open_block} is not closed by {open_block}>.", path=path, line=opened_line)
     return Input(path, keywords, blocks)

@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING
 from ...core.lazy import attach
 
 if TYPE_CHECKING:
-    from .calculations import (
-        RECIPES,
-        Converged,
-        FockResidual,
-        converge,
-        fock_residual,
-        kohn_sham,
-        reference,
-        reference_by,
-        require_closed_shell,
-    )
+    from .calculations import reference, reference_by
     from .crystal import KPOINT_SPACING, reference_crystal
     from .gradient import exact_gradient, fitted_gradient
+    from .mean_field import kohn_sham, require_closed_shell
     from .molecule import (
         basis_from_mole,
         core_hamiltonian,
@@ -31,6 +22,8 @@ if TYPE_CHECKING:
         to_mole,
         to_ours,
     )
+    from .recipes import RECIPES, Converged, converge
+    from .residual import FockResidual, fock_residual
     from .rough import RoughSCF
 
 __all__ = [
@@ -62,15 +55,15 @@ __all__ = [
 __getattr__, __dir__ = attach(__name__, {
     "KPOINT_SPACING": "crystal",
     "reference_crystal": "crystal",
-    "FockResidual": "calculations",
-    "RECIPES": "calculations",
-    "Converged": "calculations",
-    "converge": "calculations",
+    "FockResidual": "residual",
+    "RECIPES": "recipes",
+    "Converged": "recipes",
+    "converge": "recipes",
     "reference_by": "calculations",
-    "fock_residual": "calculations",
-    "kohn_sham": "calculations",
+    "fock_residual": "residual",
+    "kohn_sham": "mean_field",
     "reference": "calculations",
-    "require_closed_shell": "calculations",
+    "require_closed_shell": "mean_field",
     "exact_gradient": "gradient",
     "fitted_gradient": "gradient",
     "basis_from_mole": "molecule",

@@ -40,7 +40,7 @@ class PySCFStart(StartWriter):
         Raises:
             HarmoseError: The density is too far from self-consistent to be a good start.
         """
-        from .calculations import fock_residual
+        from .residual import fock_residual
         from .start import require_near_self_consistent, write_checkpoint
 
         (hamiltonian,) = start.hamiltonians

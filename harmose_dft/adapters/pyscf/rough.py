@@ -11,7 +11,7 @@ from ...core.basis import OrbitalBasis
 from ...core.conventions import PYSCF
 from ...core.spectrum import Spectrum
 from ...core.structure import SYMBOLS, Structure
-from .calculations import kohn_sham, require_closed_shell
+from .mean_field import kohn_sham, require_closed_shell
 from .molecule import to_mole, to_ours
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...core.units import BOHR_IN_ANGSTROM
 from ..abacus.files import Calculation, read_input
-from ..abacus.structure import read_stru
+from ..abacus.stru import read_stru
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .bands import BandBound
-from .calibration import Interval, Intervals, Verdict
 from .certificate import Certificate, Deviation
 from .report import TrustReport, Verification
+from .verdicts import Interval, Intervals, Verdict
 
 __all__ = ["BandBound", "Certificate", "Deviation", "Interval", "Intervals", "TrustReport", "Verdict", "Verification"]

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...core.errors import DataError
 from .bands import SIGNALS, BandCalibration
-from .calibration import Verdict
 from .signals import SignalSet
 from .statistics import FOLDS, conformal_quantile, fit_ridge, predict_left_out, split_groups
+from .verdicts import Verdict, limit
 
 FEWEST = 20
 """A 95 % bound needs as many crystals: the largest of fewer scores is exceeded too often."""
@@ -73,8 +73,7 @@ def evaluate_band_calibration(calibration: BandCalibration, cases: Sequence[Band
     """
     bounds = [calibration.bound(case.signals) for case in cases]
     judged = [
-        Verdict.DO_NOT_USE if case.ruled_out else calibration.judge(bound)
-        for case, bound in zip(cases, bounds, strict=True)
+        limit(calibration.judge(bound), ruled_out=case.ruled_out) for case, bound in zip(cases, bounds, strict=True)
     ]
     errors = {v: [c.error for c, u in zip(cases, judged, strict=True) if u == v] for v in Verdict}
     held = [c.error <= b.mean_error for c, b in zip(cases, bounds, strict=True)]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ...core.units import HARTREE_IN_EV
-from .calibration import Verdict
 from .signals import LinearFunction, SignalSet
+from .verdicts import Verdict
 
 WINDOW = 5.0 / HARTREE_IN_EV
 """Hartree; the bands that count lie so near to the Fermi level."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Self
 
 from .signals import LinearFunction, SignalSet, logistic
+from .verdicts import Verdict
 
 LARGE_ERROR = 0.02
 """Hartree; a network's own prediction with an occupied level farther off counts as bad."""
@@ -51,53 +51,6 @@ decimal logarithm of the absolute value."""
 
 QUANTITIES = {"homo": 1e-5, "lumo": 1e-5, "gap": 1e-5, "mean_occupied": 1e-5, "dipole": 3e-4}
 """What has an interval -> the error below which a prediction counts as exact, Hartree or e*Bohr."""
-
-
-class Verdict(StrEnum):
-    """What to do with a prediction."""
-
-    GOOD = "good"
-    CAREFUL = "careful"
-    DO_NOT_USE = "do not use"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A predicted quantity with its interval: ``value`` plus or minus ``half_width``, both in the quantity's unit."""
-
-    value: float
-    half_width: float
-
-    @property
-    def low(self) -> float:
-        """Lower end."""
-        return self.value - self.half_width
-
-    @property
-    def high(self) -> float:
-        """Upper end."""
-        return self.value + self.half_width
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """Intervals that hold the values of the calculation which the model stands for.
-
-    Args:
-        coverage: Share of the predictions of the same verdict whose interval holds the right value, of each quantity.
-        homo: Highest occupied level, Hartree.
-        lumo: Lowest unoccupied level, Hartree.
-        gap: LUMO minus HOMO, Hartree.
-        mean_occupied: Mean of the occupied levels, Hartree.
-        dipole: Length of the dipole moment, e*Bohr.
-    """
-
-    coverage: float
-    homo: Interval
-    lumo: Interval
-    gap: Interval
-    mean_occupied: Interval
-    dipole: Interval
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.errors import DataError
-from .calibration import LARGE_ERROR, QUANTITIES, SIGNALS, Calibration, Verdict
-from .signals import SignalSet, logistic
+from .calibration import LARGE_ERROR, QUANTITIES, SIGNALS, Calibration
+from .signals import Floats, SignalSet, logistic
 from .statistics import (
     FOLDS,
     area_under_roc,
@@ -19,6 +19,7 @@ from .statistics import (
     predict_left_out,
     split_groups,
 )
+from .verdicts import Verdict, limit
 
 MARGIN = 0.5
 """Share of the smallest risk of a bad molecule below which a prediction is good."""
@@ -112,19 +113,30 @@ def fit_calibration(
         q: np.array([c.errors[q] for c in cases]) / 10 ** predict_left_out(fit_ridge, x, values, parts)
         for q, values in logs.items()
     }
+    return replace(calibration, quantiles=take_quantiles(scores, verdicts, coverage))
+
+
+def take_quantiles(
+    scores: Mapping[str, Floats], verdicts: Sequence[Verdict], coverage: float
+) -> dict[Verdict, dict[str, float]]:
+    """Conformal quantiles of the cases of each verdict; without entry where these are too few.
+
+    Args:
+        scores: Quantity -> |error| / typical error of each case, (case,).
+        verdicts: Of each case.
+        coverage: Share of intervals that are to hold.
+    """
     quantiles: dict[Verdict, dict[str, float]] = {}
     for verdict in Verdict:
         members = np.array([v == verdict for v in verdicts])
         widths = {q: conformal_quantile(score[members], coverage) for q, score in scores.items()}
         quantiles[verdict] = {q: width for q, width in widths.items() if np.isfinite(width)}
-    return replace(calibration, quantiles=quantiles)
+    return quantiles
 
 
 def limit_verdict(verdict: Verdict, case: Case) -> Verdict:
     """A verdict on a case after the rules that need no statistics."""
-    if case.ruled_out:
-        return Verdict.DO_NOT_USE
-    return Verdict.CAREFUL if case.doubtful and verdict == Verdict.GOOD else verdict
+    return limit(verdict, doubtful=case.doubtful, ruled_out=case.ruled_out)
 
 
 def evaluate_calibration(calibration: Calibration, cases: Sequence[Case]) -> dict[str, object]:

@@ -1,25 +1,14 @@
-"""How far a prediction can be trusted: checks of the matrices, distance from training, verdict and intervals."""
+"""The trust report of a prediction: checks of the matrices, distance from training, verdict and intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
-from ...solver import count_electrons, smallest_overlap_eigenvalue
-from .bands import SIGNALS as BAND_SIGNALS
-from .bands import BandBound, BandCalibration
-from .calibration import Calibration, Interval, Intervals, Verdict
+from .bands import BandBound
 from .certificate import Certificate, Deviation
-from .evidence import Evidence
-
-if TYPE_CHECKING:
-    from ...core.matrix import BlockMatrix
-    from ...core.spectrum import Spectrum
-    from ..domain import DomainReport
-    from .store import TrustFile
-
+from .verdicts import Intervals, Verdict
 
 UNCALIBRATED = "no error bars, because this model has no calibration"
 """What is said of every prediction without error bars."""
@@ -180,94 +169,6 @@ def describe_intervals(intervals: Intervals) -> dict[str, object]:
     return {"coverage": intervals.coverage, **pairs, "dipole_debye": dipole}
 
 
-def assess(
-    overlap: BlockMatrix, spectrum: Spectrum, evidence: Evidence, calibrations: TrustFile | None = None
-) -> TrustReport:
-    """Check a predicted spectrum and sum up what speaks for and against it.
-
-    Args:
-        overlap: S, spatial.
-        spectrum: The predicted orbitals.
-        evidence: What else is known.
-        calibrations: Of the model; None where it has none.
-    """
-    warnings = list(evidence.doubts)
-    if evidence.lone_atoms:
-        warnings.insert(0, f"atoms without a neighbour: {', '.join(evidence.lone_atoms)}")
-    if unusual := describe_unusual(evidence.domain):
-        warnings.insert(0, unusual)
-    report = TrustReport(
-        smallest_overlap_eigenvalue=smallest_overlap_eigenvalue(overlap),
-        electron_count=count_electrons(spectrum, overlap),
-        covariance_error=evidence.covariance_error,
-        member_spread=evidence.member_spread,
-        warnings=tuple(warnings),
-        certificate=evidence.certificate,
-        correction=evidence.correction,
-        h0_distance=evidence.h0_distance,
-        correction_size=evidence.correction_size,
-        **asdict(evidence.domain),
-    )
-    if calibrations is None:
-        return judge(report, spectrum, evidence)
-    return judge(
-        report, spectrum, evidence, calibrations.choose(evidence.certificate is not None), calibrations.bands
-    )
-
-
-def describe_unusual(domain: DomainReport) -> str:
-    """A sentence on atoms far from the training set; empty where there are none."""
-    if not domain.unusual_atoms:
-        return ""
-    far = f" (distance {domain.environment_distance:.3g}, training atoms up to 1)" if domain.far_atoms else ""
-    return f"atoms with surroundings unlike those of the training set: {', '.join(domain.unusual_atoms)}{far}"
-
-
-def judge(
-    report: TrustReport,
-    spectrum: Spectrum,
-    evidence: Evidence,
-    calibration: Calibration | None = None,
-    band_calibration: BandCalibration | None = None,
-) -> TrustReport:
-    """Add verdict, risk and intervals to a report; of a crystal, a bound on the error of its bands.
-
-    Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
-    Where no statistics apply, nothing is good, and nothing with atoms far outside the training set is to be used.
-    Neither is an ion without Fock builds good, nor does it have intervals then: what is known for free does not tell
-    the smallest ions apart, which are the hardest.
-    """
-    verdict = Verdict.CAREFUL if report.warnings or report.unseen_pairs else None
-    risk, widths, bound = None, None, None
-    if calibration is not None and report.correction is not None:
-        signals = collect_signals(report, spectrum)
-        risk = calibration.estimate_risk(signals)
-        statistical = calibration.judge(risk)
-        verdict = limit(statistical, verdict)
-        widths = calibration.half_widths(signals, verdict)
-    if band_calibration is not None:
-        bound = band_calibration.bound(collect_band_signals(report))
-        verdict = limit(band_calibration.judge(bound), verdict)
-    if verdict == Verdict.GOOD and evidence.charged and evidence.certificate is None:
-        verdict, widths = Verdict.CAREFUL, None
-    extrapolates = risk is None and bool(report.far_atoms)
-    if evidence.lone_atoms or evidence.doubts or extrapolates:
-        verdict = Verdict.DO_NOT_USE
-    intervals = None
-    if calibration is not None and widths is not None and evidence.dipole is not None:
-        values = measure_quantities(spectrum, evidence.dipole)
-        intervals = Intervals(calibration.coverage, **{q: Interval(values[q], widths[q]) for q in widths})
-    large_error = 0.0 if calibration is None else calibration.large_error
-    return replace(
-        report, verdict=verdict, risk=risk, intervals=intervals, bands=bound, large_error=large_error
-    )
-
-
-def limit(statistical: Verdict, ruled: Verdict | None) -> Verdict:
-    """The verdict of the statistics, which is not "good" where a rule says to be careful."""
-    return Verdict.CAREFUL if ruled is not None and statistical == Verdict.GOOD else statistical
-
-
 def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3) -> str:
     """What to be warned of among predictions, in one sentence; empty if nothing.
 
@@ -286,47 +187,3 @@ def describe_doubtful(reports: Sequence[tuple[str, TrustReport]], shown: int = 3
     ]
     rest = f"; and {len(named) - shown} more" if len(named) > shown else ""
     return "; ".join(named[:shown]) + rest
-
-
-def measure_quantities(spectrum: Spectrum, dipole: float) -> dict[str, float]:
-    """Values of the quantities that have intervals, Hartree and e*Bohr.
-
-    Args:
-        spectrum: Orbitals of a molecule.
-        dipole: Length of its dipole moment, e*Bohr.
-    """
-    occupied = float(spectrum.energies[spectrum.occupied].mean())
-    return {
-        "homo": spectrum.homo, "lumo": spectrum.lumo, "gap": spectrum.gap, "mean_occupied": occupied, "dipole": dipole
-    }
-
-
-def collect_signals(report: TrustReport, spectrum: Spectrum) -> dict[str, float]:
-    """Every signal that a report holds, see :data:`harmose_dft.model.trust.calibration.SIGNALS`.
-
-    Args:
-        report: Of a molecule by a model with two stages.
-        spectrum: The predicted orbitals.
-    """
-    signals = {"environment_distance": report.environment_distance, "gap": spectrum.gap}
-    if report.h0_distance is not None:
-        signals["h0_distance"] = report.h0_distance
-    if (correction := report.correction) is not None:
-        signals |= {
-            "correction_rotation": correction.rotation,
-            "correction_homo": correction.homo_change,
-            "correction_lumo": correction.lumo_change,
-            "correction_levels": correction.level_change,
-        }
-    if report.certificate is not None:
-        certificate = report.certificate
-        signals |= {"dipole_change": certificate.dipole_change, **asdict(certificate.deviation)}
-        last = {"dipole_change": certificate.last_dipole_change, **asdict(certificate.last_deviation)}
-        signals |= {f"last_{name}": value for name, value in last.items()}
-    return signals
-
-
-def collect_band_signals(report: TrustReport) -> dict[str, float]:
-    """The signals of a crystal's report, see :data:`harmose_dft.model.trust.bands.SIGNALS`."""
-    values = {name: getattr(report, name) for name in BAND_SIGNALS}
-    return {name: float(value) for name, value in values.items() if value is not None}

@@ -1,0 +1,145 @@
+"""From what is known of a prediction to its trust report: checks, signals, and the verdict of the calibrations."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from ...core.matrix import BlockMatrix
+from ...core.spectrum import Spectrum
+from ...solver import count_electrons, smallest_overlap_eigenvalue
+from ..domain import DomainReport
+from .bands import SIGNALS as BAND_SIGNALS
+from .bands import BandCalibration
+from .calibration import Calibration
+from .evidence import Evidence
+from .report import TrustReport
+from .store import TrustFile
+from .verdicts import Interval, Intervals, Verdict, limit
+
+
+def assess(
+    overlap: BlockMatrix, spectrum: Spectrum, evidence: Evidence, calibrations: TrustFile | None = None
+) -> TrustReport:
+    """Check a predicted spectrum and sum up what speaks for and against it.
+
+    Args:
+        overlap: S, spatial.
+        spectrum: The predicted orbitals.
+        evidence: What else is known.
+        calibrations: Of the model; None where it has none.
+    """
+    warnings = list(evidence.doubts)
+    if evidence.lone_atoms:
+        warnings.insert(0, f"atoms without a neighbour: {', '.join(evidence.lone_atoms)}")
+    if unusual := describe_unusual(evidence.domain):
+        warnings.insert(0, unusual)
+    report = TrustReport(
+        smallest_overlap_eigenvalue=smallest_overlap_eigenvalue(overlap),
+        electron_count=count_electrons(spectrum, overlap),
+        covariance_error=evidence.covariance_error,
+        member_spread=evidence.member_spread,
+        warnings=tuple(warnings),
+        certificate=evidence.certificate,
+        correction=evidence.correction,
+        h0_distance=evidence.h0_distance,
+        correction_size=evidence.correction_size,
+        **asdict(evidence.domain),
+    )
+    if calibrations is None:
+        return judge(report, spectrum, evidence)
+    return judge(
+        report, spectrum, evidence, calibrations.choose(evidence.certificate is not None), calibrations.bands
+    )
+
+
+def describe_unusual(domain: DomainReport) -> str:
+    """A sentence on atoms far from the training set; empty where there are none."""
+    if not domain.unusual_atoms:
+        return ""
+    far = f" (distance {domain.environment_distance:.3g}, training atoms up to 1)" if domain.far_atoms else ""
+    return f"atoms with surroundings unlike those of the training set: {', '.join(domain.unusual_atoms)}{far}"
+
+
+def judge(
+    report: TrustReport,
+    spectrum: Spectrum,
+    evidence: Evidence,
+    calibration: Calibration | None = None,
+    band_calibration: BandCalibration | None = None,
+) -> TrustReport:
+    """Add verdict, risk and intervals to a report; of a crystal, a bound on the error of its bands.
+
+    Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
+    Where no statistics apply, nothing is good, and nothing with atoms far outside the training set is to be used.
+    Neither is an ion without Fock builds good, nor does it have intervals then: what is known for free does not tell
+    the smallest ions apart, which are the hardest.
+    """
+    is_doubtful = bool(report.warnings or report.unseen_pairs)
+    verdict = Verdict.CAREFUL if is_doubtful else None
+    risk, widths, bound = None, None, None
+    if calibration is not None and report.correction is not None:
+        signals = collect_signals(report, spectrum)
+        risk = calibration.estimate_risk(signals)
+        statistical = calibration.judge(risk)
+        verdict = limit(statistical, doubtful=is_doubtful)
+        widths = calibration.half_widths(signals, verdict)
+    if band_calibration is not None:
+        bound = band_calibration.bound(collect_band_signals(report))
+        verdict = limit(band_calibration.judge(bound), doubtful=is_doubtful)
+    if verdict == Verdict.GOOD and evidence.charged and evidence.certificate is None:
+        verdict, widths = Verdict.CAREFUL, None
+    extrapolates = risk is None and bool(report.far_atoms)
+    if evidence.lone_atoms or evidence.doubts or extrapolates:
+        verdict = Verdict.DO_NOT_USE
+    intervals = None
+    if calibration is not None and widths is not None and evidence.dipole is not None:
+        values = measure_quantities(spectrum, evidence.dipole)
+        intervals = Intervals(calibration.coverage, **{q: Interval(values[q], widths[q]) for q in widths})
+    large_error = 0.0 if calibration is None else calibration.large_error
+    return replace(
+        report, verdict=verdict, risk=risk, intervals=intervals, bands=bound, large_error=large_error
+    )
+
+
+def measure_quantities(spectrum: Spectrum, dipole: float) -> dict[str, float]:
+    """Values of the quantities that have intervals, Hartree and e*Bohr.
+
+    Args:
+        spectrum: Orbitals of a molecule.
+        dipole: Length of its dipole moment, e*Bohr.
+    """
+    occupied = float(spectrum.energies[spectrum.occupied].mean())
+    return {
+        "homo": spectrum.homo, "lumo": spectrum.lumo, "gap": spectrum.gap, "mean_occupied": occupied, "dipole": dipole
+    }
+
+
+def collect_signals(report: TrustReport, spectrum: Spectrum) -> dict[str, float]:
+    """Every signal that a report holds, see :data:`harmose_dft.model.trust.calibration.SIGNALS`.
+
+    Args:
+        report: Of a molecule by a model with two stages.
+        spectrum: The predicted orbitals.
+    """
+    signals = {"environment_distance": report.environment_distance, "gap": spectrum.gap}
+    if report.h0_distance is not None:
+        signals["h0_distance"] = report.h0_distance
+    if (correction := report.correction) is not None:
+        signals |= {
+            "correction_rotation": correction.rotation,
+            "correction_homo": correction.homo_change,
+            "correction_lumo": correction.lumo_change,
+            "correction_levels": correction.level_change,
+        }
+    if report.certificate is not None:
+        certificate = report.certificate
+        signals |= {"dipole_change": certificate.dipole_change, **asdict(certificate.deviation)}
+        last = {"dipole_change": certificate.last_dipole_change, **asdict(certificate.last_deviation)}
+        signals |= {f"last_{name}": value for name, value in last.items()}
+    return signals
+
+
+def collect_band_signals(report: TrustReport) -> dict[str, float]:
+    """The signals of a crystal's report, see :data:`harmose_dft.model.trust.bands.SIGNALS`."""
+    values = {name: getattr(report, name) for name in BAND_SIGNALS}
+    return {name: float(value) for name, value in values.items() if value is not None}
