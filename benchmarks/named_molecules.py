@@ -102,7 +102,8 @@ def main(names: tuple[str, ...], model: str, cache: Path, cached: bool, limit: i
         console.note(f"{entries[-1]['name']}: mae_all {entries[-1]['mae_all']:.1f} uHa")
     if entries:
         title = f"{predictor.info.name} ({predictor.info.sha256[:8]}) on unseen molecules, energies in uHa"
-        console.print_table(title, ("molecule", "atoms", *COLUMNS, "intruder"), [row for e in entries for row in rows_of(e)])
+        rows = [row for entry in entries for row in rows_of(entry)]
+        console.print_table(title, ("molecule", "atoms", *COLUMNS, "intruder"), rows)
     small = test_split(predictor, limit)
     if small is not None:
         cells = [(stage, *(number(small[stage][c], 5 if c.startswith("psi") else 1) for c in (*COLUMNS, "cov_err")))
