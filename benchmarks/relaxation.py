@@ -4,10 +4,10 @@
 
 Molecules are those of the test part of the labelled set with the fewest atoms, from their displaced geometries. All
 relax by ASE's BFGS with the same criterion and PySCF's defaults (B3LYP/def2-SVP, level-3 grid). PySCF's scanner starts
-each SCF from the density of the step before; the calculator runs in its SCF mode with ``fit_gradient=True``, and first
-in its one-shot mode until the criterion is met, then in the SCF mode from there with the same optimiser. Times are those
-of the process on the CPU, prediction included. A molecule is in the result file as soon as it is finished; run it again
-after an interruption.
+each SCF from the density of the step before; the calculator, with ``fit_gradient=True``, runs in its SCF mode, and in
+its one-shot mode on a level-1 grid until the criterion is met and then in the SCF mode with the same optimiser. Times
+are those of the process on the CPU, prediction included. A molecule is in the result file as soon as it is finished;
+run it again after an interruption.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from harmose_dft.cli import console
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import smiles_split
 
-VARIANTS = {"scf": ("scf",), "oneshot, then scf": ("oneshot", "scf")}
-"""Name -> modes of the calculator, in turn."""
+SCF = {"mode": "scf", "grid_level": 3}
+VARIANTS = {"scf": (SCF,), "oneshot, then scf": ({"mode": "oneshot", "grid_level": 1}, SCF)}
+"""Name -> settings of the calculator, in turn."""
 
 
 class Scanner(Calculator):  # type: ignore[misc]  # ASE has no annotations
@@ -71,23 +72,22 @@ def smallest(count: int) -> list[Structure]:
 
 
 def relax(
-    structure: Structure, calculator: Calculator, fmax: float, steps: int, modes: Sequence[str] = ()
+    structure: Structure, calculator: Calculator, fmax: float, steps: int, phases: Sequence[dict[str, Any]] = ({},)
 ) -> dict[str, Any]:
-    """Steps, seconds and final state of one relaxation; with the modes of a calculator in turn."""
+    """Steps, seconds and final state of one relaxation; with several settings of a calculator in turn."""
     atoms = to_ase(structure)
     atoms.calc = calculator
     begin = time.process_time()
     optimizer = BFGS(atoms, logfile=None)
-    steps_by_mode = []
-    for mode in modes or ("",):
-        if mode:
-            calculator.set(mode=mode)
+    steps_by_phase = []
+    for settings in phases:
+        calculator.set(**settings)
         before = optimizer.nsteps
         converged = bool(optimizer.run(fmax=fmax, steps=steps))
-        steps_by_mode.append(int(optimizer.nsteps) - before)
+        steps_by_phase.append(int(optimizer.nsteps) - before)
     seconds = time.process_time() - begin
     return {
-        "cpu_seconds": round(seconds, 2), "steps": sum(steps_by_mode), "steps_by_mode": steps_by_mode,
+        "cpu_seconds": round(seconds, 2), "steps": sum(steps_by_phase), "steps_by_phase": steps_by_phase,
         "converged": converged,
         "energy": float(atoms.get_potential_energy()), "positions": atoms.positions.tolist(),
     }
@@ -110,8 +110,8 @@ def main(model: str, molecules: int, fmax: float, steps: int, output: Path | Non
             continue
         pyscf = relax(molecule, Scanner(molecule, predictor.model.basis, predictor.model.functional), fmax, steps)
         entry = {"name": molecule.name, "atoms": len(molecule), "pyscf": pyscf}
-        for variant, modes in VARIANTS.items():
-            result = relax(molecule, HarmoseCalculator(predictor, fit_gradient=True), fmax, steps, modes)
+        for variant, phases in VARIANTS.items():
+            result = relax(molecule, HarmoseCalculator(predictor, fit_gradient=True), fmax, steps, phases)
             moved = np.abs(np.subtract(pyscf["positions"], result.pop("positions"))).max()
             entry[variant] = {**result, "largest_distance": float(moved)}
         pyscf.pop("positions")

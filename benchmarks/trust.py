@@ -4,9 +4,10 @@
                                [--json trust.json]
 
 DATA are data sets with PySCF calculations (``organic_b3lyp.h5``, ``organic2_b3lyp.h5``, what ``odd_molecules.py``
-makes). Of a file that the model was trained on only the test and validation parts count (crc32 rule); molecules listed
-in LIST (a SMILES per line), those of other elements or charges, and those of up to five atoms in nearly the geometry of
-a training molecule are left out. Every molecule is predicted in two ways: refined and judged by cheap Fock builds, and
+makes). Of a file that the model was trained on only the test and validation parts count (crc32 rule); molecules of the
+training part that are listed in LIST (a SMILES per line), those of other elements or charges, and those of up to five
+atoms in nearly the geometry of a training molecule are left out.
+Every molecule is predicted in two ways: refined and judged by cheap Fock builds, and
 as the network predicts. Besides verdicts and intervals the figures are errors of H and levels by kind of molecule.
 Predictions are kept in a cache, one by one, so that the benchmark can be interrupted; a new model begins a new cache.
 ``--write`` stores ``trust.json`` beside the model: this one command calibrates a model. ``--wrong`` judges xyz files
@@ -54,7 +55,7 @@ from harmose_dft.workflows.calibrate import (
 )
 from harmose_dft.workflows.evaluate import was_trained_on
 
-SEEN = ROOT / "benchmarks" / "organic" / "added_molecules.smi"
+SEEN = tuple(ROOT / "benchmarks" / "organic" / name for name in ("added_molecules.smi", "labelled.txt"))
 CACHE = ROOT / "local" / "trust.jsonl"
 REPEATS = 20
 """Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
@@ -124,6 +125,12 @@ def unseen(
             structure = dataset.structure(i)
             if set(structure.numbers.tolist()) <= elements and not is_near(structure, trained_on):
                 yield f"{path.name}:{i}:{smiles}", kind, dataset[i]
+
+
+def read_seen(paths: Sequence[Path]) -> set[str]:
+    """SMILES of the training part in lists with a molecule per line."""
+    lines = [line.split() for path in paths if path.is_file() for line in path.read_text().splitlines()]
+    return {words[0] for words in lines if words and words[0] != "#" and split_of_smiles(words[0]) == "train"}
 
 
 def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: Path) -> list[dict[str, Any]]:
@@ -299,20 +306,19 @@ class _Bare:
 @click.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--model", default="organic", show_default=True, help="Bundled model or a model's folder.")
-@click.option("--seen", default=SEEN, type=click.Path(path_type=Path), help="SMILES of further training molecules.")
+@click.option("--seen", multiple=True, default=SEEN, type=click.Path(path_type=Path), help="Lists of training molecules.")
 @click.option("--cache", default=CACHE, type=click.Path(path_type=Path), help="Kept predictions.")
 @click.option("--wrong", type=click.Path(path_type=Path, exists=True), help="Folder of structures that go wrong.")
 @click.option("--cost", multiple=True, metavar="NAME", help="Time the SCF of this molecule in benchmarks/molecules.")
 @click.option("--write", is_flag=True, help="Store trust.json beside the model.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures.")
 def main(
-    data: tuple[Path, ...], model: str, seen: Path, cache: Path, wrong: Path | None, cost: tuple[str, ...], write: bool,
-    output: Path | None,
+    data: tuple[Path, ...], model: str, seen: tuple[Path, ...], cache: Path, wrong: Path | None, cost: tuple[str, ...],
+    write: bool, output: Path | None,
 ) -> None:
     """Calibrate a model on molecules of DATA that it has never seen."""
     predictor = load(model)
-    known = {line.split()[0] for line in seen.read_text().splitlines() if line.strip()} if seen.is_file() else set()
-    rows = collect(predictor, data, known, cache)
+    rows = collect(predictor, data, read_seen(seen), cache)
     cases = Cases(*([case_from_dict(row[name]) for row in rows if "refused" not in row] for name in WAYS))
     sources = {"data": [path.name for path in data], "date": time.strftime("%F")}
     trust = calibrate(cases, predictor.info.sha256, made_from=sources)

@@ -19,7 +19,7 @@ def calibrate(model: str, data: tuple[Path, ...], seed: int, as_json: bool, forc
     """Give MODEL (a bundled name or a folder) error bars by the calculations in DATA, in trust.json beside it.
 
     Of data that MODEL was trained on only the test part counts. A model of molecules needs 60 of them, one in ten off
-    by more than 20 mHartree in an occupied level; a model of crystals needs 30.
+    by more than 5 mHartree in an occupied level when refined; a model of crystals needs 30.
     """
     from ..core.files import require_absent
     from ..core.memory import keep_freed_memory

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.units import HARTREE_IN_EV
 from . import console
 from .verdict import force_domain_option, require_usable
 
@@ -140,7 +141,11 @@ def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
     """
     refused = [s for s in summaries if s.trust is not None and s.trust.refused]
     if all(s.trust is not None and s.trust.risk is not None for s in refused):
-        meaning = "an occupied level is probably wrong by more than 20 mHartree (0.5 eV)"
+        limit = max((s.trust.large_error for s in refused if s.trust is not None), default=0.0)
+        meaning = (
+            f"an occupied level is probably wrong by more than {1e3 * limit:g} mHartree "
+            f"({HARTREE_IN_EV * limit:.2g} eV)"
+        )
     elif refused[0].periodic:
         meaning = "bands are probably wrong by more than 0.5 eV, or the structure is unlike those of training"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,8 +29,9 @@ from .checkpoint import ModelFile
 from .density import DensityInput
 from .featurize import Featurizer
 from .inputs import Integrals
-from .prediction import ModelInfo, Prediction, dipole_moment, single_matrix
+from .prediction import ModelInfo, Prediction, single_matrix
 from .refinement import refine
+from .trust.certificate import Certificate
 from .trust.evidence import gather_evidence
 from .trust.judging import assess
 from .trust.report import describe_doubtful
@@ -41,7 +43,10 @@ PAIRS_PER_BATCH = 6000
 
 REFINED = 8
 """Up to this many molecules at once are refined by cheap Fock builds, and judged by them, unless told otherwise: that
-takes up to ten times as long as the prediction (0.3 to 3 s for 9 to 20 atoms on one core)."""
+takes about ten times as long as the prediction (0.4 to 5 s for 9 to 20 atoms on one core)."""
+
+LARGEST_REFINED = 300
+"""Orbitals of a molecule up to which that holds, some 33 atoms: beyond it takes half a minute and more."""
 
 
 class AtomsLike(Protocol):
@@ -125,7 +130,8 @@ class Predictor:
             structures: A Structure or ASE Atoms, or a sequence of them.
             trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
             refine: Whether three cheap Fock builds refine H of each molecule and tell how far off it is; by default
-                they do for up to eight molecules and a model with a calibration, if there is to be a trust report.
+                they do for up to eight molecules of up to 300 orbitals each and a model with a calibration, if there is
+                to be a trust report.
 
         Returns:
             A Prediction for one structure, a list for a sequence.
@@ -143,15 +149,19 @@ class Predictor:
             checked = [self._structure(s) for s in structures]
         else:
             raise TypeError(f"Expected a Structure, ASE Atoms or several of them, got {type(structures).__name__}.")
-        refined = trust and self.refines(len(checked)) if refine is None else refine
-        predictions = self._predict(checked, trust, refined)
+        if refine is None:
+            largest = self.refined_orbitals(len(checked)) if trust else 0
+        else:
+            largest = sys.maxsize if refine else 0
+        predictions = self._predict(checked, trust, largest)
         if text := describe_doubtful([(p.structure.formula, p.trust) for p in predictions if p.trust is not None]):
             warnings.warn(text, HarmoseWarning, stacklevel=2)
         return predictions[0] if alone else predictions
 
-    def refines(self, count: int) -> bool:
-        """Whether predictions of so many structures at once have certificates unless told otherwise."""
-        return self.calibrations is not None and self.calibrations.refined is not None and count <= REFINED
+    def refined_orbitals(self, count: int) -> int:
+        """Orbitals up to which molecules are refined unless told otherwise, of so many at once; 0 for none."""
+        calibrated = self.calibrations is not None and self.calibrations.refined is not None
+        return LARGEST_REFINED if calibrated and count <= REFINED else 0
 
     def check(self, structure: Structure | AtomsLike) -> None:
         """Refuse a structure that :meth:`predict` would refuse, without computing anything.
@@ -190,18 +200,18 @@ class Predictor:
             raise TypeError(f"Expected a Structure or ASE Atoms, got {type(value).__name__}.")
         return self._adapt(value)
 
-    def _predict(self, structures: Sequence[Structure], trust: bool, refined: bool) -> list[Prediction]:
+    def _predict(self, structures: Sequence[Structure], trust: bool, largest: int) -> list[Prediction]:
         for structure in structures:
             self.check(structure)
         workers = torch.get_num_threads() if torch.device(self.device).type == "cpu" else 1
         batches = self._batches(structures, workers)
         if min(workers, len(batches)) < 2:
-            return [p for batch in batches for p in self._predict_batch(batch, trust, refined)]
+            return [p for batch in batches for p in self._predict_batch(batch, trust, largest)]
         with _one_thread_each(workers) as pool:
-            rows = pool.map(self._predict_batch, batches, [trust] * len(batches), [refined] * len(batches))
+            rows = pool.map(self._predict_batch, batches, [trust] * len(batches), [largest] * len(batches))
             return [p for results in rows for p in results]
 
-    def _predict_batch(self, batch: Sequence[Structure], trust: bool, refined: bool) -> list[Prediction]:
+    def _predict_batch(self, batch: Sequence[Structure], trust: bool, largest: int) -> list[Prediction]:
         start = time.perf_counter()
         matrices = self._predict_matrices(batch)
         covariance_errors = self._covariance_errors(batch, matrices) if trust else [None] * len(batch)
@@ -211,7 +221,7 @@ class Predictor:
         ]
         share = (time.perf_counter() - start) / len(batch)
         return [
-            self._finish(structure, f, spectrum, error, refined and not structure.periodic, share)
+            self._finish(structure, f, spectrum, error, share, largest)
             for structure, f, spectrum, error in zip(batch, matrices, spectra, covariance_errors, strict=True)
         ]
 
@@ -221,14 +231,13 @@ class Predictor:
         matrices: PredictedMatrices,
         spectrum: Spectrum,
         covariance_error: float | None,
-        refined: bool,
         seconds: float,
+        largest: int,
     ) -> Prediction:
-        """A prediction from the network's matrices; refined, where it is to have a certificate."""
-        basis = self.model.basis.restrict(structure.numbers.tolist())
+        """A prediction from the network's matrices; refined, if it is a molecule of up to ``largest`` orbitals."""
         prediction = Prediction(
             structure=structure,
-            basis=basis,
+            basis=self.model.basis.restrict(structure.numbers.tolist()),
             hamiltonians=matrices.hamiltonians,
             overlap=matrices.overlap,
             spectrum=spectrum,
@@ -238,21 +247,13 @@ class Predictor:
             stage1=matrices.stage1,
         )
         certificate = None
-        if refined:
-            refinement = refine(
-                structure, prediction.hamiltonian, matrices.overlap, spectrum,
-                basis=basis, functional=self.model.functional,
-            )
-            certificate = refinement.certificate
-            prediction = replace(
-                prediction, hamiltonians=(refinement.hamiltonian,), spectrum=refinement.spectrum,
-                network=matrices.hamiltonians, seconds=seconds + certificate.seconds,
-            )
+        if not structure.periodic and matrices.overlap.size <= largest:
+            prediction, certificate = _refine(prediction)
         if covariance_error is None:
             return prediction
         dipole = None
-        if self.calibrations is not None and not structure.periodic:
-            dipole = float(np.linalg.norm(dipole_moment(structure, basis, prediction.spectrum)))
+        if self.calibrations is not None and (moment := prediction.dipole) is not None:
+            dipole = float(np.linalg.norm(moment))
         evidence = gather_evidence(
             structure, matrices, spectrum, self.model.domain,
             covariance_error=covariance_error,
@@ -260,9 +261,8 @@ class Predictor:
             dipole=dipole,
             certificate=certificate,
         )
-        return replace(
-            prediction, trust=assess(matrices.overlap, prediction.spectrum, evidence, self.calibrations)
-        )
+        trust = assess(matrices.overlap, prediction.spectrum, evidence, self.calibrations)
+        return replace(prediction, trust=trust)
 
     def _batches(self, structures: Sequence[Structure], workers: int) -> list[list[Structure]]:
         """Structures in batches of limited size, at least one for each worker where there are enough structures."""
@@ -348,6 +348,23 @@ class Predictor:
             )
             for s, f, g in zip(structures, matrices, from_rotated, strict=True)
         ]
+
+
+def _refine(prediction: Prediction) -> tuple[Prediction, Certificate]:
+    """A prediction with its refined Hamiltonian, and what the Fock builds say."""
+    refinement = refine(
+        prediction.structure, prediction.hamiltonian, prediction.overlap, prediction.spectrum,
+        basis=prediction.basis, functional=prediction.functional,
+    )
+    certificate = refinement.certificate
+    refined = replace(
+        prediction,
+        hamiltonians=(refinement.hamiltonian,),
+        spectrum=refinement.spectrum,
+        network=prediction.hamiltonians,
+        seconds=prediction.seconds + certificate.seconds,
+    )
+    return refined, certificate
 
 
 def is_structure(value: object) -> TypeGuard[Structure | AtomsLike]:

@@ -11,6 +11,7 @@ Layout (version 1)::
         hamiltonian      molecules: (ao, ao) or, with two spins, (2, ao, ao); crystals: group per spin, see below
         overlap          molecules: (ao, ao); crystals: group
         stage1           as hamiltonian: the baseline before the second stage's correction, where there is one
+        network          as hamiltonian: the network's own, where Fock builds have refined it to hamiltonian
         energies         (..., mo) Hartree
         coefficients     (..., ao, mo), orbitals as columns
         occupations      (..., mo) electrons
@@ -58,11 +59,13 @@ class Result:
         record: Structure, basis, matrices and provenance.
         spectrum: Solution of the eigenproblem.
         stage1: The first stage's baseline Hamiltonian, as many matrices as the record's; empty where there is none.
+        network: The network's own Hamiltonian, where the record's was refined; otherwise empty.
     """
 
     record: Record
     spectrum: Spectrum
     stage1: tuple[BlockMatrix, ...] = ()
+    network: tuple[BlockMatrix, ...] = ()
 
 
 class ResultWriter(HDF5Writer):
@@ -125,7 +128,7 @@ def write_results(path: str | Path, results: Iterable[Result], *, force: bool = 
 
 def _count_bytes(result: Result) -> int:
     """Bytes that a result takes in a file, as dense matrices of molecules do."""
-    matrices = (*result.record.hamiltonian, result.record.overlap, *result.stage1)
+    matrices = (*result.record.hamiltonian, result.record.overlap, *result.stage1, *result.network)
     periodic = result.record.structure.periodic
     stored = sum(m.values.nbytes + m.pairs.nbytes + m.shifts.nbytes if periodic else 8 * m.size**2 for m in matrices)
     return int(stored) + result.spectrum.coefficients.nbytes
@@ -150,6 +153,7 @@ def _write_one(group: h5py.Group, result: Result) -> None:
     _write_matrices(group, "hamiltonian", record.hamiltonian, structure.periodic)
     _write_matrices(group, "overlap", (record.overlap,), structure.periodic)
     _write_matrices(group, "stage1", result.stage1, structure.periodic)
+    _write_matrices(group, "network", result.network, structure.periodic)
     for name in ("energies", "coefficients", "occupations", "kpoints", "weights"):
         if (array := getattr(spectrum, name)) is not None:
             group[name] = array
@@ -261,14 +265,15 @@ def _read_one(group: h5py.Group, basis: OrbitalBasis, path: str | Path) -> Resul
         group["energies"][()], group["coefficients"][()], group["occupations"][()], arrays["weights"],
         _number(attributes.get("spectrum_fermi")), arrays["kpoints"],
     )
-    stage1 = _read_matrices(group, "stage1", orbitals)
+    stage1, network = (_read_matrices(group, name, orbitals) for name in ("stage1", "network"))
     require_sound(record, str(path))
     require_sound_spectrum(record, spectrum)
-    if stage1:
-        require_sound(replace(record, hamiltonian=stage1), f"{path}, stage 1")
+    for matrices, name in ((stage1, "stage 1"), (network, "the network's H")):
+        if matrices:
+            require_sound(replace(record, hamiltonian=matrices), f"{path}, {name}")
     if "orbitals" in group and not np.array_equal(group["orbitals"][()], orbital_labels(structure, basis)):
         raise FileFormatError(f"The orbitals of {structure.formula} are not those of the basis.", path=path)
-    return Result(record, spectrum, stage1)
+    return Result(record, spectrum, stage1, network)
 
 
 def _read_matrices(group: h5py.Group, name: str, orbitals: NDArray[np.int64]) -> tuple[BlockMatrix, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scipy.linalg import eigh
@@ -90,15 +90,17 @@ class SampleBuilder:
             fit.add(features.integrals.species, features.integrals.pairs, features.inputs, features.target)
         return fit.result()
 
-    def make_samples(self, raw_samples: Sequence[RawSample], normalizer: Normalizer) -> list[Sample]:
-        """Samples in the network's precision."""
-        return [
-            Sample(
+    def make_samples(self, raw_samples: list[RawSample], normalizer: Normalizer) -> list[Sample]:
+        """Samples in the network's precision; the list of raw ones, which take more memory, is emptied on the way."""
+        samples = []
+        raw_samples.reverse()
+        while raw_samples:
+            raw = raw_samples.pop()
+            samples.append(Sample(
                 self.featurizer.make_graph(raw.features, normalizer, self.frames),
                 raw.n_elements,
                 raw.orbitals,
                 gauge=self.physics.has_free_zero(raw.features.integrals.structure),
                 integrals=raw.features.integrals if self.keeps_integrals else None,
-            )
-            for raw in raw_samples
-        ]
+            ))
+        return samples

@@ -109,10 +109,8 @@ class Fit:
         if start is not None:
             layout, larger = start.network.layout, builder.featurizer.layout
             normalizer = extend_normalizer(start.normalizer, normalizer, layout, larger)
-        training = builder.make_samples(parts["train"], normalizer)
-        validation = builder.make_samples(parts["validation"], normalizer)
         domain = TrainingDomain.of(r.features.integrals.structure for r in parts["train"])
-        del parts
+        training, validation = (builder.make_samples(parts[name], normalizer) for name in ("train", "validation"))
         network = build_network(data.basis, normalizer, self.config)
         if start is not None:
             extend_parameters(start.network, network)

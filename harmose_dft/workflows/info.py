@@ -37,6 +37,10 @@ DEPENDENCIES = ("torch", "e3nn", "torch-geometric", "numpy", "scipy", "h5py", "p
 """Packages whose versions are worth knowing when something differs between two machines."""
 
 
+STAGES = {"model": "", "refined": ", refined"}
+"""Recorded metrics that are shown, and what is added to the name of their data set."""
+
+
 def describe_installation() -> InstallationDescription:
     """Versions of the packages, and the devices that torch can use."""
     versions = {"harmose-dft": __version__, "python": platform.python_version()}
@@ -91,7 +95,12 @@ def describe_model(name: str) -> ModelDescription:
         filling=description.get("filling"),
         code=description["code"],
         training=description["training"],
-        metrics={name: _summarize(metrics) for name, metrics in description["metrics"].items()},
+        metrics={
+            f"{name}{words}": _summarize(metrics, stage)
+            for name, metrics in description["metrics"].items()
+            for stage, words in STAGES.items()
+            if stage == "model" or (isinstance(metrics, Mapping) and stage in metrics)
+        },
         licence=description["licence"],
         citation=description["citation"],
     )
@@ -115,17 +124,19 @@ def _describe_error_bars(folder: Path, sha256: str) -> str:
             "verdicts and a 95 % bound on the error of the bands, calibrated on "
             f"{source['crystals']} crystals that training never saw"
         )
+    assert trust.refined is not None
     return (
         f"95 % intervals and verdicts, calibrated on {source['molecules']} molecules that training never saw, "
-        f"{source['bad']} of them with an occupied level off by more than 20 mHartree"
+        f"{source['bad']} of them with an occupied level off by more than {1e3 * trust.refined.large_error:g} mHartree "
+        "when refined"
     )
 
 
-def _summarize(figures: object) -> object:
-    """Recorded metrics of the full model without those of single blocks."""
+def _summarize(figures: object, stage: str) -> object:
+    """Recorded metrics of the full model, or refined, without those of single blocks."""
     if not isinstance(figures, Mapping) or "model" not in figures:
         return figures
-    numbers = {k: v for k, v in figures["model"].items() if isinstance(v, int | float)}
+    numbers = {k: v for k, v in figures[stage].items() if isinstance(v, int | float)}
     return {"unit": figures.get("unit"), "samples": figures.get("samples"), **numbers}
 
 

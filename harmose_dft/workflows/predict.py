@@ -69,7 +69,7 @@ def predict(
         model: A bundled model's name, a model's folder, or a loaded model.
         trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
         refine: Whether three cheap Fock builds refine H of each molecule and tell how far off it is; by default they do
-            for up to eight molecules and a model with a calibration.
+            for up to eight molecules of up to 300 orbitals and a model with a calibration.
         device: Where a model that is loaded runs: "cpu", "cuda", ...
 
     Returns:

@@ -221,4 +221,4 @@ def to_result(prediction: Prediction) -> Result:
         prediction.structure, prediction.basis, prediction.hamiltonians, prediction.overlap,
         prediction.spectrum.n_electrons, fermi=prediction.spectrum.fermi, provenance=provenance,
     )
-    return Result(record, prediction.spectrum, prediction.stage1)
+    return Result(record, prediction.spectrum, prediction.stage1, prediction.network)

@@ -111,6 +111,16 @@ def test_structures_are_read_in_order_beyond_four_digits(tmp_path: Path) -> None
     assert [len(result.stage1) for result in read_results(path)] == [0, 1]
 
 
+def test_the_networks_matrix_of_a_refined_prediction_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "result.h5"
+    plain = crystal_result()
+    network = tuple(h.with_values(1.5 * h.values) for h in plain.record.hamiltonian)
+    write_results(path, [plain, replace(plain, network=network)])
+    first, second = read_results(path)
+    assert first.network == ()
+    np.testing.assert_array_equal(second.network[0].values, network[0].values)
+
+
 def test_result_of_an_earlier_release_has_its_version(tmp_path: Path) -> None:
     path = tmp_path / "old.h5"
     write_results(path, [crystal_result()])

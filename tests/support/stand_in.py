@@ -53,4 +53,4 @@ class StandIn:
 
 def judged(verdict: Verdict) -> TrustReport:
     intervals = Intervals(0.95, *(Interval(value, 0.001) for value in (-0.3, 0.1, 0.4, -5.0, 0.8)))
-    return replace(TRUST, warnings=(), verdict=verdict, risk=0.7, intervals=intervals)
+    return replace(TRUST, warnings=(), verdict=verdict, risk=0.7, intervals=intervals, large_error=0.02)

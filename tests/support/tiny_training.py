@@ -42,7 +42,7 @@ def raw_waters() -> tuple[RawSample, ...]:
 def waters() -> tuple[Sample, ...]:
     """Four training samples and one for validation."""
     raws = raw_waters()
-    return tuple(builder().make_samples(raws, builder().fit_normalizer(raws[:4])))
+    return tuple(builder().make_samples(list(raws), builder().fit_normalizer(raws[:4])))
 
 
 def trainer(config: TrainConfig | None = None) -> Trainer:

@@ -1,4 +1,4 @@
-"""How far a prediction can be trusted: checks, a cheap Fock build, calibrated verdicts and error bars."""
+"""How far a prediction can be trusted: checks, cheap Fock builds, calibrated verdicts and error bars."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ class TrustFile:
 
     Args:
         model_sha256: Hash of the weights that they belong to.
-        refined: For molecules predicted with a certificate, one cheap Fock build each; None for a model of crystals.
-        free: For molecules predicted without one; None for a model of crystals.
+        refined: For molecules refined by cheap Fock builds; None for a model of crystals.
+        free: For molecules as the network predicts them; None for a model of crystals.
         made_from: Data, numbers of structures, seed.
         figures: Measured on structures that no calibration has seen; JSON-serialisable.
         bands: For crystals; None for a model of molecules.
@@ -41,7 +41,7 @@ class TrustFile:
     bands: BandCalibration | None = None
 
     def choose(self, refined: bool) -> Calibration | None:
-        """The calibration for molecules with or without a certificate; None for a model of crystals."""
+        """The calibration for molecules that were refined or not; None for a model of crystals."""
         return self.refined if refined else self.free
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
