@@ -20,6 +20,9 @@ ADDRESSES = ("tcp://", "tls://")
 
 SCHEDULERS = "local, slurm, or the address of a running scheduler (tcp://HOST:PORT, tls://HOST:PORT)"
 
+PATIENCE = 300.0
+"""Seconds in which a scheduler has to have a worker, unless it puts jobs into a queue."""
+
 QUEUE_FACTOR = 4
 """Tasks handed out per worker at a time."""
 
@@ -50,17 +53,26 @@ class Cluster:
     Args:
         client: Dask's client.
         jobs: Number of workers that were asked for; there may be more or fewer at times.
+        patience: Seconds in which the first worker has to come; None where it may wait in a queue.
     """
 
-    def __init__(self, client: Client, jobs: int) -> None:
-        self.client, self.jobs = client, jobs
+    def __init__(self, client: Client, jobs: int, patience: float | None = None) -> None:
+        self.client, self.jobs, self.patience = client, jobs, patience
 
     def share(self, value: T) -> T:
         """Send a value, such as a model, to every worker once; the result stands for it among a task's arguments.
 
-        Waits for the first worker, for which a queue of jobs may take its time; Dask itself gives up after 30 s.
+        Waits for the first worker; Dask itself would give up after 30 s, which a queue of jobs may exceed.
+
+        Raises:
+            HarmoseError: There is none in time.
         """
-        self.client.wait_for_workers(1)
+        try:
+            self.client.wait_for_workers(1, timeout=self.patience)
+        except TimeoutError as error:
+            raise HarmoseError(
+                f"The scheduler has had no worker for {self.patience:g} s. Have its workers died, or were none started?"
+            ) from error
         shared: T = self.client.scatter([value], broadcast=True)[0]
         return shared
 
@@ -168,7 +180,7 @@ def open_cluster(scheduler: str, jobs: int) -> Iterator[Cluster]:
     except (OSError, ValueError) as error:
         raise HarmoseError(f"The scheduler {scheduler} does not answer ({error}). Is it running?") from error
     try:
-        yield Cluster(client, jobs)
+        yield Cluster(client, jobs, None if scheduler == "slurm" else PATIENCE)
     finally:
         client.close()
         if workers is not None:

@@ -126,6 +126,14 @@ def test_values_are_shared_once_the_first_worker_is_there() -> None:
         assert [int(total) for total in cluster.run_in_order(np.sum, [(shared,)])] == [10]
 
 
+def test_a_scheduler_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harmose_dft.workflows.cluster.PATIENCE", 1.0)
+    alone = distributed.LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=None)
+    refusal = pytest.raises(HarmoseError, match="no worker for 1 s")
+    with alone, open_cluster(alone.scheduler_address, 1) as cluster, refusal:
+        cluster.share(1)
+
+
 def test_error_of_a_task_is_raised(workers: Any) -> None:
     with open_cluster(workers.scheduler_address, 1) as cluster, pytest.raises(ValueError, match="invalid literal"):
         list(cluster.run(int, [("seven",)]))
