@@ -1,6 +1,7 @@
 """What cheap Fock builds make of a start: errors after each build, from the network, from H0, from PySCF's own start.
 
-    python benchmarks/refinement.py DATA... [--model organic] [--part test] [--limit 60] [--json refinement.json]
+    python benchmarks/refinement.py DATA... [--model organic] [--part test] [--limit 60] [--json refinement.json
+                                    --version 'commit 1234567']
 
 DATA are data sets with PySCF calculations that have SMILES; molecules of their test part (crc32 rule) count. Every
 start is taken towards self-consistency as ``predict`` does it (density fitting, grid level 1, Pulay's extrapolation of
@@ -17,7 +18,7 @@ from typing import Any
 
 import click
 import numpy as np
-from common import environment, save
+from common import describe_columns, describe_measurement, environment, origin_options, save
 from scipy.linalg import eigh
 
 from harmose_dft import Predictor, load
@@ -30,8 +31,20 @@ from harmose_dft.core.units import MICRO
 from harmose_dft.data import smiles_split
 from harmose_dft.solver import solve
 
-STARTS = ("network", "H0", "PySCF")
+STARTS = {"network": "the network", "H0": "H0 alone", "PySCF": "PySCF's own start"}
 BUILDS = 5
+
+TITLES = {
+    "data": "test molecules of", "molecules": "molecules", "start": "start", "builds": "Fock builds",
+    "mae_all": "mae_all", "levels": "occupied levels", "homo": "HOMO", "lumo": "LUMO", "worst": "worst level, LUMO included",
+}
+UNITS = {"mae_all": "µHa", "levels": "mHa", "homo": "mHa", "lumo": "mHa", "worst": "mHa"}
+ABOUT = (
+    "Errors that are left of a start after some cheap Fock builds (density fitting, grid level 1, Pulay's "
+    "extrapolation of damped Fock matrices; three are what `predict` makes), B3LYP/def2-SVP, means over molecules that "
+    "training never saw. PySCF's own start is the superposition of atomic densities, from which the first build gives "
+    "the first H."
+)
 
 Matrix = np.ndarray[Any, Any]
 
@@ -64,11 +77,11 @@ def measure(record: Record, matrix: Matrix) -> dict[str, float]:
     levels, right = (eigh(m, overlap, eigvals_only=True) for m in (matrix, exact))
     apart = 1e3 * np.abs(levels - right)
     return {
-        "mae_all_uha": float(np.abs(matrix - exact).mean() / MICRO),
-        "levels_mha": float(apart[:count].mean()),
-        "homo_mha": float(apart[count - 1]),
-        "lumo_mha": float(apart[count]),
-        "worst_mha": float(apart[: count + 1].max()),
+        "mae_all": float(np.abs(matrix - exact).mean() / MICRO),
+        "levels": float(apart[:count].mean()),
+        "homo": float(apart[count - 1]),
+        "lumo": float(apart[count]),
+        "worst": float(apart[: count + 1].max()),
     }
 
 
@@ -79,8 +92,12 @@ def summarize(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for data, start, builds in keys:
         chosen = [r["errors"] for r in rows if (r["data"], r["start"], r["builds"]) == (data, start, builds)]
         means = {name: float(np.mean([errors[name] for errors in chosen])) for name in chosen[0]}
-        means["worst_mha"] = max(errors["worst_mha"] for errors in chosen)
-        table.append({"data": data, "start": start, "builds": builds, "molecules": len(chosen), **means})
+        means["worst"] = max(errors["worst"] for errors in chosen)
+        rounded = {name: float(f"{value:.3g}") for name, value in means.items()}
+        table.append({
+            "data": data, "molecules": len(chosen), "start": STARTS[start], "builds": builds, **rounded,
+            "measurement": "refinement",
+        })
     return table
 
 
@@ -90,8 +107,13 @@ def summarize(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 @click.option("--part", default="test", show_default=True, type=click.Choice(["test", "validation"]))
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many molecules of each data set.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures.")
-def main(data: tuple[Path, ...], model: str, part: str, limit: int | None, output: Path | None) -> None:
+@origin_options
+def main(
+    data: tuple[Path, ...], model: str, part: str, limit: int | None, output: Path | None, **origin: str
+) -> None:
     """Refine several starts and measure the errors after each Fock build."""
+    command = f"python benchmarks/refinement.py {' '.join(path.name for path in data)} --part {part}"
+    measured = {} if output is None else describe_measurement(command, **origin)
     predictor = load(model)
     rows = []
     for path in data:
@@ -111,8 +133,15 @@ def main(data: tuple[Path, ...], model: str, part: str, limit: int | None, outpu
     for row in table:
         console.say("  ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
     if output is not None:
-        head = {"model": {"name": predictor.info.name, "sha256": predictor.info.sha256}}
-        save(output, {**head, "table": table, **environment()})
+        save(output, {
+            "title": "Refining by cheap Fock builds",
+            "about": ABOUT,
+            "columns": describe_columns(TITLES, UNITS),
+            "rows": table,
+            "measurements": {"refinement": measured},
+            "model": {"name": predictor.info.name, "sha256": predictor.info.sha256},
+            **environment(),
+        })
 
 
 if __name__ == "__main__":

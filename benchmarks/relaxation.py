@@ -1,6 +1,7 @@
 """CPU time of relaxations: the ASE calculator's SCF mode beside PySCF's own scanner, on molecules never trained on.
 
-    python benchmarks/relaxation.py [--molecules 10] [--fmax 0.05] [--steps 30] [--json relaxation.json]
+    python benchmarks/relaxation.py [--molecules 10] [--fmax 0.05] [--steps 30] [--json relaxation.json
+                                    --version 'commit 1234567']
 
 Molecules are those of the test part of the labelled set with the fewest atoms, from their displaced geometries. All
 relax by ASE's BFGS with the same criterion and PySCF's defaults (B3LYP/def2-SVP, level-3 grid). PySCF's scanner starts
@@ -23,7 +24,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize import BFGS
-from common import ORGANIC, environment, save
+from common import ORGANIC, describe_columns, describe_measurement, environment, origin_options, save
 
 from harmose_dft import HarmoseCalculator, load
 from harmose_dft.adapters.datasets import open_dataset
@@ -36,6 +37,20 @@ from harmose_dft.data import smiles_split
 SCF = {"mode": "scf", "grid_level": 3}
 VARIANTS = {"scf": (SCF,), "oneshot, then scf": ({"mode": "oneshot", "grid_level": 1}, SCF)}
 """Name -> settings of the calculator, in turn."""
+
+TITLES = {
+    "variant": "calculator", "molecules": "molecules", "steps": "steps", "steps_pyscf": "PySCF's steps",
+    "cpu_ratio": "CPU time by PySCF's", "worst_cpu_ratio": "at most",
+    "largest_distance": "farthest atom from PySCF's geometry", "largest_energy_difference": "largest energy difference",
+}
+UNITS = {"largest_distance": "Å", "largest_energy_difference": "eV"}
+ABOUT = (
+    "Relaxations to {fmax} eV/Å by ASE's BFGS of test molecules with the fewest atoms, from displaced geometries, with "
+    "`HarmoseCalculator(fit_gradient=True)`, beside PySCF's own scanner of energies and gradients, which starts from "
+    "the density of the step before (B3LYP/def2-SVP, level-3 grid). \"oneshot, then scf\": one-shot forces on a level-1 "
+    "grid until the criterion is met, then PySCF's with the same optimiser. A relaxation that is not there after {steps} "
+    "steps counts with them."
+)
 
 
 class Scanner(Calculator):  # type: ignore[misc]  # ASE has no annotations
@@ -99,8 +114,11 @@ def relax(
 @click.option("--fmax", default=0.05, show_default=True, help="Largest force at the end, eV/Angstrom.")
 @click.option("--steps", default=30, show_default=True, help="Most steps.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures; continue if it exists.")
-def main(model: str, molecules: int, fmax: float, steps: int, output: Path | None) -> None:
+@origin_options
+def main(model: str, molecules: int, fmax: float, steps: int, output: Path | None, **origin: str) -> None:
     """Relax held-out molecules with the calculator and with PySCF's scanner."""
+    command = f"python benchmarks/relaxation.py --molecules {molecules}"
+    measured = {} if output is None else describe_measurement(command, **origin)
     predictor = load(model)
     predictor.predict(smallest(1)[0], trust=False)  # nothing is initialised under the clock
     entries = json.loads(output.read_text())["molecules"] if output and output.exists() else []
@@ -118,8 +136,16 @@ def main(model: str, molecules: int, fmax: float, steps: int, output: Path | Non
         entries.append(entry)
         console.note(f"{molecule.name} ({len(molecule)} atoms)  {entry}")
         if output is not None:
-            head = {"model": {"name": predictor.info.name, "sha256": predictor.info.sha256}}
-            save(output, {**head, "summary": summary(entries), "molecules": entries, **environment()})
+            save(output, {
+                "title": "Relaxations by ASE",
+                "about": ABOUT.format(fmax=fmax, steps=steps),
+                "columns": describe_columns(TITLES, UNITS),
+                "rows": summary(entries),
+                "measurements": {"relaxation": measured},
+                "model": {"name": predictor.info.name, "sha256": predictor.info.sha256},
+                "molecules": entries,
+                **environment(),
+            })
     console.note(json.dumps(summary(entries)))
 
 
@@ -129,12 +155,17 @@ def summary(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for variant in VARIANTS:
         ratios = [e[variant]["cpu_seconds"] / e["pyscf"]["cpu_seconds"] for e in entries]
         rows.append({
-            "variant": variant, "molecules": len(entries), "cpu_ratio": float(np.mean(ratios)),
-            "worst_cpu_ratio": float(max(ratios)),
-            "steps": float(np.mean([e[variant]["steps"] for e in entries])),
-            "steps_pyscf": float(np.mean([e["pyscf"]["steps"] for e in entries])),
-            "largest_energy_difference": max(abs(e[variant]["energy"] - e["pyscf"]["energy"]) for e in entries),
-            "largest_distance": max(e[variant]["largest_distance"] for e in entries),
+            "variant": variant,
+            "molecules": len(entries),
+            "steps": round(float(np.mean([e[variant]["steps"] for e in entries])), 1),
+            "steps_pyscf": round(float(np.mean([e["pyscf"]["steps"] for e in entries])), 1),
+            "cpu_ratio": round(float(np.mean(ratios)), 2),
+            "worst_cpu_ratio": round(float(max(ratios)), 2),
+            "largest_distance": float(f"{max(e[variant]['largest_distance'] for e in entries):.2g}"),
+            "largest_energy_difference": float(
+                f"{max(abs(e[variant]['energy'] - e['pyscf']['energy']) for e in entries):.2g}"
+            ),
+            "measurement": "relaxation",
         })
     return rows
 

@@ -306,7 +306,7 @@ class _Bare:
 @click.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--model", default="organic", show_default=True, help="Bundled model or a model's folder.")
-@click.option("--seen", multiple=True, default=SEEN, type=click.Path(path_type=Path), help="Lists of training molecules.")
+@click.option("--seen", multiple=True, default=SEEN, type=click.Path(path_type=Path), help="Training molecules.")
 @click.option("--cache", default=CACHE, type=click.Path(path_type=Path), help="Kept predictions.")
 @click.option("--wrong", type=click.Path(path_type=Path, exists=True), help="Folder of structures that go wrong.")
 @click.option("--cost", multiple=True, metavar="NAME", help="Time the SCF of this molecule in benchmarks/molecules.")
