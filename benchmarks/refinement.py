@@ -36,7 +36,8 @@ BUILDS = 5
 
 TITLES = {
     "data": "test molecules of", "molecules": "molecules", "start": "start", "builds": "Fock builds",
-    "mae_all": "mae_all", "levels": "occupied levels", "homo": "HOMO", "lumo": "LUMO", "worst": "worst level, LUMO included",
+    "mae_all": "mae_all", "levels": "occupied levels", "homo": "HOMO", "lumo": "LUMO",
+    "worst": "worst level, LUMO included",
 }
 UNITS = {"mae_all": "µHa", "levels": "mHa", "homo": "mHa", "lumo": "mHa", "worst": "mHa"}
 ABOUT = (

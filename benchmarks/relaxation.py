@@ -47,9 +47,9 @@ UNITS = {"largest_distance": "Å", "largest_energy_difference": "eV"}
 ABOUT = (
     "Relaxations to {fmax} eV/Å by ASE's BFGS of test molecules with the fewest atoms, from displaced geometries, with "
     "`HarmoseCalculator(fit_gradient=True)`, beside PySCF's own scanner of energies and gradients, which starts from "
-    "the density of the step before (B3LYP/def2-SVP, level-3 grid). \"oneshot, then scf\": one-shot forces on a level-1 "
-    "grid until the criterion is met, then PySCF's with the same optimiser. A relaxation that is not there after {steps} "
-    "steps counts with them."
+    "the density of the step before (B3LYP/def2-SVP, level-3 grid). \"oneshot, then scf\": one-shot forces on a "
+    "level-1 grid until the criterion is met, then PySCF's with the same optimiser. A relaxation that is not there "
+    "after {steps} steps counts with them."
 )
 
 
