@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from .sources import read_result, table
 
-TABLES = ("organic", "refinement", "few_shot", "water", "crystals", "abacus", "large", "speed", "streaming", "seeding", "relaxation")
+TABLES = (
+    "organic", "refinement", "few_shot", "water", "crystals", "abacus", "large", "speed", "streaming", "seeding",
+    "relaxation",
+)
 """Result files, in the order of the page."""
 
 
