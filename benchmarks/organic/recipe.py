@@ -72,7 +72,7 @@ PARTS = (
     Part(None, 1057, "soap", 1.2e-3, 2e-2, 36, 6116, "c4d632f"),
     Part(None, 1185, "soap", 8e-4, 2e-2, 26, 4282, "c4d632f", seed=1),
     Part(None, 1631, "soap", 1e-3, 2e-2, 42, 7003, "729908b", seed=2),
-    Part(None, 2190, "soap", 1e-3, 2e-2, 50, STEPS, "ae61af2", seed=4),
+    Part(None, 2190, "soap", 1e-3, 2e-2, 50, 7489, "ae61af2", seed=4),
 )
 
 

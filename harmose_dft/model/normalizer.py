@@ -21,8 +21,9 @@ from .pairs import PairList
 Floats = NDArray[np.float64]
 
 FLOOR = 1e-6
-"""Smallest scale. Shell pairs that never occur keep scale one; pairs of elements that never occur get target scale zero
-and so keep their H0."""
+"""Smallest scale. Inputs that vary by less keep scale one, targets get this one: what hardly varied in training, such as
+the elements between the cores of two elements that were never bonded, keeps its H0 where they are. Pairs of elements
+that never occur get target scale zero."""
 
 
 SMALLEST_SHARE = 0.03
@@ -213,7 +214,7 @@ def target_scales(statistics: BlockStatistics) -> tuple[Floats, Floats]:
     Returns:
         (species, n, n) and (species, species, n, n).
     """
-    node, edge = (_root(v[..., 0, :, :]) for v in statistics.variances())
+    node, edge = (np.sqrt(np.maximum(v[..., 0, :, :], FLOOR**2)) for v in statistics.variances())
     edge[statistics.unseen] = 0.0
     return symmetrize_scales(node, edge)
 
@@ -224,9 +225,10 @@ def density_scales(statistics: BlockStatistics) -> tuple[Floats, Floats]:
     Returns:
         (species, K, n, n) and (species, species, K, n, n).
     """
-    node, edge = target_scales(statistics)
+    node, edge = (_root(v[..., 0, :, :]) for v in statistics.variances())
+    edge[statistics.unseen] = 0.0
     count = statistics.axis.size - 1
-    tables = [(node, edge), *([spin_scales(statistics)] * count if count else [])]
+    tables = [symmetrize_scales(node, edge), *([spin_scales(statistics)] * count if count else [])]
     first, second = (np.stack(parts, axis=-3) for parts in zip(*tables, strict=True))
     return first, second
 

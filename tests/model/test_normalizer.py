@@ -12,7 +12,7 @@ from harmose_dft.core.errors import DataError
 from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.rotations import random_rotations, rotate_matrix
 from harmose_dft.core.structure import Structure
-from harmose_dft.model.normalizer import SMALLEST_SHARE, Normalizer, NormalizerFit
+from harmose_dft.model.normalizer import FLOOR, SMALLEST_SHARE, Normalizer, NormalizerFit
 from harmose_dft.model.padding import pad
 from harmose_dft.model.pairs import PairList
 from harmose_dft.nn.layout import OrbitalLayout
@@ -100,3 +100,13 @@ def test_statistics_survive_being_stored(data: tuple[list[Structure], list[list[
 def test_empty_training_set_is_an_error() -> None:
     with pytest.raises(DataError, match="empty"):
         NormalizerFit(LAYOUT, 1).result()
+
+
+def test_targets_that_did_not_vary_have_the_smallest_scale(data: tuple[list[Structure], list[list[BlockMatrix]]]) -> None:
+    """A network's raw number would otherwise count as Hartree where two elements come nearer than in training."""
+    structures, matrices = data
+    silent = [[*own[:-1], own[-1].with_values(0.0 * own[-1].values)] for own in matrices]
+    fitted = statistics(structures, silent)
+    assert fitted.target_node_scale.max() == FLOOR
+    assert fitted.target_edge_scale.max() == FLOOR
+    assert fitted.input_edge_scale.max() > 0.1  # what is divided by keeps one
