@@ -21,8 +21,8 @@ from .pairs import PairList
 Floats = NDArray[np.float64]
 
 FLOOR = 1e-6
-"""Smallest scale. Inputs that vary by less keep scale one, targets get this one: what hardly varied in training, such as
-the elements between the cores of two elements that were never bonded, keeps its H0 where they are. Pairs of elements
+"""Smallest scale. Inputs that vary by less keep scale one, targets get this one: what hardly varied in training, such
+as the elements between the cores of two elements that were never bonded, keeps its H0 where they are. Pairs of elements
 that never occur get target scale zero."""
 
 

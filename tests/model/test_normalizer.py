@@ -102,7 +102,9 @@ def test_empty_training_set_is_an_error() -> None:
         NormalizerFit(LAYOUT, 1).result()
 
 
-def test_targets_that_did_not_vary_have_the_smallest_scale(data: tuple[list[Structure], list[list[BlockMatrix]]]) -> None:
+def test_targets_that_did_not_vary_have_the_smallest_scale(
+    data: tuple[list[Structure], list[list[BlockMatrix]]]
+) -> None:
     """A network's raw number would otherwise count as Hartree where two elements come nearer than in training."""
     structures, matrices = data
     silent = [[*own[:-1], own[-1].with_values(0.0 * own[-1].values)] for own in matrices]
