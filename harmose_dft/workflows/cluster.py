@@ -172,7 +172,7 @@ def open_cluster(scheduler: str, jobs: int) -> Iterator[Cluster]:
         ) from error
     workers: Any = None
     if scheduler == "local":
-        workers = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
+        workers = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=":0")
     elif scheduler == "slurm":
         workers = _open_slurm(jobs)
     try:

@@ -43,7 +43,7 @@ def hydrogens(count: int) -> list[Structure]:
 def workers() -> Iterator[Any]:
     """Two worker processes of this machine, which are started again when they die."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         yield cluster
 
@@ -119,7 +119,7 @@ def test_values_are_shared_once_the_first_worker_is_there() -> None:
     import dask
 
     patience = dask.config.set({"distributed.comm.timeouts.connect": "2s"})
-    alone = distributed.LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=None)
+    alone = distributed.LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=":0")
     with patience, alone, open_cluster(alone.scheduler_address, 1) as cluster:
         threading.Timer(4.0, alone.scale, [1]).start()
         shared = cluster.share(np.arange(5))
@@ -128,7 +128,7 @@ def test_values_are_shared_once_the_first_worker_is_there() -> None:
 
 def test_a_scheduler_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harmose_dft.workflows.cluster.PATIENCE", 1.0)
-    alone = distributed.LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=None)
+    alone = distributed.LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=":0")
     refusal = pytest.raises(HarmoseError, match="no worker for 1 s")
     with alone, open_cluster(alone.scheduler_address, 1) as cluster, refusal:
         cluster.share(1)
