@@ -95,7 +95,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
 
     Raises:
         CheckpointError: The model cannot be loaded.
-        ConfigError: There is no such mode or grid.
+        ConfigError: There is no such mode or grid, or a switch is neither True nor False.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "dipole", "charges"]
@@ -112,6 +112,8 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
     ) -> None:
         _require_mode(mode)
         _require_grid(grid_level)
+        _require_switch("density_fit", density_fit)
+        _require_switch("fit_gradient", fit_gradient)
         self.predictor = as_predictor(model, device=device)
         self.prediction: Prediction | None = None
         self._structure: Structure | None = None
@@ -150,6 +152,9 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
             _require_mode(str(parameters["mode"]))
         if "grid_level" in parameters:
             _require_grid(parameters["grid_level"])
+        for name in ("density_fit", "fit_gradient"):
+            if name in parameters:
+                _require_switch(name, parameters[name])
         changes: dict[str, object] = super().set(**parameters)
         self.implemented_properties = _properties(self.parameters["mode"])  # type: ignore[misc]
         if changes:
@@ -166,7 +171,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
 
         Raises:
             DomainError: The atoms lie outside the model's domain: periodic, charged, open shell, unknown elements.
-            SolverError: The SCF did not converge.
+            SolverError: The SCF did not converge, or has no solution because atoms coincide.
         """
         super().calculate(atoms, list(properties), list(system_changes))
         if system_changes or self._mean_field is None:
@@ -229,8 +234,13 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
             return np.asarray(plain.make_rdm1(orbitals, plain.get_occ(energies, orbitals)))
 
         mf = seed_with(mf, start, self.predictor.model.functional)
-        mf.kernel()
         self._correction = None
+        try:
+            mf.kernel()
+        except np.linalg.LinAlgError as error:
+            raise SolverError(
+                f"The SCF of {structure.formula} has no solution ({error}). Do two atoms lie at one point?"
+            ) from error
         if not mf.converged:
             raise SolverError(
                 f"The SCF of {structure.formula} did not converge within {mf.max_cycle} cycles. Check the geometry."
@@ -281,6 +291,11 @@ def _require_mode(mode: str) -> None:
 def _require_grid(level: object) -> None:
     if isinstance(level, bool) or not isinstance(level, int | np.integer) or not 0 <= level <= FINEST_GRID:
         raise ConfigError(f"The calculator's grid_level is a whole number from 0 to {FINEST_GRID}; got {level!r}.")
+
+
+def _require_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise ConfigError(f"The calculator's {name} is True or False; got {value!r}.")
 
 
 def _properties(mode: str) -> list[str]:

@@ -14,6 +14,7 @@ from ..adapters.datasets import open_dataset
 from ..core.errors import DataError, DomainError, HarmoseWarning
 from ..core.progress import Progress, silent
 from ..core.record import Record
+from ..data import structure_id
 from ..metrics.spectra import band_errors
 from ..model.loading import load
 from ..model.prediction import Prediction, dipole_moment
@@ -210,12 +211,15 @@ def measure_cases(
 ) -> tuple[list[Case], list[BandCase]]:
     """Cases of all molecules and of all crystals in data sets; arguments as for :func:`calibrate_model`.
 
+    A copy of an earlier structure is no further evidence, and must not judge what it has calibrated; it is left out.
+
     Raises:
         BasisMismatchError: A data set is in another basis.
         DataError: A data set was made with another functional.
     """
     molecules: list[Case] = []
     crystals: list[BandCase] = []
+    seen: set[str] = set()
     for path in data:
         dataset = open_dataset(path)
         trained = was_trained_on(predictor.model.training, dataset)
@@ -224,6 +228,12 @@ def measure_cases(
             for i in chosen:
                 record = dataset[i]
                 require_comparable(predictor, record)
+                steps.advance()
+                identity = structure_id(record.structure)
+                if identity in seen:
+                    tell(f"{path.name}, structure {i + 1}, is left out: it is a copy of an earlier one.")
+                    continue
+                seen.add(identity)
                 try:
                     prediction = certify_record(predictor, record)
                 except DomainError as error:
@@ -233,7 +243,6 @@ def measure_cases(
                         crystals.append(measure_band_case(prediction, record, f"{path.name}:{i}"))
                     else:
                         molecules.append(measure_case(prediction, record))
-                steps.advance()
     return molecules, crystals
 
 

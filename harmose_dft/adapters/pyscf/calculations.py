@@ -13,7 +13,7 @@ from ...core.basis import OrbitalBasis
 from ...core.errors import HarmoseError, SolverError, StructureError
 from ...core.matrix import BlockMatrix
 from ...core.record import Eigenvalues, Record
-from ...core.structure import Structure
+from ...core.structure import Structure, format_charge
 from ...solver.orthogonal import commutator_norm
 from .known_names import parsed_functional
 from .molecule import basis_from_mole, basis_label, from_ours, to_blocks, to_mole
@@ -65,13 +65,13 @@ def require_closed_shell(structure: Structure) -> None:
     Raises:
         StructureError: The number of electrons is odd or not positive, or unpaired electrons are asked for.
     """
-    electrons = structure.n_electrons
+    electrons, name = structure.n_electrons, f"{structure.formula} with charge {format_charge(structure.charge)}"
     if electrons <= 0:
-        raise StructureError(f"{structure.formula} with charge {structure.charge:+d} has {electrons} electrons.")
+        raise StructureError(f"{name} has {electrons} electrons.")
     if electrons % 2:
         raise StructureError(
-            f"{structure.formula} with charge {structure.charge:+d} has an odd number of electrons ({electrons}). Only "
-            "closed shells are supported; check the charge and look for missing hydrogen atoms."
+            f"{name} has an odd number of electrons ({electrons}). Only closed shells are supported; check the charge and "
+            "look for missing hydrogen atoms."
         )
     if structure.spin:
         raise StructureError(
