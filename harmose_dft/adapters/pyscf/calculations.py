@@ -70,8 +70,8 @@ def require_closed_shell(structure: Structure) -> None:
         raise StructureError(f"{name} has {electrons} electrons.")
     if electrons % 2:
         raise StructureError(
-            f"{name} has an odd number of electrons ({electrons}). Only closed shells are supported; check the charge and "
-            "look for missing hydrogen atoms."
+            f"{name} has an odd number of electrons ({electrons}). Only closed shells are supported; check the charge "
+            "and look for missing hydrogen atoms."
         )
     if structure.spin:
         raise StructureError(
