@@ -12,7 +12,8 @@ from . import console
 @click.command()
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--seed", default=0, show_default=True, help="Seed of the division: two thirds calibrate, one judges.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
+              help="Seed of the division: two thirds calibrate, one judges.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--force", is_flag=True, help="Replace an earlier calibration of MODEL.")
 def calibrate(model: str, data: tuple[Path, ...], seed: int, as_json: bool, force: bool) -> None:

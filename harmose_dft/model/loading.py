@@ -62,5 +62,15 @@ load_model = load
 
 
 def as_predictor(model: str | Path | Predictor, *, device: str = "cpu") -> Predictor:
-    """A predictor as it is, or the one that a name or path stands for, see :func:`load`."""
-    return load(model, device=device) if isinstance(model, str | Path) else model
+    """A predictor as it is, or the one that a name or path stands for, see :func:`load`.
+
+    Raises:
+        CheckpointError: The model cannot be loaded, or is neither a name, nor a path, nor a loaded model.
+    """
+    if isinstance(model, str | Path):
+        return load(model, device=device)
+    if not hasattr(model, "predict"):
+        raise CheckpointError(
+            f"A model is the name of a bundled one, a model's folder or a loaded model; got {model!r}."
+        )
+    return model

@@ -102,7 +102,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
 
     Raises:
         CheckpointError: The model cannot be loaded.
-        ConfigError: There is no such mode or grid.
+        ConfigError: There is no such mode or grid, or a switch is neither True nor False.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "dipole", "charges"]
@@ -120,6 +120,9 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
     ) -> None:
         _require_mode(mode)
         _require_grid(grid_level)
+        _require_switch("density_fit", density_fit)
+        _require_switch("fit_gradient", fit_gradient)
+        _require_switch("refine", refine)
         self.predictor = as_predictor(model, device=device)
         self.prediction: Prediction | None = None
         self._structure: Structure | None = None
@@ -159,6 +162,9 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
             _require_mode(str(parameters["mode"]))
         if "grid_level" in parameters:
             _require_grid(parameters["grid_level"])
+        for name in ("density_fit", "fit_gradient", "refine"):
+            if name in parameters:
+                _require_switch(name, parameters[name])
         changes: dict[str, object] = super().set(**parameters)
         has_forces = self.parameters["mode"] == "scf" or self.parameters["refine"]
         self.implemented_properties = [*PROPERTIES, *(["forces"] if has_forces else [])]  # type: ignore[misc]
@@ -176,7 +182,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
 
         Raises:
             DomainError: The atoms lie outside the model's domain: periodic, charged, open shell, unknown elements.
-            SolverError: The SCF did not converge.
+            SolverError: The SCF did not converge, or has no solution because atoms coincide.
         """
         super().calculate(atoms, list(properties), list(system_changes))
         if system_changes or self._mean_field is None:
@@ -239,8 +245,13 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
             return np.asarray(plain.make_rdm1(orbitals, plain.get_occ(energies, orbitals)))
 
         mf = seed_with(mf, start, self.predictor.model.functional)
-        mf.kernel()
         self._correction = None
+        try:
+            mf.kernel()
+        except np.linalg.LinAlgError as error:
+            raise SolverError(
+                f"The SCF of {structure.formula} has no solution ({error}). Do two atoms lie at one point?"
+            ) from error
         if not mf.converged:
             raise SolverError(
                 f"The SCF of {structure.formula} did not converge within {mf.max_cycle} cycles. Check the geometry."
@@ -312,6 +323,11 @@ def _evaluate_energy(mf: SCF, prediction: Prediction) -> tuple[float, NDArray[np
     orbitals[:, occupied] = orbitals[:, occupied] @ rotation
     mf.mo_energy, mf.mo_coeff, mf.mo_occ, mf.e_tot, mf.converged = levels, orbitals, occupations, energy, True
     return float(energy), density
+
+
+def _require_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise ConfigError(f"The calculator's {name} is True or False; got {value!r}.")
 
 
 if NAME not in external_calculators:

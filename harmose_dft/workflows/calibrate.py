@@ -15,6 +15,7 @@ from ..adapters.datasets import open_dataset
 from ..core.errors import DataError, DomainError, HarmoseWarning
 from ..core.progress import Progress, silent
 from ..core.record import Record
+from ..data import structure_id
 from ..metrics.spectra import band_errors
 from ..model.loading import load
 from ..model.prediction import Prediction, dipole_moment
@@ -260,12 +261,15 @@ def measure_cases(
 ) -> tuple[Cases, list[BandCase]]:
     """Cases of all molecules and of all crystals in data sets; arguments as for :func:`calibrate_model`.
 
+    A copy of an earlier structure is no further evidence, and must not judge what it has calibrated; it is left out.
+
     Raises:
         BasisMismatchError: A data set is in another basis.
         DataError: A data set was made with another functional.
     """
     molecules: list[tuple[Case, Case]] = []
     crystals: list[BandCase] = []
+    seen: set[str] = set()
     for path in data:
         dataset = open_dataset(path)
         trained = was_trained_on(predictor.model.training, dataset)
@@ -274,6 +278,12 @@ def measure_cases(
             for i in chosen:
                 record = dataset[i]
                 require_comparable(predictor, record)
+                steps.advance()
+                identity = structure_id(record.structure)
+                if identity in seen:
+                    tell(f"{path.name}, structure {i + 1}, is left out: it is a copy of an earlier one.")
+                    continue
+                seen.add(identity)
                 try:
                     if record.structure.periodic:
                         prediction = predict_record(predictor, record)
@@ -282,7 +292,6 @@ def measure_cases(
                         molecules.append(measure_pair(predictor, record))
                 except DomainError as error:
                     tell(f"{path.name}, structure {i + 1}, is left out. {error}")
-                steps.advance()
     return Cases(*zip(*molecules, strict=True)) if molecules else Cases((), ()), crystals
 
 

@@ -136,6 +136,27 @@ def test_command_calibrates_a_model_of_crystals(
     assert "calibrated on 24 crystals that training never saw" in " ".join(capsys.readouterr().out.split())
 
 
+def test_copies_of_a_structure_are_no_further_evidence(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model)
+    copies = [f"copy{i}.h5" for i in range(8)]
+    for name in copies:
+        (model / name).write_bytes((model / "few.h5").read_bytes())
+    assert main(["calibrate", "model", *copies, "--force"]) == 1
+    message = " ".join(capsys.readouterr().err.split())
+    assert "copy1.h5, structure 1, is left out: it is a copy of an earlier one." in message
+    assert "two thirds of those in the data" in message
+
+
+def test_a_negative_seed_of_the_division_is_a_usage_error(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model)
+    assert main(["calibrate", "model", "more.h5", "--seed", "-1", "--force"]) == 2
+    assert "--seed" in capsys.readouterr().err
+
+
 def test_predictions_of_a_calibrated_model_have_a_bound_that_is_told(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,25 @@ def test_a_grid_that_pyscf_does_not_have_is_refused_at_once(level: object) -> No
     assert calc.parameters["grid_level"] == 0
 
 
+@pytest.mark.parametrize("name", ["density_fit", "fit_gradient"])
+def test_a_switch_that_is_neither_true_nor_false_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is True or False; got 'no'"):
+        HarmoseCalculator(KnownPredictor(0.0), **{name: "no"})  # type: ignore[arg-type]
+    calc = calculator()
+    with pytest.raises(ConfigError, match=f"{name} is True or False"):
+        calc.set(**{name: "no"})
+    assert calc.parameters[name] is False
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_atoms_at_one_point_are_refused_in_words() -> None:
+    atoms = Atoms("H2", [[0, 0, 0], [0, 0, 0]])
+    atoms.calc = HarmoseCalculator("organic", "scf", grid_level=0)
+    expected = pytest.raises(SolverError, match="Do two atoms lie at one point")
+    with pytest.warns(UserWarning, match="H and H atoms|not strictly"), expected:
+        atoms.get_potential_energy()
+
+
 def water() -> Atoms:
     fields = [line.split() for line in WATER]
     return Atoms([f[0] for f in fields], [[float(x) for x in f[1:]] for f in fields])

@@ -447,3 +447,20 @@ def test_command_wants_a_cell_for_abacus(
     monkeypatch.setattr("harmose_dft.model.loading.load_model", lambda name, device="cpu": CrystalPredictor(NUMERICAL))
     assert main(["seed", "water.xyz", "--code", "abacus"]) == 3
     assert "has no cell; ABACUS calculates crystals" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_is_no_model_is_refused_in_words() -> None:
+    from pyscf import dft, gto
+
+    with pytest.raises(HarmoseError, match="a model's folder or a loaded model; got 3"):
+        seed(dft.RKS(gto.M(atom="He", verbose=0)), 3)  # type: ignore[arg-type]
+
+
+def test_the_charge_of_a_neutral_atom_is_written_without_a_sign() -> None:
+    from ase import Atoms
+
+    from harmose_dft.adapters.pyscf.calculations import require_closed_shell
+    from harmose_dft.adapters.structures import from_ase
+
+    with pytest.raises(HarmoseError, match="F with charge 0 has an odd number"):
+        require_closed_shell(from_ase(Atoms("F")))

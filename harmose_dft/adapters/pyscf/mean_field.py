@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...core.errors import HarmoseError, StructureError
-from ...core.structure import Structure
+from ...core.structure import Structure, format_charge
 from .known_names import parsed_functional
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ def require_closed_shell(structure: Structure) -> None:
     Raises:
         StructureError: The number of electrons is odd or not positive, or unpaired electrons are asked for.
     """
-    electrons = structure.n_electrons
+    electrons, name = structure.n_electrons, f"{structure.formula} with charge {format_charge(structure.charge)}"
     if electrons <= 0:
-        raise StructureError(f"{structure.formula} with charge {structure.charge:+d} has {electrons} electrons.")
+        raise StructureError(f"{name} has {electrons} electrons.")
     if electrons % 2:
         raise StructureError(
-            f"{structure.formula} with charge {structure.charge:+d} has an odd number of electrons ({electrons}). Only "
-            "closed shells are supported; check the charge and look for missing hydrogen atoms."
+            f"{name} has an odd number of electrons ({electrons}). Only closed shells are supported; check the charge "
+            "and look for missing hydrogen atoms."
         )
     if structure.spin:
         raise StructureError(

@@ -53,7 +53,8 @@ def fit_band_calibration(cases: Sequence[BandCase], *, coverage: float = 0.95, s
     if len(cases) < FEWEST:
         raise DataError(
             f"A bound that holds for {100 * coverage:g} % of the crystals needs {FEWEST} of them that training never "
-            f"saw; got {len(cases)}. Label more, of all kinds that you are going to predict."
+            f"saw; got {len(cases)}, two thirds of those in the data, while the rest judges. Label "
+            "more, of all kinds that you are going to predict."
         )
     names = tuple(name for name in SIGNALS if all(name in case.signals for case in cases))
     used, x = SignalSet.fit([case.signals for case in cases], names, SIGNALS)
