@@ -114,6 +114,7 @@ def main(
 ) -> None:
     """Refine several starts and measure the errors after each Fock build."""
     command = f"python benchmarks/refinement.py {' '.join(path.name for path in data)} --part {part}"
+    command += f" --limit {limit}" if limit else ""
     measured = {} if output is None else describe_measurement(command, **origin)
     predictor = load(model)
     rows = []
