@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from ..core.errors import ConfigError
 from ..core.record import Record
 from ..core.structure import Structure
 
 ACCELERATED = "accelerated"
 """The recipe that is not the adapter's: it needs a model."""
+
+CRYSTALS = "full"
+"""The recipe of crystals."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,19 @@ class LabelSettings:
         return {key: str(value) for key, value in asdict(self).items() if value is not None}
 
     def calculate(self, structure: Structure) -> Record:
-        """The calculation of a molecule or a crystal."""
+        """The calculation of a molecule or a crystal.
+
+        Raises:
+            ConfigError: The recipe is for molecules, and this is a crystal.
+        """
         from ..adapters.pyscf import KPOINT_SPACING, reference, reference_crystal
 
         if structure.periodic:
+            if self.recipe != CRYSTALS:
+                raise ConfigError(
+                    f"The recipe {self.recipe!r} is for molecules, and {structure.formula} is a crystal. Crystals have "
+                    f"the recipe {CRYSTALS!r} only; leave --recipe out."
+                )
             spacing = self.kpoint_spacing or KPOINT_SPACING
             return reference_crystal(structure, self.xc, self.basis, spacing=spacing, ke_cutoff=self.ke_cutoff)
         if self.recipe == ACCELERATED:

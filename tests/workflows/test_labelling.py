@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from harmose_dft.adapters.structures import read_structures
 from harmose_dft.cli import main
 from harmose_dft.cli.label import label as command
-from harmose_dft.core.errors import DataError, FileFormatError, HarmoseError, OutputExistsError
+from harmose_dft.core.errors import ConfigError, DataError, FileFormatError, HarmoseError, OutputExistsError
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import HDF5Dataset, open_dataset, structure_id
 from harmose_dft.workflows.label import label
@@ -314,3 +314,11 @@ def test_command_refuses_bad_structures_with_one_paragraph(
     assert captured.out == ""
     assert "overlap" in captured.err
     assert not (tmp_path / "a.h5").exists()
+
+
+def test_recipes_for_molecules_are_refused_for_crystals() -> None:
+    from harmose_dft.testing.crystals import layer
+
+    for recipe in ("accelerated", "staged", "corrected"):
+        with pytest.raises(ConfigError, match="is for molecules"):
+            LabelSettings("pbe", "sto-3g", recipe=recipe).calculate(layer())
