@@ -42,14 +42,16 @@ from harmose_dft.model.loading import model_folder
 from harmose_dft.model.prediction import Prediction
 from harmose_dft.model.refinement import refine
 from harmose_dft.model.trust.calibration import Calibration
-from harmose_dft.model.trust.fitting import Case, limit_verdict
+from harmose_dft.model.trust.fitting import Case, evaluate_calibration, fit_calibration, limit_verdict
 from harmose_dft.model.trust.store import TrustFile
 from harmose_dft.solver import solve
 from harmose_dft.workflows.calibrate import (
+    FITS,
     Cases,
     calibrate,
     case_from_dict,
     case_to_dict,
+    divide,
     measure_case,
     predict_record,
 )
@@ -57,6 +59,9 @@ from harmose_dft.workflows.evaluate import was_trained_on
 
 SEEN = tuple(ROOT / "benchmarks" / "organic" / name for name in ("added_molecules.smi", "labelled.txt"))
 CACHE = ROOT / "local" / "trust.jsonl"
+LEVELS, CURVE_REPEATS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95), 10
+"""Stated shares of intervals that hold, and divisions over which the shares that did are averaged."""
+
 REPEATS = 20
 """Random divisions over which coverage is averaged: one test part of 100 molecules tells it to 2 % only."""
 
@@ -245,6 +250,27 @@ def average(cases: Cases, sha256: str) -> dict[str, Any]:
     return result
 
 
+def cover(cases: Cases) -> dict[str, Any]:
+    """Share of good predictions inside their intervals for several stated shares, means over random divisions.
+
+    Returns:
+        "stated": the shares; by way of prediction and quantity: what held.
+    """
+    curve: dict[str, Any] = {"divisions": CURVE_REPEATS, "stated": list(LEVELS)}
+    for name, members in (("refined", cases.refined), ("free", cases.free)):
+        held: dict[str, list[float]] = {}
+        for level in LEVELS:
+            tests = []
+            for seed in range(CURVE_REPEATS):
+                used, kept = divide(members, seed)
+                calibration = fit_calibration(used, seed=seed, coverage=level, **FITS[name])
+                tests.append(evaluate_calibration(calibration, kept)["coverage_of_good"])
+            for quantity in tests[0]:
+                held.setdefault(quantity, []).append(float(np.mean([test[quantity] for test in tests])))
+        curve[name] = held
+    return curve
+
+
 def judge_wrong(predictor: Predictor, folder: Path) -> list[dict[str, Any]]:
     """Verdict and errors of each structure that is known to go wrong."""
     levels = json.loads((folder / "orbital_energies_hartree.json").read_text())
@@ -330,6 +356,7 @@ def main(
         "made_from": dict(trust.made_from),
         "test": {name: figures["test"] for name, figures in trust.figures.items()},
         "average": average(cases, predictor.info.sha256),
+        "coverage": cover(cases),
         "kinds": summarize_kinds(rows, trust),
     }
     if wrong is not None:

@@ -47,6 +47,12 @@ WITH_BUILDS = (*BUILT, "correction_rotation", "environment_distance", "gap")
 FREE_ACCEPTED_BAD = 0.1
 """Share of the bad molecules that may count as good without a Fock build, which cannot tell all of them apart."""
 
+FITS: dict[str, dict[str, Any]] = {
+    "refined": {"signals": WITH_BUILDS, "large_error": LARGE_REFINED_ERROR},
+    "free": {"signals": FREE, "large_error": LARGE_ERROR, "accepted_bad": FREE_ACCEPTED_BAD},
+}
+"""Way of prediction -> settings of its calibration."""
+
 PARTS = 3
 """One of so many parts of the structures is kept for judging the calibration."""
 
@@ -151,15 +157,11 @@ def calibrate(
     Raises:
         DataError: There are too few molecules, or too few good or bad ones.
     """
-    settings = {
-        "refined": (cases.refined, WITH_BUILDS, LARGE_REFINED_ERROR, 0.0),
-        "free": (cases.free, FREE, LARGE_ERROR, FREE_ACCEPTED_BAD),
-    }
     calibrations, figures, bad = {}, {}, {}
-    for name, (members, signals, large_error, accepted_bad) in settings.items():
+    for name, members in (("refined", cases.refined), ("free", cases.free)):
         used, kept = divide(members, seed)
-        calibration = fit_calibration(used, signals, large_error=large_error, accepted_bad=accepted_bad, seed=seed)
-        calibrations[name], bad[name] = calibration, sum(case.is_bad(large_error) for case in used)
+        calibration = fit_calibration(used, seed=seed, **FITS[name])
+        calibrations[name], bad[name] = calibration, sum(case.is_bad(calibration.large_error) for case in used)
         figures[name] = {
             "test": evaluate_calibration(calibration, kept), "calibration": evaluate_calibration(calibration, used)
         }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
 
+import draw_coverage  # noqa: E402
 import draw_stages  # noqa: E402
 import generate  # noqa: E402
 from parts.benchmarks import TABLES  # noqa: E402
@@ -23,8 +25,10 @@ def test_page_is_up_to_date(page: str) -> None:
     assert generate.fill(text, generate.PAGES[page]) == text, "run: python docs/generate.py"
 
 
-def test_figure_of_the_stages_is_up_to_date() -> None:
-    assert draw_stages.TARGET.read_text(encoding="utf-8") == draw_stages.figure(), "run: python docs/draw_stages.py"
+@pytest.mark.parametrize("figure", [draw_stages, draw_coverage], ids=["stages", "coverage"])
+def test_figure_is_up_to_date(figure: ModuleType) -> None:
+    path = Path(figure.__file__ or "")
+    assert figure.TARGET.read_text(encoding="utf-8") == figure.figure(), f"run: python docs/{path.name}"
 
 
 @pytest.mark.parametrize("name", TABLES)

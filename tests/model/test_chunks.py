@@ -34,7 +34,7 @@ def train(folder: Path, make: Callable[[Structure], Record]) -> Predictor:
     config = configuration(folder / "layers.h5", folder / "model", optimizer=optimizer, baseline=kinetic)
     Fit(config, silent, lambda entry: None).run()
     predictor = load_model(folder / "model")
-    perturb(predictor.network)
+    perturb(predictor.network, 0.5)
     return predictor
 
 
