@@ -128,12 +128,16 @@ def test_calculation_of_another_cell_is_refused(record: Record) -> None:
 
 def test_core_charges_are_left_out_where_the_model_knows_compounds_only() -> None:
     """The electrons of BN are known, those of boron and nitrogen alone are not."""
+    from functools import partial
     from types import SimpleNamespace
 
+    from harmose_dft.physics.base import Physics
     from harmose_dft.physics.electron_count import ElectronCount
 
     def predictor(*records: Record) -> Any:
-        return SimpleNamespace(physics=SimpleNamespace(n_electrons=ElectronCount.fit(records)))
+        physics = SimpleNamespace(n_electrons=ElectronCount.fit(records))
+        physics.core_charges = partial(Physics.core_charges, physics)
+        return SimpleNamespace(physics=physics)
 
     bn = calculation(layer())
     assert core_charges(predictor(bn), bn.structure) is None
