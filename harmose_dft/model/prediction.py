@@ -85,8 +85,9 @@ class Prediction:
 
     @property
     def level_of_theory(self) -> str:
-        """Functional, basis and model in one line, such as "b3lyp/def2-svp by organic (0123abcd)"."""
-        return f"{self.functional}/{self.basis.name} by {self.model.name} ({self.model.sha256[:HASH_SHOWN]})"
+        """Functional, basis and model in one line, such as "b3lyp/def2-svp by organic (0123abcd), refined"."""
+        model = f"{self.model.name} ({self.model.sha256[:HASH_SHOWN]})"
+        return f"{self.functional}/{self.basis.name} by {model}{', refined' if self.network else ''}"
 
     @property
     def dipole(self) -> NDArray[np.float64] | None:

@@ -30,8 +30,7 @@ from .density import DensityInput
 from .featurize import Featurizer
 from .inputs import Integrals
 from .prediction import ModelInfo, Prediction, single_matrix
-from .refinement import refine
-from .trust.certificate import Certificate
+from .refinement import refine_prediction
 from .trust.evidence import gather_evidence
 from .trust.judging import assess
 from .trust.report import describe_doubtful
@@ -248,7 +247,7 @@ class Predictor:
         )
         certificate = None
         if not structure.periodic and matrices.overlap.size <= largest:
-            prediction, certificate = _refine(prediction)
+            prediction, certificate = refine_prediction(prediction)
         if covariance_error is None:
             return prediction
         dipole = None
@@ -348,23 +347,6 @@ class Predictor:
             )
             for s, f, g in zip(structures, matrices, from_rotated, strict=True)
         ]
-
-
-def _refine(prediction: Prediction) -> tuple[Prediction, Certificate]:
-    """A prediction with its refined Hamiltonian, and what the Fock builds say."""
-    refinement = refine(
-        prediction.structure, prediction.hamiltonian, prediction.overlap, prediction.spectrum,
-        basis=prediction.basis, functional=prediction.functional,
-    )
-    certificate = refinement.certificate
-    refined = replace(
-        prediction,
-        hamiltonians=(refinement.hamiltonian,),
-        spectrum=refinement.spectrum,
-        network=prediction.hamiltonians,
-        seconds=prediction.seconds + certificate.seconds,
-    )
-    return refined, certificate
 
 
 def is_structure(value: object) -> TypeGuard[Structure | AtomsLike]:

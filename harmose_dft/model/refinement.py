@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
 from ..solver import solve
+from .prediction import Prediction
 from .trust.certificate import Certificate, Deviation, compare_orbitals
 
 Floats = NDArray[np.float64]
@@ -85,6 +86,23 @@ def refine(
             spectrum = solve(hamiltonian, overlap, spectrum.n_electrons)
         seconds = time.perf_counter() - start
     return Refinement(hamiltonian, spectrum, Certificate(*changes[0], *changes[-1], builds, seconds))
+
+
+def refine_prediction(prediction: Prediction) -> tuple[Prediction, Certificate]:
+    """A molecule's prediction with its refined Hamiltonian, and what the Fock builds say; raises as :func:`refine`."""
+    refinement = refine(
+        prediction.structure, prediction.hamiltonian, prediction.overlap, prediction.spectrum,
+        basis=prediction.basis, functional=prediction.functional,
+    )
+    certificate = refinement.certificate
+    refined = replace(
+        prediction,
+        hamiltonians=(refinement.hamiltonian,),
+        spectrum=refinement.spectrum,
+        network=prediction.hamiltonians,
+        seconds=prediction.seconds + certificate.seconds,
+    )
+    return refined, certificate
 
 
 def compare(fock: Floats, spectrum: Spectrum, moments: Floats) -> tuple[Deviation, float]:
