@@ -40,7 +40,7 @@ from harmose_dft.core.units import HARTREE_IN_EV, MICRO
 from harmose_dft.data import split_of_smiles
 from harmose_dft.model.loading import model_folder
 from harmose_dft.model.prediction import Prediction
-from harmose_dft.model.refinement import refine
+from harmose_dft.model.refinement import refine_prediction
 from harmose_dft.model.trust.calibration import Calibration
 from harmose_dft.model.trust.fitting import Case, evaluate_calibration, fit_calibration, limit_verdict
 from harmose_dft.model.trust.store import TrustFile
@@ -257,7 +257,8 @@ def cover(cases: Cases) -> dict[str, Any]:
         "stated": the shares; by way of prediction and quantity: what held.
     """
     curve: dict[str, Any] = {"divisions": CURVE_REPEATS, "stated": list(LEVELS)}
-    for name, members in (("refined", cases.refined), ("free", cases.free)):
+    for name in WAYS:
+        members = getattr(cases, name)
         held: dict[str, list[float]] = {}
         for level in LEVELS:
             tests = []
@@ -306,10 +307,7 @@ def measure_cost(predictor: Predictor, names: Sequence[str]) -> list[dict[str, A
             start = time.process_time()
             prediction = predictor.predict(molecule, refine=False)
             middle = time.process_time()
-            refine(
-                molecule, prediction.hamiltonian, prediction.overlap, prediction.spectrum,
-                basis=prediction.basis, functional=prediction.functional,
-            )
+            refine_prediction(prediction)
             seconds = [middle - start, time.process_time() - middle]
         start = time.process_time()
         kohn_sham(to_mole(molecule, prediction.basis), prediction.functional).kernel()

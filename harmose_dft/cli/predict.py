@@ -140,8 +140,10 @@ def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
         DomainError: With the names of the structures.
     """
     refused = [s for s in summaries if s.trust is not None and s.trust.refused]
+    if not refused:
+        return
     if all(s.trust is not None and s.trust.risk is not None for s in refused):
-        limit = max((s.trust.large_error for s in refused if s.trust is not None), default=0.0)
+        limit = max(s.trust.large_error for s in refused if s.trust is not None)
         meaning = (
             f"an occupied level is probably wrong by more than {1e3 * limit:g} mHartree "
             f"({HARTREE_IN_EV * limit:.2g} eV)"

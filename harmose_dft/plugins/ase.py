@@ -11,6 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes, external_calcula
 from numpy.typing import NDArray
 
 from ..adapters.pyscf import exact_gradient, fitted_gradient, from_ours, kohn_sham, to_mole
+from ..adapters.pyscf.start import pyscf_orbitals
 from ..adapters.structures import from_ase
 from ..core.errors import ConfigError, DomainError, SolverError
 from ..core.structure import Structure
@@ -311,13 +312,13 @@ def _evaluate_energy(mf: SCF, prediction: Prediction) -> tuple[float, NDArray[np
     F[P] in their space, and its eigenvalues: energy-weighted with these, P gives better forces than with the predicted
     levels.
     """
-    predicted = from_ours(prediction.hamiltonian.to_dense(), prediction.basis, prediction.structure.numbers)
-    levels, orbitals = mf.eig(predicted, mf.get_ovlp())
-    occupations = mf.get_occ(levels, orbitals)
+    spectrum = prediction.spectrum
+    levels, occupations = spectrum.energies.copy(), spectrum.occupations
+    orbitals = pyscf_orbitals(prediction.structure, prediction.basis, spectrum)
     density = mf.make_rdm1(orbitals, occupations)
     core, potential = mf.get_hcore(), mf.get_veff(dm=density)
     energy = mf.energy_tot(dm=density, h1e=core, vhf=potential)
-    occupied = occupations > 0
+    occupied = spectrum.occupied
     inside = orbitals[:, occupied].T @ (core + potential) @ orbitals[:, occupied]
     levels[occupied], rotation = np.linalg.eigh(inside)
     orbitals[:, occupied] = orbitals[:, occupied] @ rotation

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.basis import OrbitalBasis
-from ...core.conventions import PYSCF
 from ...core.spectrum import Spectrum
-from ...core.structure import SYMBOLS, Structure
+from ...core.structure import Structure
 from .mean_field import kohn_sham, require_closed_shell
 from .molecule import to_mole, to_ours
+from .start import pyscf_orbitals
 
 if TYPE_CHECKING:
     from pyscf.dft.rks import RKS
@@ -53,8 +53,7 @@ class RoughSCF:
 
         require_closed_shell(structure)
         self.structure, self.basis = structure, basis
-        auxiliary = {SYMBOLS[z]: AUXILIARY_BASIS for z in set(structure.numbers.tolist())}
-        self.mf: RKS = kohn_sham(to_mole(structure, basis), xc, GRID_LEVEL).density_fit(auxbasis=auxiliary)
+        self.mf: RKS = kohn_sham(to_mole(structure, basis), xc, GRID_LEVEL).density_fit(AUXILIARY_BASIS)
         self._core: Floats = self.mf.get_hcore()
         self._extrapolation = CDIIS(self.mf)
 
@@ -62,8 +61,7 @@ class RoughSCF:
         """F[P] at the density P of given orbitals."""
         from pyscf import lib
 
-        index, sign = PYSCF.from_ours(self.basis.shell_sequence(self.structure.numbers))
-        orbitals = sign[:, None] * spectrum.coefficients.real[index]
+        orbitals = pyscf_orbitals(self.structure, self.basis, spectrum)
         density = self.mf.make_rdm1(orbitals, spectrum.occupations)
         tagged = lib.tag_array(density, mo_coeff=orbitals, mo_occ=spectrum.occupations)
         matrix = np.asarray(self._core + self.mf.get_veff(dm=tagged))
