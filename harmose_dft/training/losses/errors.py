@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...nn.blocks import Blocks
 from ...nn.graph import PairGraph
+from ..median import weighted_median
 from ..samples import Batch, OrbitalTargets
 
 
@@ -131,9 +132,16 @@ def subtract_shift(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tensor
             atoms, is_pair = graph.structure == k, edge_structure == k
             error = torch.cat([node[atoms].flatten(), edge[is_pair].flatten()])
             overlap = torch.cat([node_overlap[atoms].flatten(), edge_overlap[is_pair].flatten()])
-            shifts.append(_weighted_median(error, overlap))
+            shifts.append(_best_shift(error, overlap))
     mu = torch.stack(shifts).reshape(-1, *(1,) * (node.ndim - 1))
     return node - mu[graph.structure] * node_overlap, edge - mu[edge_structure] * edge_overlap
+
+
+def _best_shift(error: Tensor, overlap: Tensor) -> Tensor:
+    """The mu that makes the 1-norm of error - mu S smallest."""
+    nonzero = overlap != 0
+    weight = overlap[nonzero]
+    return weighted_median(error[nonzero] / weight, weight.abs())
 
 
 def _expand_overlap(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tensor, Tensor]:
@@ -141,13 +149,6 @@ def _expand_overlap(node: Tensor, edge: Tensor, graph: PairGraph) -> tuple[Tenso
     assert graph.overlap is not None
     on_site, pair = (s[:, 0].reshape(len(s), *(1,) * (node.ndim - 3), *s.shape[2:]) for s in graph.overlap)
     return on_site.expand_as(node), pair.expand_as(edge)
-
-
-def _weighted_median(error: Tensor, overlap: Tensor) -> Tensor:
-    nonzero = overlap != 0
-    ratio, order = (error[nonzero] / overlap[nonzero]).sort()
-    weight = overlap[nonzero][order].abs().double().cumsum(0)
-    return ratio[torch.searchsorted(weight, 0.5 * weight[-1])]
 
 
 def _orbital_errors(error: Blocks, graph: PairGraph, orbitals: OrbitalTargets) -> OrbitalErrors:
