@@ -225,7 +225,8 @@ def apply_gathers(x: Tensor, table: Gathers, backward_table: Gathers) -> Tensor:
 
 def _gather(x: Tensor, table: Gathers) -> Tensor:
     index_a, index_b, a, b = (t.to(x.device) for t in table)
-    return x.index_select(1, index_a) * a.to(x.dtype) + x.index_select(1, index_b) * b.to(x.dtype)
+    first = x.index_select(1, index_a).mul_(a.to(x.dtype))
+    return first.addcmul_(x.index_select(1, index_b), b.to(x.dtype))
 
 
 def two_gathers(rows: Sequence[Entries]) -> tuple[Gathers, Gathers]:
