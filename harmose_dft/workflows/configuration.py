@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..core.errors import ConfigError, shorten
+from ..core.hdf5 import HDF5_SIGNATURE
 from ..model.loading import bundled_models
 from ..training.config import TrainConfig
 
@@ -57,6 +58,11 @@ def parse_yaml(path: Path) -> object:
     """
     with path.open("rb") as file:
         text = file.read(LONGEST_CONFIG + 1)
+    if text.startswith(HDF5_SIGNATURE):
+        raise ConfigError(
+            f"{path} is an HDF5 file; expected a configuration, a text in YAML. To train a model further on a data set, "
+            "say --from MODEL before it; to train a new one, name the data set under data.files of a configuration."
+        )
     if len(text) > LONGEST_CONFIG:
         raise ConfigError(f"{path} is longer than {LONGEST_CONFIG} bytes. Is it a configuration?")
     depth = 0
@@ -106,6 +112,8 @@ def explain(error: ValidationError, content: object) -> list[str]:
             name, beside = str(problem["loc"][-1]), keys_beside(problem["loc"])
             close = get_close_matches(name, beside, n=1) or get_close_matches(name, known_keys(), n=1)
             lines.append(f"unknown key {key}" + (f", did you mean {close[0]!r}?" if close else ""))
+        elif not problem["loc"]:
+            lines.append(problem["msg"].removeprefix("Value error, "))
         elif problem["type"] == "tuple_type":
             lines.append(f"{key} = {shorten(repr(problem['input']))}: write a list, [{shorten(str(problem['input']))}]")
         else:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from tiny_training import trainer
 
 from harmose_dft.core.errors import ConfigError
+from harmose_dft.core.hdf5 import HDF5_SIGNATURE
 from harmose_dft.model.stage2.circle import CircleTransformerConfig
 from harmose_dft.model.stage2.lab import LabTransformerConfig
 from harmose_dft.testing.models import tiny_config
@@ -100,6 +101,18 @@ def test_sizes_that_are_absurd_together_are_refused_before_they_fill_the_memory(
 def test_missing_file_is_an_error_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_config(tmp_path / "none.yaml")
+
+
+def test_a_data_set_is_no_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "data.h5"
+    path.write_bytes(HDF5_SIGNATURE + bytes(10))
+    with pytest.raises(ConfigError, match=r"data\.h5 is an HDF5 file.*--from MODEL"):
+        read_config(path)
+
+
+def test_a_contradiction_of_sections_does_not_repeat_the_file(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "start_from: organic\nmodel: {potential: false}")
+    assert said == f"{tmp_path / 'train.yaml'}: start_from brings its own model: leave that out of the configuration."
 
 
 def test_empty_file_means_defaults_and_paths_start_at_the_file(tmp_path: Path) -> None:
