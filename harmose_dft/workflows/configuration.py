@@ -60,8 +60,8 @@ def parse_yaml(path: Path) -> object:
         text = file.read(LONGEST_CONFIG + 1)
     if text.startswith(HDF5_SIGNATURE):
         raise ConfigError(
-            f"{path} is an HDF5 file; expected a configuration, a text in YAML. To train a model further on a data set, "
-            "say --from MODEL before it; to train a new one, name the data set under data.files of a configuration."
+            f"{path} is an HDF5 file; expected a configuration, which is a text in YAML. To train a model further on a "
+            "data set, say --from MODEL before it; to train a new one, name it under data.files of a configuration."
         )
     if len(text) > LONGEST_CONFIG:
         raise ConfigError(f"{path} is longer than {LONGEST_CONFIG} bytes. Is it a configuration?")
