@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from .sources import read_result, table
@@ -43,9 +44,12 @@ def materials() -> str:
         out = []
         for metric, digits in METRICS.items():
             values = [p["metrics"][metric] for p in parts if metric in p["metrics"]]
-            mean = sum(values) / max(len(values), 1)
+            if not values:
+                out.append("")
+                continue
+            mean = fmean(values)
             rounded = f"{mean:.{digits}f}" if metric.startswith("psi") else f"{float(f'{mean:.{digits}g}'):g}"
-            out.append(rounded if values else "")
+            out.append(_with_spread(values) if metric == "mae_all" else rounded)
         return out
 
     titles = ["system", "train + test", "model, H0", *(f"{m} (meV)" for m in METRICS if not m.startswith("psi")),
@@ -59,4 +63,34 @@ def materials() -> str:
                 cost = sum(p["seconds_per_atom"] for p in parts) / len(parts) * 1e3
                 number = counts if not name else f"{len(first['train'])} + {parts[0]['snapshots']}"
                 rows.append([first["system"] + name, number, label, *cells(parts), f"{cost:.2g}", str(len(parts))])
+    return table(titles, rows)
+
+
+def _with_spread(values: Sequence[float]) -> str:
+    """Mean of seeds, and their standard deviation where there are several."""
+    return f"{fmean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def second_stage() -> str:
+    """What the second stage is worth: mae_all of each system and number of training snapshots, means over seeds."""
+    runs = [r for r in read_result("materials")["runs"] if r["system"] in MATERIALS and r["variant"] != "h0"]
+    keys = sorted(
+        {(r["system"], r["minutes"], len(r["train"])) for r in runs}, key=lambda k: (list(MATERIALS).index(k[0]), k[2], k[1])
+    )
+    rows = []
+    for system, minutes, count in keys:
+        of = {
+            variant: [r["metrics"]["mae_all"] for r in runs
+                      if (r["system"], r["variant"], r["minutes"], len(r["train"])) == (system, variant, minutes, count)]
+            for variant in VARIANTS
+        }
+        first = of["stage-1"]
+        for variant in ("two-stage", "density"):
+            if first and of[variant]:
+                change = fmean(of[variant]) / fmean(first) - 1.0
+                seeds = f"{len(first)}, {len(of[variant])}"
+                rows.append([system, str(count), f"{minutes:g}", _with_spread(first), VARIANTS[variant],
+                             _with_spread(of[variant]), f"{100 * change:+.0f} %", seeds])
+    titles = ["system", "training snapshots", "minutes", "stage 1 alone (meV)", "model", "its mae_all (meV)", "change",
+              "seeds"]
     return table(titles, rows)

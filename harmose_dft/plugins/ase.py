@@ -74,7 +74,8 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
     prediction first, see :meth:`harmose_dft.Predictor.predict`: the energy is then off by a few microhartree, and there
     are forces, by the expression for a converged density: they leave out how P, which is not quite converged, moves
     with the atoms (0.002 to 0.012 eV/Angstrom, root mean square over a molecule's components, for eight small ones with
-    forces up to 4). Without refinement there are none.
+    forces up to 4). Without refinement there are none. A prediction that should be used with care, or not at all, is
+    warned of; ``prediction.trust`` says more.
 
     ``mode="scf"``: PySCF converges; energy and forces are those of a plain PySCF calculation with its default
     tolerances (forces without the response of the grid), in few full Fock builds, see :func:`harmose_dft.seed`. The
@@ -184,6 +185,9 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         Raises:
             DomainError: The atoms lie outside the model's domain: periodic, charged, open shell, unknown elements.
             SolverError: The SCF did not converge, or has no solution because atoms coincide.
+
+        Warns:
+            HarmoseWarning: A one-shot energy is of a prediction that should be used with care, or not at all.
         """
         super().calculate(atoms, list(properties), list(system_changes))
         if system_changes or self._mean_field is None:
@@ -198,8 +202,9 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         model, reason = self.predictor.model, None
         self._structure, self.prediction = None, None
         try:
-            refine = self.parameters["mode"] == "oneshot" and self.parameters["refine"]
-            self.prediction = self.predictor.predict(structure, trust=False, refine=refine)
+            oneshot = self.parameters["mode"] == "oneshot"
+            refine = oneshot and self.parameters["refine"]
+            self.prediction = self.predictor.predict(structure, trust=oneshot, refine=refine)
         except DomainError as error:
             if self.parameters["mode"] != "scf" or not self._can_do_without(structure):
                 raise

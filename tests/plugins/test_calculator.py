@@ -23,7 +23,8 @@ from known_predictor import KnownPredictor
 from harmose_dft import HarmoseCalculator
 from harmose_dft.adapters.pyscf import exact_gradient, fitted_gradient, kohn_sham, to_mole
 from harmose_dft.adapters.structures import from_ase
-from harmose_dft.core.errors import CheckpointError, ConfigError, DomainError, SolverError
+from harmose_dft.core.errors import CheckpointError, ConfigError, DomainError, HarmoseWarning, SolverError
+from harmose_dft.model.trust.verdicts import Verdict
 from harmose_dft.plugins.pyscf import SeedWarning
 from harmose_dft.testing.molecules import WATER
 
@@ -195,6 +196,14 @@ def test_one_shot_forces_of_refined_predictions_are_near_those_of_pyscf() -> Non
         forces.append(atoms.get_forces())
     assert np.abs(forces[1]).max() > 1.0
     assert 1e-6 < np.abs(forces[0] - forces[1]).max() < 0.02  # eV/Angstrom
+
+
+def test_one_shot_energies_of_predictions_that_are_not_to_be_used_come_with_a_warning() -> None:
+    atoms = Atoms("H2", [[0, 0, 0], [0, 0, 20]])
+    atoms.calc = HarmoseCalculator("organic", grid_level=0)
+    with pytest.warns(HarmoseWarning, match="should not be used.*H2|H2.*do not use"):
+        atoms.get_potential_energy()
+    assert atoms.calc.prediction.trust.verdict == Verdict.DO_NOT_USE
 
 
 def test_density_fitting_is_used_when_asked_for() -> None:
