@@ -24,7 +24,11 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "options": codes.option_table,
         "starts": codes.start_table,
     },
-    "docs/benchmarks.md": {"benchmarks": benchmarks.benchmarks, "materials": materials.materials},
+    "docs/benchmarks.md": {
+        "benchmarks": benchmarks.benchmarks,
+        "materials": materials.materials,
+        "second stage": materials.second_stage,
+    },
     "docs/explanation/trust.md": {
         "trust": trust.trust_table,
         "bands": trust.band_trust_table,

@@ -75,13 +75,16 @@ def second_stage() -> str:
     """What the second stage is worth: mae_all of each system and number of training snapshots, means over seeds."""
     runs = [r for r in read_result("materials")["runs"] if r["system"] in MATERIALS and r["variant"] != "h0"]
     keys = sorted(
-        {(r["system"], r["minutes"], len(r["train"])) for r in runs}, key=lambda k: (list(MATERIALS).index(k[0]), k[2], k[1])
+        {(r["system"], r["minutes"], len(r["train"])) for r in runs},
+        key=lambda k: (list(MATERIALS).index(k[0]), k[2], k[1]),
     )
     rows = []
     for system, minutes, count in keys:
         of = {
-            variant: [r["metrics"]["mae_all"] for r in runs
-                      if (r["system"], r["variant"], r["minutes"], len(r["train"])) == (system, variant, minutes, count)]
+            variant: [
+                r["metrics"]["mae_all"] for r in runs
+                if (r["system"], r["variant"], r["minutes"], len(r["train"])) == (system, variant, minutes, count)
+            ]
             for variant in VARIANTS
         }
         first = of["stage-1"]

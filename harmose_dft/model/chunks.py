@@ -3,6 +3,9 @@
 A network of L layers sees an atom's surroundings through at most L + 1 pairs, one after the other. The blocks of a
 chunk of atoms are therefore those of the whole cell, up to rounding, if the network is run on the chunk with all atoms
 that so many pairs reach. A cell that fits into memory is one chunk, and nothing is computed twice.
+
+Where charges act through the lattice, a first pass finds those of all atoms, and a second one takes their potential.
+Stage 2's corrections to the charges act on its last blocks alone, so that what they add is added at the end.
 """
 
 from __future__ import annotations
@@ -13,13 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..core.errors import DomainError
 from ..core.matrix import BlockMatrix
 from ..core.progress import Progress, silent
 from ..core.structure import Structure
+from ..nn.potential import Potential
+from .lattice_sources import LatticeSources, potential_matrix
 from .predictor import PredictedMatrices, Predictor
-from .two_stage import TwoStageModel
+from .two_stage import CORRECTION_UNIT, TwoStageModel
 
 Indices = NDArray[np.int64]
 
@@ -47,6 +53,11 @@ class Chunk:
 
     atoms: Indices
     surroundings: Indices
+
+    @property
+    def rows(self) -> Indices:
+        """Where its atoms are among their surroundings."""
+        return np.searchsorted(self.surroundings, self.atoms)
 
 
 def predict_matrices(
@@ -76,22 +87,43 @@ def predict_matrices(
             f"whole cell of {len(structure)} atoms. Train a model without density (model.second.density: false)."
         )
     overlap = predictor.physics.overlap(structure)
-    h0, *h0_spin = predictor.physics.h0(structure), *predictor.physics.h0.spin_parts(structure)
+    h0 = predictor.physics.h0(structure), *predictor.physics.h0.spin_parts(structure)
     chunks = plan_chunks(structure, overlap, predictor.network, memory)
+    cell = WholeCell(predictor, structure, overlap, h0)
+    if len(chunks) == 1:
+        with progress("predicting", len(structure)) as steps:
+            target = list(cell.run(chunks[0]).hamiltonians)
+            steps.advance(len(structure))
+    else:
+        target = _predict_chunks(cell, chunks, progress)
+    return PredictedMatrices(overlap, h0[0], tuple(target))
+
+
+def _predict_chunks(cell: WholeCell, chunks: Sequence[Chunk], progress: Progress) -> list[BlockMatrix]:
+    """The Hamiltonians of a cell, chunk by chunk; where charges act through the lattice, in two passes."""
+    network, structure, h0 = cell.predictor.network, cell.structure, cell.h0[0]
     target: list[BlockMatrix] = []
-    with progress("predicting", len(structure)) as steps:
+    outer = None
+    with progress("predicting", (2 if network.config.lattice else 1) * len(structure)) as steps:
+        if network.config.lattice:
+            sources = LatticeSources(structure)
+            for chunk in chunks:
+                sources.add(chunk.atoms, cell.run(chunk, stage1_only=True).potentials, chunk.rows)
+                steps.advance(len(chunk.atoms))
+            outer = sources.potential()
+        corrections = LatticeSources(structure)
         for chunk in chunks:
-            edges, matrices = _predict_chunk(predictor, structure, overlap, (h0, *h0_spin), chunk)
-            if len(chunks) == 1:
-                target = list(matrices)
-            else:
-                target = target or [_empty_like(h0, matrix) for matrix in matrices]
-                for whole_matrix, matrix in zip(target, matrices, strict=True):
-                    _insert(whole_matrix, edges, matrix, chunk)
+            part = cell.run(chunk, outer=None if outer is None else outer[chunk.surroundings])
+            target = target or [_empty_like(h0, matrix) for matrix in part.hamiltonians]
+            for whole_matrix, matrix in zip(target, part.hamiltonians, strict=True):
+                _insert(whole_matrix, part.edges, matrix, chunk)
+            corrections.add(chunk.atoms, part.potentials[1:], chunk.rows)
             steps.advance(len(chunk.atoms))
-    if len(chunks) > 1:
-        target = [m.with_values(0.5 * (m.values + m.adjoint().on_pairs_of(m).values)) for m in target]
-    return PredictedMatrices(overlap, h0, tuple(target))
+    if outer is not None and network.second is not None:
+        potential = CORRECTION_UNIT * corrections.potential()[:, 0]
+        shift = potential_matrix(structure, cell.overlap, potential, network.cutoff)
+        target = [m + (shift.with_spin() if m.spinor else shift).on_pairs_of(m) for m in target]
+    return [m.with_values(0.5 * (m.values + m.adjoint().on_pairs_of(m).values)) for m in target]
 
 
 def reach(network: TwoStageModel) -> int:
@@ -143,35 +175,67 @@ def plan_chunks(
     return list(divide(np.arange(n_atoms)))
 
 
-@torch.no_grad()
-def _predict_chunk(
-    predictor: Predictor, structure: Structure, overlap: BlockMatrix, h0: Sequence[BlockMatrix], chunk: Chunk
-) -> tuple[Indices, tuple[BlockMatrix, ...]]:
-    """Where the pairs of a chunk and its surroundings are among those of H0, and the Hamiltonians on them.
+@dataclass(frozen=True, eq=False)
+class PartOfCell:
+    """What the network says of a chunk and its surroundings.
+
+    Args:
+        edges: Where its pairs are among those of the whole H0.
+        hamiltonians: Hamiltonians on them; empty where only stage 1 was asked for.
+        potentials: Stage 1's potential, and its corrections by the members of stage 2.
+    """
+
+    edges: Indices
+    hamiltonians: tuple[BlockMatrix, ...]
+    potentials: tuple[Potential, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WholeCell:
+    """A cell whose chunks are predicted one by one.
 
     Args:
         predictor: The model.
-        structure: The whole cell.
+        structure: The cell.
         overlap: Its S.
         h0: Its H0, and behind it what H0 has of the matrices that depend on spin.
-        chunk: The atoms.
     """
-    local_overlap, _ = _restrict(overlap, chunk.surroundings)
-    (local_h0, edges), *spin = (_restrict(matrix, chunk.surroundings) for matrix in h0)
-    numbers, positions = structure.numbers[chunk.surroundings], structure.positions[chunk.surroundings]
-    part = Structure(numbers, positions, structure.cell)
-    featurizer, normalizer = predictor.featurizer, predictor.model.normalizer
-    features = featurizer.featurize(
-        part, local_overlap, local_h0, predictor.physics.n_electrons(structure),
-        h0_spin=tuple(matrix for matrix, _ in spin),
-    )
-    integrals = features.integrals
-    graph = featurizer.make_graph(features, normalizer, predictor.frames)
-    del features
-    total = predictor.network(graph.to(predictor.device)).total.to("cpu")
-    del graph
-    (hamiltonians,) = featurizer.assemble_hamiltonians(integrals, [total], normalizer)
-    return edges, hamiltonians
+
+    predictor: Predictor
+    structure: Structure
+    overlap: BlockMatrix
+    h0: tuple[BlockMatrix, ...]
+
+    @torch.no_grad()
+    def run(self, chunk: Chunk, *, outer: Tensor | None = None, stage1_only: bool = False) -> PartOfCell:
+        """Run the network on a chunk and its surroundings.
+
+        Args:
+            chunk: The atoms.
+            outer: What the charges of the whole cell add to the potential and its gradient, (atom, 4).
+            stage1_only: Whether only stage 1's potential is wanted.
+        """
+        predictor, atoms = self.predictor, chunk.surroundings
+        overlap, _ = _restrict(self.overlap, atoms)
+        (h0, edges), *spin = (_restrict(matrix, atoms) for matrix in self.h0)
+        part = Structure(self.structure.numbers[atoms], self.structure.positions[atoms], self.structure.cell)
+        featurizer, normalizer = predictor.featurizer, predictor.model.normalizer
+        features = featurizer.featurize(
+            part, overlap, h0, predictor.physics.n_electrons(self.structure), h0_spin=tuple(m for m, _ in spin)
+        )
+        integrals = features.integrals
+        is_whole = len(atoms) == len(self.structure) and outer is None and not stage1_only
+        graph = featurizer.make_graph(features, normalizer, predictor.frames, with_waves=is_whole)
+        del features
+        if outer is not None:
+            graph = graph.replace(outer=outer.to(graph.vectors))
+        output = predictor.network(graph.to(predictor.device), stage1_only=stage1_only)
+        del graph
+        potentials = tuple(p.to("cpu") for p in output.potentials)
+        if stage1_only:
+            return PartOfCell(edges, (), potentials)
+        (hamiltonians,) = featurizer.assemble_hamiltonians(integrals, [output.total.to("cpu")], normalizer)
+        return PartOfCell(edges, hamiltonians, potentials)
 
 
 def _restrict(matrix: BlockMatrix, atoms: Indices) -> tuple[BlockMatrix, Indices]:

@@ -25,6 +25,7 @@ from .inputs import Integrals, input_matrices
 from .normalizer import Normalizer
 from .padding import pad, unpad
 from .pairs import PairList
+from .waves import reciprocal_waves
 
 OVERLAP_FLOOR = 3e-3
 """s0 of :func:`damping`; chosen on validation molecules (journal/results.md)."""
@@ -59,12 +60,14 @@ class Featurizer:
         names: Input matrices, in order.
         cutoff: Pairs up to this distance, Bohr.
         damped: Whether :func:`damping` acts on corrections; not where H0 is zero, nor on crystals.
+        lattice: Whether graphs of crystals have the waves of their reciprocal lattice.
     """
 
     def __init__(
-        self, basis: OrbitalBasis, names: Sequence[str], cutoff: float, *, damped: bool = True
+        self, basis: OrbitalBasis, names: Sequence[str], cutoff: float, *, damped: bool = True, lattice: bool = False
     ) -> None:
         self.basis, self.inputs, self.cutoff, self.damped = basis, input_matrices(names), cutoff, damped
+        self.lattice = lattice
         self.layout = OrbitalLayout.of(basis)
 
     def featurize(
@@ -104,15 +107,25 @@ class Featurizer:
         target = blocks[count + 1 :] if hamiltonian else None
         return Features(integrals, blocks[:count], target, blocks[count : count + 1])
 
-    def make_graph(self, raw: Features, normalizer: Normalizer, frames: FrameBuilder) -> PairGraph:
-        """The prepared graph of one structure, targets included where they are known."""
+    def make_graph(
+        self, raw: Features, normalizer: Normalizer, frames: FrameBuilder, *, with_waves: bool = True
+    ) -> PairGraph:
+        """The prepared graph of one structure, targets included where they are known.
+
+        Args:
+            raw: Its matrices.
+            normalizer: The model's.
+            frames: The model's.
+            with_waves: Whether the graph of a crystal has waves, if those of this featurizer do; not that of a part.
+        """
         integrals, target = raw.integrals, raw.target
         if target is not None:
             target = normalizer.shift_target(target, integrals.species)
         inputs = normalizer.normalize_inputs(raw.inputs, integrals.species, integrals.pairs)
         return frames.prepare(
             build_graph(
-                integrals.structure, integrals.pairs, integrals.species, inputs, target=target, overlap=raw.overlap
+                integrals.structure, integrals.pairs, integrals.species, inputs, target=target, overlap=raw.overlap,
+                lattice=self.lattice and with_waves,
             )
         )
 
@@ -159,6 +172,7 @@ def build_graph(
     *,
     target: Blocks | None = None,
     overlap: Blocks | None = None,
+    lattice: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> PairGraph:
     """The graph of a structure: the one place where float64 becomes the network's precision."""
@@ -168,9 +182,9 @@ def build_graph(
         overlap = replace(overlap, edge=symmetrize(overlap.edge, overlap.edge[reverse], overlap.axis))
 
     def cast(array: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+        return torch.tensor(np.ascontiguousarray(array), dtype=dtype)
 
-    return PairGraph(
+    graph = PairGraph(
         species=torch.from_numpy(species),
         edges=torch.from_numpy(np.ascontiguousarray(pairs.pairs.T)),
         reverse=reverse,
@@ -181,6 +195,13 @@ def build_graph(
         charge=None if structure.periodic else cast(share_net_charge(structure)),
         far_edges=None if far is None else torch.from_numpy(far),
         far_vectors=None if far is None else cast(structure.positions[far[1]] - structure.positions[far[0]]),
+    )
+    if not lattice or structure.cell is None:
+        return graph
+    waves, weights = reciprocal_waves(structure.cell)
+    return graph.replace(
+        positions=cast(structure.positions), waves=cast(waves), wave_weights=cast(weights),
+        wave_structure=torch.zeros(len(waves), dtype=torch.int64),
     )
 
 

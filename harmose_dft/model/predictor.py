@@ -93,7 +93,8 @@ class Predictor:
         if self.network.second is not None:
             self.network.second.prepare_prediction()
         self.featurizer = Featurizer(
-            model.basis, model.inputs, self.network.cutoff, damped=self.physics.damped
+            model.basis, model.inputs, self.network.cutoff, damped=self.physics.damped,
+            lattice=self.network.config.lattice,
         )
         self.density = None
         if model.filling is not None:

@@ -153,6 +153,8 @@ class FirstStage(nn.Module):
         if self.spin is not None:
             blocks = Blocks.join([blocks, self.spin(nodes[:, 0], pairs, graph, geometry, cutoff)])
         potential = None if self.potential is None else self.potential(nodes, pairs.even, cutoff, graph)
+        if potential is not None and graph.outer is not None:
+            potential = potential.with_outer(graph.outer)
         return StageOneOutput(nodes, pairs, blocks, radial, cutoff, potential)
 
     def labels(self) -> ParameterLabels:

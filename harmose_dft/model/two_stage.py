@@ -19,6 +19,7 @@ from ..nn.blocks import Blocks
 from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph
 from ..nn.layout import OrbitalLayout, ParameterLabels
+from ..nn.potential import Potential
 from ..nn.spin import DensityComponents
 from .stage1 import FirstStage, FirstStageConfig, StageOneOutput
 from .stage2.base import SecondStage, SecondStageConfig, StageSetting
@@ -42,6 +43,9 @@ class ModelConfig(Section):
 
     first: FirstStageConfig = FirstStageConfig()
     potential: bool = Field(True, description="whether learned charges and dipoles add their potential to H")
+    lattice: bool = Field(
+        False, description="whether charges of crystals act through the lattice; default: for numerical orbitals"
+    )
     charged: bool = Field(False, description="whether the net charge of molecules is an input; default: as the data")
     second: AnySecondStage | None = CircleTransformerConfig()
     spin: Spin = Field("none", description="which H: none (one matrix), collinear or spin-orbit; crystals: as the data")
@@ -59,10 +63,12 @@ class TwoStageOutput:
     Args:
         stage1: Stage 1's.
         members: Stage 1's plus the correction of stage 2, as each of its networks has it.
+        potentials: Stage 1's, and its corrections by the members in units of ``CORRECTION_UNIT``; part of the blocks.
     """
 
     stage1: Blocks
     members: tuple[Blocks, ...]
+    potentials: tuple[Potential, ...] = ()
 
     @property
     def total(self) -> Blocks:
@@ -221,15 +227,17 @@ class TwoStageModel(nn.Module):
         stage1 = stage1_output.blocks * table.take(*rows)
         if stage1_output.potential is not None:
             stage1 = stage1 + stage1_output.potential.blocks(graph).extend(self.axis)
+        potentials = [] if stage1_output.potential is None else [stage1_output.potential]
         if self.second is None or stage1_only:
-            return TwoStageOutput(stage1, (stage1,))
+            return TwoStageOutput(stage1, (stage1,), tuple(potentials))
         units, members = (table * self._target_table("{}_unit")).take(*rows), []
         for blocks, potential in self.second(stage1_output, graph, geometry):
             correction = blocks * units
             if potential is not None:
                 correction = correction + potential.blocks(graph).extend(self.axis) * CORRECTION_UNIT
+                potentials.append(potential)
             members.append(stage1 + correction)
-        return TwoStageOutput(stage1, tuple(members))
+        return TwoStageOutput(stage1, tuple(members), tuple(potentials))
 
     def scales(self, graph: PairGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital."""

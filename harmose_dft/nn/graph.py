@@ -63,6 +63,12 @@ class PairGraph:
         far_edges: Atoms i and j of all ordered pairs of a molecule, whatever their distance, (2, pair).
         far_vectors: r_j - r_i in Bohr, (pair, 3).
         charge: Share of each atom in the net charge of its molecule, in units of e, (atom,); None: not given.
+        positions: Positions in Bohr, (atom, 3), where charges act through a lattice.
+        waves: Vectors of the reciprocal lattice in 1/Bohr, one of each pair G and -G, (wave, 3).
+        wave_weights: Contribution of a wave of unit charge density to the potential, 1/Bohr, (wave,).
+        wave_structure: Structure that each wave belongs to, (wave,).
+        outer: What charges of the whole crystal add to stage 1's potential and, in the order y, z, x, to its gradient,
+            where that has been worked out for a part of the crystal, (atom, 4).
         n_structures: Number of structures.
     """
 
@@ -80,6 +86,11 @@ class PairGraph:
     far_edges: Tensor | None = field(default=None, metadata=ATOMS)
     far_vectors: Tensor | None = field(default=None, metadata=VECTORS)
     charge: Tensor | None = None
+    positions: Tensor | None = field(default=None, metadata=VECTORS)
+    waves: Tensor | None = field(default=None, metadata=VECTORS)
+    wave_weights: Tensor | None = None
+    wave_structure: Tensor | None = field(default=None, metadata=STRUCTURES)
+    outer: Tensor | None = None
     n_structures: int = 1
 
     def __post_init__(self) -> None:

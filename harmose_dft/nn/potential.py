@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from ..core.conventions import E3NN_AXES
 from .blocks import Blocks
 from .geometry import sum_over
 from .graph import PairGraph
+from .lattice import lattice_potential
 from .layout import ParameterLabels
 from .node import NodeNorm
 
@@ -40,15 +41,33 @@ class Potential:
     Args:
         value: Potential energy of an electron, (atom,).
         field: Its gradient due to the other atoms, components in the order y, z, x, (atom, 3).
+        charges: Learned charges, whether or not they are part of the potential, (atom,).
+        dipoles: Learned dipoles, likewise, components in the order y, z, x, (atom, 3).
     """
 
     value: Tensor
     field: Tensor
+    charges: Tensor
+    dipoles: Tensor
 
     @staticmethod
     def cat(potentials: Sequence[Potential]) -> Potential:
         """Potentials of several graphs side by side."""
-        return Potential(torch.cat([p.value for p in potentials]), torch.cat([p.field for p in potentials]))
+        return Potential(*(
+            torch.cat([getattr(p, name) for p in potentials]) for name in ("value", "field", "charges", "dipoles")
+        ))
+
+    def to(self, device: torch.device | str) -> Potential:
+        """A copy on another device."""
+        return Potential(*(x.to(device) for x in (self.value, self.field, self.charges, self.dipoles)))
+
+    def with_outer(self, outer: Tensor) -> Potential:
+        """This potential and that of a whole lattice.
+
+        Args:
+            outer: Value and gradient, (atom, 4).
+        """
+        return replace(self, value=self.value + outer[:, 0], field=self.field + outer[:, 1:])
 
     def blocks(self, graph: PairGraph) -> Blocks:
         """Matrix of the potential, S_ij (v_i + v_j) / 2 for every pair of atoms: exactly Hermitian and covariant."""
@@ -62,9 +81,10 @@ class PotentialHead(nn.Module):
     """Charges, dipoles and a local potential from node features.
 
     v_i = local_i - sum_j [q_j / u + p_j . (r_i - r_j) / u^3], u^2 = |r_i - r_j|^2 + a_j^2, over all other atoms of the
-    molecule. Charges are what the pairs of an atom pass to it, so separate fragments stay neutral. In crystals, where
-    the sum needs a lattice, the local part is left. Far atoms so act through their charge and dipole alone, which a
-    network of finite range does not learn from small molecules. An untrained head returns zero.
+    molecule. Charges are what the pairs of an atom pass to it, so separate fragments stay neutral. Those of a crystal
+    are Gaussians of one width, whose potential is summed over the waves of its reciprocal lattice, all images and the
+    atom itself included; without waves the local part is left. Far atoms so act through their charge and dipole
+    alone, which a network of finite range does not learn from small structures. An untrained head returns zero.
 
     Args:
         l_max: Highest l of node features.
@@ -102,10 +122,20 @@ class PotentialHead(nn.Module):
         x = self.norm(nodes)
         hidden = nn.functional.silu(self.hidden(x[:, 0]))
         value = LOCAL_UNIT * self.local(hidden)[:, 0]
-        if graph.far_edges is None or graph.far_vectors is None:
-            return Potential(value, value.new_zeros(len(value), 3))
         charges = CHARGE_UNIT * self._charges(pairs, cutoff, graph, len(value))
         dipoles = CHARGE_UNIT * (x[:, 1:4] * self.gates(hidden)[:, None]) @ self.dipole
+        if graph.waves is not None:
+            potential, slope = lattice_potential(charges, dipoles, graph)
+        elif graph.far_edges is not None:
+            potential, slope = self._of_far_atoms(charges, dipoles, graph)
+        else:
+            potential, slope = torch.zeros_like(value), torch.zeros_like(dipoles)
+        return Potential(value - potential, -slope, charges, dipoles)
+
+    def _of_far_atoms(self, charges: Tensor, dipoles: Tensor, graph: PairGraph) -> tuple[Tensor, Tensor]:
+        """The potential of all other atoms of a molecule, and its gradient."""
+        assert graph.far_edges is not None
+        assert graph.far_vectors is not None
         target, source = graph.far_edges
         directions = -graph.far_vectors[:, E3NN_AXES]
         inverse = (directions.square().sum(1) + torch.exp(2.0 * self.log_radius)[graph.species[source]]).rsqrt()
@@ -113,8 +143,8 @@ class PotentialHead(nn.Module):
         p, q = dipoles[source], charges[source]
         along = (p * directions).sum(1)
         far_potential = q * inverse + along * cubed
-        slope = directions * (q * cubed + 3.0 * along * inverse**5)[:, None] - p * cubed[:, None]
-        return Potential(value - sum_over(far_potential, target, len(value)), sum_over(slope, target, len(value)))
+        slope = p * cubed[:, None] - directions * (q * cubed + 3.0 * along * inverse**5)[:, None]
+        return sum_over(far_potential, target, len(charges)), sum_over(slope, target, len(charges))
 
     def _charges(self, pairs: Tensor, cutoff: Tensor, graph: PairGraph, atoms: int) -> Tensor:
         transferred = (pairs @ self.transfer) * cutoff[:, 0]

@@ -29,12 +29,14 @@ class TrainingDefaults:
         inputs: Input matrices of the network.
         cutoff: Largest distance of a pair in Bohr.
         spin: Which Hamiltonians the model describes.
+        lattice: Whether learned charges act through a lattice.
     """
 
     h0: str | None = None
     inputs: tuple[str, ...] | None = None
     cutoff: float | None = None
     spin: Spin | None = None
+    lattice: bool | None = None
 
 
 class Physics(ABC):

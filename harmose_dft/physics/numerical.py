@@ -100,12 +100,16 @@ class NumericalPhysics(Physics):
 
     @classmethod
     def training_defaults(cls, basis: OrbitalBasis, records: Sequence[Record], h0: str | None) -> TrainingDefaults:
-        """Fitted potentials as H0, S and H0 as inputs, pairs up to the largest sum of two cutoffs, the data's spin."""
+        """Fitted potentials as H0, S and H0 as inputs, pairs up to the largest sum of two cutoffs, the data's spin.
+
+        Charges act through the lattice.
+        """
         return TrainingDefaults(
             h0="fitted",
             inputs=("overlap",) if h0 == "none" else ("overlap", "baseline"),
             cutoff=2 * max(orbital_cutoffs(basis).values()),
             spin=SPIN_OF_NSPIN[records[0].nspin] if len(records) else "none",
+            lattice=True,
         )
 
     @classmethod

@@ -28,11 +28,11 @@ def weighted_median(values: Tensor, weights: Tensor) -> Tensor:
     low, high = _around_median(values[::step], weights[::step])
     is_near = (values >= low) & (values <= high)
     beyond = half - (weights * (values < low)).sum(dtype=torch.float64)
-    found = None if beyond <= 0 else _first_beyond(values[is_near], weights[is_near], beyond)
-    if found is None:
-        found = _first_beyond(values, weights, half)
-    assert found is not None
-    return found
+    median = None if beyond <= 0 else _first_beyond(values[is_near], weights[is_near], beyond)
+    if median is None:
+        median = _first_beyond(values, weights, half)
+    assert median is not None
+    return median
 
 
 def _around_median(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

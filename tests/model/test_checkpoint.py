@@ -124,7 +124,7 @@ def test_round_trip_gives_identical_predictions(predictor: Predictor, folder: Pa
     found, expected = read_description(tmp_path / "again"), read_description(folder)
     if expected["format_version"] == 1:  # before potentials and spin were learned; has weights that nothing read
         expected |= {"format_version": FORMAT_VERSION, "weights_sha256": written, "filling": None}
-        expected["model"] |= {"potential": False, "spin": "none", "charged": False}
+        expected["model"] |= {"potential": False, "lattice": False, "spin": "none", "charged": False}
         expected["domain"]["charges"] = [0]
         del expected["charge"], expected["spin"]
         expected["model"]["second"] |= {"members": 1, "density": False}

@@ -14,6 +14,7 @@ from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import DatasetWriter
 from harmose_dft.model.chunks import bytes_per_pair, plan_chunks, predict_matrices, reach
+from harmose_dft.model.lattice_sources import LatticeSources
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.testing.crystals import calculation, configuration, layer, repeat_cell, with_spin_orbit
@@ -75,6 +76,22 @@ def test_surroundings_that_are_too_small_give_another_hamiltonian(
     h = predict_matrices(predictor, large, memory=memory).hamiltonians[0]
     expected = predictor.hamiltonian(large)
     assert np.abs(h.on_pairs_of(expected).values - expected.values).max() > 5 * SINGLE
+
+
+def test_charges_act_through_the_lattice(
+    predictor: Predictor, large: Structure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the potential of all atoms, of stage 1 or of stage 2, other blocks come out."""
+    assert predictor.network.config.lattice
+    memory = 0.4 * len(predictor.physics.overlap(large)) * bytes_per_pair(predictor.network)
+    expected, potential = predictor.hamiltonian(large), LatticeSources.potential
+    for left_out in (0, 1):
+        calls = iter((0, 1))
+        monkeypatch.setattr(
+            LatticeSources, "potential", lambda s: potential(s) * (0.0 if next(calls) == left_out else 1.0)  # noqa: B023
+        )
+        h = predict_matrices(predictor, large, memory=memory).hamiltonians[0]
+        assert np.abs(h.on_pairs_of(expected).values - expected.values).max() > 5 * SINGLE
 
 
 def test_spinor_blocks_are_put_together(tmp_path: Path, large: Structure) -> None:

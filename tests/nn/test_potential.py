@@ -160,7 +160,7 @@ def test_blocks_are_the_overlap_times_the_mean_potential() -> None:
             torch.eye(3).repeat(2, 1, 1, 1), torch.stack([overlap[0], overlap[0].T])[:, None], MatrixAxis.scalars(1)
         ),
     )
-    blocks = Potential(torch.tensor([0.2, 0.6]), torch.zeros(2, 3)).blocks(graph)
+    blocks = Potential(torch.tensor([0.2, 0.6]), torch.zeros(2, 3), torch.zeros(2), torch.zeros(2, 3)).blocks(graph)
     assert torch.allclose(blocks.node[1, 0], 0.6 * torch.eye(3))
     assert torch.allclose(blocks.edge[0, 0], 0.4 * overlap[0])
     assert torch.equal(blocks.edge[1, 0], blocks.edge[0, 0].T)
@@ -169,7 +169,7 @@ def test_blocks_are_the_overlap_times_the_mean_potential() -> None:
 def test_embedding_adds_value_and_field_to_their_own_degrees() -> None:
     embed = PotentialEmbedding(CHANNELS).requires_grad_(False)
     nodes = torch.randn(4, 9, CHANNELS)
-    potential = Potential(torch.randn(4), torch.randn(4, 3))
+    potential = Potential(torch.randn(4), torch.randn(4, 3), torch.zeros(4), torch.zeros(4, 3))
     assert torch.equal(embed(nodes, potential), nodes)
     torch.nn.init.ones_(embed.value)
     torch.nn.init.ones_(embed.field)
