@@ -105,7 +105,8 @@ class Golden:
     def text(self, name: str, text: str) -> None:
         """Keep a text: what stands between its numbers, and the numbers without their signs."""
         lines = [" ".join(line.split()) for line in text.splitlines() if not VOLATILE_LINES.search(line)]
-        kept = re.sub(r"[0-9a-f]{64}|\([0-9a-f]{8}\)|\b[0-9a-f]{8}\)|(?<=weights )[0-9a-f]{8}\b", "HASH", "\n".join(lines))
+        hashes = r"[0-9a-f]{64}|\([0-9a-f]{8}\)|\b[0-9a-f]{8}\)|(?<=weights )[0-9a-f]{8}\b"
+        kept = re.sub(hashes, "HASH", "\n".join(lines))
         numbers = [abs(float(n.replace("D", "E"))) for n in NUMBER.findall(kept)]
         skeleton = re.sub(r"[─-]{3,}", "---", NUMBER.sub("#", kept))
         if len(skeleton) > 4000:
