@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.conventions import E3NN_AXES
 from ..core.matrix import BlockMatrix
 from ..core.structure import Structure
-from ..nn.lattice import potential_of_waves
 from ..nn.potential import Potential
-from .waves import reciprocal_waves
+from .lattice_sum import sum_over_lattice
 
 Indices = NDArray[np.int64]
 
@@ -27,8 +27,7 @@ class LatticeSources:
 
     def __init__(self, structure: Structure) -> None:
         self.structure = structure
-        self.charges = torch.zeros(len(structure), dtype=torch.float64)
-        self.dipoles = torch.zeros(len(structure), 3, dtype=torch.float64)
+        self.charges, self.dipoles = np.zeros(len(structure)), np.zeros((len(structure), 3))
 
     def add(self, atoms: Indices, potentials: Sequence[Potential], rows: Indices) -> None:
         """Take charges and dipoles of some atoms from the potentials of a part of the crystal.
@@ -39,18 +38,15 @@ class LatticeSources:
             rows: Where the atoms are in the part.
         """
         for potential in potentials:
-            self.charges[atoms] += potential.charges[rows].double() / len(potentials)
-            self.dipoles[atoms] += potential.dipoles[rows].double() / len(potentials)
+            self.charges[atoms] += potential.charges.numpy()[rows] / len(potentials)
+            self.dipoles[atoms] += potential.dipoles.numpy()[rows] / len(potentials)
 
     def potential(self) -> Tensor:
         """Potential energy of an electron at the atoms and its gradient in the order y, z, x, (atom, 4), Hartree."""
         assert self.structure.cell is not None
-        positions, waves, weights = (
-            torch.tensor(x, dtype=torch.float64)
-            for x in (self.structure.positions, *reciprocal_waves(self.structure.cell))
-        )
-        value, gradient = potential_of_waves(self.charges, self.dipoles, positions, waves, weights)
-        return -torch.cat([value[:, None], gradient], dim=1)
+        dipoles = self.dipoles[:, np.argsort(E3NN_AXES)]
+        value, slope = sum_over_lattice(self.charges, dipoles, self.structure.positions, self.structure.cell)
+        return -torch.from_numpy(np.hstack([value[:, None], slope[:, E3NN_AXES]]))
 
 
 def potential_matrix(structure: Structure, overlap: BlockMatrix, potential: Tensor, cutoff: float) -> BlockMatrix:

@@ -15,11 +15,39 @@ SMALLEST = 1e-5
 """Waves of which smearing leaves less are left out."""
 
 
-def reciprocal_waves(cell: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Waves and what a charge density of unit amplitude of each contributes to the potential.
+LONGEST = math.sqrt(-2.0 * math.log(SMALLEST)) / CHARGE_WIDTH
+"""1/Bohr; longer waves are left out."""
+
+
+def most_counts(cell: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Largest counts of waves along the reciprocal lattice vectors, (3,): 2 pi n_k is G's component along a_k.
+
+    Args:
+        cell: Lattice vectors in rows, Bohr.
+    """
+    most: NDArray[np.int64] = np.floor(LONGEST * np.linalg.norm(cell, axis=1) / (2.0 * math.pi)).astype(np.int64)
+    return most
+
+
+def wave_weights(waves: NDArray[np.float64], cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a charge density of unit amplitude of a wave and its opposite contributes to the potential, 1/Bohr.
 
     The potential of Gaussian charges of width w, P. P. Ewald, Ann. Phys. 369, 253 (1921): 4 pi / (V G^2) times
-    exp(-G^2 w^2 / 2); twice that, as only one of G and -G is kept. The mean potential of the cell is zero.
+    exp(-G^2 w^2 / 2), twice. Zero for G = 0, so that the mean potential of the cell is zero, and beyond ``LONGEST``.
+
+    Args:
+        waves: G, (..., 3).
+        cell: Lattice vectors in rows, Bohr.
+    """
+    squares = np.square(waves).sum(axis=-1)
+    counts = (squares > 0.0) & (squares <= LONGEST**2)
+    safe = np.where(counts, squares, 1.0)
+    weights = 8.0 * math.pi / abs(np.linalg.det(cell)) * np.exp(-0.5 * safe * CHARGE_WIDTH**2) / safe
+    return np.where(counts, weights, 0.0)
+
+
+def reciprocal_waves(cell: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The waves of a crystal, one of G and -G, and their weights.
 
     Args:
         cell: Lattice vectors in rows, Bohr.
@@ -27,14 +55,9 @@ def reciprocal_waves(cell: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     Returns:
         Vectors of the reciprocal lattice, 2 pi included, 1/Bohr, (wave, 3), and weights, 1/Bohr, (wave,).
     """
-    reciprocal = 2.0 * math.pi * np.linalg.inv(cell).T
-    longest = math.sqrt(-2.0 * math.log(SMALLEST)) / CHARGE_WIDTH
-    # |n_k| <= |G| |a_k| / (2 pi), as n_k is the component of G along the lattice vector a_k.
-    most = np.floor(longest * np.linalg.norm(cell, axis=1) / (2.0 * math.pi)).astype(int)
+    most = most_counts(cell)
     counts = np.stack(np.meshgrid(*(np.arange(-m, m + 1) for m in most), indexing="ij"), axis=-1).reshape(-1, 3)
     first = np.where(counts[:, 0] != 0, counts[:, 0], np.where(counts[:, 1] != 0, counts[:, 1], counts[:, 2]))
-    waves = counts[first > 0] @ reciprocal
-    squares = np.square(waves).sum(axis=1)
-    waves, squares = waves[squares <= longest**2], squares[squares <= longest**2]
-    volume = abs(np.linalg.det(cell))
-    return waves, 8.0 * math.pi / volume * np.exp(-0.5 * squares * CHARGE_WIDTH**2) / squares
+    waves = counts[first > 0] @ (2.0 * math.pi * np.linalg.inv(cell).T)
+    weights = wave_weights(waves, cell)
+    return waves[weights > 0.0], weights[weights > 0.0]

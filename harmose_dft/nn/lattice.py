@@ -8,8 +8,8 @@ from torch import Tensor
 from ..core.conventions import E3NN_AXES
 from .graph import PairGraph
 
-PHASES = 2**24
-"""Phases of atoms in waves that are worked out at once, roughly."""
+PHASES = 2**17
+"""Phases of atoms in waves that are worked out at once, roughly: few enough for a processor's cache."""
 
 
 def lattice_potential(charges: Tensor, dipoles: Tensor, graph: PairGraph) -> tuple[Tensor, Tensor]:
