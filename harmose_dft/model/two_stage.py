@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Union
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ..core.basis import OrbitalBasis
@@ -49,6 +49,12 @@ class ModelConfig(Section):
     charged: bool = Field(False, description="whether the net charge of molecules is an input; default: as the data")
     second: AnySecondStage | None = CircleTransformerConfig()
     spin: Spin = Field("none", description="which H: none (one matrix), collinear or spin-orbit; crystals: as the data")
+
+    @model_validator(mode="after")
+    def _has_charges_for_the_lattice(self) -> ModelConfig:
+        if self.lattice and not self.potential:
+            raise ValueError("model.lattice is about the charges of model.potential, which is false")
+        return self
 
     @property
     def sees_density(self) -> bool:

@@ -41,6 +41,7 @@ def refusal(folder: Path, text: str) -> str:
         ("modle: 3", ("unknown key modle", "did you mean 'model'?")),
         ("data: {files: a.h5}", ("data.files = 'a.h5'", "write a list, [a.h5]")),
         ("model: {second: null}\nstages: {mode: staged}", ("needs a second stage",)),
+        ("model: {lattice: true, potential: false}", ("model.lattice", "model.potential, which is false")),
         ("optimizer: {learning_rate: fast}", ("optimizer.learning_rate = 'fast'", "valid number")),
         ("inputs: [overlap, dipole]", ("inputs.1 = 'dipole'", "'density'")),
         ("optimizer: {steps: null}", ("set steps or minutes",)),
