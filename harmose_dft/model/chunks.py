@@ -63,7 +63,9 @@ class Chunk:
 def predict_matrices(
     predictor: Predictor, structure: Structure, *, memory: float = MEMORY, progress: Progress = silent
 ) -> PredictedMatrices:
-    """S, H0 and H of one structure of any size, without a diagonalisation; time is linear in the number of atoms.
+    """S, H0 and H of one structure of any size, without a diagonalisation, in time linear in the number of atoms.
+
+    Where charges act through the lattice, their sum takes time that is quadratic in it, 11 s for 10 000 atoms.
 
     Args:
         predictor: The model.
