@@ -38,6 +38,9 @@ PAIR_COPIES, BLOCK_COPIES = 6, 16
 UNSLICED = 10
 """Times as much memory is needed by second stages that do not run in slices."""
 
+MOST_AT_ONCE = 1000
+"""Charges of more atoms act through the lattice in two passes, whose sum over waves is faster than the network's."""
+
 SMALLEST = 32
 """Chunks of so few atoms are not divided further."""
 
@@ -92,7 +95,7 @@ def predict_matrices(
     h0 = predictor.physics.h0(structure), *predictor.physics.h0.spin_parts(structure)
     chunks = plan_chunks(structure, overlap, predictor.network, memory)
     cell = WholeCell(predictor, structure, overlap, h0)
-    if len(chunks) == 1:
+    if len(chunks) == 1 and not (predictor.network.config.lattice and len(structure) > MOST_AT_ONCE):
         with progress("predicting", len(structure)) as steps:
             target = list(cell.run(chunks[0]).hamiltonians)
             steps.advance(len(structure))

@@ -94,6 +94,14 @@ def test_charges_act_through_the_lattice(
         assert np.abs(h.on_pairs_of(expected).values - expected.values).max() > 5 * SINGLE
 
 
+def test_one_chunk_in_two_passes_is_the_same(
+    predictor: Predictor, large: Structure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harmose_dft.model.chunks.MOST_AT_ONCE", 100)
+    h, expected = predict_matrices(predictor, large).hamiltonians[0], predictor.hamiltonian(large)
+    np.testing.assert_allclose(h.on_pairs_of(expected).values, expected.values, atol=SINGLE)
+
+
 def test_spinor_blocks_are_put_together(tmp_path: Path, large: Structure) -> None:
     predictor = train(tmp_path, with_spin_orbit)
     memory = 0.4 * len(predictor.physics.overlap(large)) * bytes_per_pair(predictor.network)
