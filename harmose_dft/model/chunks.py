@@ -124,7 +124,7 @@ def _predict_chunks(cell: WholeCell, chunks: Sequence[Chunk], progress: Progress
                 _insert(whole_matrix, part.edges, matrix, chunk)
             corrections.add(chunk.atoms, part.potentials[1:], chunk.rows)
             steps.advance(len(chunk.atoms))
-    if outer is not None and network.second is not None:
+    if outer is not None and not corrections.is_zero:
         potential = CORRECTION_UNIT * corrections.potential()[:, 0]
         shift = potential_matrix(structure, cell.overlap, potential, network.cutoff)
         target = [m + (shift.with_spin() if m.spinor else shift).on_pairs_of(m) for m in target]
@@ -229,8 +229,8 @@ class WholeCell:
             part, overlap, h0, predictor.physics.n_electrons(self.structure), h0_spin=tuple(m for m, _ in spin)
         )
         integrals = features.integrals
-        is_whole = len(atoms) == len(self.structure) and outer is None and not stage1_only
-        graph = featurizer.make_graph(features, normalizer, predictor.frames, with_waves=is_whole)
+        with_waves = outer is None and not stage1_only  # else the lattice is summed outside
+        graph = featurizer.make_graph(features, normalizer, predictor.frames, with_waves=with_waves)
         del features
         if outer is not None:
             graph = graph.replace(outer=outer.to(graph.vectors))

@@ -14,6 +14,7 @@ from ..core.matrix import BlockMatrix
 from ..core.structure import Structure
 from ..nn.potential import Potential
 from .lattice_sum import sum_over_lattice
+from .pairs import pair_vectors
 
 Indices = NDArray[np.int64]
 
@@ -41,6 +42,11 @@ class LatticeSources:
             self.charges[atoms] += potential.charges.numpy()[rows] / len(potentials)
             self.dipoles[atoms] += potential.dipoles.numpy()[rows] / len(potentials)
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether no atom has a charge or a dipole."""
+        return not (self.charges.any() or self.dipoles.any())
+
     def potential(self) -> Tensor:
         """Potential energy of an electron at the atoms and its gradient in the order y, z, x, (atom, 4), Hartree."""
         assert self.structure.cell is not None
@@ -58,8 +64,6 @@ def potential_matrix(structure: Structure, overlap: BlockMatrix, potential: Tens
         potential: v, Hartree, (atom,).
         cutoff: Bohr.
     """
-    assert structure.cell is not None
-    (i, j), v = overlap.pairs.T, potential.numpy()
-    vectors = structure.positions[j] - structure.positions[i] + overlap.shifts @ structure.cell
-    mean = np.where(np.linalg.norm(vectors, axis=1) < cutoff, 0.5 * (v[i] + v[j]), 0.0)
+    distances = np.linalg.norm(pair_vectors(structure, overlap.pairs, overlap.shifts), axis=1)
+    mean = np.where(distances < cutoff, potential.numpy()[overlap.pairs].mean(axis=1), 0.0)
     return overlap.with_values(overlap.values * np.repeat(mean, np.diff(overlap.pointers)))

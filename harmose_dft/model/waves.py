@@ -14,9 +14,8 @@ learns from its pairs."""
 SMALLEST = 1e-5
 """Waves of which smearing leaves less are left out."""
 
-
 LONGEST = math.sqrt(-2.0 * math.log(SMALLEST)) / CHARGE_WIDTH
-"""1/Bohr; longer waves are left out."""
+"""1/Bohr; longer vectors of the reciprocal lattice are left out."""
 
 
 def most_counts(cell: NDArray[np.float64]) -> NDArray[np.int64]:

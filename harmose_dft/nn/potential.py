@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -53,13 +53,11 @@ class Potential:
     @staticmethod
     def cat(potentials: Sequence[Potential]) -> Potential:
         """Potentials of several graphs side by side."""
-        return Potential(*(
-            torch.cat([getattr(p, name) for p in potentials]) for name in ("value", "field", "charges", "dipoles")
-        ))
+        return Potential(*(torch.cat([getattr(p, f.name) for p in potentials]) for f in fields(Potential)))
 
     def to(self, device: torch.device | str) -> Potential:
         """A copy on another device."""
-        return Potential(*(x.to(device) for x in (self.value, self.field, self.charges, self.dipoles)))
+        return Potential(*(getattr(self, f.name).to(device) for f in fields(Potential)))
 
     def with_outer(self, outer: Tensor) -> Potential:
         """This potential and that of a whole lattice.

@@ -49,4 +49,3 @@ def _first_beyond(values: Tensor, weights: Tensor, bound: Tensor) -> Tensor | No
     ordered, order = values.sort()
     summed = weights[order].double().cumsum(0)
     return ordered[torch.searchsorted(summed, bound)] if len(summed) and summed[-1] >= bound else None
-
