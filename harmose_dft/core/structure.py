@@ -120,6 +120,16 @@ class Structure:
         j = int(nearest[i, 1] if nearest[i, 1] != i else nearest[i, 0])
         return float(distance[i, 1]), min(i, j), max(i, j)
 
+    def pair_vectors(self, pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """r_j + R - r_i of pairs of atoms in Bohr, (pair, 3).
+
+        Args:
+            pairs: i and j, (pair, 2).
+            shifts: Cell of the second atom in lattice vectors, (pair, 3); zero for a molecule.
+        """
+        vectors = self.positions[pairs[:, 1]] - self.positions[pairs[:, 0]]
+        return vectors if self.cell is None else vectors + shifts @ self.cell
+
     def with_charge(self, charge: int) -> Structure:
         """The structure with a total charge; unpaired electrons only as far as their number must be odd or even.
 

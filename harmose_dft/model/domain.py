@@ -225,10 +225,7 @@ def _distances(
     from ..physics.integrals.neighbours import neighbour_pairs
 
     pairs, shifts = neighbour_pairs(structure, np.full(len(structure), reach / 2))
-    vectors = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]]
-    if structure.cell is not None:
-        vectors = vectors + shifts @ structure.cell
-    distance = np.linalg.norm(vectors, axis=1)
+    distance = np.linalg.norm(structure.pair_vectors(pairs, shifts), axis=1)
     is_pair = (pairs[:, 0] != pairs[:, 1]) | (shifts != 0).any(axis=1)
     return distance[is_pair], pairs[is_pair, 0], pairs[is_pair, 1]
 

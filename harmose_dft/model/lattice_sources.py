@@ -14,7 +14,6 @@ from ..core.matrix import BlockMatrix
 from ..core.structure import Structure
 from ..nn.potential import Potential
 from .lattice_sum import sum_over_lattice
-from .pairs import pair_vectors
 
 Indices = NDArray[np.int64]
 
@@ -64,6 +63,6 @@ def potential_matrix(structure: Structure, overlap: BlockMatrix, potential: Tens
         potential: v, Hartree, (atom,).
         cutoff: Bohr.
     """
-    distances = np.linalg.norm(pair_vectors(structure, overlap.pairs, overlap.shifts), axis=1)
+    distances = np.linalg.norm(structure.pair_vectors(overlap.pairs, overlap.shifts), axis=1)
     mean = np.where(distances < cutoff, potential.numpy()[overlap.pairs].mean(axis=1), 0.0)
     return overlap.with_values(overlap.values * np.repeat(mean, np.diff(overlap.pointers)))

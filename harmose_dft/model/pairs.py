@@ -36,7 +36,7 @@ class PairList:
             DataError: The matrix stores a pair in one direction only.
         """
         itself = (matrix.pairs[:, 0] == matrix.pairs[:, 1]) & (matrix.shifts == 0).all(axis=1)
-        within_cutoff = np.linalg.norm(pair_vectors(structure, matrix.pairs, matrix.shifts), axis=1) < cutoff
+        within_cutoff = np.linalg.norm(structure.pair_vectors(matrix.pairs, matrix.shifts), axis=1) < cutoff
         selected = ~itself & within_cutoff
         pairs, shifts = matrix.pairs[selected], matrix.shifts[selected]
         reverse = matrix.find(pairs[:, ::-1], -shifts)
@@ -50,7 +50,7 @@ class PairList:
 
     def vectors(self, structure: Structure) -> NDArray[np.float64]:
         """r_j - r_i of each pair, Bohr, (edge, 3)."""
-        return pair_vectors(structure, self.pairs, self.shifts)
+        return structure.pair_vectors(self.pairs, self.shifts)
 
     def kinds(self, species: NDArray[np.int64], elements: int) -> Tensor:
         """Row of each pair in a table by pairs of elements, (edge,)."""
@@ -62,8 +62,3 @@ class PairList:
         shifts = np.concatenate([np.zeros((atoms, 3), dtype=np.int64), self.shifts])
         return np.concatenate([itself, self.pairs]), shifts
 
-
-def pair_vectors(structure: Structure, pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """r_j - r_i of pairs of atoms, the second in another cell, Bohr, (pair, 3)."""
-    vectors = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]]
-    return vectors if structure.cell is None else vectors + shifts @ structure.cell

@@ -101,9 +101,7 @@ def with_spin_orbit(structure: Structure, shift: float = 0.0) -> Record:
 def levels(structure: Structure) -> NDArray[np.float64]:
     """v_i in Hartree: the element's level and a sum over neighbours."""
     s = overlap(structure, BASIS)
-    assert structure.cell is not None
-    vectors = structure.positions[s.pairs[:, 1]] - structure.positions[s.pairs[:, 0]] + s.shifts @ structure.cell
-    distance = np.linalg.norm(vectors, axis=1)
+    distance = np.linalg.norm(structure.pair_vectors(s.pairs, s.shifts), axis=1)
     near = np.where(distance > 0, np.exp(-((distance / 2.5) ** 2)), 0.0)
     base = np.array([LEVEL[z] for z in structure.numbers.tolist()])
     return np.asarray(base - 0.2 * np.bincount(s.pairs[:, 0], near, minlength=len(structure)))

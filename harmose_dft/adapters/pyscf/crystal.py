@@ -229,8 +229,7 @@ def choose_mesh(structure: Structure, frame: BlockMatrix, spacing: float) -> tup
 def images_are_nearest(structure: Structure, frame: BlockMatrix, divisions: NDArray[np.int64]) -> bool:
     """Whether every pair is shorter than its images by the lattice vectors of the mesh's supercell."""
     assert structure.cell is not None
-    vectors = structure.positions[frame.pairs[:, 1]] - structure.positions[frame.pairs[:, 0]]
-    vectors = vectors + frame.shifts @ structure.cell
+    vectors = structure.pair_vectors(frame.pairs, frame.shifts)
     images = [np.array(step) * divisions @ structure.cell for step in product((-1, 0, 1), repeat=3) if any(step)]
     lengths = np.linalg.norm(vectors, axis=1)
     return all((np.linalg.norm(vectors + image, axis=1) > lengths + MARGIN).all() for image in images)

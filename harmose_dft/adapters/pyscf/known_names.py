@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -115,7 +116,8 @@ def library_basis(name: str, symbol: str) -> list[list[Any]]:
     if is_known_basis(name):
         _require_no_file(name)
     try:
-        with without_evaluation():
+        with without_evaluation(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Basis may be available in basis-set-exchange")
             return list(gto.format_basis({symbol: name})[symbol])
     except (KeyError, RuntimeError, ValueError, AssertionError, OSError) as error:
         raise HarmoseError(

@@ -115,9 +115,8 @@ def surroundings(
     cutoffs, tables = orbital_cutoffs(restricted), _tables(restricted, _Key(projectors))
     reach = max(cutoffs.values()) + max(projectors.radii[z] for z in restricted.elements)
     pairs, shifts = neighbour_pairs(structure, np.full(len(structure), 0.5 * reach))
-    cell = np.zeros((3, 3)) if structure.cell is None else structure.cell
     # Pairs go from the atom with functions beta to the atom with orbitals.
-    vectors = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]] + shifts @ cell
+    vectors = structure.pair_vectors(pairs, shifts)
     centre, other = structure.numbers[pairs].T
     longest = np.array([projectors.radii[z] for z in centre.tolist()]) + [cutoffs[z] for z in other.tolist()]
     near = np.flatnonzero(np.linalg.norm(vectors, axis=1) < longest)

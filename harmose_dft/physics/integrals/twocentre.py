@@ -55,7 +55,7 @@ def position(
     frame = zero_matrix(structure, basis, pairs)
     local = _evaluate(displacement, structure, basis, frame)
     overlaps = overlap(structure, basis, (frame.pairs, frame.shifts)).values
-    centres = structure.positions[frame.pairs[:, 1]] + _translations(structure, frame)
+    centres = structure.positions[frame.pairs[:, 0]] + structure.pair_vectors(frame.pairs, frame.shifts)
     sizes = np.diff(frame.pointers)
     x, y, z = (frame.with_values(local[q] + np.repeat(centres[:, q], sizes) * overlaps) for q in range(3))
     return x, y, z
@@ -114,8 +114,7 @@ def _evaluate(
     The operator acts on the orbital of the second atom, relative to that atom.
     """
     integrals = _integrals(operator, basis.restrict(structure.numbers.tolist()))
-    vectors = structure.positions[frame.pairs[:, 1]] - structure.positions[frame.pairs[:, 0]]
-    vectors = vectors + _translations(structure, frame)
+    vectors = structure.pair_vectors(frame.pairs, frame.shifts)
     values = np.zeros((integrals.components, len(frame.values)))
     for edges, index in frame.groups(structure.numbers):
         z_bra, z_ket = structure.numbers[frame.pairs[edges[0]]].tolist()
@@ -124,11 +123,6 @@ def _evaluate(
             part = selected_edges[start : start + CHUNK]
             values[:, index[part]] = integrals.blocks(z_bra, z_ket, vectors[edges[part]])
     return values
-
-
-def _translations(structure: Structure, frame: BlockMatrix) -> Floats:
-    """Lattice translation of the second atom of every pair in Bohr, (edge, 3)."""
-    return np.zeros((len(frame), 3)) if structure.cell is None else frame.shifts @ structure.cell
 
 
 @lru_cache(maxsize=8)
