@@ -55,7 +55,7 @@ from harmose_dft.workflows.calibrate import (
     measure_case,
     predict_record,
 )
-from harmose_dft.workflows.evaluate import was_trained_on
+from harmose_dft.workflows.parts import was_trained_on
 
 SEEN = tuple(ROOT / "benchmarks" / "organic" / name for name in ("added_molecules.smi", "labelled.txt"))
 CACHE = ROOT / "local" / "trust.jsonl"

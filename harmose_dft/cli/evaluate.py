@@ -10,7 +10,7 @@ import click
 from . import console
 
 if TYPE_CHECKING:
-    from ..workflows.evaluate import Part
+    from ..workflows.parts import Part
 
 
 @click.command()
@@ -36,7 +36,7 @@ def evaluate(
     from ..model.description import record_metrics
     from ..model.loading import load, model_folder
     from ..workflows.evaluate import evaluate as run
-    from ..workflows.evaluate import was_trained_on
+    from ..workflows.parts import select_records, trained_records
     from .render import print_evaluation
 
     keep_freed_memory()
@@ -44,8 +44,13 @@ def evaluate(
     results = []
     for path in data:
         dataset = open_dataset(path)
-        if part in (None, "train") and was_trained_on(predictor.model.training, dataset):
-            console.note(f"{path.name}: the model was trained on these records; --part test leaves them out.")
+        training = predictor.model.training
+        chosen = select_records(dataset, part, training)[:limit]
+        if used := int(trained_records(training, dataset)[chosen].sum()):
+            console.note(
+                f"{path.name}: the model was trained on {used} of these {len(chosen)} records; --part test leaves "
+                "them out."
+            )
         results.append(run(predictor, dataset, part=part, limit=limit, refine=refine, progress=console.progress))
     name = part or "all"
     if record:

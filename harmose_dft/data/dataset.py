@@ -22,6 +22,7 @@ from ..core.record import Record, read_provenance
 from ..core.soundness import require_sound
 from ..core.structure import Structure
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, decode, decode_structure
+from .identity import structure_id
 
 if TYPE_CHECKING:
     import h5py
@@ -58,6 +59,11 @@ class Dataset(ABC):
     @abstractmethod
     def basis(self) -> OrbitalBasis:
         """The one basis of all records, over all elements that occur; raises DataError where there are several."""
+
+    @property
+    def ids(self) -> list[str]:
+        """:func:`structure_id` of every record."""
+        return [structure_id(self.structure(i)) for i in range(len(self))]
 
     def __iter__(self) -> Iterator[Record]:
         return (self[i] for i in range(len(self)))

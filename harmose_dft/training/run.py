@@ -11,6 +11,7 @@ import torch
 from ..core.files import sha256, short_names
 from ..core.progress import Progress
 from ..core.record import name_code
+from ..core.structure import Structure
 from ..model.checkpoint import ModelFile
 from ..model.density import DensityInput
 from ..model.domain import TrainingDomain
@@ -43,6 +44,7 @@ class Assembly:
         model: The model's file as it will be, but for the weights and what is said of the training.
         identity: Identity of the run.
         hashes: Name of a data set -> hash of its file.
+        structures: Those that train, and those that validate.
         start: The model that it starts from.
     """
 
@@ -50,6 +52,7 @@ class Assembly:
     model: ModelFile
     identity: str
     hashes: dict[str, str]
+    structures: tuple[list[Structure], list[Structure]]
     start: ModelFile | None
 
 
@@ -84,9 +87,10 @@ class Fit:
         trainer, model = assembly.trainer, assembly.model
         train(trainer, self.folder, assembly.identity, self.progress, self.report)
         trainer.finish()
-        counts = len(trainer.course.samples.training), len(trainer.course.samples.validation)
         length = trainer.step, trainer.seconds
-        training = describe_training(self.config, assembly.hashes, counts, length, assembly.start)
+        training = describe_training(
+            self.config, assembly.hashes, *assembly.structures, length=length, start=assembly.start
+        )
         model = replace(model, training=training)
         if trainer.processes.rank > 0:
             return model
@@ -109,7 +113,8 @@ class Fit:
         if start is not None:
             layout, larger = start.network.layout, builder.featurizer.layout
             normalizer = extend_normalizer(start.normalizer, normalizer, layout, larger)
-        domain = TrainingDomain.of(r.features.integrals.structure for r in parts["train"])
+        structures = {part: [r.features.integrals.structure for r in samples] for part, samples in parts.items()}
+        domain = TrainingDomain.of(structures["train"])
         training, validation = (builder.make_samples(parts[name], normalizer) for name in ("train", "validation"))
         network = build_network(data.basis, normalizer, self.config)
         if start is not None:
@@ -134,7 +139,7 @@ class Fit:
             filling=filling,
             metrics=self.folder.metrics() if earlier is not None and trainer.progress >= 1.0 else {},
         )
-        return Assembly(trainer, model, identity, hashes, start)
+        return Assembly(trainer, model, identity, hashes, (structures["train"], structures["validation"]), start)
 
     def _prepare(
         self, data: TrainingData, start: ModelFile | None = None

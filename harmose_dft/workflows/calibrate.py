@@ -28,7 +28,8 @@ from ..model.trust.judging import collect_band_signals, collect_signals, measure
 from ..model.trust.statistics import split_groups
 from ..model.trust.store import TrustFile
 from ..solver import solve, solve_structure
-from .evaluate import require_comparable, select_records, was_trained_on
+from .evaluate import require_comparable
+from .parts import select_records, trained_records
 
 GroupedCase = TypeVar("GroupedCase", Case, BandCase)
 
@@ -274,8 +275,8 @@ def measure_cases(
     seen: set[str] = set()
     for path in data:
         dataset = open_dataset(path)
-        trained = was_trained_on(predictor.model.training, dataset)
-        chosen = select_records(dataset, "test" if trained else None, predictor.model.training)
+        training = predictor.model.training
+        chosen = select_records(dataset, "test" if trained_records(training, dataset).any() else None, training)
         with progress(f"predicting {path.name}", len(chosen)) as steps:
             for i in chosen:
                 record = dataset[i]

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import length_hint
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ..adapters.datasets import open_dataset
 from ..core.errors import DataError
-from ..core.files import sha256
 from ..core.matrix import BlockMatrix
 from ..core.progress import Counter, Progress, silent
 from ..core.record import Record
 from ..core.spin import SPIN_OF_NSPIN
-from ..data import Dataset, split_dataset
+from ..data import Dataset
 from ..metrics import EvaluationResult, MetricAccumulator
 from ..metrics.covariance import cov_err
 from ..model.loading import as_predictor
 from ..physics.numerical import band_points
 from ..solver import solve_structure
+from .parts import Part, select_records
 
 if TYPE_CHECKING:
     from ..model.predictor import Predictor
@@ -35,9 +35,6 @@ BAND_POINTS = 60
 
 CHUNK = 16
 """Records that are predicted together."""
-
-Part = Literal["train", "validation", "test"]
-"""Part of a data set that was split for training."""
 
 
 def evaluate(
@@ -80,31 +77,6 @@ def evaluate(
     chosen = select_records(dataset, part, predictor.model.training)[:limit]
     with progress(f"evaluating {dataset.path.name}", len(chosen)) as steps:
         return _measure(predictor, (dataset[i] for i in chosen), covariance_samples, steps, refine)
-
-
-def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, object]) -> list[int]:
-    """Indices of a part of a data set: of the split that the model was trained with, otherwise by SMILES.
-
-    Args:
-        dataset: The data set.
-        part: None for all.
-        training: What the model's file says of its training.
-
-    Raises:
-        DataError: The split does not fit the data set.
-    """
-    if part is None:
-        return list(range(len(dataset)))
-    split = training.get("split") if was_trained_on(training, dataset) else None
-    options = split if isinstance(split, Mapping) else {"kind": "smiles"}
-    indices: list[int] = split_dataset(dataset, **options)[part].tolist()
-    return indices
-
-
-def was_trained_on(training: Mapping[str, object], dataset: Dataset) -> bool:
-    """Whether a model's training had this data set, by the hash of its file."""
-    hashes = training.get("data_sha256", {})
-    return isinstance(hashes, Mapping) and sha256(dataset.path) in hashes.values()
 
 
 def _measure(

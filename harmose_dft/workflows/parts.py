@@ -1,0 +1,88 @@
+"""Which records of a data set a model was trained on, and which are left to measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import DataError
+from ..core.files import sha256
+from ..data import Dataset, split_dataset
+from ..training.provenance import ID_DIGITS, STRUCTURE_IDS
+
+Part = Literal["train", "validation", "test"]
+"""Part of a data set that was split for training."""
+
+
+def was_trained_on(training: Mapping[str, Any], dataset: Dataset) -> bool:
+    """Whether a model's training had this data set, by the hash of its file."""
+    return sha256(dataset.path) in training.get("data_sha256", {}).values()
+
+
+def trained_records(training: Mapping[str, Any], dataset: Dataset) -> NDArray[np.bool_]:
+    """Whether training or its validation used each record of a data set, (record,).
+
+    A record counts if the file is one that the model was trained on and its split says so, or if its structure is one
+    of those that the model's file lists, whatever file it came from; the trainings that a training went on from count.
+    Models of earlier releases list no structures: of them a copy of a file that was written anew is not recognised.
+
+    Args:
+        training: What the model's file says of its training.
+        dataset: The data set.
+    """
+    used = np.zeros(len(dataset), dtype=np.bool_)
+    trainings = list(_trainings(training))
+    for each in trainings:
+        if was_trained_on(each, dataset):
+            split = _split(each, dataset)
+            used[np.concatenate([split["train"], split["validation"]])] = True
+    listed = {key for each in trainings for key in each.get(STRUCTURE_IDS, "").split()}
+    if listed:
+        used |= np.array([key[:ID_DIGITS] in listed for key in dataset.ids], dtype=np.bool_)
+    return used
+
+
+def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, Any]) -> list[int]:
+    """Indices of a part of a data set.
+
+    Of a file that the model was trained on: of the split it was trained with. Of another file that holds structures of
+    its training: what training did not see is the part "test". Of others: of the split by SMILES. No record of the
+    part "test" was trained on.
+
+    Args:
+        dataset: The data set.
+        part: None for all.
+        training: What the model's file says of its training.
+
+    Raises:
+        DataError: The split does not fit the data set, or the file has no such part.
+    """
+    if part is None:
+        return list(range(len(dataset)))
+    used = trained_records(training, dataset)
+    if used.any() and not was_trained_on(training, dataset):
+        if part != "test":
+            raise DataError(
+                f"The model was trained on {used.sum()} of the {len(dataset)} structures of {dataset.path.name}, but "
+                f"not on this file, so that it has no part {part!r}. Give --part test for the others, or no part for "
+                "all."
+            )
+        return np.flatnonzero(~used).tolist()
+    split = _split(training if was_trained_on(training, dataset) else {}, dataset)
+    return [int(i) for i in split[part] if part != "test" or not used[i]]
+
+
+def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A training and those that it went on from, the last one first."""
+    yield training
+    start = training.get("started_from")
+    if start is not None:
+        yield from _trainings(start.get("training", {}))
+
+
+def _split(training: Mapping[str, Any], dataset: Dataset) -> dict[str, NDArray[np.int64]]:
+    """Records of each part of a data set, by the split of a training, or by SMILES."""
+    return split_dataset(dataset, **training.get("split", {"kind": "smiles"}))
