@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,7 +23,9 @@ from ..core.errors import DomainError
 from ..core.matrix import BlockMatrix
 from ..core.progress import Progress, silent
 from ..core.structure import Structure
+from ..nn.graph import PairGraph
 from ..nn.potential import Potential
+from .featurize import Features
 from .lattice_sources import LatticeSources, potential_matrix
 from .predictor import PredictedMatrices, Predictor
 from .two_stage import CORRECTION_UNIT, TwoStageModel
@@ -113,7 +116,7 @@ def _predict_chunks(cell: WholeCell, chunks: Sequence[Chunk], progress: Progress
         if network.config.lattice:
             sources = LatticeSources(structure)
             for chunk in chunks:
-                sources.add(chunk.atoms, cell.run(chunk, stage1_only=True).potentials, chunk.rows)
+                sources.add(chunk.atoms, [cell.stage1_potential(chunk)], chunk.rows)
                 steps.advance(len(chunk.atoms))
             outer = sources.potential()
         corrections = LatticeSources(structure)
@@ -122,7 +125,7 @@ def _predict_chunks(cell: WholeCell, chunks: Sequence[Chunk], progress: Progress
             target = target or [_empty_like(h0, matrix) for matrix in part.hamiltonians]
             for whole_matrix, matrix in zip(target, part.hamiltonians, strict=True):
                 _insert(whole_matrix, part.edges, matrix, chunk)
-            corrections.add(chunk.atoms, part.potentials[1:], chunk.rows)
+            corrections.add(chunk.atoms, part.potential_corrections, chunk.rows)
             steps.advance(len(chunk.atoms))
     if outer is not None and not corrections.is_zero:
         potential = CORRECTION_UNIT * corrections.potential()[:, 0]
@@ -134,7 +137,7 @@ def _predict_chunks(cell: WholeCell, chunks: Sequence[Chunk], progress: Progress
 def reach(network: TwoStageModel) -> int:
     """Number of pairs, one after the other, through which blocks depend on other atoms."""
     second = network.config.second
-    return network.config.first.layers + 1 + (0 if second is None else int(getattr(second, "layers", 1)))
+    return network.config.first.layers + 1 + (0 if second is None else second.reach)
 
 
 def bytes_per_pair(network: TwoStageModel) -> float:
@@ -186,13 +189,13 @@ class PartOfCell:
 
     Args:
         edges: Where its pairs are among those of the whole H0.
-        hamiltonians: Hamiltonians on them; empty where only stage 1 was asked for.
-        potentials: Stage 1's potential, and its corrections by the members of stage 2.
+        hamiltonians: Hamiltonians on them.
+        potential_corrections: What each member of stage 2 adds to stage 1's potential, in units of ``CORRECTION_UNIT``.
     """
 
     edges: Indices
     hamiltonians: tuple[BlockMatrix, ...]
-    potentials: tuple[Potential, ...]
+    potential_corrections: tuple[Potential, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,35 +215,53 @@ class WholeCell:
     h0: tuple[BlockMatrix, ...]
 
     @torch.no_grad()
-    def run(self, chunk: Chunk, *, outer: Tensor | None = None, stage1_only: bool = False) -> PartOfCell:
+    def run(self, chunk: Chunk, *, outer: Tensor | None = None) -> PartOfCell:
         """Run the network on a chunk and its surroundings.
 
         Args:
             chunk: The atoms.
-            outer: What the charges of the whole cell add to the potential and its gradient, (atom, 4).
-            stage1_only: Whether only stage 1's potential is wanted.
+            outer: What the charges of the whole cell add to the potential and its gradient, (atom, 4); None: the
+                chunk is all of the cell, or charges act on no lattice.
         """
-        predictor, atoms = self.predictor, chunk.surroundings
-        overlap, _ = _restrict(self.overlap, atoms)
-        (h0, edges), *spin = (_restrict(matrix, atoms) for matrix in self.h0)
-        part = Structure(self.structure.numbers[atoms], self.structure.positions[atoms], self.structure.cell)
-        featurizer, normalizer = predictor.featurizer, predictor.model.normalizer
-        features = featurizer.featurize(
-            part, overlap, h0, predictor.physics.n_electrons(self.structure), h0_spin=tuple(m for m, _ in spin)
-        )
+        features, edges = self._features(chunk)
         integrals = features.integrals
-        with_waves = outer is None and not stage1_only  # else the lattice is summed outside
-        graph = featurizer.make_graph(features, normalizer, predictor.frames, with_waves=with_waves)
+        graph = self._graph(features, with_waves=outer is None)
         del features
         if outer is not None:
             graph = graph.replace(outer=outer.to(graph.vectors))
-        output = predictor.network(graph.to(predictor.device), stage1_only=stage1_only)
+        output = self.predictor.network(graph)
         del graph
-        potentials = tuple(p.to("cpu") for p in output.potentials)
-        if stage1_only:
-            return PartOfCell(edges, (), potentials)
-        (hamiltonians,) = featurizer.assemble_hamiltonians(integrals, [output.total.to("cpu")], normalizer)
-        return PartOfCell(edges, hamiltonians, potentials)
+        (hamiltonians,) = self.predictor.featurizer.assemble_hamiltonians(
+            integrals, [output.total.to("cpu")], self.predictor.model.normalizer
+        )
+        return PartOfCell(edges, hamiltonians, tuple(p.to("cpu") for p in output.potential_corrections))
+
+    @torch.no_grad()
+    def stage1_potential(self, chunk: Chunk) -> Potential:
+        """Stage 1's charges and dipoles on a chunk and its surroundings, before they act through the lattice."""
+        graph = self._graph(self._features(chunk)[0], with_waves=False)
+        potential = self.predictor.network(graph, stage1_only=True).stage1_potential
+        assert potential is not None
+        return cast(Potential, potential).to("cpu")
+
+    def _features(self, chunk: Chunk) -> tuple[Features, Indices]:
+        """Padded matrices of a chunk and its surroundings, and where its pairs are among those of the whole H0."""
+        atoms = chunk.surroundings
+        overlap, _ = _restrict(self.overlap, atoms)
+        (h0, edges), *spin = (_restrict(matrix, atoms) for matrix in self.h0)
+        part = Structure(self.structure.numbers[atoms], self.structure.positions[atoms], self.structure.cell)
+        features = self.predictor.featurizer.featurize(
+            part, overlap, h0, self.predictor.physics.n_electrons(self.structure), h0_spin=tuple(m for m, _ in spin)
+        )
+        return features, edges
+
+    def _graph(self, features: Features, *, with_waves: bool) -> PairGraph:
+        """The graph of a chunk on the device of the network."""
+        predictor = self.predictor
+        graph = predictor.featurizer.make_graph(
+            features, predictor.model.normalizer, predictor.frames, with_waves=with_waves
+        )
+        return graph.to(predictor.device)
 
 
 def _restrict(matrix: BlockMatrix, atoms: Indices) -> tuple[BlockMatrix, Indices]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +27,10 @@ from .normalizer import Normalizer
 from .padding import pad, unpad
 from .pairs import PairList
 from .waves import reciprocal_waves
+
+if TYPE_CHECKING:
+    from ..physics.base import Physics
+    from .two_stage import ModelConfig
 
 OVERLAP_FLOOR = 3e-3
 """s0 of :func:`damping`; chosen on validation molecules (journal/results.md)."""
@@ -63,8 +68,20 @@ class Featurizer:
         lattice: Whether graphs of crystals have the waves of their reciprocal lattice.
     """
 
+    @classmethod
+    def of_model(cls, basis: OrbitalBasis, names: Sequence[str], physics: Physics, config: ModelConfig) -> Featurizer:
+        """What a model's network takes.
+
+        Args:
+            basis: The model's basis.
+            names: Input matrices, in order.
+            physics: The model's S and H0.
+            config: The network's sizes.
+        """
+        return cls(basis, names, config.first.cutoff, damped=physics.damped, lattice=config.lattice)
+
     def __init__(
-        self, basis: OrbitalBasis, names: Sequence[str], cutoff: float, *, damped: bool = True, lattice: bool = False
+        self, basis: OrbitalBasis, names: Sequence[str], cutoff: float, *, damped: bool, lattice: bool
     ) -> None:
         self.basis, self.inputs, self.cutoff, self.damped = basis, input_matrices(names), cutoff, damped
         self.lattice = lattice

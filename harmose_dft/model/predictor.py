@@ -92,10 +92,7 @@ class Predictor:
         self.network = model.network.to(device)
         if self.network.second is not None:
             self.network.second.prepare_prediction()
-        self.featurizer = Featurizer(
-            model.basis, model.inputs, self.network.cutoff, damped=self.physics.damped,
-            lattice=self.network.config.lattice,
-        )
+        self.featurizer = Featurizer.of_model(model.basis, model.inputs, self.physics, self.network.config)
         self.density = None
         if model.filling is not None:
             self.density = DensityInput(self.featurizer, model.normalizer, model.filling)

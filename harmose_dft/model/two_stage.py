@@ -44,7 +44,7 @@ class ModelConfig(Section):
     first: FirstStageConfig = FirstStageConfig()
     potential: bool = Field(True, description="whether learned charges and dipoles add their potential to H")
     lattice: bool = Field(
-        False, description="whether charges of crystals act through the lattice; default: for numerical orbitals"
+        False, description="whether charges of crystals act through the lattice; default: where model.potential is on"
     )
     charged: bool = Field(False, description="whether the net charge of molecules is an input; default: as the data")
     second: AnySecondStage | None = CircleTransformerConfig()
@@ -69,12 +69,14 @@ class TwoStageOutput:
     Args:
         stage1: Stage 1's.
         members: Stage 1's plus the correction of stage 2, as each of its networks has it.
-        potentials: Stage 1's, and its corrections by the members in units of ``CORRECTION_UNIT``; part of the blocks.
+        stage1_potential: Stage 1's, part of its blocks; None in a model without.
+        potential_corrections: What each member adds to it, in units of ``CORRECTION_UNIT``; part of its blocks.
     """
 
     stage1: Blocks
     members: tuple[Blocks, ...]
-    potentials: tuple[Potential, ...] = ()
+    stage1_potential: Potential | None = None
+    potential_corrections: tuple[Potential, ...] = ()
 
     @property
     def total(self) -> Blocks:
@@ -231,19 +233,19 @@ class TwoStageModel(nn.Module):
             stage1_output = self.first(graph, geometry)
         table, rows = self._scales(), self._rows(graph)
         stage1 = stage1_output.blocks * table.take(*rows)
-        if stage1_output.potential is not None:
-            stage1 = stage1 + stage1_output.potential.blocks(graph).extend(self.axis)
-        potentials = [] if stage1_output.potential is None else [stage1_output.potential]
+        stage1_potential = stage1_output.potential
+        if stage1_potential is not None:
+            stage1 = stage1 + stage1_potential.blocks(graph).extend(self.axis)
         if self.second is None or stage1_only:
-            return TwoStageOutput(stage1, (stage1,), tuple(potentials))
-        units, members = (table * self._target_table("{}_unit")).take(*rows), []
+            return TwoStageOutput(stage1, (stage1,), stage1_potential)
+        units, members, corrections = (table * self._target_table("{}_unit")).take(*rows), [], []
         for blocks, potential in self.second(stage1_output, graph, geometry):
             correction = blocks * units
             if potential is not None:
                 correction = correction + potential.blocks(graph).extend(self.axis) * CORRECTION_UNIT
-                potentials.append(potential)
+                corrections.append(potential)
             members.append(stage1 + correction)
-        return TwoStageOutput(stage1, tuple(members), tuple(potentials))
+        return TwoStageOutput(stage1, tuple(members), stage1_potential, tuple(corrections))
 
     def scales(self, graph: PairGraph) -> Blocks:
         """Scale of every on-site and pair element, zero where a species has no orbital."""

@@ -166,10 +166,7 @@ class Fit:
             seed=config.data.seed, h0=None if start is None else start.physics.h0.with_functional(data.functional),
         )
         return SampleBuilder(
-            Featurizer(
-                data.basis, config.inputs, config.model.first.cutoff, damped=physics.damped,
-                lattice=config.model.lattice,
-            ),
+            Featurizer.of_model(data.basis, config.inputs, physics, config.model),
             physics,
             config.model.first.l_max,
             orbitals=Need.ORBITALS in collect_needs(loss),
@@ -210,7 +207,7 @@ def with_physics_defaults(config: TrainConfig, data: TrainingData) -> TrainConfi
         model["first"] = config.model.first.model_copy(update={"cutoff": defaults.cutoff})
     if defaults.spin is not None and "spin" not in config.model.model_fields_set:
         model["spin"] = defaults.spin
-    if defaults.lattice is not None and not {"lattice", "potential"} & config.model.model_fields_set:
+    if defaults.lattice is not None and config.model.potential and "lattice" not in config.model.model_fields_set:
         model["lattice"] = defaults.lattice
     if "charged" not in config.model.model_fields_set or config.start_from is not None:
         model["charged"] = config.model.charged or data.has_ions("train")

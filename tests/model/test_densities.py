@@ -45,7 +45,7 @@ COARSE = Filling(spacing=0.6, smearing=Smearing.FERMI_DIRAC, width=0.02)
 
 
 def integrals_of(record: Record) -> Integrals:
-    featurizer = Featurizer(record.basis, ("overlap",), 100.0)
+    featurizer = Featurizer(record.basis, ("overlap",), 100.0, damped=True, lattice=False)
     pairs = PairList.within(record.structure, record.overlap, 100.0)
     species = featurizer.layout.species(record.structure.numbers)
     return Integrals(record.structure, species, pairs, record.overlap, record.hamiltonian[0], record.n_electrons)

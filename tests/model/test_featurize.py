@@ -30,7 +30,7 @@ def test_true_blocks_give_the_true_hamiltonian() -> None:
     """Features of H0, with H - H0 in place of the network's output, give H back."""
     structure = random_structure((8, 1, 26, 1))
     overlap, h0, h = (random_blocks(structure, seed=k) for k in range(3))
-    featurizer = Featurizer(BASIS, ("overlap", "baseline"), 100.0, damped=False)
+    featurizer = Featurizer(BASIS, ("overlap", "baseline"), 100.0, damped=False, lattice=False)
     raw = featurizer.featurize(structure, overlap, h0, 36, (h,))
     layout = featurizer.layout
     fit = NormalizerFit(layout, 2)

@@ -26,7 +26,7 @@ def builder() -> SampleBuilder:
 
     config, basis = tiny_config(), water_record(0).basis
     return SampleBuilder(
-        Featurizer(basis, config.inputs, config.model.first.cutoff),
+        Featurizer(basis, config.inputs, config.model.first.cutoff, damped=True, lattice=False),
         GaussianPhysics(basis, SapH0(basis)),
         config.model.first.l_max,
     )

@@ -39,6 +39,14 @@ class SecondStageConfig(Section):
         """Whether graphs must hold the density matrix of stage 1's Hamiltonian."""
         return False
 
+    @property
+    def reach(self) -> int:
+        """Number of pairs, one after the other, through which a correction depends on features of stage 1.
+
+        Large cells are predicted in parts with so many more neighbours around them: too small a number makes H wrong.
+        """
+        return 1
+
 
 @dataclass(frozen=True)
 class StageSetting:

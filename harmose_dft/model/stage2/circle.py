@@ -68,6 +68,11 @@ class CircleTransformerConfig(SecondStageConfig):
         """Whether graphs must hold the density matrix of stage 1's Hamiltonian."""
         return self.density
 
+    @property
+    def reach(self) -> int:
+        """One pair for each layer."""
+        return self.layers
+
 
 class CircleLayer(nn.Module):
     """One Transformer layer: triples [n_i, e_ij, n_j] on the circle, attention over the pairs of an atom, updates.

@@ -41,6 +41,11 @@ class LabTransformerConfig(SecondStageConfig):
     l_max: Count = Field(5, ge=1, le=7, description="highest l of the injected spherical harmonics")
     pair_channels: Count = Field(8, ge=1, le=512, description="covariant pair channels handed over for each l")
 
+    @property
+    def reach(self) -> int:
+        """One pair for each layer."""
+        return self.layers
+
 
 def _projection(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, width), nn.LayerNorm(width), nn.SiLU())
