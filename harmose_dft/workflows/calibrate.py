@@ -136,8 +136,8 @@ def measure_case(prediction: Prediction, record: Record, kind: str = "") -> Case
         signals=collect_signals(trust, prediction.spectrum),
         errors={name: abs(values[0][name] - values[1][name]) for name in values[0]},
         largest_level_error=float(apart.max()),
-        doubtful=bool(trust.warnings or trust.unseen_pairs),
-        ruled_out=trust.refused and trust.risk is None,
+        doubtful=trust.rules.doubtful,
+        ruled_out=trust.rules.ruled_out,
     )
 
 
@@ -196,8 +196,7 @@ def measure_band_case(prediction: Prediction, record: Record, group: str) -> Ban
     errors, _ = band_errors(
         reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=WINDOW
     )
-    ruled_out = bool(trust.far_atoms)
-    return BandCase(group, collect_band_signals(trust), float(errors.mean()), ruled_out)
+    return BandCase(group, collect_band_signals(trust), float(errors.mean()), trust.rules)
 
 
 def calibrate_bands(
