@@ -16,12 +16,12 @@ from ..core.errors import DataError, DomainError, HarmoseWarning
 from ..core.progress import Progress, silent
 from ..core.record import Record
 from ..data import structure_id
+from ..metrics.evaluation import BAND_WINDOW
 from ..metrics.spectra import band_errors
 from ..model.loading import load
 from ..model.prediction import Prediction, dipole_moment
 from ..model.predictor import Predictor
 from ..model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
-from ..model.trust.bands import WINDOW
 from ..model.trust.calibration import LARGE_ERROR, LARGE_REFINED_ERROR, SIGNALS
 from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration
 from ..model.trust.judging import collect_band_signals, collect_signals, measure_quantities
@@ -194,7 +194,7 @@ def measure_band_case(prediction: Prediction, record: Record, group: str) -> Ban
     reference = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
     assert reference.fermi is not None
     errors, _ = band_errors(
-        reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=WINDOW
+        reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=BAND_WINDOW
     )
     return BandCase(group, collect_band_signals(trust), float(errors.mean()), trust.rules)
 
