@@ -169,7 +169,7 @@ def _frames(path: Path, kind: str) -> Iterator[Atoms]:
             yield from read_with_ase("\n".join(read_lines(path)) + "\n", kind)
     except LineError as error:
         raise FileFormatError(
-            f"This cannot be read as {_suffix_name(path, kind)}: {error}. Is the file complete?", path=path,
+            f"This cannot be read as {_suffix_name(path, kind)}: {error}. {error.advice}", path=path,
             line=error.line,
         ) from error
     except (MemoryError, HarmoseError):

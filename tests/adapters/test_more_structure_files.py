@@ -298,3 +298,57 @@ def test_atoms_of_all_formats_agree(tmp_path: Path) -> None:
     structures = [read_structures(tmp_path / name)[0] for name in ("a.xyz", "a.traj", "a.gjf")]
     for structure in structures:
         np.testing.assert_allclose(structure.positions, structures[0].positions, atol=1e-7)
+
+
+@pytest.mark.parametrize("comment", [
+    "units=bohr", "unit=bohr", 'units="bohr"', "units = Bohr", "Units: bohr", "length_unit=au", "unit='a.u.'",
+    "energy=-76.4 units=au charge=0", 'Properties=species:S:1:pos:R:3 unit="Bohr"',
+])
+def test_xyz_comment_that_declares_bohr_as_a_key_is_converted(comment: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text(f"2\n{comment}\nH 0 0 0\nH 0 0 1.4\n")
+    (structure,) = read_structures(tmp_path / "a.xyz")
+    np.testing.assert_allclose(structure.positions, [[0, 0, 0], [0, 0, 1.4]], atol=1e-12)
+
+
+def test_lattice_in_bohr_is_converted_with_its_atoms(tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text('1\nLattice="8 0 0 0 9 0 1 0 10" pbc="T T T" units=bohr\nC 0 0 5\n')
+    (structure,) = read_structures(tmp_path / "a.xyz")
+    np.testing.assert_allclose(structure.cell, [[8, 0, 0], [0, 9, 0], [1, 0, 10]], atol=1e-12)
+    np.testing.assert_allclose(structure.positions, [[0, 0, 5]], atol=1e-12)
+
+
+@pytest.mark.parametrize("comment", [
+    "Coordinates in Bohr", "water (bohr)", "water [a.u.]", "xyz in au", "geometry, atomic units", "lattice_units=bohr",
+    "unit=nm", "length_unit=furlong", "units=bohr length_unit=angstrom",
+])
+def test_xyz_comment_that_may_mean_another_unit_is_refused_with_what_to_write(comment: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text(f"2\n{comment}\nH 0 0 0\nH 0 0 0.74\n")
+    with pytest.raises(FileFormatError, match=r"a\.xyz.*line 2.*Write units=angstrom or units=bohr"):
+        read_structures(tmp_path / "a.xyz")
+
+
+@pytest.mark.parametrize("comment", [
+    "units=angstrom", "Coordinates in Angstrom", "E = -76.4 a.u.", "energy (a.u.) -76.4", "forces in Hartree/Bohr",
+    "energy_units=au", 'units=eV dipole_unit="e*bohr"', "Au cluster (Au)", "units=angstrom, converted from bohr",
+    "author=Bohrmann", "units=metal",
+])
+def test_xyz_comment_on_other_quantities_leaves_coordinates_in_angstrom(comment: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text(f"2\n{comment}\nH 0 0 0\nH 0 0 0.74\n")
+    (structure,) = read_structures(tmp_path / "a.xyz")
+    np.testing.assert_allclose(structure.positions[1] * BOHR_IN_ANGSTROM, [0, 0, 0.74])
+
+
+@pytest.mark.parametrize(("units", "length"), [
+    ("units=au", BOHR_IN_ANGSTROM), ("Units(Bohr,Deg)", BOHR_IN_ANGSTROM), ("UNITS=(Rad, AU)", BOHR_IN_ANGSTROM),
+    ("units=bohr", BOHR_IN_ANGSTROM), ("units=ang", 1.0), ("units=(rad)", 1.0),
+])
+def test_units_of_a_gaussian_route_are_those_of_its_coordinates(units: str, length: float, tmp_path: Path) -> None:
+    (tmp_path / "a.gjf").write_text(GJF.replace("  opt", f"  opt {units}").replace("0.1", "0.2"))
+    (structure,) = read_structures(tmp_path / "a.gjf")
+    np.testing.assert_allclose(structure.positions[0] * BOHR_IN_ANGSTROM, [0, 0, 0.2 * length], atol=1e-12)
+
+
+def test_unknown_unit_of_a_gaussian_route_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.gjf").write_text(GJF.replace("  opt", "  opt units=nm"))
+    with pytest.raises(FileFormatError, match=r"the unit 'nm' of the route .* Correct the route"):
+        read_structures(tmp_path / "a.gjf")

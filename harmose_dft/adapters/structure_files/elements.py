@@ -25,11 +25,12 @@ class LineError(ValueError):
     Args:
         message: What is wrong.
         line: Number of the line, from 1, where known.
+        advice: What to do, as a sentence.
     """
 
-    def __init__(self, message: str, line: int | None = None) -> None:
+    def __init__(self, message: str, line: int | None = None, *, advice: str = "Is the file complete?") -> None:
         super().__init__(message)
-        self.line = line
+        self.line, self.advice = line, advice
 
 
 def element(label: str, line: int | None = None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...core.errors import InputNote
 from .elements import LineError, coordinates, element, integers
 from .lines import LineQueue
+from .units import scale_lengths, unit_of_route
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -31,7 +32,7 @@ def read_gaussian(lines: Iterable[str]) -> Iterator[Atoms]:
         lines: Of the file, without their ends.
 
     Raises:
-        LineError: A part is missing, there are internal coordinates, or a line is no atom.
+        LineError: A part is missing, there are internal coordinates, the unit is not understood, or a line is no atom.
     """
     from ase import Atoms
 
@@ -39,6 +40,7 @@ def read_gaussian(lines: Iterable[str]) -> Iterator[Atoms]:
     begin, route = _next_paragraph(queue)
     if not any(line.lstrip().startswith("#") for line in route):
         raise LineError("expected a route that begins with '#'", begin)
+    unit = unit_of_route(" ".join(line for line in route if not line.lstrip().startswith("%")), begin)
     _, title = _next_paragraph(queue)
     begin, rows = _next_paragraph(queue)
     if not rows:
@@ -61,6 +63,7 @@ def read_gaussian(lines: Iterable[str]) -> Iterator[Atoms]:
     if not symbols:
         raise LineError("there are no atoms after charge and multiplicity", begin)
     atoms = Atoms(symbols, positions)
+    scale_lengths(atoms, unit)
     atoms.info.update(charge=charge, multiplicity=multiplicity, name=" ".join(title).strip())
     yield atoms
     while (line := queue.next_with_text()) is not None:

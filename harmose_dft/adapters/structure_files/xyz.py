@@ -1,8 +1,8 @@
 """xyz and extxyz files, raw files of QM9 among them.
 
 A frame is a count, a comment, and a line per atom; blank lines may stand before, between and after frames. Comments
-with ``Lattice`` or ``Properties`` are ASE's extended xyz. QM9's raw files write exponents as ``*^`` and have lines with
-frequencies, SMILES and InChI after the atoms.
+with ``Lattice`` or ``Properties`` are ASE's extended xyz. Lengths are in Angstrom unless the comment says "units=bohr".
+QM9's raw files write exponents as ``*^`` and have lines with frequencies, SMILES and InChI after the atoms.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .elements import LineError, coordinates, element
 from .lines import LineQueue
+from .units import scale_lengths, unit_of_comment
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -32,7 +33,7 @@ def read_xyz(lines: Iterable[str]) -> Iterator[Atoms]:
         lines: Of the file, without their ends.
 
     Raises:
-        LineError: A frame is incomplete, or a line is no atom.
+        LineError: A frame is incomplete, its unit of length is not understood, or a line is no atom.
     """
     following = LineQueue(lines)
     while (head := following.next_with_text()) is not None:
@@ -76,6 +77,7 @@ def _read_frame(comment: str, rows: list[str], count: int, first: int) -> Atoms:
         positions = [coordinates(row[1:], number) for number, row in enumerate(words, start=first)]
         atoms = Atoms(symbols, positions)
         atoms.info.update(_info(comment))
+    scale_lengths(atoms, unit_of_comment(comment, first - 1))
     atoms.info["comment"] = comment
     return atoms
 
