@@ -13,6 +13,7 @@ from ..core.errors import FileFormatError, HarmoseError, StructureError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
 from .charge_spin import read_charge_and_spin
+from .periodicity import require_periodicity
 from .structure_files.by_ase import read_with_ase
 from .structure_files.elements import LineError
 from .structure_files.gaussian import read_gaussian
@@ -105,8 +106,11 @@ def from_ase(atoms: Atoms, name: str = "") -> Structure:
         name: Name of the structure; ``info["name"]`` if empty.
 
     Raises:
-        StructureError: A number is not finite, charge or spin is no integer, or the cell is impossible.
+        StructureError: A number is not finite, charge or spin is no integer, the cell is impossible, or leaves too
+            little vacuum in a direction that is not periodic.
     """
+    if atoms.pbc.any():
+        require_periodicity(atoms)
     info = atoms.info
     charge, spin = read_charge_and_spin(atoms)
     return Structure(

@@ -75,7 +75,10 @@ class Structure:
             if cell.shape != (3, 3) or not (np.isfinite(cell) & (np.abs(cell) <= FARTHEST)).all():
                 raise StructureError(f"The cell must be three finite lattice vectors, shape (3, 3); got {cell.shape}.")
             if abs(np.linalg.det(cell)) < 1e-6:
-                raise StructureError("The lattice vectors are linearly dependent: the cell has no volume.")
+                raise StructureError(
+                    "The lattice vectors are linearly dependent: the cell has no volume. Check the cell; a direction "
+                    "that is not periodic needs a vector, too, across vacuum."
+                )
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -17,7 +17,7 @@ LENGTHS = {
 }
 """Name of a unit, in lower case -> its length in Angstrom."""
 
-OTHERS = ("nm", "nanometer", "nanometers", "pm", "picometer", "picometers", "m", "cm", "fractional", "direct", "crystal")
+OTHERS = ("nm", "nanometer", "nanometers", "pm", "picometer", "picometers", "fractional", "direct", "crystal")
 """Units of length that no xyz file should have; other values of "units" (eV, metal) are about something else."""
 
 ANGLES = ("deg", "degree", "degrees", "rad", "radian", "radians")
@@ -74,7 +74,7 @@ def unit_of_comment(comment: str, line: int) -> float:
     text = _OTHER_QUANTITY.sub(" ", comment)
     for match in (*_MENTION.finditer(text), *_SHORT.finditer(text)):
         if not _OF_A_VALUE.search(text[: match.start(1)]):
-            raise _refuse(f"the comment mentions {match[1]!r}, but does not say as a key that coordinates are in it", line)
+            raise _refuse(f"the comment mentions {match[1]!r}, but gives no unit of length as a key", line)
     return 1.0
 
 
