@@ -26,7 +26,8 @@ class KPath:
     """k-points along straight segments between special points.
 
     Args:
-        kpoints: Fractional coordinates with respect to the structure's own reciprocal cell, (k, 3).
+        kpoints: Fractional coordinates with respect to the structure's own reciprocal cell, (k, 3). Those of a layer
+            lie in its plane; where the third lattice vector is tilted, the third coordinate therefore is not zero.
         distances: Length of the path up to each point in 1/Bohr (2 pi included), (k,); a jump has no length.
         ticks: Position and name of the special points, "G" being Gamma; "K|U" where the path jumps.
     """
@@ -50,7 +51,7 @@ def k_path(
         path: Names such as "GMKG", with a comma where the path jumps ("GXMG,RX"); None for the path that ASE recommends
             for the lattice, "seekpath" for the one of Hinuma et al., Comput. Mater. Sci. 128, 140 (2017).
         periodic: Along which lattice vectors bands may disperse: with (True, True, False) the points are those of the
-            two-dimensional lattice of a layer in vacuum; seekpath ignores it.
+            two-dimensional lattice of a layer in vacuum, in its plane; seekpath ignores it.
         points: Roughly how many k-points; segments share them by length and hold two at least.
 
     Raises:
@@ -62,6 +63,8 @@ def k_path(
     if not any(periodic):
         raise StructureError("No orbital reaches across the cell: this is a molecule in a box, whose bands are flat.")
     special, runs = _seekpath(structure) if path == SEEKPATH else _ase(structure.cell, path, periodic)
+    if path != SEEKPATH and not all(periodic):
+        special = {name: _within(k, structure.cell, periodic) for name, k in special.items()}
     reciprocal = 2 * np.pi * np.linalg.inv(structure.cell).T
     lengths = [np.linalg.norm(np.diff([special[name] for name in run], axis=0) @ reciprocal, axis=1) for run in runs]
     total = float(sum(length.sum() for length in lengths))
@@ -123,6 +126,23 @@ def _ase(
             f"{', '.join(sorted(bandpath.special_points))}. Write for example {bandpath.path!r}."
         )
     return bandpath.special_points, runs
+
+
+def _within(kpoint: Floats, cell: Floats, periodic: tuple[bool, bool, bool]) -> Floats:
+    """The k-point in the span of the periodic lattice vectors that has the same k.a along each of them.
+
+    Args:
+        kpoint: Fractional, (3,).
+        cell: Lattice vectors as rows, Bohr.
+        periodic: Which of them are periodic.
+
+    Returns:
+        Fractional coordinates, (3,).
+    """
+    axes = np.flatnonzero(periodic)
+    out: Floats = cell @ (np.linalg.pinv(cell[axes]) @ kpoint[axes])
+    out[axes] = kpoint[axes]
+    return out
 
 
 def _seekpath(structure: Structure) -> tuple[dict[str, Floats], list[list[str]]]:

@@ -60,6 +60,34 @@ def test_unknown_point_is_named_with_those_that_exist(path: str, message: str) -
         k_path(GRAPHENE, path)
 
 
+@pytest.mark.parametrize(("along_b", "along_c"), [(5, 0), (0, 3), (5, 3), (-2, 7)])
+@pytest.mark.parametrize("path", [None, "GMKG"])
+def test_path_of_a_layer_is_the_same_however_its_cell_is_skewed(path: str | None, along_b: int, along_c: int) -> None:
+    """b + n a spans the same lattice; c lies in the vacuum, along which the layer has no bands."""
+    assert GRAPHENE.cell is not None
+    cell = GRAPHENE.cell.copy()
+    cell[1] += along_b * cell[0]
+    cell[2] += along_c * cell[0] + 0.3 * GRAPHENE.cell[1]
+    layer = (True, True, False)
+    usual = k_path(GRAPHENE, path, points=40, periodic=layer)
+    skewed = k_path(Structure(GRAPHENE.numbers, GRAPHENE.positions, cell), path, points=40, periodic=layer)
+    np.testing.assert_allclose(skewed.distances, usual.distances, atol=1e-10, rtol=0)
+    assert [name for _, name in skewed.ticks] == [name for _, name in usual.ticks]
+    reciprocal = 2 * np.pi * np.linalg.inv(cell).T
+    k = skewed.kpoints @ reciprocal
+    np.testing.assert_allclose(k[:, 2], 0.0, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(k, axis=0), axis=1), np.diff(skewed.distances), atol=1e-10)
+
+
+def test_path_of_a_chain_runs_along_the_chain() -> None:
+    """|Gamma X| = pi / a, however the vectors in the vacuum are tilted."""
+    cell = np.array([[A, 0, 0], [0.7 * A, 25.0, 0], [-2 * A, 3.0, 30.0]])
+    path = k_path(Structure(np.array([6]), np.zeros((1, 3)), cell), "GX", periodic=(True, False, False))
+    k = path.kpoints @ (2 * np.pi * np.linalg.inv(cell).T)
+    np.testing.assert_allclose(k[-1], [np.pi / A, 0, 0], atol=1e-12)
+    assert path.distances[-1] == pytest.approx(np.pi / A)
+
+
 def test_molecule_and_path_without_length_are_refused() -> None:
     with pytest.raises(StructureError, match="no Brillouin zone"):
         k_path(Structure(np.array([1]), np.zeros((1, 3))), "GM")
