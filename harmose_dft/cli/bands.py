@@ -56,7 +56,7 @@ def bands(
     from ..plots.figure import require_format
     from ..workflows.bands import bands as run
     from ..workflows.bands import compare_bands
-    from ..workflows.crystals import find_structure, open_crystal, require_same_cell
+    from ..workflows.crystals import find_structure, open_crystal, require_same_crystal
     from ..workflows.sources import require_sources
     from .render import print_bands
 
@@ -87,7 +87,7 @@ def bands(
     crystal = open_crystal(crystal_source, model, device=device)
     other = None if compare is None else open_crystal(compare)
     if other is not None:
-        require_same_cell(crystal.structure, other.structure)
+        require_same_crystal(crystal.structure, other.structure)
     curves = run(crystal, kpath=kpath, points=points, states=states, every=other is not None, solver=solver)
     reference = None if other is None else run(other, kpath=curves.path, every=True)
     comparison = None if reference is None else compare_bands(curves, reference, window)

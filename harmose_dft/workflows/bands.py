@@ -14,7 +14,7 @@ from ..solver import bands as solve_bands
 from ..solver import bands_near
 from ..solver.band_structure import BandStructure
 from ..solver.kpaths import KPath, path_across
-from .crystals import CrystalSource, open_crystal
+from .crystals import CrystalSource, open_crystal, require_same_crystal
 
 MANY_ORBITALS = 1000
 """In larger cells only the states around the Fermi level are computed."""
@@ -125,8 +125,9 @@ def compare_bands(bands: BandStructure, reference: BandStructure, window: float 
         window: Half width in eV.
 
     Raises:
-        HarmoseError: The two have different orbitals or spins.
+        HarmoseError: The two are of different crystals, or have different orbitals or spins.
     """
+    require_same_crystal(bands.structure, reference.structure)
     shape, shape_ref = ((len(b.energies), b.n_orbitals) for b in (bands, reference))
     if shape != shape_ref:
         raise HarmoseError(

@@ -14,6 +14,7 @@ from ..core.errors import DataError, HarmoseError, HarmoseWarning
 from ..core.matrix import BlockMatrix
 from ..core.record import Record, name_code
 from ..core.structure import Structure
+from ..core.units import BOHR_IN_ANGSTROM
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import Predictor
@@ -28,6 +29,9 @@ from ..solver.periodic import electrons_per_orbital
 
 SAME_CELL = 0.02
 """Lattice vectors of prediction and reference may differ by this much, Bohr."""
+
+SAME_PLACE = 0.01
+"""Atoms of prediction and reference may be this far apart, Angstrom: files have three decimals, or more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +201,14 @@ def find_structure(source: Crystal | Prediction | Record | str | Path) -> Struct
     return structures[0]
 
 
-def require_same_cell(structure: Structure, reference: Structure) -> None:
-    """Refuse to compare crystals with different lattices or numbers of atoms.
+def require_same_crystal(structure: Structure, reference: Structure) -> None:
+    """Refuse to compare crystals with different lattices, or different atoms or places of atoms in them.
+
+    Places are compared modulo lattice vectors and up to a translation of the whole crystal, atom by atom.
+
+    Args:
+        structure: A crystal.
+        reference: The crystal of the calculation, atoms in the same order.
 
     Raises:
         HarmoseError: They differ.
@@ -209,4 +219,20 @@ def require_same_cell(structure: Structure, reference: Structure) -> None:
         raise HarmoseError(
             f"The reference {reference.formula} ({len(reference)} atoms) has another cell than {structure.formula} "
             f"({len(structure)} atoms); their bands lie on different paths. Compare with a calculation of this cell."
+        )
+    advice = "Compare with a calculation of this structure, atoms in the same order."
+    for number, (symbol, expected) in enumerate(zip(structure.symbols, reference.symbols, strict=True), start=1):
+        if symbol != expected:
+            raise HarmoseError(f"Atom {number} is {symbol} here and {expected} in the reference. {advice}")
+    moves = (structure.positions @ np.linalg.inv(structure.cell)
+             - reference.positions @ np.linalg.inv(reference.cell))  # fmt: skip
+    distances = np.linalg.norm((moves - np.round(moves)) @ structure.cell, axis=1) * BOHR_IN_ANGSTROM
+    relative = moves - moves[0]
+    apart = np.linalg.norm((relative - np.round(relative)) @ structure.cell, axis=1) * BOHR_IN_ANGSTROM
+    if apart.max() > SAME_PLACE:
+        farthest = int(distances.argmax())
+        raise HarmoseError(
+            f"Atom {farthest + 1} ({structure.symbols[farthest]}) lies {distances[farthest]:.3f} Angstrom from its "
+            f"place in the reference, expected {SAME_PLACE} or less: the difference would be that of two geometries, "
+            f"no error of the model. {advice}"
         )

@@ -26,7 +26,7 @@ from ..solver import Filling, density_of_states, loewdin_charges, mulliken_charg
 from ..solver.dos import DensityOfStates
 from .bands import bands, compare_bands
 from .compare import Comparison, compare
-from .crystals import Crystal, require_same_cell
+from .crystals import Crystal, require_same_crystal
 from .prediction_files import orbital_index, select_orbital
 from .report_tables import (
     CITATION,
@@ -254,7 +254,7 @@ def compare_with(
     prediction: Prediction, view: BandsView, reference: Record
 ) -> tuple[BandsView, tuple[tuple[str, str, str, str], ...]]:
     """Bands with those of a calculation, and rows of a table: gaps, errors of bands and of H."""
-    require_same_cell(prediction.structure, reference.structure)
+    require_same_crystal(prediction.structure, reference.structure)
     crystal = Crystal.from_record(reference, "reference")
     expected = bands(crystal, kpath=view.bands.path, every=True)
     comparison = compare_bands(view.bands, expected)

@@ -15,13 +15,15 @@ import harmose_dft
 from harmose_dft.cli import cli
 from harmose_dft.core.errors import DataError, HarmoseError
 from harmose_dft.core.record import Record
+from harmose_dft.core.structure import Structure
+from harmose_dft.core.units import BOHR_IN_ANGSTROM
 from harmose_dft.model.prediction import ModelInfo, Prediction
 from harmose_dft.solver import bands as solve_bands
 from harmose_dft.solver.band_structure import BandStructure
 from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.bands import WINDOW, bands, choose_points, compare_bands
-from harmose_dft.workflows.crystals import require_same_cell
+from harmose_dft.workflows.crystals import require_same_crystal
 
 EV = 27.211386
 """One Hartree."""
@@ -96,7 +98,41 @@ def test_comparisons_that_mean_nothing_are_refused(record: Record) -> None:
     with pytest.raises(HarmoseError, match="same basis"):
         compare_bands(replace(one, n_orbitals=9), one)
     with pytest.raises(HarmoseError, match="another cell"):
-        require_same_cell(layer(), layer(stretch=1.1))
+        require_same_crystal(layer(), layer(stretch=1.1))
+
+
+def moved(structure: Structure, atom: int | slice, vector: list[float]) -> Structure:
+    """Positions in Angstrom."""
+    positions = structure.positions.copy()
+    positions[atom] += np.array(vector) / BOHR_IN_ANGSTROM
+    return replace(structure, positions=positions)
+
+
+@pytest.mark.parametrize("atom", [0, 1])
+def test_reference_with_a_displaced_atom_is_refused_with_its_displacement(record: Record, atom: int) -> None:
+    other = moved(record.structure, atom, [0.0, 0.03, 0.04])
+    with pytest.raises(HarmoseError, match=rf"Atom {atom + 1} \([BN]\) lies 0\.050 Angstrom from its place"):
+        require_same_crystal(other, record.structure)
+    one = bands(record, kpath="GM", points=4)
+    with pytest.raises(HarmoseError, match="two geometries"):
+        compare_bands(replace(one, structure=other), one)
+
+
+def test_reference_with_other_elements_is_refused_with_the_atom(record: Record) -> None:
+    swapped = replace(record.structure, numbers=record.structure.numbers[::-1])
+    with pytest.raises(HarmoseError, match=r"Atom 1 is [BN] here and [BN] in the reference.*same order"):
+        require_same_crystal(swapped, record.structure)
+
+
+def test_images_roundings_and_translations_are_the_same_crystal(record: Record) -> None:
+    structure = record.structure
+    assert structure.cell is not None
+    image = (structure.cell[0] - 2 * structure.cell[1]) * BOHR_IN_ANGSTROM
+    for other in (
+        moved(structure, 1, image.tolist()), moved(structure, 0, [0.005, 0, 0.005]),
+        moved(structure, slice(None), [0, 0, 0.4]),
+    ):
+        require_same_crystal(other, structure)
 
 
 def test_sources_without_bands_are_refused() -> None:
