@@ -76,7 +76,7 @@ def bands(
 
     Args:
         source: A prediction, a calculation, or the path of a result file or of a DFT code's calculation; with a model,
-            a structure or the path of a file with one.
+            a structure, ASE's atoms, or the path of a file with one.
         model: The model that predicts the structure's Hamiltonian: a name, a folder, or a loaded model.
         kpath: Special points such as "GMKG", "seekpath" for its path, or the k-points; by default ASE's path. A layer
             has the points of its two-dimensional lattice.

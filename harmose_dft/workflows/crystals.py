@@ -17,7 +17,7 @@ from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
-from ..model.predictor import Predictor
+from ..model.predictor import AtomsLike, Predictor
 from ..model.trust.judging import describe_unusual
 from ..model.trust.report import TrustReport
 from ..output.result import is_result, read_results
@@ -26,6 +26,7 @@ from ..solver import bands as solve_bands
 from ..solver.filling import mesh
 from ..solver.kpoints import monkhorst_pack
 from ..solver.periodic import electrons_per_orbital
+from .sources import as_structure
 
 SAME_CELL = 0.02
 """Lattice vectors of prediction and reference may differ by this much, Bohr."""
@@ -118,7 +119,7 @@ def electrons_below_fermi(record: Record) -> float:
     return n_electrons
 
 
-CrystalSource = Crystal | Prediction | Record | Structure | str | Path
+CrystalSource = Crystal | Prediction | Record | Structure | AtomsLike | str | Path
 """A crystal with its Hamiltonian or, with a model, without; or the path of a file with one."""
 
 
@@ -129,7 +130,7 @@ def open_crystal(
 
     Args:
         source: A prediction, a calculation, or the path of a result file or of a DFT code's calculation; with a model,
-            a structure or the path of a file with one.
+            a structure, ASE's atoms, or the path of a file with one.
         model: A model's name, a model's folder, or a loaded model.
         device: Where a model that is loaded runs.
 
@@ -140,8 +141,7 @@ def open_crystal(
         HarmoseWarning: The prediction should be used with care, or not at all.
     """
     if model is not None:
-        structure = source if isinstance(source, Structure) else find_structure(source)
-        return Crystal.from_prediction(as_predictor(model, device=device).predict(structure))
+        return Crystal.from_prediction(as_predictor(model, device=device).predict(find_structure(source)))
     match source:
         case Crystal():
             return source
@@ -149,10 +149,10 @@ def open_crystal(
             return Crystal.from_prediction(source)
         case Record():
             return Crystal.from_record(source)
-        case Structure():
-            raise HarmoseError(f"{source.formula} is a structure without a Hamiltonian. Name a model to predict it.")
-    path = Path(source)
-    return Crystal.from_record(read_crystal(path), path.name)
+        case str() | Path():
+            return Crystal.from_record(read_crystal(Path(source)), Path(source).name)
+    formula = find_structure(source).formula
+    raise HarmoseError(f"{formula} is a structure without a Hamiltonian. Name a model to predict it.")
 
 
 def warn_of_unusual(predictor: Predictor, structure: Structure) -> None:
@@ -183,14 +183,19 @@ def read_crystal(path: Path) -> Record:
     return records[0]
 
 
-def find_structure(source: Crystal | Prediction | Record | str | Path) -> Structure:
-    """The crystal structure in a structure file or a DFT code's calculation.
+def find_structure(source: CrystalSource) -> Structure:
+    """The crystal structure of an object, or in a structure file or a DFT code's calculation.
 
     Raises:
-        HarmoseError: There are several, or it has no cell.
+        HarmoseError: A file holds several, or one without a cell.
+        TypeError: The source is none of these.
     """
-    if not isinstance(source, str | Path):
+    if (given := as_structure(source)) is not None:
+        return given
+    if isinstance(source, Crystal | Prediction | Record):
         return source.structure
+    if not isinstance(source, str | Path):
+        raise TypeError(f"Expected a crystal, ASE Atoms or the path of a file, got {type(source).__name__}.")
     path = Path(source)
     calculation = path.exists() and recognise(path) is not None
     structures = [r.structure for r in read_calculations(path)] if calculation else read_structures(path)

@@ -41,7 +41,7 @@ class LabelSummary:
 
 
 def label(
-    structures: Iterable[Source],
+    structures: Source | Iterable[Source],
     out: str | Path,
     settings: LabelSettings | None = None,
     *,
@@ -54,7 +54,7 @@ def label(
     """Calculate structures with PySCF and add them to a data set, in the order in which they are given.
 
     Args:
-        structures: Closed-shell molecules or crystals, or paths of files with them.
+        structures: A closed-shell molecule or crystal, or the path of a file with several; or a list of these.
         out: The data set; if it exists it is extended.
         settings: Functional, basis, grid and recipe.
         jobs: Number of processes, of one thread each.

@@ -19,7 +19,7 @@ from ..core.structure import Structure
 from ..core.units import HARTREE_IN_EV
 from ..model.chunks import predict_matrices
 from ..model.loading import as_predictor
-from ..model.predictor import Predictor
+from ..model.predictor import AtomsLike, Predictor
 from ..solver import (
     Filling,
     FrontierStates,
@@ -133,7 +133,7 @@ class FermiWindow:
 
 
 def near_fermi(
-    source: CellMatrices | Record | Structure | str | Path,
+    source: CellMatrices | Record | Structure | AtomsLike | str | Path,
     model: str | Path | Predictor | None = None,
     *,
     states: int | None = 40,
@@ -149,7 +149,8 @@ def near_fermi(
     """States around the Fermi level and density of states of a cell of any size, on its own mesh of k-points.
 
     Args:
-        source: A calculation or the path of one; with a model, a structure or the path of a file with one.
+        source: A calculation or the path of one; with a model, a structure, ASE's atoms, or the path of a
+            file with one.
         model: The model that predicts the structure's Hamiltonian: a name, a folder, or a loaded model.
         states: Number of states at each k-point; None: none.
         with_dos: Whether to estimate the density of states.
@@ -194,7 +195,7 @@ def near_fermi(
 
 
 def open_cell(
-    source: CellMatrices | Record | Structure | str | Path,
+    source: CellMatrices | Record | Structure | AtomsLike | str | Path,
     model: str | Path | Predictor | None = None,
     *,
     device: str = "cpu",
@@ -210,13 +211,14 @@ def open_cell(
         return source
     if model is not None:
         predictor = as_predictor(model, device=device)
-        structure = source if isinstance(source, Structure) else find_structure(source)
+        structure = find_structure(source)
         matrices = predict_matrices(predictor, structure, progress=progress)
         warn_of_unusual(predictor, structure)
         n_electrons = predictor.physics.n_electrons(structure)
         return CellMatrices(predictor.info.name, structure, matrices.hamiltonians, matrices.overlap, n_electrons)
-    if isinstance(source, Structure):
-        raise HarmoseError(f"{source.formula} is a structure without a Hamiltonian. Name a model to predict it.")
+    if not isinstance(source, Record | str | Path):
+        formula = find_structure(source).formula
+        raise HarmoseError(f"{formula} is a structure without a Hamiltonian. Name a model to predict it.")
     record = source if isinstance(source, Record) else read_crystal(Path(source))
     if not np.isfinite(record.n_electrons):
         raise DataError(

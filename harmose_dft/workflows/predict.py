@@ -85,7 +85,7 @@ def predict(
         HarmoseWarning: A prediction should be used with care, or not at all.
     """
     alone = is_one_source(structures) or not isinstance(structures, Iterable)
-    frames = collect_structures([structures] if alone else structures)  # type: ignore[arg-type, list-item]  # as "alone" tells
+    frames = collect_structures([structures] if alone else structures)  # type: ignore[list-item]  # as "alone" tells
     if alone and len(frames) != 1:
         raise HarmoseError(f"{structures} holds {len(frames)} structures, expected one. Give a list, [path], for all.")
     predictions = as_predictor(model, device=device).predict(frames, trust=trust, refine=refine)

@@ -39,6 +39,7 @@ from .report_tables import (
     molecule_facts,
     trace,
 )
+from .sources import Source, collect_structures
 from .trust_words import describe_trust
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,7 @@ BROADENING = 0.15
 
 
 def report(
-    source: str | Path,
+    source: Source,
     model: str | Path | Predictor | None = None,
     *,
     orbitals: Sequence[str] = FRONTIER,
@@ -71,9 +72,9 @@ def report(
     """Predict a molecule or crystal and gather what its page shows.
 
     Args:
-        source: A structure file with one structure, or a DFT code's calculation of a crystal, which then is the
-            reference.
-        model: A bundled model's name, a model's folder, or a loaded model; "organic" for structure files without a
+        source: A structure, ASE's atoms, a structure file with one structure, or a DFT code's calculation of a crystal,
+            which then is the reference.
+        model: A bundled model's name, a model's folder, or a loaded model; "organic" for structures without a
             cell.
         orbitals: Orbitals of a molecule to be drawn: "HOMO-1", "LUMO", "7".
         with_comparison: Whether to run the PySCF calculation of a molecule too.
@@ -85,10 +86,10 @@ def report(
             other kind.
         DomainError: The structure lies outside the model's domain.
     """
-    path = Path(source)
-    structure, reference = open_source(path)
+    structure, reference = open_source(source)
+    title = Path(source).name if isinstance(source, str | Path) else structure.name or structure.formula
     if model is None and (structure.periodic or reference is not None):
-        raise HarmoseError(f"{path} is a calculation or a crystal. Name the model that predicts it: --model MODEL.")
+        raise HarmoseError(f"{title} is a calculation or a crystal. Name the model that predicts it: --model MODEL.")
     predictor = as_predictor("organic" if model is None else model, device=device)
     require_applicable(structure, orbitals, with_comparison, kpath)
     predictor.check(structure)
@@ -97,12 +98,12 @@ def report(
             orbital_index(name, *predictor.orbital_counts(structure))
     prediction = predictor.predict(structure)
     if structure.periodic:
-        return report_crystal(prediction, path.name, reference, kpath, core_charges(predictor, structure))
-    return report_molecule(prediction, path.name, orbitals, compare(prediction) if with_comparison else None)
+        return report_crystal(prediction, title, reference, kpath, core_charges(predictor, structure))
+    return report_molecule(prediction, title, orbitals, compare(prediction) if with_comparison else None)
 
 
 def view(
-    source: str | Path | Prediction,
+    source: Source | Prediction,
     model: str | Path | Predictor | None = None,
     *,
     orbitals: Sequence[str] = FRONTIER,
@@ -128,12 +129,16 @@ def view(
     return View(report_molecule(source, title, orbitals))
 
 
-def open_source(path: Path) -> tuple[Structure, Record | None]:
-    """The structure of a file, and the calculation where the path is one with a Hamiltonian.
+def open_source(source: Source) -> tuple[Structure, Record | None]:
+    """The structure of a source, and the calculation where it is the path of one with a Hamiltonian.
 
     Raises:
         HarmoseError: There is not exactly one.
+        TypeError: The source is neither a structure nor a path.
     """
+    if not isinstance(source, str | Path):
+        return collect_structures([source])[0], None
+    path = Path(source)
     if path.exists() and recognise(path) is not None:
         records = read_calculations(path)
         if len(records) != 1:

@@ -21,6 +21,17 @@ def is_one_source(sources: Source | Iterable[Source]) -> TypeGuard[Source]:
     return isinstance(sources, str | Path | Structure) or hasattr(sources, "get_chemical_symbols")
 
 
+def as_structure(source: object) -> Structure | None:
+    """The structure that an object is, this package's or ASE's atoms; None for anything else, such as a path.
+
+    Raises:
+        StructureError: The atoms are no possible structure.
+    """
+    if isinstance(source, Structure):
+        return source
+    return from_ase(source) if hasattr(source, "get_chemical_symbols") else None
+
+
 def require_sources(path: str | Path, model: str | Path | Predictor | None = None) -> None:
     """Refuse an input or a model that does not exist, before anything is said of the outputs.
 
@@ -38,21 +49,23 @@ def require_sources(path: str | Path, model: str | Path | Predictor | None = Non
         model_folder(model)
 
 
-def collect_structures(sources: Iterable[Source]) -> list[Structure]:
-    """Read or convert all structures of several sources, in order.
+def collect_structures(sources: Source | Iterable[Source]) -> list[Structure]:
+    """Read or convert all structures of a source, or of several in order.
 
     Raises:
         StructureError: A file cannot be read, or atoms overlap.
         TypeError: A source is neither a structure nor a path.
     """
+    if is_one_source(sources):
+        sources = [sources]
+    if not isinstance(sources, Iterable):
+        raise TypeError(f"Expected a Structure, ASE Atoms, a path, or several of them, got {type(sources).__name__}.")
     structures: list[Structure] = []
     for source in sources:
-        if isinstance(source, Structure):
-            structures.append(source)
-        elif isinstance(source, str | Path):
+        if isinstance(source, str | Path):
             structures += read_structures(source)
-        elif is_one_source(source):
-            structures.append(from_ase(source))
+        elif (structure := as_structure(source)) is not None:
+            structures.append(structure)
         else:
             raise TypeError(f"Expected a Structure, ASE Atoms or the path of a file, got {type(source).__name__}.")
     return structures

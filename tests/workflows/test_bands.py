@@ -12,6 +12,7 @@ import pytest
 from known_predictor import KnownPredictor
 
 import harmose_dft
+from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import cli
 from harmose_dft.core.errors import DataError, HarmoseError
 from harmose_dft.core.record import Record
@@ -87,6 +88,17 @@ def test_band_structure_in_json_is_in_ev(record: Record) -> None:
     assert (figures["path"], figures["n_orbitals"], figures["n_atoms"]) == ("G-M-K-G", 8, 2)
 
 
+def test_atoms_of_ase_are_predicted_as_structures_are(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StandIn:
+        def predict(self, structure: Structure) -> Prediction:
+            assert isinstance(structure, Structure)
+            return replace(as_prediction(record), structure=structure)
+
+    monkeypatch.setattr("harmose_dft.workflows.crystals.as_predictor", lambda model, device: StandIn())
+    found = bands(to_ase(record.structure), "a model", kpath="GM", points=4)
+    np.testing.assert_allclose(found.energies, bands(record, kpath="GM", points=4).energies, atol=1e-9)
+
+
 def test_only_states_near_the_fermi_level_are_computed_when_asked(record: Record) -> None:
     found = bands(record, kpath="GM", points=4, states=2)
     assert found.energies.shape == (1, len(found.path.kpoints), 2)
@@ -141,6 +153,10 @@ def test_sources_without_bands_are_refused() -> None:
         bands(molecule)
     with pytest.raises(HarmoseError, match=r"without a Hamiltonian\. Name a model"):
         bands(layer())
+    with pytest.raises(HarmoseError, match=r"without a Hamiltonian\. Name a model"):
+        bands(to_ase(layer()))
+    with pytest.raises(TypeError, match="got float"):
+        bands(1.0)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="overlap-only"):
         bands(replace(calculation(layer()), hamiltonian=()))
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harmose_dft.adapters.structures import read_structures
+from harmose_dft.adapters.structures import read_structures, to_ase
 from harmose_dft.cli import main
 from harmose_dft.cli.label import label as command
 from harmose_dft.core.errors import ConfigError, DataError, FileFormatError, HarmoseError, OutputExistsError
@@ -48,6 +48,15 @@ def test_structures_become_records_in_their_order(jobs: int, tmp_path: Path) -> 
     assert [structure_id(r.structure) for r in dataset] == [structure_id(s) for s in structures]
     assert dataset[0].provenance["functional"] == "lda"
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_one_path_or_structure_is_labelled_without_a_list(tmp_path: Path) -> None:
+    path = hydrogen_file(tmp_path / "h2.xyz", np.array([0.7, 0.74]))
+    assert label(str(path), tmp_path / "a.h5", FAST).records == 2
+    assert label(hydrogen(1.3), tmp_path / "a.h5", FAST).records == 3
+    assert label(to_ase(hydrogen(1.35)), tmp_path / "a.h5", FAST).records == 4
+    with pytest.raises(TypeError, match="got int"):
+        label(3, tmp_path / "a.h5", FAST)  # type: ignore[arg-type]
 
 
 def test_smiles_of_extended_xyz_files_stay_with_the_records(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase.build import graphene, molecule
 from known_predictor import KnownPredictor
 
 import harmose_dft
@@ -272,6 +273,20 @@ def test_calculation_needs_a_model(tmp_path: Path) -> None:
     many.write_text("1\n\nHe 0 0 0\n" * 2)
     with pytest.raises(HarmoseError, match="holds 2 structures"):
         report(many)
+
+
+def test_structures_and_atoms_of_ase_have_a_report_with_their_name_or_formula(
+    monkeypatch: pytest.MonkeyPatch, water: Prediction
+) -> None:
+    predict_always(water, monkeypatch)
+    atoms = molecule("H2O")
+    assert report(atoms).title == "H2O"
+    assert "H2O" in harmose_dft.view(atoms, orbitals=("LUMO",))._repr_html_()
+    assert report(replace(structure_of(), name="a drop")).title == "a drop"
+    with pytest.raises(HarmoseError, match="C2 is a calculation or a crystal"):
+        report(graphene(vacuum=8))
+    with pytest.raises(TypeError, match="Expected a Structure, ASE Atoms or the path of a file, got float"):
+        report(1.0)  # type: ignore[arg-type]
 
 
 def test_molecule_is_no_crystal(water: Prediction) -> None:
