@@ -12,6 +12,7 @@ import click
 
 from ..core.units import HARTREE_IN_EV
 from . import console
+from .options import charge_option
 from .verdict import force_domain_option, require_usable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--verify", is_flag=True, help="Molecules: report the SCF residual of one Fock build.")
 @click.option("--refine/--no-refine", default=None,
               help="Refine and judge each molecule by three cheap Fock builds.  [default: up to 8 molecules]")
-@click.option("--charge", type=click.IntRange(-9, 9), metavar="Q", help="Total charge.  [default: as the file says]")
+@charge_option
 @force_domain_option
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE",
               help="Draw the levels, or the bands of a crystal (png, pdf, svg).")

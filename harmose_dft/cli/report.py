@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from . import console
+from .options import charge_option
 from .predict import parse_orbitals
 from .verdict import force_domain_option, require_usable
 
@@ -19,14 +20,15 @@ from .verdict import force_domain_option, require_usable
               help="Orbitals of a molecule that are drawn, up to 8.")
 @click.option("--compare", is_flag=True, help="Molecules: run the PySCF calculation too and show the differences.")
 @click.option("--kpath", metavar="GMKG", help="Crystals: path of the bands.  [default: ASE's path]")
+@charge_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="PAGE",
               help="The page.  [default: NAME.report.html in the working folder]")
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, ...")
 @force_domain_option
 @click.option("--force", is_flag=True, help="Overwrite an existing page.")
 def report(
-    source: Path, model: str | None, orbitals: tuple[str, ...], compare: bool, kpath: str | None, out: Path | None,
-    device: str, force_domain: bool, force: bool,
+    source: Path, model: str | None, orbitals: tuple[str, ...], compare: bool, kpath: str | None,
+    charge: int | None, out: Path | None, device: str, force_domain: bool, force: bool,
 ) -> None:
     """Write a report on SOURCE as one HTML page that needs no network.
 
@@ -48,7 +50,9 @@ def report(
     keep_freed_memory()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HarmoseWarning)  # the page says it, and so does the line below
-        page = run(source, model, orbitals=orbitals, with_comparison=compare, kpath=kpath, device=device)
+        page = run(
+            source, model, orbitals=orbitals, with_comparison=compare, kpath=kpath, charge=charge, device=device
+        )
     write_page(target, page, force=force)
     if page.trust is not None:
         console.say(page.trust.words)

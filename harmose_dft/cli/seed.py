@@ -9,6 +9,7 @@ import click
 
 from ..adapters.registry import start_options, start_writers
 from . import console
+from .options import charge_option
 
 PARAGRAPHS = "\n\n".join(writer.help for writer in start_writers().values() if writer.help)
 
@@ -28,13 +29,14 @@ def add_start_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--code", required=True, type=click.Choice(list(start_writers())), help="Code that shall start.")
 @click.option("--model", default="organic", show_default=True, help="Name of a bundled model, or a model's path.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="File to write.")
+@charge_option
 @add_start_options
 @click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a line.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def seed(
-    structure: Path, code: str, model: str, out: Path | None, device: str, as_json: bool, force: bool,
-    **options: Path | None,
+    structure: Path, code: str, model: str, out: Path | None, charge: int | None, device: str, as_json: bool,
+    force: bool,     **options: Path | None,
 ) -> None:
     """Write a start file and say how it is used."""
     from ..core.memory import keep_freed_memory
@@ -42,7 +44,7 @@ def seed(
 
     keep_freed_memory()
     written = write_start(
-        structure, code, model, out, device=device, force=force, options=options, tell=console.detail
+        structure, code, model, out, charge=charge, device=device, force=force, options=options, tell=console.detail
     )
     files = [str(file) for file in written.files]
     if as_json:

@@ -164,14 +164,29 @@ def _charge(source: Input, charge: int) -> Iterator[Structure]:
         StructureError: The input gives a structure another one.
     """
     for name, structure in source.iterate():
-        try:
-            charged = structure.with_charge(charge)
-        except StructureError as error:
-            raise StructureError(
-                f"{name} has the charge {format_charge(structure.charge)}, --charge asks for {format_charge(charge)}. "
-                "Leave --charge out, or correct the input."
-            ) from error
-        yield charged
+        yield give_charge(structure, charge, name)
+
+
+def give_charge(structure: Structure, charge: int | None, name: str) -> Structure:
+    """A structure with the total charge that a command was told.
+
+    Args:
+        structure: As it was read.
+        charge: Total charge; None leaves the structure as it is.
+        name: What the message calls the structure.
+
+    Raises:
+        StructureError: The structure has another charge.
+    """
+    if charge is None:
+        return structure
+    try:
+        return structure.with_charge(charge)
+    except StructureError as error:
+        raise StructureError(
+            f"{name} has the charge {format_charge(structure.charge)}, --charge asks for {format_charge(charge)}. "
+            "Leave --charge out, or correct the input."
+        ) from error
 
 
 def _spool(folder: Path) -> Path:

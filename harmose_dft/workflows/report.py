@@ -27,6 +27,7 @@ from ..solver.dos import DensityOfStates
 from .bands import bands, compare_bands
 from .compare import Comparison, compare
 from .crystals import Crystal, require_same_crystal
+from .inputs import give_charge
 from .prediction_files import orbital_index, select_orbital
 from .report_tables import (
     CITATION,
@@ -67,6 +68,7 @@ def report(
     orbitals: Sequence[str] = FRONTIER,
     with_comparison: bool = False,
     kpath: str | None = None,
+    charge: int | None = None,
     device: str = "cpu",
 ) -> Report:
     """Predict a molecule or crystal and gather what its page shows.
@@ -79,17 +81,22 @@ def report(
         orbitals: Orbitals of a molecule to be drawn: "HOMO-1", "LUMO", "7".
         with_comparison: Whether to run the PySCF calculation of a molecule too.
         kpath: Special points of a crystal's bands; ASE's path by default.
+        charge: Total charge of the structure; by default as its source says.
         device: Where a model that is loaded runs.
 
     Raises:
         HarmoseError: The source does not hold one structure, no model is named for a crystal, or an option is for the
             other kind.
+        StructureError: The source cannot be read, or gives another charge.
         DomainError: The structure lies outside the model's domain.
     """
     structure, reference = open_source(source)
     title = Path(source).name if isinstance(source, str | Path) else structure.name or structure.formula
     if model is None and (structure.periodic or reference is not None):
         raise HarmoseError(f"{title} is a calculation or a crystal. Name the model that predicts it: --model MODEL.")
+    if charge is not None and reference is not None:
+        raise HarmoseError(f"{title} is a calculation, which has its own charge. Leave --charge out.")
+    structure = give_charge(structure, charge, title)
     predictor = as_predictor("organic" if model is None else model, device=device)
     require_applicable(structure, orbitals, with_comparison, kpath)
     predictor.check(structure)

@@ -13,6 +13,7 @@ from ..core.errors import HarmoseError
 from ..core.files import require_absent
 from ..core.structure import Structure
 from ..model import loading
+from .inputs import give_charge
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def write_start(
     model: str | Path = "organic",
     out: Path | None = None,
     *,
+    charge: int | None = None,
     device: str = "cpu",
     force: bool = False,
     options: Options | None = None,
@@ -57,6 +59,7 @@ def write_start(
         code: One of :func:`harmose_dft.adapters.registry.start_writers`.
         model: Name of a bundled model, or a model's folder.
         out: The file to write; by default the code's own name for it.
+        charge: Total charge of the structure; by default as its file says.
         device: Where the model runs.
         force: Whether an existing file may be replaced.
         options: What the code's writer is told: :func:`harmose_dft.adapters.registry.start_options`.
@@ -66,12 +69,13 @@ def write_start(
         OutputExistsError: The file exists and ``force`` is false.
         BasisMismatchError: The code does not have the model's orbitals.
         DomainError: The structure lies outside the model's domain, or the code does not calculate it.
+        StructureError: The file cannot be read, or gives another charge.
         HarmoseError: The code cannot start from a prediction, or this one is no good start.
     """
     writer = start_writers()[code]
     default = writer.default_path(structure_file)
     target = out or default
-    structure = require_one(read_structures(structure_file), structure_file)
+    structure = give_charge(require_one(read_structures(structure_file), structure_file), charge, structure_file.name)
     predictor = loading.load_model(model, device=device)
     writer.require_model(predictor.info.name, predictor.model.code, predictor.model.basis)
     writer.require_structure(structure, structure_file)

@@ -343,6 +343,20 @@ def test_command_writes_a_checkpoint(command: Path, capsys: pytest.CaptureFixtur
     assert printed["commutator_hartree"] < 1e-2  # PySCF on its level-3 grid, the predictor on level 0
 
 
+def test_command_writes_into_the_working_folder_not_beside_the_structure(
+    command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("elsewhere").mkdir()
+    Path("water.xyz").rename("elsewhere/water.xyz")
+    Path("elsewhere/h2.extxyz").write_text(CRYSTAL_FILE)
+    assert main(["seed", "elsewhere/water.xyz", "--code", "pyscf"]) == 0
+    assert capsys.readouterr().out.startswith("water.chk: ")
+    monkeypatch.setattr("harmose_dft.model.loading.load_model", lambda name, device="cpu": CrystalPredictor(NUMERICAL))
+    assert main(["seed", "elsewhere/h2.extxyz", "--code", "abacus"]) == 0
+    assert sorted(p.name for p in Path().iterdir()) == ["elsewhere", "hrs1_nao.csr", "water.chk"]
+    assert sorted(p.name for p in Path("elsewhere").iterdir()) == ["h2.extxyz", "water.xyz"]
+
+
 def test_command_leaves_existing_files_alone(command: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("start.chk").write_text("precious")
     assert main(["seed", "water.xyz", "--code", "pyscf", "-o", "start.chk"]) == 1
@@ -378,6 +392,21 @@ def test_command_explains_what_it_cannot_do(
     assert main(["seed", *arguments]) == code
     assert said in " ".join(capsys.readouterr().err.split())
     assert sorted(p.name for p in Path().iterdir()) == ["two.xyz", "water.xyz"]
+
+
+def test_charge_of_an_ion_is_an_option_of_seed(
+    command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pyscf.scf import chkfile
+
+    monkeypatch.setattr(KnownPredictor, "check", lambda self, structure: None)
+    Path("oh.xyz").write_text("2\n\nO 0 0 0\nH 0 0 0.97\n")
+    Path("said.xyz").write_text("2\ncharge=1\nO 0 0 0\nH 0 0 0.97\n")
+    assert main(["seed", "oh.xyz", "--code", "pyscf", "--charge", "-1"]) == 0
+    mol, _ = chkfile.load_scf("oh.chk")
+    assert (mol.charge, mol.nelectron) == (-1, 10)
+    assert main(["seed", "said.xyz", "--code", "pyscf", "--charge", "-1"]) == 1
+    assert "said.xyz has the charge +1, --charge asks for -1" in capsys.readouterr().err
 
 
 class CrystalPredictor:

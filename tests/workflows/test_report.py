@@ -289,6 +289,22 @@ def test_structures_and_atoms_of_ase_have_a_report_with_their_name_or_formula(
         report(1.0)  # type: ignore[arg-type]
 
 
+def test_charge_of_an_ion_is_an_option_of_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], water: Prediction
+) -> None:
+    predict_always(water, monkeypatch)
+    seen: list[int] = []
+    monkeypatch.setattr("harmose_dft.workflows.report.require_applicable", lambda s, *rest: seen.append(s.charge))
+    monkeypatch.chdir(tmp_path)
+    Path("oh.xyz").write_text("2\n\nO 0 0 0\nH 0 0 0.97\n")
+    assert main(["report", "oh.xyz", "--charge", "-1"]) == 0
+    assert report("oh.xyz", charge=1).title == "oh.xyz"
+    assert seen == [-1, 1]
+    Path("oh.xyz").write_text("2\ncharge=1\nO 0 0 0\nH 0 0 0.97\n")
+    assert main(["report", "oh.xyz", "--charge", "-1", "--force"]) == 1
+    assert "oh.xyz has the charge +1, --charge asks for -1" in capsys.readouterr().err
+
+
 def test_molecule_is_no_crystal(water: Prediction) -> None:
     with pytest.raises(DataError, match="no bands"):
         report_crystal(water, "water")

@@ -19,14 +19,15 @@ class PySCFStart(StartWriter):
 
     key = "pyscf"
     help = (
-        'pyscf: a checkpoint (default STEM.chk) for mf.chkfile = FILE, mf.init_guess = "chkfile". The prediction is '
-        "tested by one Fock build; if it is far from self-consistent, nothing is written."
+        "pyscf: a checkpoint (default STEM.chk in the working folder) for mf.chkfile = FILE, "
+        'mf.init_guess = "chkfile". '
+        "The prediction is tested by one Fock build; if it is far from self-consistent, nothing is written."
     )
     test = "testing the density by one Fock build"
 
     def default_path(self, structure_file: Path) -> Path:
-        """Beside the structure file."""
-        return structure_file.with_suffix(".chk")
+        """Named after the structure file, in the working folder."""
+        return Path(structure_file.name).with_suffix(".chk")
 
     def require_model(self, name: str, made_by: str, basis: OrbitalBasis) -> None:
         """Accepts; PySCF's molecule refuses numerical orbitals when it is built."""

@@ -24,8 +24,9 @@ def require_closed_shell(structure: Structure) -> None:
         raise StructureError(f"{name} has {electrons} electrons.")
     if electrons % 2:
         raise StructureError(
-            f"{name} has an odd number of electrons ({electrons}). Only closed shells are supported; check the charge "
-            "and look for missing hydrogen atoms."
+            f"{name} has an odd number of electrons ({electrons}). Only closed shells are supported. Give the "
+            "charge of an ion, charge=-1 in the comment line of an xyz file, or --charge -1 where the command has that "
+            "option, or look for missing hydrogen atoms."
         )
     if structure.spin:
         raise StructureError(
