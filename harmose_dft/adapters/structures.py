@@ -121,6 +121,7 @@ def from_ase(atoms: Atoms, name: str = "") -> Structure:
         spin,
         name or str(info.get("name", "")),
         str(info.get("smiles", "")),
+        unused_cell=bool(atoms.cell.array.any()) and not atoms.pbc.any(),
     )
 
 

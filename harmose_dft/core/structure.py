@@ -37,6 +37,7 @@ class Structure:
         spin: Number of unpaired electrons (2S).
         name: For messages and file names; no part of the structure.
         smiles: SMILES where the source gives it, which data sets are split by; no part of the structure.
+        unused_cell: Whether the source gives a cell, but no periodic direction; for messages.
 
     Raises:
         StructureError: Shapes disagree, a value is not finite, an element is unknown, or the cell is singular.
@@ -49,6 +50,7 @@ class Structure:
     spin: int = 0
     name: str = field(default="", compare=False)
     smiles: str = field(default="", compare=False)
+    unused_cell: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         numbers = _freeze(self.numbers, np.int64)
@@ -91,6 +93,13 @@ class Structure:
     def periodic(self) -> bool:
         """Whether the structure has a cell."""
         return self.cell is not None
+
+    @property
+    def lack_of_cell(self) -> str:
+        """What messages say of a molecule where a crystal is expected: "has no cell", or why its cell is none."""
+        if self.unused_cell:
+            return 'has a cell, but no periodic direction (pbc="F F F"; a crystal has pbc="T T T")'
+        return "has no cell"
 
     @property
     def symbols(self) -> list[str]:

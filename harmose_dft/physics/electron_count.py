@@ -54,10 +54,15 @@ class ElectronCount:
         """Electrons of a structure.
 
         Raises:
-            DomainError: The training compositions do not determine it.
+            DomainError: There are other elements than in training, or its compositions do not determine it.
         """
         composition = _composition(structure)
-        elements = sorted({z for row, _ in self.rows for z in row} | set(composition))
+        elements = sorted({z for row, _ in self.rows for z in row})
+        if others := sorted(set(composition) - set(elements)):
+            raise DomainError(
+                f"{structure.formula} contains {', '.join(SYMBOLS[z] for z in others)}; the model was trained on "
+                f"{', '.join(SYMBOLS[z] for z in elements)} only. Train a model that covers the element."
+            )
         matrix = np.array([[row.get(z, 0) for row, _ in self.rows] for z in elements], dtype=np.float64)
         target = np.array([composition.get(z, 0) for z in elements], dtype=np.float64)
         # The composition as a combination of training compositions, whose electrons combine in the same way.

@@ -62,8 +62,8 @@ class NumericalPhysics(Physics):
         """
         if not structure.periodic:
             raise DomainError(
-                f"{structure.formula} has no cell; this model describes crystals. Give a structure file with lattice "
-                "vectors (cif, POSCAR, extended xyz); a molecule goes into a cell with enough vacuum."
+                f"{structure.formula} {structure.lack_of_cell}; this model describes crystals. Give a structure file "
+                "with lattice vectors (cif, POSCAR, extended xyz); a molecule goes into a cell with enough vacuum."
             )
         if structure.charge:
             raise DomainError(

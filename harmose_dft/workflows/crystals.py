@@ -202,7 +202,9 @@ def find_structure(source: CrystalSource) -> Structure:
     if len(structures) != 1:
         raise HarmoseError(f"{path} holds {len(structures)} structures; bands are drawn of one. Give a file with one.")
     if not structures[0].periodic:
-        raise HarmoseError(f"{path} has no cell; bands are of crystals. Use harmose-dft predict for molecules.")
+        raise HarmoseError(
+            f"{path} {structures[0].lack_of_cell}; bands are of crystals. Use harmose-dft predict for molecules."
+        )
     return structures[0]
 
 

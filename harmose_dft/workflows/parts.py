@@ -58,7 +58,7 @@ def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, A
         training: What the model's file says of its training.
 
     Raises:
-        DataError: The split does not fit the data set, or the file has no such part.
+        DataError: The split does not fit the data set, a record has no SMILES to split by, or there is no such part.
     """
     if part is None:
         return list(range(len(dataset)))
@@ -71,8 +71,29 @@ def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, A
                 "all."
             )
         return np.flatnonzero(~used).tolist()
-    split = _split(training if was_trained_on(training, dataset) else {}, dataset)
+    seen = was_trained_on(training, dataset)
+    if not seen:
+        _require_smiles(dataset, part, training)
+    split = _split(training if seen else {}, dataset)
     return [int(i) for i in split[part] if part != "test" or not used[i]]
+
+
+def _require_smiles(dataset: Dataset, part: Part, training: Mapping[str, Any]) -> None:
+    """Refuse a part of a file that cannot be split by SMILES, which is how files are split that training did not have.
+
+    Raises:
+        DataError: A record has no SMILES.
+    """
+    missing = next((i for i in range(len(dataset)) if not dataset.metadata(i).get("smiles")), None)
+    if missing is None:
+        return
+    advice = ", or use a model whose file lists the structures of its training, which --part test leaves out"
+    if any(each.get(STRUCTURE_IDS) for each in _trainings(training)):
+        advice = "; training used none of its structures"
+    raise DataError(
+        f"{dataset.path.name} has no part {part!r}: the model was not trained on this file, and record {missing + 1} "
+        f"has no SMILES to split it by. Measure the whole file, without --part{advice}."
+    )
 
 
 def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

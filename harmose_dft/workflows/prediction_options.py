@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..core.errors import ArgumentError, HarmoseError
 from ..model.predictor import Predictor
 from .drawing import BandDrawing, Drawing, LevelDrawing, require_drawable
+from .inputs import Input
 from .prediction_files import Job, Outputs, orbital_index
 
 
@@ -76,7 +77,11 @@ def choose_drawing(
             raise HarmoseError("--kpath is for crystals; these structures have no cell.")
         return None if outputs.plot is None else LevelDrawing()
     if crystals < count:
-        raise HarmoseError("These files hold molecules and crystals; predict them separately, each with its model.")
+        molecule, crystal = (_name_first(inputs, periodic) for periodic in (False, True))
+        raise HarmoseError(
+            f"These files hold molecules and crystals: {molecule} is a molecule, {crystal} a crystal. Predict them "
+            "separately, each with its model."
+        )
     _require_for_crystals(outputs, extras, refine)
     if outputs.plot is None:
         if kpath is not None:
@@ -87,6 +92,11 @@ def choose_drawing(
     if count > 1:
         raise HarmoseError(f"--plot draws the bands of one crystal; these files hold {count}.")
     return BandDrawing(next(inputs[0].read()), kpath)
+
+
+def _name_first(inputs: Sequence[Input], periodic: bool) -> str:
+    """The first structure that is a crystal, or that is a molecule: "md.xyz#2"."""
+    return next(name for source in inputs for name, s in source.iterate() if s.periodic == periodic)
 
 
 def _require_for_crystals(outputs: Outputs, extras: Extras, refine: bool | None) -> None:

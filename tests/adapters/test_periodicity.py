@@ -73,6 +73,13 @@ def test_periodic_atoms_without_a_cell_are_told_to_be_a_molecule() -> None:
         from_ase(atoms)
 
 
+def test_cell_of_a_molecule_is_remembered_for_messages_only() -> None:
+    box = Atoms("H2", [[0, 0, 0], [0, 0, 0.74]], cell=[5, 5, 5])
+    assert (from_ase(box).periodic, from_ase(box).unused_cell) == (False, True)
+    assert not from_ase(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])).unused_cell
+    assert not from_ase(graphene(vacuum=8)).unused_cell
+
+
 def test_cell_without_volume_is_told_what_to_check() -> None:
     atoms = bulk("NaCl", "rocksalt", a=5.64)
     atoms.set_cell([[3, 0, 0], [0, 3, 0], [3, 3, 0]])

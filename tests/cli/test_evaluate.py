@@ -96,7 +96,9 @@ def test_data_of_another_functional_is_refused(
 
 def test_split_by_molecule_needs_names(data: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", model, str(data), "--part", "test"]) == 1
-    assert "SMILES" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{data.name} has no part 'test': the model was not trained on this file" in said
+    assert "record 1 has no SMILES to split it by. Measure the whole file, without --part, or use a model" in said
 
 
 def test_parts_of_training_data_are_those_of_the_training(

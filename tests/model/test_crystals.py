@@ -284,6 +284,10 @@ def test_molecules_options_are_refused_for_crystals(
     assert "harmose-dft bands" in capsys.readouterr().err
     assert main(["predict", "bn.cif", "h2.xyz"]) == 1
     assert "separately" in capsys.readouterr().err
+    Path("two.xyz").write_text('2\n\nH 0 0 0\nH 0 0 0.74\n1\nLattice="3 0 0 0 3 0 0 0 3" pbc="T T T"\nC 0 0 0\n')
+    assert main(["predict", "two.xyz"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "two.xyz#1 is a molecule, two.xyz#2 a crystal. Predict them separately" in said
     assert main(["predict", "h2.xyz", "--kpath", "GM"]) == 1
     assert "no cell" in capsys.readouterr().err
 
@@ -295,6 +299,15 @@ def test_bands_of_a_molecule_are_refused_before_the_model_is_loaded(
     Path("h2.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0.74\n", encoding="utf-8")
     assert main(["bands", "h2.xyz", "--model", "no such model"]) == 1
     assert "h2.xyz has no cell; bands are of crystals. Use harmose-dft predict" in capsys.readouterr().err
+
+
+def test_bands_of_a_cell_without_periodic_direction_are_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.xyz").write_text('1\nLattice="3 0 0 0 3 0 0 0 3" pbc="F F F"\nC 0 0 0\n')
+    assert main(["bands", "c.xyz", "--model", "no such model"]) == 1
+    assert 'c.xyz has a cell, but no periodic direction (pbc="F F F"' in " ".join(capsys.readouterr().err.split())
 
 
 def test_bands_of_a_structure_need_a_model(

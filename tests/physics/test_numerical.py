@@ -78,6 +78,10 @@ def test_molecules_ions_and_unknown_compositions_are_refused() -> None:
     physics.check(crystal)
     with pytest.raises(DomainError, match="has no cell"):
         physics.check(Structure(crystal.numbers, crystal.positions))
+    with pytest.raises(DomainError, match="has a cell, but no periodic direction"):
+        physics.check(Structure(crystal.numbers, crystal.positions, unused_cell=True))
+    with pytest.raises(DomainError, match="contains C, O; the model was trained on B, N only"):
+        physics.check(Structure(np.array([6, 8]), crystal.positions, crystal.cell))
     with pytest.raises(DomainError, match=r"charge \+1"):
         physics.check(Structure(crystal.numbers, crystal.positions, crystal.cell, charge=1))
     with pytest.raises(DomainError, match="valence electrons of N"):

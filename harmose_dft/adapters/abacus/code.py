@@ -52,7 +52,7 @@ class AbacusStart(StartWriter):
         """
         if not structure.periodic:
             raise DomainError(
-                f"{structure_file} has no cell; ABACUS calculates crystals. Put the molecule into a box."
+                f"{structure_file} {structure.lack_of_cell}; ABACUS calculates crystals. Put the molecule into a box."
             )
 
     def read_setup(self, structure: Structure, options: Options) -> Setup | None:
