@@ -64,12 +64,12 @@ class Job:
         return self.result.with_name(stem + (f"-{number:04d}" if self.count > 1 else "") + suffix)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outputs:
     """Which files are written of each prediction.
 
     Args:
-        orbitals: Orbitals written as cube files: "HOMO-1", "LUMO", "7".
+        cube: Orbitals written as cube files: "HOMO-1", "LUMO", "7".
         molden: Whether the orbitals are written in the Molden format.
         plot: Picture of the levels or bands of all structures.
         force: Whether existing files may be replaced.
@@ -78,7 +78,7 @@ class Outputs:
         dos: Whether densities of states are written as tables.
     """
 
-    orbitals: tuple[str, ...] = ()
+    cube: tuple[str, ...] = ()
     molden: bool = False
     plot: Path | None = None
     force: bool = False
@@ -148,7 +148,7 @@ def name_companions(job: Job, number: int, outputs: Outputs) -> list[tuple[Path,
         formats.append((".molden", _write_molden))
     if outputs.dos:
         formats.append((".dos.txt", _write_dos))
-    formats += [(f".{name.lower()}.cube", partial(_write_orbital, name)) for name in dict.fromkeys(outputs.orbitals)]
+    formats += [(f".{name.lower()}.cube", partial(_write_orbital, name)) for name in dict.fromkeys(outputs.cube)]
     return [(job.companion(number, suffix), writer) for suffix, writer in formats]
 
 

@@ -17,8 +17,9 @@ from harmose_dft.workflows.prediction_files import (
     require_writable,
     write_companions,
 )
+from harmose_dft.workflows.prediction_options import Extras
 
-EVERYTHING = Outputs(orbitals=("HOMO", "LUMO+1", "HOMO"), molden=True, dos=True)
+EVERYTHING = Outputs(cube=("HOMO", "LUMO+1", "HOMO"), molden=True, dos=True)
 
 
 def job_of(count: int, folder: Path) -> Job:
@@ -33,6 +34,13 @@ def test_options_name_their_files_and_an_orbital_given_twice_is_one_file(tmp_pat
     names = ["water.molden", "water.dos.txt", "water.homo.cube", "water.lumo+1.cube"]
     assert paths == [tmp_path / name for name in names]
     require_writable([job], EVERYTHING)
+
+
+def test_what_is_asked_for_is_asked_by_name() -> None:
+    """Several of these are booleans side by side."""
+    for options in (Outputs, Extras):
+        with pytest.raises(TypeError, match="positional"):
+            options(True)  # type: ignore[operator]
 
 
 def test_files_of_several_structures_are_numbered(tmp_path: Path) -> None:
