@@ -2,10 +2,10 @@
 
     python benchmarks/large.py MODEL [--repeat 10 --repeat 20 ...] [--superlu 20] [--dos 71] [--json large.json]
 
-MODEL is a model of graphene, such as benchmarks/materials.py trains from twelve snapshots of the set openmx-graphene
-(--minutes 2 --variant two-stage). Cells are N x N graphene whose atoms are displaced at random (0.04 Bohr), each in a
-process of its own with one thread: seconds are CPU seconds, beside which the wall time is kept, and GB is the largest
-resident size of the process. Exponents are fitted to the times of cells of 800 atoms and more.
+MODEL is a model of graphene, such as benchmarks/materials.py trains (--system MG --minutes 2 --variant two-stage).
+Cells are N x N graphene whose atoms are displaced at random (0.04 Bohr), each in a process of its own with one thread:
+seconds are CPU seconds, beside which the wall time is kept, and GB is the largest resident size of the process.
+Exponents are fitted to the times of cells of 800 atoms and more.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from harmose_dft.metrics import MetricAccumulator
 from harmose_dft.metrics.covariance import cov_err
-from harmose_dft.metrics.evaluation import DEFAULT_WINDOW
+from harmose_dft.metrics.evaluation import BAND_WINDOW
 from harmose_dft.metrics.spectra import band_errors
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
@@ -155,6 +155,7 @@ class Run:
         return {
             "system": self.system, "variant": self.variant, "h0": self.h0, "minutes": self.minutes, "seed": self.seed,
             "train": list(self.data.train_names), "test": list(self.data.test_names),
+            "settings": {"first": FIRST, **VARIANTS[self.variant]} if self.variant != "h0" else {},
         }
 
 
@@ -196,16 +197,21 @@ def fermi_error(record: Record, hamiltonians: Matrices) -> tuple[float, float]:
     )
     assert predicted.fermi is not None
     assert reference.fermi is not None
-    _, shift = band_errors(reference.energies, predicted.energies, fermi=reference.fermi, window=DEFAULT_WINDOW)
+    _, shift = band_errors(reference.energies, predicted.energies, fermi=reference.fermi, window=BAND_WINDOW)
     return abs(predicted.fermi - reference.fermi - shift), reference.fermi
 
 
 def measure(run: Run, twisted_cells: Path | None) -> dict[str, Any]:
     """Figures of a run, trained first where need be; those in its folder where it is finished."""
+    result = run.describe()
     if run.figures.exists():
         stored: dict[str, Any] = json.loads(run.figures.read_text(encoding="utf-8"))
+        if stored.get("settings", result["settings"]) != result["settings"]:
+            raise click.UsageError(
+                f"{run.folder} holds figures of other settings of {run.variant!r}: {stored['settings']}. Remove the "
+                "folder to measure anew, or give another --work."
+            )
         return stored
-    result = run.describe()
     if run.variant == "h0":
         training = run.data.records("train")
         start = time.process_time()
@@ -236,7 +242,7 @@ def gather(work: Path) -> list[dict[str, Any]]:
     """Figures of all finished runs, with the date on which each ended."""
     paths = sorted((work / "runs").glob("*/figures.json"))
     return [
-        _shorten(json.loads(path.read_text(encoding="utf-8")))
+        _shorten({k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if k != "settings"})
         | {"date": time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))}
         for path in paths
     ]
@@ -323,6 +329,8 @@ def main(
     if target is not None:
         save(target, {"environment": environment(), "runs": gather(work)})
         return
+    if repeat is not None and "MG" not in systems:
+        raise click.UsageError("--supercell is about a cell of MG, which is not among the systems.")
     keep_freed_memory()
     torch.set_num_threads(1)
     for name in systems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,20 +34,16 @@ class System:
         paper: Abbreviation in the paper of the method.
         folder: Its folder below ``root``.
         root: Folder below ``--shared``.
-        spin_orbit: Whether its calculations are of spinors.
         tests: Names of its test snapshots; by index where there are none.
         twisted: Folder of twisted cells, which only test.
-        target: Target of mae_all, meV.
     """
 
     title: str
     paper: str
     folder: str
     root: str = "sets/openmx"
-    spin_orbit: bool = False
     tests: tuple[str, ...] = ()
     twisted: str | None = None
-    target: float = 1.0
 
     def is_test(self, name: str) -> bool:
         """Whether the snapshot of a name, such as snap_03, tests."""
@@ -54,15 +51,14 @@ class System:
 
 
 SYSTEMS = {
-    "MG": System("graphene, 3 x 3", "MG", "graphene_3x3", "samples/openmx", target=0.3,
+    "MG": System("graphene, 3 x 3", "MG", "graphene_3x3", "samples/openmx",
                  tests=("snap01", "snap08", "snap15")),
-    "MM": System("MoS2, 3 x 3", "MM", "MoS2_3x3", target=0.5),
-    "BG": System("bilayer graphene, 2 x 2", "BG", "graphene_bilayer_2x2", twisted="graphene_bilayer_twist", target=0.3),
-    "BB": System("bilayer bismuthene", "BB", "bismuthene_bilayer", spin_orbit=True, twisted="bismuthene_bilayer_twist",
-                 target=0.6),
-    "BT": System("bilayer Bi2Te3", "BT", "Bi2Te3_bilayer", spin_orbit=True),
-    "BS": System("bilayer Bi2Se3", "BS", "Bi2Se3_bilayer", spin_orbit=True),
-    "MG-abacus": System("graphene, 3 x 3, ABACUS", "MG-abacus", "graphene_3x3", "samples/abacus", target=0.3,
+    "MM": System("MoS2, 3 x 3", "MM", "MoS2_3x3"),
+    "BG": System("bilayer graphene, 2 x 2", "BG", "graphene_bilayer_2x2", twisted="graphene_bilayer_twist"),
+    "BB": System("bilayer bismuthene", "BB", "bismuthene_bilayer", twisted="bismuthene_bilayer_twist"),
+    "BT": System("bilayer Bi2Te3", "BT", "Bi2Te3_bilayer"),
+    "BS": System("bilayer Bi2Se3", "BS", "Bi2Se3_bilayer"),
+    "MG-abacus": System("graphene, 3 x 3, ABACUS", "MG-abacus", "graphene_3x3", "samples/abacus",
                         tests=("snap01", "snap08", "snap15")),
 }
 """The six systems of the paper, and one of them by another code."""
@@ -129,8 +125,8 @@ def twisted(system: System, shared: Path, more: Path, work: Path) -> Path | None
 
 def _data_set(work: Path, name: str, folders: Sequence[Path]) -> Path:
     """The calculations of some folders as one data set, made once for each choice of folders."""
-    names = [p.name.removeprefix("snap").strip("_") for p in folders]
-    path = work / "data" / f"{name}-{len(names)}-{names[0]}-{names[-1]}.h5"
+    chosen = hashlib.sha256(" ".join(p.name for p in folders).encode()).hexdigest()[:8]
+    path = work / "data" / f"{name}-{len(folders)}-{chosen}.h5"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with DatasetWriter(path) as writer:

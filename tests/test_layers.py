@@ -14,6 +14,7 @@ from house import (
     ROOT,
     arrows,
     circles,
+    figures,
     imports,
     level,
     module_circles,
@@ -112,6 +113,10 @@ def test_nothing_unpickles(path: Path) -> None:
         assert name != "torch.load", where
         pickle = keywords.get("allow_pickle")
         assert pickle is None or (isinstance(pickle, ast.Constant) and pickle.value is False), where
+
+
+def test_the_floor_plan_is_as_simple_as_wanted() -> None:
+    assert {name: m for name, m in figures().items() if int(str(m[0])) > int(str(m[1]))} == {}
 
 
 def tracked_text() -> list[Path]:

@@ -115,7 +115,7 @@ def print_trust(summary: PredictionSummary) -> None:
         console.note(f"refined by {certificate.builds} cheap Fock builds in {certificate.seconds:.2f} s (the network "
                      f"took {summary.seconds - certificate.seconds:.2f} s), commutator {first} uHa per root electron "
                      f"at the first and {last} at the last one")
-    opinion = explain(trust)
+    opinion = explain(trust, summary.n_electrons, crystal=summary.periodic)
     good = () if trust.refused else opinion.good
     for label, reasons in (("what is good", good), ("what is not", opinion.bad)):
         if reasons:

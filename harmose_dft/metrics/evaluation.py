@@ -34,7 +34,7 @@ from .spectra import band_errors, frontier_errors, orbital_cosines, orbital_ener
 if TYPE_CHECKING:
     import torch
 
-DEFAULT_WINDOW = 5.0 / HARTREE_IN_EV
+BAND_WINDOW = 5.0 / HARTREE_IN_EV
 """Half width of the window of ``band_mae`` around the Fermi level: 5 eV, in Hartree."""
 
 CHALLENGING = 0.05
@@ -60,7 +60,7 @@ class MetricAccumulator:
         *,
         spectral: bool = True,
         kpoints: Callable[[Structure], NDArray[np.float64]] | None = None,
-        window: float = DEFAULT_WINDOW,
+        window: float = BAND_WINDOW,
         device: str | torch.device = "cpu",
     ) -> None:
         self._spectral, self._kpoints, self._window, self._device = spectral, kpoints, window, device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +23,14 @@ def as_tuple(matrices: Matrices) -> tuple[BlockMatrix, ...]:
     return (matrices,) if isinstance(matrices, BlockMatrix) else tuple(matrices)
 
 
-def gauge_shift(difference: Array, overlap: Array, *, norm: Literal["l1", "l2"] = "l1") -> float:
-    """The mu for which ``difference - mu S`` is smallest: H and H + mu S describe one crystal.
+def gauge_shift(difference: Array, overlap: Array) -> float:
+    """The mu for which the sum of |difference - mu S| is smallest: H and H + mu S describe one crystal.
 
-    With the 1-norm, the weighted median of difference / S with weights |S|, which is the exact minimum (for complex
-    matrices, of the real part); with the 2-norm, <difference, S> / <S, S>.
+    It is the weighted median of difference / S with weights |S|; for complex matrices, of the real part.
 
     Args:
         difference: Matrix elements in Hartree.
         overlap: The same elements of S.
-        norm: What is minimised.
 
     Returns:
         mu in Hartree; zero where S vanishes.
@@ -41,8 +39,6 @@ def gauge_shift(difference: Array, overlap: Array, *, norm: Literal["l1", "l2"] 
     d, s = d[s != 0], s[s != 0]
     if len(s) == 0:
         return 0.0
-    if norm == "l2":
-        return float(d @ s / (s @ s))
     ratio, weight = d / s, np.abs(s)
     order = np.argsort(ratio)
     median_index = np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHARGE_WIDTH = 1.5
-"""Bohr; standard deviation of the Gaussian that a charge is smeared to. What it leaves out near the atoms the network
-learns from its pairs."""
+"""Bohr; standard deviation of the Gaussian that a charge is smeared to, about an atom's radius (chosen, not tuned).
+What it leaves out near the atoms the network learns from its pairs. Like :data:`SMALLEST` and the scales of
+:mod:`harmose_dft.nn.potential` it is part of every trained model: another value needs a new format version."""
 
 SMALLEST = 1e-5
 """Waves of which smearing leaves less are left out."""

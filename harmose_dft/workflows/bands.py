@@ -8,6 +8,7 @@ from pathlib import Path
 from ..core.errors import HarmoseError
 from ..core.units import HARTREE_IN_EV
 from ..metrics import band_errors
+from ..metrics.evaluation import BAND_WINDOW
 from ..model.predictor import Predictor
 from ..solver import bands as solve_bands
 from ..solver import bands_near
@@ -21,7 +22,7 @@ MANY_ORBITALS = 1000
 STATES = 60
 """How many, unless told."""
 
-WINDOW = 5.0
+WINDOW = BAND_WINDOW * HARTREE_IN_EV
 """eV around the Fermi level that plots show and comparisons count, unless told."""
 
 SMOOTH = ((120, 400), (500, 200))

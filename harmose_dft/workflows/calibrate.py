@@ -16,12 +16,12 @@ from ..core.errors import DataError, DomainError, HarmoseWarning
 from ..core.progress import Progress, silent
 from ..core.record import Record
 from ..data import structure_id
+from ..metrics.evaluation import BAND_WINDOW
 from ..metrics.spectra import band_errors
 from ..model.loading import load
 from ..model.prediction import Prediction, dipole_moment
 from ..model.predictor import Predictor
 from ..model.trust.band_fitting import BandCase, evaluate_band_calibration, fit_band_calibration
-from ..model.trust.bands import WINDOW
 from ..model.trust.calibration import LARGE_ERROR, LARGE_REFINED_ERROR, SIGNALS
 from ..model.trust.fitting import Case, evaluate_calibration, fit_calibration
 from ..model.trust.judging import collect_band_signals, collect_signals, measure_quantities
@@ -136,8 +136,8 @@ def measure_case(prediction: Prediction, record: Record, kind: str = "") -> Case
         signals=collect_signals(trust, prediction.spectrum),
         errors={name: abs(values[0][name] - values[1][name]) for name in values[0]},
         largest_level_error=float(apart.max()),
-        doubtful=bool(trust.warnings or trust.unseen_pairs),
-        ruled_out=trust.refused and trust.risk is None,
+        doubtful=trust.rules.doubtful,
+        ruled_out=trust.rules.ruled_out,
     )
 
 
@@ -194,10 +194,9 @@ def measure_band_case(prediction: Prediction, record: Record, group: str) -> Ban
     reference = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
     assert reference.fermi is not None
     errors, _ = band_errors(
-        reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=WINDOW
+        reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=BAND_WINDOW
     )
-    ruled_out = bool(trust.far_atoms)
-    return BandCase(group, collect_band_signals(trust), float(errors.mean()), ruled_out)
+    return BandCase(group, collect_band_signals(trust), float(errors.mean()), trust.rules)
 
 
 def calibrate_bands(

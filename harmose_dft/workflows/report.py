@@ -21,7 +21,7 @@ from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import Predictor
 from ..plots import LevelColumn
-from ..plots.page import BandsView, OrbitalView, Report, View
+from ..plots.page import BandsView, OrbitalView, Report, TrustView, View
 from ..solver import Filling, density_of_states, loewdin_charges, mulliken_charges, solve_structure
 from ..solver.dos import DensityOfStates
 from .bands import bands, compare_bands
@@ -184,7 +184,7 @@ def report_molecule(
         structure=structure,
         basis=prediction.basis,
         facts=molecule_facts(prediction, intervals),
-        trust=None if prediction.trust is None else describe_trust(prediction.trust, spectrum.n_electrons),
+        trust=view_trust(prediction),
         orbitals=view_orbitals(prediction, orbitals),
         columns=tuple(columns),
         level_errors=errors,
@@ -195,6 +195,15 @@ def report_molecule(
         provenance=trace(prediction, {} if comparison is None else comparison.provenance),
         citation=CITATION,
         doi=DOI,
+    )
+
+
+def view_trust(prediction: Prediction) -> TrustView | None:
+    """What is known of a prediction's errors; None where it was made without a trust report."""
+    if prediction.trust is None:
+        return None
+    return describe_trust(
+        prediction.trust, prediction.spectrum.n_electrons, crystal=prediction.structure.periodic
     )
 
 
@@ -230,7 +239,7 @@ def report_crystal(
         structure=structure,
         basis=prediction.basis,
         facts=crystal_facts(prediction),
-        trust=None if prediction.trust is None else describe_trust(prediction.trust, spectrum.n_electrons),
+        trust=view_trust(prediction),
         bands=view,
         charges={} if cores is None else list_charges(spectrum, prediction, cores),
         comparison=rows,

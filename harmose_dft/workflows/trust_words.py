@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from ..core.units import HARTREE_IN_EV, MICRO
 from ..model.trust import TrustReport, Verdict
-from ..model.trust.calibration import LARGE_ERROR
+from ..model.trust.calibration import LARGE_ERROR, LARGE_REFINED_ERROR
 from ..model.trust.words import BORDER, EIGENVALUE, ELECTRON, LARGER, ROTATION
 from ..plots.page import Check, Level, TrustView
 
 LEVELS = {Verdict.GOOD: Level.GOOD, Verdict.CAREFUL: Level.CAREFUL, Verdict.DO_NOT_USE: Level.BAD}
 
 SELF_CONSISTENT = 0.5 * LARGE_ERROR
-"""Hartree; occupied valence levels that a Fock build moves farther may be off by as much."""
+"""Hartree; half of the error that makes a prediction of the network bad: more speaks against one."""
+
+SETTLED = 0.5 * LARGE_REFINED_ERROR
+"""Hartree; the same of a refined prediction, whose occupied valence levels the last Fock build still moves so far."""
 
 
-def describe_trust(trust: TrustReport, electrons: float) -> TrustView:
+def describe_trust(trust: TrustReport, electrons: float, *, crystal: bool) -> TrustView:
     """The report as a verdict and a list of checks, each with what came out.
 
     Args:
         trust: The report.
         electrons: Electrons that the basis describes.
+        crystal: Whether it is of a crystal, whose cell may be larger than any in training.
     """
     level = None if trust.verdict is None else LEVELS[Verdict(trust.verdict)]
-    checks = [check_surroundings(trust), check_pairs(trust), check_size(trust), *check_consistency(trust)]
+    checks = [check_surroundings(trust), check_pairs(trust), *check_consistency(trust)]
+    checks += [] if crystal else [check_size(trust)]
     checks += [check_members(trust)] if trust.member_spread is not None else []
     checks += [check_electrons(trust, electrons), check_covariance(trust), check_orbitals(trust)]
     coverage = None if trust.intervals is None else trust.intervals.coverage
@@ -70,7 +75,7 @@ def check_consistency(trust: TrustReport) -> list[Check]:
             f"the first one moves the network's occupied valence levels by up to {first:.3f} eV, the last one by up to "
             f"{last:.3f} eV ({certificate.seconds:.1f} s)"
         )
-        level = grade(last < SELF_CONSISTENT * HARTREE_IN_EV)
+        level = grade(last < SETTLED * HARTREE_IN_EV)
         checks.append(Check(level, f"{certificate.builds} cheap Fock builds", words))
     if trust.verification is not None:
         words = f"changes the elements of H by {trust.verification.mean_change / MICRO:.0f} µHartree on average"

@@ -44,11 +44,14 @@ def test_every_figure_has_a_command_and_a_date(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_commands_run_scripts_that_exist(name: str) -> None:
+def test_commands_run_scripts_that_exist_and_have_their_options(name: str) -> None:
     for measurement in read_result(name)["measurements"].values():
         words = measurement["command"].split()
         if words[0] == "python":
-            assert (ROOT / words[1]).is_file()
+            script = (ROOT / words[1]).read_text(encoding="utf-8")
+            options = {word for word in words if word.startswith("--")}
+            if not measurement["version"].startswith("script of commit"):
+                assert {option for option in options if f'"{option}' not in script} == set()
 
 
 def test_result_files_are_all_shown() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +21,12 @@ from harmose_dft.model.trust.calibration import LARGE_ERROR, QUANTITIES, Calibra
 from harmose_dft.model.trust.certificate import Deviation
 from harmose_dft.model.trust.evidence import Evidence
 from harmose_dft.model.trust.fitting import Case, evaluate_calibration, fit_calibration
-from harmose_dft.model.trust.judging import assess
+from harmose_dft.model.trust.judging import apply_rules, assess
 from harmose_dft.model.trust.report import describe_doubtful
 from harmose_dft.model.trust.signals import logistic
 from harmose_dft.model.trust.statistics import conformal_quantile, fit_logistic, fit_ridge, split_groups
 from harmose_dft.model.trust.store import FILE, TrustFile
-from harmose_dft.model.trust.verdicts import Verdict
+from harmose_dft.model.trust.verdicts import Rules, Verdict
 from harmose_dft.solver import solve
 from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.calibrate import FREE, WITH_BUILDS
@@ -260,6 +261,34 @@ def test_surroundings_alone_judge_where_there_are_no_statistics(
     assert assess(prediction.overlap, prediction.spectrum, evidence).verdict == verdict
     calibrated = assess(prediction.overlap, prediction.spectrum, evidence, organic.calibrations)
     assert calibrated.verdict == (Verdict.CAREFUL if unusual else Verdict.GOOD)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rules"),
+    [
+        ({}, Rules()),
+        ({"lone_atoms": ("H3",)}, Rules(doubtful=True, ruled_out=True)),
+        ({"domain": DomainReport(4.0, ("O1",), (), 0.1, ("O1",))}, Rules(doubtful=True)),
+        ({"domain": DomainReport(1.0, (), ("C-Cl",), 0.1)}, Rules(doubtful=True)),
+        ({"charged": True, "certificate": None}, Rules(doubtful=True)),
+    ],
+)
+def test_rules_do_not_depend_on_whether_a_model_is_calibrated(
+    organic: Predictor, changes: dict[str, Any], rules: Rules
+) -> None:
+    """So a second calibration of the same model is made from the same cases as the first."""
+    prediction = organic.predict(structure_of())
+    certificate = prediction.trust.certificate  # type: ignore[union-attr]
+    evidence = Evidence(DomainReport(1.0, (), (), 0.1), 1e-9, None, (), certificate=certificate, dipole=0.8)
+    evidence = replace(evidence, **changes)
+    for calibrations in (None, organic.calibrations):
+        assert assess(prediction.overlap, prediction.spectrum, evidence, calibrations).rules == rules
+
+
+def test_far_atoms_rule_out_a_crystal_and_not_a_molecule() -> None:
+    evidence = Evidence(DomainReport(4.0, ("O1",), (), 0.1, ("O1",)), 1e-9, None, ())
+    assert apply_rules(evidence, (), crystal=True) == Rules(ruled_out=True)
+    assert apply_rules(evidence, (), crystal=False) == Rules()
 
 
 def test_atoms_without_a_neighbour_are_named_and_rule_a_prediction_out(organic: Predictor) -> None:

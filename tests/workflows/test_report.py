@@ -17,12 +17,13 @@ from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.model.prediction import ModelInfo, Prediction
 from harmose_dft.model.trust import Certificate, Deviation, Interval, Intervals, TrustReport, Verdict
+from harmose_dft.model.trust.words import explain
 from harmose_dft.plots.page import Level
 from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.molecules import WATER, structure_of
 from harmose_dft.workflows.compare import compare
 from harmose_dft.workflows.report import core_charges, report, report_crystal, report_molecule
-from harmose_dft.workflows.trust_words import describe_trust
+from harmose_dft.workflows.trust_words import check_consistency, describe_trust
 
 EV = 27.211386
 """One Hartree."""
@@ -147,7 +148,7 @@ def test_core_charges_are_left_out_where_the_model_knows_compounds_only() -> Non
 
 
 def test_trust_is_a_verdict_and_checks_in_words() -> None:
-    view = describe_trust(TRUST, 10.0)
+    view = describe_trust(TRUST, 10.0, crystal=False)
     assert view.level == Level.GOOD
     assert view.coverage == 0.95
     assert {check.level for check in view.checks} == {Level.GOOD}
@@ -155,7 +156,7 @@ def test_trust_is_a_verdict_and_checks_in_words() -> None:
         TRUST, verdict=Verdict.CAREFUL, unusual_atoms=("C3",), unseen_pairs=("C-Cl",), electron_count=9.9,
         covariance_error=1e-3, smallest_overlap_eigenvalue=1e-7, atoms_relative_to_training=2.0, member_spread=0.1,
     )
-    levels = {check.name: check.level for check in describe_trust(doubtful, 10.0).checks}
+    levels = {check.name: check.level for check in describe_trust(doubtful, 10.0, crystal=False).checks}
     assert levels == {
         "surroundings of the atoms": Level.BAD, "pairs of elements": Level.CAREFUL, "size": Level.CAREFUL,
         "3 cheap Fock builds": Level.GOOD, "networks of the ensemble": Level.CAREFUL, "electrons": Level.BAD,
@@ -163,8 +164,30 @@ def test_trust_is_a_verdict_and_checks_in_words() -> None:
     }
 
 
+def test_a_large_cell_speaks_against_no_prediction_and_wrong_electrons_do() -> None:
+    """On the page and on the screen alike; 9 of 10 electrons are wrong although their number is whole."""
+    large = replace(TRUST, atoms_relative_to_training=50.0, electron_count=9.0)
+    for crystal in (True, False):
+        levels = {check.name: check.level for check in describe_trust(large, 10.0, crystal=crystal).checks}
+        assert levels.get("size") == (None if crystal else Level.CAREFUL)
+        assert levels["electrons"] == Level.BAD
+        against = explain(large, 10.0, crystal=crystal).bad
+        assert [text for text in against if "50.0 times" in text] == ([] if crystal else [against[-1]])
+        assert "9.0000 electrons in the density, 10 expected" in against
+
+
+def test_refined_levels_that_still_move_by_three_millihartree_call_for_care() -> None:
+    """Five make a refined prediction bad; half of that is the limit of the last Fock build's change."""
+    certificate = TRUST.certificate
+    assert certificate is not None
+    moved = replace(certificate, last_deviation=replace(certificate.last_deviation, largest_level_change=0.003))
+    (check,) = check_consistency(replace(TRUST, certificate=moved))
+    assert check.level == Level.CAREFUL
+
+
 def test_model_without_calibration_has_no_verdict() -> None:
-    view = describe_trust(replace(TRUST, verdict=None, risk=None, intervals=None, certificate=None), 10.0)
+    without = replace(TRUST, verdict=None, risk=None, intervals=None, certificate=None)
+    view = describe_trust(without, 10.0, crystal=False)
     assert view.level is None
     assert view.coverage is None
     assert view.words.startswith("within the training set")

@@ -11,7 +11,7 @@ from ...core.errors import DataError
 from .bands import SIGNALS, BandCalibration
 from .signals import SignalSet
 from .statistics import FOLDS, conformal_quantile, fit_ridge, predict_left_out, split_groups
-from .verdicts import Verdict, limit
+from .verdicts import NO_RULES, Rules, Verdict
 
 FEWEST = 20
 """A 95 % bound needs as many crystals: the largest of fewer scores is exceeded too often."""
@@ -28,13 +28,13 @@ class BandCase:
         group: Crystals of one group are never divided between what is fitted and what is judged.
         signals: Signals of the prediction by name.
         error: Mean error of the bands near the Fermi level, Hartree.
-        ruled_out: Whether a rule without statistics says not to use the prediction.
+        rules: What rules without statistics say of the prediction.
     """
 
     group: str
     signals: Mapping[str, float]
     error: float
-    ruled_out: bool = False
+    rules: Rules = NO_RULES
 
 
 def fit_band_calibration(cases: Sequence[BandCase], *, coverage: float = 0.95, seed: int = 0) -> BandCalibration:
@@ -73,9 +73,7 @@ def evaluate_band_calibration(calibration: BandCalibration, cases: Sequence[Band
         verdict the number of crystals and their largest error.
     """
     bounds = [calibration.bound(case.signals) for case in cases]
-    judged = [
-        limit(calibration.judge(bound), ruled_out=case.ruled_out) for case, bound in zip(cases, bounds, strict=True)
-    ]
+    judged = [case.rules.limit(calibration.judge(bound)) for case, bound in zip(cases, bounds, strict=True)]
     errors = {v: [c.error for c, u in zip(cases, judged, strict=True) if u == v] for v in Verdict}
     held = [c.error <= b.mean_error for c, b in zip(cases, bounds, strict=True)]
     return {

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ...core.units import HARTREE_IN_EV
+from ...metrics.evaluation import BAND_WINDOW
 from .signals import LinearFunction, SignalSet
 from .verdicts import Verdict
-
-WINDOW = 5.0 / HARTREE_IN_EV
-"""Hartree; the bands that count lie so near to the Fermi level."""
 
 SIGNALS = {"environment_distance": 0.1, "h0_distance": 1e-5, "correction_size": 1e-7, "member_spread": 1e-7}
 """Every signal -> the size below which it counts as zero, in its unit (Hartree or none)."""
@@ -27,7 +25,9 @@ LARGE_ERROR, REFUSED_ERROR = 0.05 / HARTREE_IN_EV, 0.5 / HARTREE_IN_EV
 
 @dataclass(frozen=True)
 class BandBound:
-    """A bound on the mean error of the bands within :data:`WINDOW` of the Fermi level, after the best constant shift.
+    """A bound on the mean error of the bands near the Fermi level, after the best constant shift.
+
+    Bands within :data:`~harmose_dft.metrics.evaluation.BAND_WINDOW` of it count.
 
     Args:
         mean_error: Hartree.
@@ -41,8 +41,8 @@ class BandBound:
     def in_words(self) -> str:
         """One clause."""
         return (
-            f"bands within {WINDOW * HARTREE_IN_EV:g} eV of the Fermi level off by {self.mean_error_mev:.3g} meV on "
-            f"average at most ({100 * self.coverage:g} %)"
+            f"bands within {BAND_WINDOW * HARTREE_IN_EV:g} eV of the Fermi level off by {self.mean_error_mev:.3g} meV "
+            f"on average at most ({100 * self.coverage:g} %)"
         )
 
     @property

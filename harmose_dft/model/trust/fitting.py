@@ -19,7 +19,7 @@ from .statistics import (
     predict_left_out,
     split_groups,
 )
-from .verdicts import Verdict, limit
+from .verdicts import Rules, Verdict
 
 MARGIN = 0.5
 """Share of the smallest risk of a bad molecule below which a prediction is good."""
@@ -136,7 +136,7 @@ def take_quantiles(
 
 def limit_verdict(verdict: Verdict, case: Case) -> Verdict:
     """A verdict on a case after the rules that need no statistics."""
-    return limit(verdict, doubtful=case.doubtful, ruled_out=case.ruled_out)
+    return Rules(case.doubtful, case.ruled_out).limit(verdict)
 
 
 def evaluate_calibration(calibration: Calibration, cases: Sequence[Case]) -> dict[str, object]:

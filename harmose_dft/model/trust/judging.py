@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from ...core.matrix import BlockMatrix
@@ -14,7 +15,7 @@ from .calibration import Calibration
 from .evidence import Evidence
 from .report import TrustReport
 from .store import TrustFile
-from .verdicts import Interval, Intervals, Verdict, limit
+from .verdicts import Interval, Intervals, Rules, Verdict
 
 
 def assess(
@@ -43,6 +44,7 @@ def assess(
         correction=evidence.correction,
         h0_distance=evidence.h0_distance,
         correction_size=evidence.correction_size,
+        rules=apply_rules(evidence, warnings, crystal=spectrum.kpoints is not None),
         **asdict(evidence.domain),
     )
     if calibrations is None:
@@ -69,27 +71,23 @@ def judge(
 ) -> TrustReport:
     """Add verdict, risk and intervals to a report; of a crystal, a bound on the error of its bands.
 
-    Rules need no statistics: nothing with a warning is good, nothing with lone atoms or a vanishing gap is to be used.
-    Where no statistics apply, nothing is good, and nothing with atoms far outside the training set is to be used.
-    Neither is an ion without Fock builds good, nor does it have intervals then: what is known for free does not tell
-    the smallest ions apart, which are the hardest.
+    Where no statistics apply, nothing is good. An ion without Fock builds that only statistics call good has no
+    intervals either.
     """
-    is_doubtful = bool(report.warnings or report.unseen_pairs)
-    verdict = Verdict.CAREFUL if is_doubtful else None
+    rules = report.rules
+    verdict = Verdict.CAREFUL if report.warnings or report.unseen_pairs else None
     risk, widths, bound = None, None, None
     if calibration is not None and report.correction is not None:
         signals = collect_signals(report, spectrum)
         risk = calibration.estimate_risk(signals)
         statistical = calibration.judge(risk)
-        verdict = limit(statistical, doubtful=is_doubtful)
-        widths = calibration.half_widths(signals, verdict)
+        verdict = rules.limit(statistical)
+        if not (statistical == Verdict.GOOD and _is_unrefined_ion(evidence)):
+            widths = calibration.half_widths(signals, verdict)
     if band_calibration is not None:
         bound = band_calibration.bound(collect_band_signals(report))
-        verdict = limit(band_calibration.judge(bound), doubtful=is_doubtful)
-    if verdict == Verdict.GOOD and evidence.charged and evidence.certificate is None:
-        verdict, widths = Verdict.CAREFUL, None
-    extrapolates = risk is None and bool(report.far_atoms)
-    if evidence.lone_atoms or evidence.doubts or extrapolates:
+        verdict = rules.limit(band_calibration.judge(bound))
+    if rules.ruled_out or (risk is None and report.far_atoms):
         verdict = Verdict.DO_NOT_USE
     intervals = None
     if calibration is not None and widths is not None and evidence.dipole is not None:
@@ -99,6 +97,27 @@ def judge(
     return replace(
         report, verdict=verdict, risk=risk, intervals=intervals, bands=bound, large_error=large_error
     )
+
+
+def apply_rules(evidence: Evidence, warnings: Sequence[str], *, crystal: bool) -> Rules:
+    """What needs no statistics, the same when a prediction is judged and when a calibration is.
+
+    Nothing with a warning or an unseen pair of elements is good, nor is an ion without Fock builds: what is known for
+    free does not tell the smallest ions apart, which are the hardest. Nothing with lone atoms or a vanishing gap is to
+    be used, nor a crystal with atoms far outside the training set.
+
+    Args:
+        evidence: What is known of the prediction.
+        warnings: What is said against it.
+        crystal: Whether it is of a crystal.
+    """
+    domain = evidence.domain
+    is_doubtful = bool(warnings or domain.unseen_pairs) or _is_unrefined_ion(evidence)
+    return Rules(is_doubtful, bool(evidence.lone_atoms or evidence.doubts or (crystal and domain.far_atoms)))
+
+
+def _is_unrefined_ion(evidence: Evidence) -> bool:
+    return evidence.charged and evidence.certificate is None
 
 
 def measure_quantities(spectrum: Spectrum, dipole: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV, MICRO
 from .bands import BandBound
 from .certificate import Certificate, Deviation
-from .verdicts import Intervals, Verdict
+from .verdicts import NO_RULES, Intervals, Rules, Verdict
 
 UNCALIBRATED = "no error bars, because this model has no calibration"
 """What is said of every prediction without error bars."""
@@ -72,6 +72,7 @@ class TrustReport:
             and models of one stage.
         bands: Bound on the error of a crystal's bands; None without a calibration.
         large_error: Error of an occupied level that ``risk`` is about, Hartree.
+        rules: What rules without statistics say.
     """
 
     smallest_overlap_eigenvalue: float
@@ -94,6 +95,7 @@ class TrustReport:
     correction_size: float | None = None
     bands: BandBound | None = None
     large_error: float = 0.0
+    rules: Rules = NO_RULES
 
     @property
     def calibrated(self) -> bool:
@@ -152,10 +154,13 @@ class TrustReport:
             "warnings": list(self.warnings),
             **({} if self.verification is None else {"scf_residual": self.verification.to_dict()}),
             **({} if self.h0_distance is None else {"h0_distance_uha": self.h0_distance / MICRO}),
+            **({} if self.correction is None else {"correction": self.correction.to_dict()}),
             **({} if self.correction_size is None else {"correction_size_uha": self.correction_size / MICRO}),
             **({} if self.bands is None else {"bands": self.bands.to_dict()}),
             **({} if self.verdict is None else {"verdict": str(self.verdict)}),
-            **({} if self.risk is None else {"risk": self.risk}),
+            **({} if self.risk is None else {
+                "risk": self.risk, "risk_of_level_error_above_mha": self.large_error * 1e3,
+            }),
             **({} if self.intervals is None else {"intervals": describe_intervals(self.intervals)}),
             **({} if self.certificate is None else {"certificate": self.certificate.to_dict()}),
         }

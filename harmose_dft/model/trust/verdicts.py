@@ -53,14 +53,24 @@ class Intervals:
     dipole: Interval
 
 
-def limit(verdict: Verdict, *, doubtful: bool = False, ruled_out: bool = False) -> Verdict:
-    """The verdict of statistics after the rules that need none.
+@dataclass(frozen=True)
+class Rules:
+    """What rules that need no statistics say of a prediction.
 
     Args:
-        verdict: Of the statistics.
-        doubtful: Whether a rule says that the prediction is not good.
-        ruled_out: Whether one says not to use it.
+        doubtful: It is not good.
+        ruled_out: It is not to be used.
     """
-    if ruled_out:
-        return Verdict.DO_NOT_USE
-    return Verdict.CAREFUL if doubtful and verdict == Verdict.GOOD else verdict
+
+    doubtful: bool = False
+    ruled_out: bool = False
+
+    def limit(self, verdict: Verdict) -> Verdict:
+        """The verdict of statistics, as far as the rules allow it."""
+        if self.ruled_out:
+            return Verdict.DO_NOT_USE
+        return Verdict.CAREFUL if self.doubtful and verdict == Verdict.GOOD else verdict
+
+
+NO_RULES = Rules()
+"""No rule speaks against a prediction."""

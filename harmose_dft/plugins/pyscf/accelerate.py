@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from ...core.errors import HarmoseError
 from .cheap import CheapPotential, coarser_grids, spin_density
 from .kinds import MeanField, Potential
+
+if TYPE_CHECKING:
+    from pyscf.dft.gen_grid import Grids
 
 Array = NDArray[np.float64]
 
@@ -118,7 +121,7 @@ class Accelerator:
         if given and self._commutator(converged, potential) < CONVERGED_BEFORE * np.sqrt(self.mf.mol.nelectron):
             self._has_converged_before = True
             return density
-        fock = self._solve(converged, potential, np.zeros_like(potential), FIRST_TOLERANCE / REDUCTION)
+        fock = self._solve(converged, potential, np.zeros_like(potential), max(self.target, FIRST_TOLERANCE))
         return self._occupy(fock)
 
     def next_fock(self, density: Array, potential: Potential) -> Potential:
@@ -139,9 +142,11 @@ class Accelerator:
         cheap = np.asarray(self.potential(density))
         self._remember(density, cheap)
         correction = np.asarray(potential) - cheap
-        return self._solve(density, potential, correction, gradient)
+        return self._solve(
+            density, potential, correction, max(self.target, REDUCTION * gradient), close=gradient < CLOSE * self.target
+        )
 
-    def grids_of_first_build(self) -> Any:
+    def grids_of_first_build(self) -> Grids | None:
         """A coarser integration grid for the first full build; None afterwards, and where it would save little.
 
         What its Fock matrix lacks is at most as much as what the cheap operator's response lacks, and the next full
@@ -183,21 +188,29 @@ class Accelerator:
             level_shift_factor=0, damp_factor=0,
         )
 
-    def _solve(self, density: Array, potential: Potential, correction: Array, gradient: float) -> Potential:
+    def _solve(
+        self, density: Array, potential: Potential, correction: Array, tolerance: float, *, close: bool = False
+    ) -> Potential:
         """Converge ``F_c + correction``; return the Fock matrix extrapolated from all its iterations.
 
         Earlier densities and their cheap potentials, to which only the new correction is added, begin the history of
         DIIS, so that what they tell about the response is not built again.
+
+        Args:
+            density: Where to begin.
+            potential: Its potential.
+            correction: What is added to the cheap Fock matrices.
+            tolerance: Norm of the orbital gradient at which it has converged, Hartree.
+            close: Whether the step that the history predicts is good enough as it is.
         """
         from pyscf.lib import logger
 
-        tolerance = max(self.target, REDUCTION * gradient)
         diis = self._new_diis()
         for old, cheap in self._history:
             if old is not density:
                 self._fock(old, cheap + correction, diis)
         fock = self._fock(density, potential, diis)
-        if self._history and gradient < CLOSE * self.target:
+        if self._history and close:
             return fock
         first = self._commutator(density, potential)
         for build in range(1, MOST_CHEAP_BUILDS + 1):

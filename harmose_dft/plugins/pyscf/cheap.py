@@ -7,7 +7,7 @@ coarse, and non-local correlation is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from ...adapters.pyscf.known_names import library_basis
 from ...core.errors import HarmoseError
 from .kinds import Integrator, MeanField, Potential
+
+if TYPE_CHECKING:
+    from pyscf.dft.gen_grid import Grids
 
 COARSE_LEVEL, MORE_SHELLS, COARSE_ANGLES = 0, 5, 110
 """The coarse grid has so many radial shells more than PySCF's level 0, and so many points on each. Its response is four
@@ -82,7 +85,7 @@ def _builder(mf: MeanField) -> MeanField:
     return new
 
 
-def _coarse_grids(mol: Any) -> Any:
+def _coarse_grids(mol: Any) -> Grids:
     """The coarse integration grid of a molecule, not built yet."""
     from pyscf import dft, gto
     from pyscf.data import elements
@@ -108,7 +111,7 @@ def keep_integrals(mf: MeanField) -> None:
         mf._eri = mf.mol.intor("int2e", aosym="s8")
 
 
-def coarser_grids(mf: MeanField) -> Any:
+def coarser_grids(mf: MeanField) -> Grids | None:
     """An integration grid one level coarser than that of a calculation.
 
     None where the level is below :data:`LEAST_COARSENED_LEVEL` or the user made the grid, and where integrals that are
