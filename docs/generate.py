@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from parts import benchmarks, codes, configuration, materials, readme, trust
+from parts import benchmarks, codes, configuration, h0, materials, readme, trust
 from parts.sources import ROOT
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
@@ -29,6 +29,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "materials": materials.materials,
         "second stage": materials.second_stage,
     },
+    "docs/explanation/physics.md": {"h0": h0.h0_table},
     "docs/explanation/trust.md": {
         "trust": trust.trust_table,
         "bands": trust.band_trust_table,

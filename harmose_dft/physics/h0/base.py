@@ -195,8 +195,15 @@ def h0_class(kind: str, base: type[AnyH0]) -> type[AnyH0]:
 
 
 def settings_of(kind: str, base: type[H0] = H0) -> type[H0Settings]:
-    """The settings of a kind; the common ones where there is no such kind."""
-    return next((h0.Settings for h0 in discover(PACKAGE, base) if h0.kind == kind), H0Settings)
+    """The settings of a kind; the common ones where there is no such kind.
+
+    Raises:
+        ValueError: Two classes of the kind, of molecules and of crystals, have different settings.
+    """
+    kinds = {h0.Settings for h0 in discover(PACKAGE, base) if h0.kind == kind} or {H0Settings}
+    if len(kinds) > 1:
+        raise ValueError(f"The classes of the H0 {kind!r} have different settings; they need the same class Settings.")
+    return kinds.pop()
 
 
 def _of_its_kind(value: object) -> object:

@@ -35,7 +35,7 @@ FIT_ORBITALS = 140
 
 
 class FittedH0(GaussianH0):
-    """H0 = T + V_SAP + the potential of fitted neutral Gaussian charges.
+    """T, a superposition of atomic potentials V_SAP, and the potential of fitted neutral Gaussian charges.
 
     Args:
         basis: Basis of contracted Gaussians.

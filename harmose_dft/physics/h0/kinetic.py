@@ -9,7 +9,7 @@ from .base import NumericalH0
 
 
 class KineticH0(NumericalH0):
-    """H0 = T."""
+    """The kinetic energy T."""
 
     kind = "kinetic"
 

@@ -14,7 +14,7 @@ GRID_LEVEL = 3
 
 
 class MinaoH0(GaussianH0):
-    """H0 = F[P0] with the functional of the data."""
+    """One Fock build F[P0] at PySCF's minao density, with the functional of the data."""
 
     kind = "minao"
 

@@ -12,7 +12,7 @@ from .base import GaussianH0, NumericalH0
 
 
 class NoGaussianH0(GaussianH0):
-    """H0 = 0 of a molecule."""
+    """Zero: a model of molecules learns all of H."""
 
     kind = "none"
     is_zero = True
@@ -24,7 +24,7 @@ class NoGaussianH0(GaussianH0):
 
 
 class NoNumericalH0(NumericalH0):
-    """H0 = 0 of a crystal."""
+    """Zero: a model of crystals learns all of H."""
 
     kind = "none"
     is_zero = True

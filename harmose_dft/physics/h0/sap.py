@@ -21,7 +21,7 @@ POTENTIAL = "sapgraspsmall"
 
 
 class SapH0(GaussianH0):
-    """H0 = T + V_SAP.
+    """T and a superposition of atomic potentials V_SAP.
 
     The atomic potentials are the Gaussian fits of Lehtola, Visscher and Engel, J. Chem. Phys. 152, 144105 (2020),
     to the potentials of Lehtola, J. Chem. Theory Comput. 15, 1593 (2019): -Z_eff(r)/r is the potential of a point

@@ -46,7 +46,7 @@ FIT_ELEMENTS = 120_000
 
 
 class FittedNumericalH0(NumericalH0):
-    """H0 = T + mu S + fitted separable potentials.
+    """T, mu S and fitted separable potentials.
 
     Args:
         basis: Numerical orbitals.

@@ -17,6 +17,7 @@ from harmose_dft.core.errors import ConfigError, DataError
 from harmose_dft.core.progress import silent
 from harmose_dft.model.loading import load_model
 from harmose_dft.physics.h0 import GaussianH0, H0Settings, NumericalH0, h0_class, h0_kinds
+from harmose_dft.physics.h0.base import settings_of
 from harmose_dft.testing.models import tiny_config, water, water_record, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.run import Fit
@@ -125,6 +126,24 @@ def test_configuration_is_written_and_read_as_before() -> None:
 
 def test_another_kind_keeps_the_common_values() -> None:
     assert H0Settings(fit_structures=7).with_kind("kinetic") == H0Settings(kind="kinetic", fit_structures=7)
+
+
+@pytest.mark.usefixtures("scaled")
+def test_settings_are_those_of_the_kind_and_two_classes_of_it_must_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(settings_of("scaled-core").model_fields) == {"kind", "fit_structures", "half"}
+    assert settings_of("fitted") is settings_of("none") is H0Settings
+    (tmp_path / "scaled_twin.py").write_text(
+        SCALED.replace("ScaledCoreH0(GaussianH0)", "ScaledTwinH0(GaussianH0)"), encoding="utf-8"
+    )
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    try:
+        with pytest.raises(ValueError, match="'scaled-core' have different settings"):
+            settings_of("scaled-core")
+    finally:
+        sys.modules.pop(f"{package.__name__}.scaled_twin", None)
+        vars(package).pop("scaled_twin", None)
 
 
 @pytest.mark.usefixtures("scaled")
