@@ -136,9 +136,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         vars(error)["message"] = printable(error.message)
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         word, code = ("Terminated", TERMINATED) if signals else ("Interrupted", INTERRUPTED)
-        return _fail(f"{word}. {DISCARDED}", code)
+        notes = getattr(error.__cause__ or error, "__notes__", ())
+        return _fail(f"{word}. {' '.join(notes) or DISCARDED}", code)
     except HarmoseError as error:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:

@@ -89,25 +89,19 @@ def predict(
     from .overview import print_summaries
 
     keep_freed_memory()
+    extras = Extras(
+        compare=compare, verify=verify, charges=charges, dos=dos and as_json, list_levels=levels is not None
+    )
     outputs = Outputs(
-        cube, molden, plot, force, result=not no_file, keep=as_json and out is None, dos=dos and not as_json
+        cube=cube, molden=molden, dos=dos and not as_json, plot=plot,
+        result=not no_file, keep=as_json and out is None, force=force,
     )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HarmoseWarning)  # said below, structure by structure
             summaries = predict_files(
-                files,
-                model,
-                smiles=smiles,
-                out=out,
-                outputs=outputs,
-                kpath=kpath,
-                extras=Extras(compare, verify, charges, dos and as_json, orbitals=levels is not None),
-                refine=refine,
-                charge=charge,
-                device=device,
-                workers=Workers(scheduler, jobs),
-                progress=console.progress,
+                files, model, smiles=smiles, out=out, outputs=outputs, kpath=kpath, extras=extras, refine=refine,
+                charge=charge, device=device, workers=Workers(scheduler, jobs), progress=console.progress,
                 tell=console.detail,
             )
     except ArgumentError as error:

@@ -45,9 +45,6 @@ HIDDEN_TRUST = ("warnings", "verdict", "risk", "intervals", "bands", "certificat
 HEADINGS = {"refined": "refined", "model": "full model", "stage1": "stage 1", "h0": "H0 alone"}
 """Name of a stage -> heading of its column."""
 
-PURE = ("psi_cos", "psi_subspace")
-"""Metrics without a unit."""
-
 UNITS = {
     "uha": "uHa", "mha": "mHa", "hartree": "Hartree", "ev": "eV", "mev": "meV", "debye": "D", "bohr": "Bohr",
     "angstrom": "Å",
@@ -224,13 +221,13 @@ def list_stages(result: EvaluationResult) -> dict[str, dict[str, Mapping[str, fl
 
 def list_metrics(result: EvaluationResult, names: Sequence[str], *, digits: int) -> list[tuple[str, ...]]:
     """A row for each metric: its name with unit, and its value for each stage."""
-    from ..metrics.results import FRONTIER
+    from ..metrics.results import DIMENSIONLESS, FRONTIER
 
     metrics, in_ev = result.to_dict(), result.frontier_ev()
     stages = [metrics[name] for name in result.stages]
     rows = []
     for name in names:
-        places, label = (5, name) if name in PURE else (digits, f"{name} ({result.unit})")
+        places, label = (5, name) if name in DIMENSIONLESS else (digits, f"{name} ({result.unit})")
         rows.append((label, *(format_number(scaled[name], places) for scaled in stages)))
         if name in FRONTIER and not result.periodic:
             rows.append((f"{name} (eV)", *(format_number(figures[name], 4) for figures in in_ev.values())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,9 @@ def train(sources: tuple[Path, ...], start: str | None, out: Path | None, device
 
 def print_entry(entry: LogEntry) -> None:
     """Print one line of progress."""
+    trained = "before training" if math.isnan(entry.train_mae_all) else f"training {entry.train_mae_all:.1f} uHa"
     console.note(
-        f"step {entry.step}: training {entry.train_mae_all:.1f} uHa, validation {entry.valid_mae_all:.1f} uHa "
+        f"step {entry.step}: {trained}, validation {entry.valid_mae_all:.1f} uHa "
         f"(stage 1 {entry.valid_mae_stage1:.1f}), orbitals {entry.valid_orbital_mae:.1f} uHa, "
         f"{entry.structures_per_second:.1f} structures/s"
         + (f", {entry.skipped} updates skipped (not finite)" if entry.skipped else "")

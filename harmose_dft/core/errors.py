@@ -25,7 +25,7 @@ def shorten(text: str) -> str:
 
 
 class HarmoseWarning(UserWarning):
-    """A prediction that was made but should be used with care, or not at all; see ``prediction.trust``."""
+    """What was made but should be used with care, or not at all: a prediction (see ``prediction.trust``), a model."""
 
 
 class HarmoseError(Exception):

@@ -20,15 +20,14 @@ Spin = Literal["none", "collinear", "spin-orbit"]
 """Closed shell, spin up and down, or spinors with time-reversal symmetry."""
 
 SPIN_OF_NSPIN: dict[int, Spin] = {1: "none", 2: "collinear", 4: "spin-orbit"}
+"""``Record.nspin`` -> spin."""
+
+SPIN_OF_PARTS: dict[int, Spin] = {0: "none", 1: "collinear", 3: "spin-orbit"}
+"""Number of real matrices beside the spin-independent one, see :func:`decompose` -> spin."""
 
 MAGNETIC = 1e-4
 """Largest part of a spinor Hamiltonian that time reversal turns around, relative to its largest element, that counts as
 zero."""
-
-
-def spin_parts(spin: Spin) -> int:
-    """Number of real matrices beside the spin-independent one."""
-    return {"none": 0, "collinear": 1, "spin-orbit": 3}[spin]
 
 
 def spinor_matrix(uu: BlockMatrix, ud: BlockMatrix, du: BlockMatrix, dd: BlockMatrix) -> BlockMatrix:

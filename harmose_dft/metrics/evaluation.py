@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
@@ -27,7 +28,7 @@ from .matrices import (
     matrix_difference,
     spin_overlap,
 )
-from .results import EvaluationResult, StageMetrics
+from .results import FRONTIER, EvaluationResult, StageMetrics
 from .spectra import band_errors, frontier_errors, orbital_cosines, orbital_energy_errors, subspace_overlaps
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ BAND_WINDOW = 5.0 / HARTREE_IN_EV
 
 CHALLENGING = 0.05
 """Fraction of the samples that counts as challenging."""
-
-SPECTRAL = ("eps_mae", "psi_cos", "psi_subspace", "homo_mae", "lumo_mae", "gap_mae", "band_mae")
 
 
 class MetricAccumulator:
@@ -194,7 +193,7 @@ class _StageSums:
         self.sizes: list[int] = []
         self.raw = 0.0
         self.cov_err: float | None = None
-        self._spectral: dict[str, list[NDArray[np.float64]]] = {name: [] for name in SPECTRAL}
+        self._spectral: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
 
     def add_matrices(self, reference: Record, prediction: Matrices) -> None:
         difference = matrix_difference(prediction, reference.hamiltonian)
@@ -220,7 +219,7 @@ class _StageSums:
             )
             self._spectral["band_mae"].append(errors)
         frontier = frontier_errors(reference, prediction, shift=shift)
-        for name, error in zip(("homo_mae", "lumo_mae", "gap_mae"), frontier, strict=True):
+        for name, error in zip(FRONTIER, frontier, strict=True):
             self._spectral[name].append(np.array([error]))
         self._spectral["eps_mae"].append(orbital_energy_errors(reference, prediction, shift=shift))
         self._spectral["psi_cos"].append(orbital_cosines(reference, prediction))
@@ -230,7 +229,7 @@ class _StageSums:
         blocks = self.blocks.mean()
         samples, sizes = np.array(self.samples), np.array(self.sizes)
         worst = ranking[: ceil(CHALLENGING * len(ranking))]
-        spectral = {name: float(np.concatenate(v).mean()) for name, v in self._spectral.items() if v}
+        spectral = {name: float(np.concatenate(v).mean()) for name, v in self._spectral.items()}
         return StageMetrics(
             mae_all=float(samples @ sizes / sizes.sum()),
             mae_all_raw=self.raw / self.elements,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -11,81 +11,83 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.units import HARTREE_IN_EV, MICRO
 
-MEANINGS = {
-    "mae_all": "mean absolute error of all elements of H",
-    "mae_all_raw": "the same without the shift of a crystal's energies that makes it smallest",
-    "mae_median": "mae_all of the median structure",
-    "mae_cha_s": "mae_all of the structure on which stage 1 does worst",
-    "mae_cha_s_5": "mae_all of the 5 % of the structures on which stage 1 does worst",
-    "mae_cha_b": "error of the kind of block on which stage 1 does worst",
-    "eps_mae": "mean absolute error of the occupied orbital energies",
-    "psi_cos": "mean cosine similarity of occupied orbitals; 1 is perfect",
-    "psi_subspace": "the same whatever the mixing of orbitals of equal energy; 1 is perfect",
-    "homo_mae": "mean absolute error of the highest occupied level",
-    "lumo_mae": "mean absolute error of the lowest empty level",
-    "gap_mae": "mean absolute error of their difference",
-    "band_mae": "mean absolute error of bands near the Fermi level, after the best shift",
-    "cov_err": "largest change of an element of H when a structure is rotated and H is rotated back",
-}
-"""Name of a metric -> what it is, in a line."""
-
 FRONTIER = ("homo_mae", "lumo_mae", "gap_mae")
 """Metrics of frontier levels, which are also reported in eV."""
 
-DIMENSIONLESS = frozenset({"psi_cos", "psi_subspace"})
-"""Metrics that are not energies."""
+
+def _energy(meaning: str) -> dict[str, str]:
+    return {"meaning": meaning, "unit": "Hartree"}
+
+
+def _number(meaning: str) -> dict[str, str]:
+    return {"meaning": meaning, "unit": ""}
 
 
 @dataclass(frozen=True)
 class StageMetrics:
     """Metrics of one stage (the baseline of stage 1, or the full model); energies in Hartree.
 
-    Args:
-        mae_all: Mean absolute error over all stored matrix elements; for crystals after the best shift mu S.
-        mae_all_raw: The same without the shift.
-        mae_median: Of the median sample: what a few samples far from the training ones do not change.
-        mae_cha_s: Of the sample on which stage 1 does worst.
-        mae_cha_s_5: Of the 5 % of the samples on which stage 1 does worst.
-        mae_block: Per (element, shell) x (element, shell).
-        mae_element: Of on-site blocks per element ("C"), and of pair blocks per pair of elements ("C-N").
-        mae_cha_b: Of the block type on which stage 1 does worst.
-        eps_mae: Occupied orbital energies (crystals: after the shift of ``band_mae``).
-        psi_cos: Mean cosine similarity of occupied coefficient vectors.
-        psi_subspace: Mean singular value of C_ref^+ S C_pred over occupied orbitals.
-        homo_mae: Highest occupied orbital.
-        lumo_mae: Lowest unoccupied orbital.
-        gap_mae: Their difference.
-        band_mae: Bands around the Fermi level, after the best shift; crystals only.
-        cov_err: Largest covariance error.
+    Each field says in its metadata what it is, in a line (``meaning``, see :data:`MEANINGS`), and its ``unit``,
+    "Hartree" or none. Those with a default are None where they were not computed.
     """
 
-    mae_all: float
-    mae_all_raw: float
-    mae_block: Mapping[str, float]
-    mae_element: Mapping[str, float]
-    mae_median: float | None = None
-    mae_cha_s: float | None = None
-    mae_cha_s_5: float | None = None
-    mae_cha_b: float | None = None
-    eps_mae: float | None = None
-    psi_cos: float | None = None
-    psi_subspace: float | None = None
-    homo_mae: float | None = None
-    lumo_mae: float | None = None
-    gap_mae: float | None = None
-    band_mae: float | None = None
-    cov_err: float | None = None
+    mae_all: float = field(metadata=_energy("mean absolute error of all elements of H"))
+    mae_all_raw: float = field(
+        metadata=_energy("the same without the shift of a crystal's energies that makes it smallest")
+    )
+    mae_block: Mapping[str, float] = field(
+        metadata=_energy("mean absolute error per (element, shell) x (element, shell)")
+    )
+    mae_element: Mapping[str, float] = field(
+        metadata=_energy("mean absolute error of on-site blocks per element, of pair blocks per pair of elements")
+    )
+    mae_median: float | None = field(default=None, metadata=_energy("mae_all of the median structure"))
+    mae_cha_s: float | None = field(
+        default=None, metadata=_energy("mae_all of the structure on which stage 1 does worst")
+    )
+    mae_cha_s_5: float | None = field(
+        default=None, metadata=_energy("mae_all of the 5 % of the structures on which stage 1 does worst")
+    )
+    mae_cha_b: float | None = field(
+        default=None, metadata=_energy("error of the kind of block on which stage 1 does worst")
+    )
+    eps_mae: float | None = field(
+        default=None, metadata=_energy("mean absolute error of the occupied orbital energies")
+    )
+    psi_cos: float | None = field(
+        default=None, metadata=_number("mean cosine similarity of occupied orbitals; 1 is perfect")
+    )
+    psi_subspace: float | None = field(
+        default=None, metadata=_number("the same whatever the mixing of orbitals of equal energy; 1 is perfect")
+    )
+    homo_mae: float | None = field(default=None, metadata=_energy("mean absolute error of the highest occupied level"))
+    lumo_mae: float | None = field(default=None, metadata=_energy("mean absolute error of the lowest empty level"))
+    gap_mae: float | None = field(default=None, metadata=_energy("mean absolute error of their difference"))
+    band_mae: float | None = field(
+        default=None, metadata=_energy("mean absolute error of bands near the Fermi level, after the best shift")
+    )
+    cov_err: float | None = field(
+        default=None,
+        metadata=_energy("largest change of an element of H when a structure is rotated and H is rotated back"),
+    )
 
     def scale(self, factor: float) -> dict[str, Any]:
         """All metrics by name, energies multiplied by a factor; those that were not computed are None."""
         out: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in MEANINGS:
+            value = getattr(self, name)
             if isinstance(value, Mapping):
-                out[field.name] = {name: v * factor for name, v in value.items()}
+                out[name] = {key: v * factor for key, v in value.items()}
             else:
-                out[field.name] = value if value is None or field.name in DIMENSIONLESS else value * factor
+                out[name] = value if value is None or name in DIMENSIONLESS else value * factor
         return out
+
+
+MEANINGS: dict[str, str] = {entry.name: entry.metadata["meaning"] for entry in fields(StageMetrics)}
+"""Name of a metric -> what it is, in a line."""
+
+DIMENSIONLESS = frozenset(entry.name for entry in fields(StageMetrics) if not entry.metadata["unit"])
+"""Metrics that are not energies."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.matrix import BlockMatrix
-from ..core.spin import decompose
+from ..core.spin import SPIN_OF_PARTS, decompose
 from ..nn.axis import MatrixAxis
 from ..nn.blocks import Blocks
 from ..solver import Filling, density_blocks, solve_structure
 from ..solver.orthogonal import root
-from .featurize import SPIN_OF_PARTS, Featurizer
+from .featurize import Featurizer
 from .inputs import Integrals, lowdin_density
 from .normalizer import Normalizer
 from .padding import pad

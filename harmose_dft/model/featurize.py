@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core.basis import OrbitalBasis
 from ..core.matrix import BlockMatrix
-from ..core.spin import Spin, decompose, recombine
+from ..core.spin import SPIN_OF_PARTS, decompose, recombine
 from ..core.structure import Structure
 from ..nn.axis import MatrixAxis
 from ..nn.blocks import Blocks, symmetrize
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 OVERLAP_FLOOR = 3e-3
 """s0 of :func:`damping`; chosen on validation molecules (journal/results.md)."""
-
-
-SPIN_OF_PARTS: dict[int, Spin] = {0: "none", 1: "collinear", 3: "spin-orbit"}
-"""Number of real matrices beside the spin-independent one -> spin."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -65,8 +65,42 @@ class Results(dict[str, Any]):
         return self.others[name]
 
 
+def _require_mode(name: str, value: object) -> None:
+    if value not in get_args(Mode):
+        raise ConfigError(f"The calculator's {name} is one of {', '.join(get_args(Mode))}; got {value!r}.")
+
+
+def _require_grid(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= FINEST_GRID:
+        raise ConfigError(f"The calculator's {name} is a whole number from 0 to {FINEST_GRID}; got {value!r}.")
+
+
+def _require_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise ConfigError(f"The calculator's {name} is True or False; got {value!r}.")
+
+
+CHECKS: dict[str, Callable[[str, object], None]] = {
+    "mode": _require_mode,
+    "grid_level": _require_grid,
+    "density_fit": _require_switch,
+    "fit_gradient": _require_switch,
+    "refine": _require_switch,
+}
+"""Name of a parameter that can be set -> what refuses a value that it cannot have."""
+
+
+def _require_valid(parameters: Mapping[str, object]) -> None:
+    for name, require in CHECKS.items():
+        if name in parameters:
+            require(name, parameters[name])
+
+
 class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotations
-    """Energies of neutral closed-shell molecules for ASE, in eV, eV/Angstrom and e*Angstrom.
+    """Energies and forces of closed-shell molecules for ASE, in eV, eV/Angstrom and e*Angstrom.
+
+    Ions are taken where the model was trained on such charges; charge and spin are those of ``atoms.info``, or of the
+    initial charges and moments.
 
     ``mode="oneshot"``: no self-consistency. The energy is the Kohn-Sham energy functional E[P] at the density P of the
     predicted orbitals, by one Fock build in PySCF: an upper bound to the converged energy (up to the grid), off by the
@@ -120,20 +154,17 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         refine: bool = True,
         device: str = "cpu",
     ) -> None:
-        _require_mode(mode)
-        _require_grid(grid_level)
-        _require_switch("density_fit", density_fit)
-        _require_switch("fit_gradient", fit_gradient)
-        _require_switch("refine", refine)
+        parameters = {
+            "mode": mode, "grid_level": grid_level, "density_fit": density_fit, "fit_gradient": fit_gradient,
+            "refine": refine,
+        }  # fmt: skip
+        _require_valid(parameters)
         self.predictor = as_predictor(model, device=device)
         self.prediction: Prediction | None = None
         self._structure: Structure | None = None
         self._mean_field: SCF | None = None
         self._correction: tuple[Structure, NDArray[np.float64]] | None = None
-        super().__init__(
-            model=self.predictor.info.name, mode=mode, grid_level=grid_level, density_fit=density_fit,
-            fit_gradient=fit_gradient, refine=refine,
-        )  # fmt: skip
+        super().__init__(model=self.predictor.info.name, **parameters)
 
     def __getstate__(self) -> dict[str, object]:
         """The state without PySCF's mean-field object, whose class is made when it is seeded."""
@@ -149,24 +180,17 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         return changes
 
     def set(self, **parameters: object) -> dict[str, object]:
-        """Change mode, grid_level, density_fit, fit_gradient or refine; earlier results are discarded.
+        """Change parameters of :data:`CHECKS`; earlier results are discarded.
 
         Raises:
             ConfigError: There is no such mode, grid or parameter, or it is the model.
         """
-        names = {"mode", "grid_level", "density_fit", "fit_gradient", "refine"}
-        names |= set() if self.parameters else {"model"}
+        names = CHECKS.keys() | (set() if self.parameters else {"model"})
         if unknown_keys := sorted(parameters.keys() - names):
             raise ConfigError(
                 f"{', '.join(unknown_keys)} cannot be set; of a calculator {', '.join(sorted(names))} can."
             )
-        if "mode" in parameters:
-            _require_mode(str(parameters["mode"]))
-        if "grid_level" in parameters:
-            _require_grid(parameters["grid_level"])
-        for name in ("density_fit", "fit_gradient", "refine"):
-            if name in parameters:
-                _require_switch(name, parameters[name])
+        _require_valid(parameters)
         changes: dict[str, object] = super().set(**parameters)
         has_forces = self.parameters["mode"] == "scf" or self.parameters["refine"]
         self.implemented_properties = [*PROPERTIES, *(["forces"] if has_forces else [])]  # type: ignore[misc]
@@ -183,7 +207,8 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         """Called by ASE.
 
         Raises:
-            DomainError: The atoms lie outside the model's domain: periodic, charged, open shell, unknown elements.
+            DomainError: The atoms lie outside the model's domain: periodic, a charge that it was not trained on, an
+                open shell, unknown elements.
             SolverError: The SCF did not converge, or has no solution because atoms coincide.
 
         Warns:
@@ -300,16 +325,6 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         }
 
 
-def _require_mode(mode: str) -> None:
-    if mode not in get_args(Mode):
-        raise ConfigError(f"The calculator's mode is one of {', '.join(get_args(Mode))}; got {mode!r}.")
-
-
-def _require_grid(level: object) -> None:
-    if isinstance(level, bool) or not isinstance(level, int | np.integer) or not 0 <= level <= FINEST_GRID:
-        raise ConfigError(f"The calculator's grid_level is a whole number from 0 to {FINEST_GRID}; got {level!r}.")
-
-
 def _evaluate_energy(mf: SCF, prediction: Prediction) -> tuple[float, NDArray[np.float64]]:
     """E[P], Hartree, and P of a prediction, by one Fock build F[P].
 
@@ -329,11 +344,6 @@ def _evaluate_energy(mf: SCF, prediction: Prediction) -> tuple[float, NDArray[np
     orbitals[:, occupied] = orbitals[:, occupied] @ rotation
     mf.mo_energy, mf.mo_coeff, mf.mo_occ, mf.e_tot, mf.converged = levels, orbitals, occupations, energy, True
     return float(energy), density
-
-
-def _require_switch(name: str, value: object) -> None:
-    if not isinstance(value, bool | np.bool_):
-        raise ConfigError(f"The calculator's {name} is True or False; got {value!r}.")
 
 
 if NAME not in external_calculators:

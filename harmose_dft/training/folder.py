@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError, OutputExistsError
-from ..core.files import require_regular
+from ..core.files import atomic_path, require_regular
 from ..model.description import DESCRIPTION, WEIGHTS, read_description
 from .log import LogEntry
 from .state import TrainState
@@ -47,17 +47,20 @@ class RunFolder:
                 "it. Choose another output, go on from it by start_from, or replace it with --force."
             )
 
-    def earlier(self, identity: str) -> TrainState | None:
+    def earlier(self, identity: str, *, force: bool = False) -> TrainState | None:
         """The state to resume from, if there is one.
 
         Args:
             identity: Identity of the run's data and settings.
+            force: Whether the run begins anew in any case; the first checkpoint replaces the state then.
 
         Raises:
             CheckpointError: The state cannot be read.
             ConfigError: It belongs to other data or settings.
         """
         path = self.path / STATE
+        if force:
+            return None
         state = TrainState.load(path) if path.is_file() else None
         if state is not None and state.run not in ("", identity):
             raise ConfigError(
@@ -75,8 +78,30 @@ class RunFolder:
         """Write the state."""
         replace(state, run=identity).save(self.path / STATE)
 
+    def begin_log(self, step: int) -> None:
+        """Drop the lines of the log after a step, whose updates are made again."""
+        path = self.path / LOG
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            with atomic_path(path, force=True) as temporary:
+                temporary.write_text("".join(line for line in lines if _step_of(line) <= step), encoding="utf-8")
+
+    def validation_errors(self) -> dict[int, float]:
+        """Step -> validation error of the whole model in microhartree, of every line of the log that has one."""
+        path = self.path / LOG
+        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        return {e["step"]: e["valid_mae_all"] for e in entries if e["valid_mae_all"] is not None}
+
     def log(self, entry: LogEntry) -> None:
         """Append a line to the log; numbers that are not finite become null."""
         with (self.path / LOG).open("a", encoding="utf-8") as file:
             finite = {k: v if math.isfinite(v) else None for k, v in entry.to_dict().items()}
             file.write(json.dumps(finite) + "\n")
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the log; infinite for one that was cut off."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

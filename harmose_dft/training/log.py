@@ -19,7 +19,7 @@ class LogEntry:
         seconds: Training time so far.
         learning_rate: Current learning rate.
         gradient_norm: Norm of the last gradient.
-        train_mae_all: Mean over the updates since the last line.
+        train_mae_all: Mean over the updates since the last line; NaN before the first one.
         valid_mae_stage1: Stage 1 on the validation set, averaged weights.
         valid_mae_all: Whole model on the validation set, averaged weights.
         valid_orbital_mae: First-order error of occupied and LUMO energies on the validation set.
@@ -71,8 +71,8 @@ class Meter:
 
     @property
     def error(self) -> float:
-        """Mean of the finite errors."""
-        return self._errors / max(self._finite, 1)
+        """Mean of the finite errors; NaN where there are none."""
+        return self._errors / self._finite if self._finite else math.nan
 
     @property
     def elapsed(self) -> float:

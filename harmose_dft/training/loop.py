@@ -70,17 +70,27 @@ class Trainer:
         """Learning rate of the next update."""
         return self.course.phase.rate(self.progress, self.course.flat.updates, self.config.optimizer)
 
-    def run(self, report: Callable[[LogEntry], None], checkpoint: Callable[[], None], tick: Callable[[], None]) -> None:
+    def run(
+        self,
+        report: Callable[[LogEntry], None],
+        checkpoint: Callable[[], None],
+        tick: Callable[[], None],
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Train to the end.
 
         Args:
             report: Receives a log entry after each validation.
             checkpoint: Called every ``checkpoint_minutes`` and at the end.
             tick: Called after each update.
+            is_stopped: Asked after each update; if so, the end comes now.
         """
         clock = time.process_time if self.config.optimizer.clock == "cpu" else time.monotonic
         meter, saved = Meter(), time.monotonic()
-        while self.progress < 1.0:
+        if self.step == 0 and self.config.start_from is not None:
+            report(self._entry(meter))  # the model that training starts from
+            meter = Meter()
+        while self.progress < 1.0 and not is_stopped():
             started = clock()
             meter.count(*self.update())
             seconds = self.seconds + clock() - started

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from ..core.errors import HarmoseWarning
 from ..core.files import sha256, short_names
 from ..core.progress import Progress
 from ..core.record import name_code
@@ -17,6 +19,7 @@ from ..model.density import DensityInput
 from ..model.domain import TrainingDomain
 from ..model.extension import extend_normalizer, extend_parameters
 from ..model.featurize import Featurizer
+from ..model.trust.store import set_aside
 from ..physics.base import Physics
 from ..physics.choice import physics_class
 from ..solver import Filling, Smearing
@@ -33,6 +36,9 @@ from .provenance import describe_training
 from .samples import Need
 from .session import train
 from .start import build_network, continue_from, set_scales, starting_model
+
+RISEN = 1.2
+"""Times the smallest validation error above which the last one is worth a warning; less is noise of few structures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +100,11 @@ class Fit:
         model = replace(model, training=training)
         if trainer.processes.rank > 0:
             return model
-        return replace(model, sha256=model.save(self.folder.path, force=True))
+        model = replace(model, sha256=model.save(self.folder.path, force=True))
+        for text in (describe_overfitting(self.folder.validation_errors()), set_aside(self.folder.path, model.sha256)):
+            if text:
+                warnings.warn(f"{self.folder.path}: {text}", HarmoseWarning, stacklevel=2)
+        return model
 
     def assemble(self) -> Assembly:
         """Prepare everything up to the first update; raises as :meth:`run` does."""
@@ -107,7 +117,7 @@ class Fit:
             self.config, data = continue_from(self.config, start), data.for_model(start)
         self.config = with_physics_defaults(self.config, data)
         identity = identify_run(self.config, hashes, start)
-        earlier = self.folder.earlier(identity)
+        earlier = self.folder.earlier(identity, force=self.force)
         builder, parts = self._prepare(data, start)
         normalizer = builder.fit_normalizer(parts["train"])
         if start is not None:
@@ -184,6 +194,24 @@ class Fit:
         filling = self.config.filling
         spacing = filling.spacing or physics.mesh_spacing(data.part("train")) or MESH_SPACING
         return Filling(spacing, filling.smearing, 0.0 if filling.smearing is Smearing.NONE else filling.width)
+
+
+def describe_overfitting(errors: Mapping[int, float]) -> str:
+    """A sentence where the validation error has risen in training; empty otherwise.
+
+    Args:
+        errors: Step -> validation error in microhartree; step 0 is the model that training started from.
+    """
+    if len(errors) < 2:
+        return ""
+    best, last = min(errors, key=lambda step: errors[step]), max(errors)
+    if errors[last] <= RISEN * errors[best]:
+        return ""
+    before = "in the model that it started from" if best == 0 else f"after step {best}"
+    return (
+        f"the validation error is {errors[last]:.0f} uHa at the end and was {errors[best]:.0f} uHa {before}: the model "
+        "has learned its training structures by heart. Train on more structures, for fewer steps, or at a lower rate."
+    )
 
 
 def with_physics_defaults(config: TrainConfig, data: TrainingData) -> TrainConfig:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from ..core.interrupts import defer_interrupts
 from ..core.progress import Progress
 from .folder import RunFolder
 from .log import LogEntry
@@ -20,6 +21,8 @@ def train(
 ) -> None:
     """Train to the end; the first of several processes writes and reports.
 
+    A first SIGINT or SIGTERM waits for the running update, and for a checkpoint.
+
     Args:
         trainer: The trainer, new or restored.
         folder: Where state and log go.
@@ -29,15 +32,20 @@ def train(
     """
     folder.path.mkdir(parents=True, exist_ok=True)
     first = trainer.processes.rank == 0
+    if first:
+        folder.begin_log(trainer.step)
 
     def note(entry: LogEntry) -> None:
         if first:
             folder.log(entry)
             report(entry)
 
+    saved: list[int] = []
+
     def checkpoint() -> None:
         if first:
             folder.save(trainer.state(), identity)
+            saved.append(trainer.step)
 
     with progress("training", PERMILLE) as bar:
         shown = 0
@@ -51,6 +59,11 @@ def train(
 
         torch.set_flush_denormal(True)
         try:
-            trainer.run(note, checkpoint, tick)
+            with defer_interrupts() as is_interrupted:
+                trainer.run(note, checkpoint, tick, is_interrupted)
+        except KeyboardInterrupt as interrupt:
+            state = f"the state after step {saved[-1]}. The same command goes on" if saved else "no new state"
+            interrupt.add_note(f"{folder.path} holds {state}.")
+            raise
         finally:
             torch.set_flush_denormal(False)

@@ -58,7 +58,7 @@ def label(
         out: The data set; if it exists it is extended.
         settings: Functional, basis, grid and recipe.
         jobs: Number of processes, of one thread each.
-        force: Discard what the data set (and an unfinished run) holds and begin anew.
+        force: Begin anew: discard an unfinished run, and replace what the data set holds once all is calculated.
         retry_failed: Calculate again those of the structures that failed before.
         scheduler: Hands the work to Dask's workers instead, which must see the folder of ``out``; see
             :func:`~harmose_dft.workflows.cluster.open_cluster`.
@@ -68,7 +68,8 @@ def label(
         Counts and failures.
 
     Raises:
-        DataError: The data set was made with other settings or is being written by another run, or a process died.
+        DataError: The data set was made with other settings or is being written by another run, there are molecules
+            and crystals, or a process died.
         FileFormatError: ``out`` exists and is not a data set.
         StructureError: A structure file cannot be read.
         HarmoseError: PySCF does not know the functional or the basis.
@@ -78,6 +79,7 @@ def label(
     require_absent(out, force=True)  # an existing data set is extended, a folder is refused
     run = LabelRun(Path(out).absolute() if scheduler else Path(out), settings or LabelSettings())
     _require_known(run.settings, molecules)
+    _require_one_kind(molecules)
     queue = {structure_id(s): s for s in molecules}
     with run.open(force):
         finished_ids, failed_ids = run.list_ids()
@@ -90,9 +92,31 @@ def label(
                 for _ in calculate_all(pending, run, jobs, scheduler):
                     n_done += 1
                     steps.advance()
-        finally:
-            records, failures = run.join(list(queue), retried_ids)
+        except BaseException as error:
+            if run.begins_anew:
+                error.add_note(
+                    f"{n_done} of {len(pending)} structures are finished and wait in {run.parts}; {out} is as it was. "
+                    "The same command without --force goes on."
+                )
+            else:
+                run.join(list(queue), retried_ids)
+                error.add_note(
+                    f"{n_done} of {len(pending)} structures are finished and kept in {out}. The same command goes on."
+                )
+            raise
+        records, failures = run.join(list(queue), retried_ids)
     return LabelSummary(records, n_done, len(molecules) - len(pending), tuple(failures))
+
+
+def _require_one_kind(structures: Sequence[Structure]) -> None:
+    """Refuse molecules and crystals together, whose bases differ and which no model is trained on together."""
+    first = {s.periodic: s for s in reversed(structures)}
+    if len(first) == 2:
+        molecule, crystal = (first[kind].name or first[kind].formula for kind in (False, True))
+        raise DataError(
+            f"There are molecules ({molecule}) and crystals ({crystal}) among the structures; a data set holds one "
+            "kind. Label them into two data sets."
+        )
 
 
 def _require_known(settings: LabelSettings, structures: Sequence[Structure]) -> None:

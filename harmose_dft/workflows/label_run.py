@@ -21,6 +21,8 @@ from .label_settings import LabelSettings
 PARTS_SUFFIX = ".parts"
 SETTINGS_FILE = "settings.json"
 FAILED_SUFFIX = ".failed"
+ANEW_FILE = "anew"
+"""In the folder of parts: they will replace the data set when all are there, instead of adding to it."""
 
 QUANTUM = 1e-9
 """Matrix elements are kept to this many Hartree, well below the convergence of the SCF."""
@@ -46,12 +48,17 @@ class LabelRun:
         """Folder of finished molecules."""
         return self.output.with_name(self.output.name + PARTS_SUFFIX)
 
+    @property
+    def begins_anew(self) -> bool:
+        """Whether the parts will replace what the data set holds."""
+        return (self.parts / ANEW_FILE).exists()
+
     @contextmanager
     def open(self, force: bool) -> Iterator[None]:
         """The folder of parts, locked against other runs and checked to belong to these settings."""
         if not self.output.parent.is_dir():
             raise HarmoseError(f"{self.output} cannot be written: the folder {self.output.parent} does not exist.")
-        if self.output.exists() and not force:
+        if self.output.exists() and not (force or self.begins_anew):
             with HDF5Dataset(self.output) as dataset:
                 self._require_settings(dataset.attributes, self.output)
         if self.parts.is_symlink():
@@ -62,8 +69,10 @@ class LabelRun:
             if not settings.exists() and any(self.parts.iterdir()):
                 raise DataError(f"{self.parts} is not the folder of an unfinished run. Remove it or rename it.")
             if force:
-                for path in (*self.parts.iterdir(), self.output):
-                    path.unlink(missing_ok=True)
+                for path in self.parts.iterdir():
+                    path.unlink()
+                if self.output.exists():
+                    (self.parts / ANEW_FILE).touch()
             if not settings.exists():
                 with atomic_path(settings) as path:
                     path.write_text(json.dumps(self.settings.texts()), "utf-8")
@@ -97,7 +106,7 @@ class LabelRun:
     def list_ids(self) -> tuple[set[str], set[str]]:
         """Identities of finished and of failed structures."""
         finished_ids, failed_ids = {p.stem for p in self._finished_files()}, {p.stem for p in self._failed_files()}
-        if self.output.exists():
+        if self.output.exists() and not self.begins_anew:
             with HDF5Dataset(self.output) as dataset:
                 finished_ids |= set(dataset.ids)
                 failed_ids |= {f.id for f in dataset.failures}
@@ -132,7 +141,8 @@ class LabelRun:
         self, part_files: dict[str, Path], notes: Sequence[Failure], target: dict[str, int], retried_ids: set[str]
     ) -> None:
         with ExitStack() as stack:
-            old_dataset = stack.enter_context(HDF5Dataset(self.output)) if self.output.exists() else None
+            extends = self.output.exists() and not self.begins_anew
+            old_dataset = stack.enter_context(HDF5Dataset(self.output)) if extends else None
             writer = stack.enter_context(DatasetWriter(self.output, force=True, attributes=self.settings.texts()))
             old_index = {} if old_dataset is None else {key: i for i, key in enumerate(old_dataset.ids)}
             for key in sorted({**old_index, **part_files}, key=lambda key: target.get(key, -1)):

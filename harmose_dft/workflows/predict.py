@@ -137,7 +137,7 @@ def predict_files(
         jobs = plan_jobs(inputs, None if out is None else Path(out), result=outputs.result)
         drawing = choose_drawing(jobs, outputs, kpath, extras, refine)
         predictor = as_predictor(model, device=device)
-        require_inside(predictor, jobs, outputs.orbitals, drawing)
+        require_inside(predictor, jobs, outputs.cube, drawing)
         require_writable(jobs, outputs)
         finisher = _Finisher(predictor, extras, drawing, tell)
         with open_workers(workers) as cluster:
@@ -173,8 +173,8 @@ class _Finisher:
         self, name: str, raw: Prediction, write: Callable[[Prediction], tuple[Path, ...]]
     ) -> PredictionSummary:
         """Figures of a prediction, once it is written and drawn."""
-        prediction = verify(raw) if self.extras.verification else raw
-        comparison = _compare(name, prediction, self.tell) if self.extras.comparison else None
+        prediction = verify(raw) if self.extras.verify else raw
+        comparison = _compare(name, prediction, self.tell) if self.extras.compare else None
         if self.drawing is not None:
             self.drawing.add(name, prediction, comparison)
         return replace(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 RESULT_SUFFIX = ".harmose.h5"
 """End of a result file's name."""
+
+CompanionWriter = Callable[[Path, "Prediction", bool], None]
+"""Writes what it is for of a prediction into a file; the last argument is whether an existing one may be replaced."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,12 @@ class Job:
         return self.result.with_name(stem + (f"-{number:04d}" if self.count > 1 else "") + suffix)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outputs:
     """Which files are written of each prediction.
 
     Args:
-        orbitals: Orbitals written as cube files: "HOMO-1", "LUMO", "7".
+        cube: Orbitals written as cube files: "HOMO-1", "LUMO", "7".
         molden: Whether the orbitals are written in the Molden format.
         plot: Picture of the levels or bands of all structures.
         force: Whether existing files may be replaced.
@@ -74,7 +78,7 @@ class Outputs:
         dos: Whether densities of states are written as tables.
     """
 
-    orbitals: tuple[str, ...] = ()
+    cube: tuple[str, ...] = ()
     molden: bool = False
     plot: Path | None = None
     force: bool = False
@@ -118,7 +122,7 @@ def require_writable(jobs: Sequence[Job], outputs: Outputs) -> None:
     """
     targets = [job.result for job in jobs if writes_result(job, outputs)]
     frames = ((job, number) for job in jobs for number in range(1, job.count + 1))
-    targets += [path for job, number in frames for path in name_companions(job, number, outputs).values()]
+    targets += [path for job, number in frames for path, _ in name_companions(job, number, outputs)]
     targets += [] if outputs.plot is None else [outputs.plot]
     sources = {source.path.resolve() for job in jobs for source in job.inputs if source.path is not None}
     taken = set[Path]()
@@ -137,11 +141,15 @@ def writes_result(job: Job, outputs: Outputs) -> bool:
     return outputs.result and not (outputs.keep and not outputs.force and os.path.lexists(job.result))
 
 
-def name_companions(job: Job, number: int, outputs: Outputs) -> dict[str, Path]:
-    """Files besides the result that the options ask for: "molden", "dos" or an orbital's name -> path."""
-    paths = {"molden": job.companion(number, ".molden")} if outputs.molden else {}
-    paths |= {"dos": job.companion(number, ".dos.txt")} if outputs.dos else {}
-    return paths | {name: job.companion(number, f".{name.lower()}.cube") for name in outputs.orbitals}
+def name_companions(job: Job, number: int, outputs: Outputs) -> list[tuple[Path, CompanionWriter]]:
+    """Files besides the result that the options ask for, each with what writes it; an orbital given twice is one."""
+    formats: list[tuple[str, CompanionWriter]] = []
+    if outputs.molden:
+        formats.append((".molden", _write_molden))
+    if outputs.dos:
+        formats.append((".dos.txt", _write_dos))
+    formats += [(f".{name.lower()}.cube", partial(_write_orbital, name)) for name in dict.fromkeys(outputs.cube)]
+    return [(job.companion(number, suffix), writer) for suffix, writer in formats]
 
 
 @contextmanager
@@ -161,19 +169,27 @@ def open_job(job: Job, outputs: Outputs) -> Iterator[Callable[[int, Prediction],
         yield write
 
 
-def write_companions(prediction: Prediction, paths: dict[str, Path], force: bool) -> list[Path]:
-    """Write Molden, cube and DOS files of one structure, see :func:`name_companions`."""
-    structure, basis, spectrum = prediction.structure, prediction.basis, prediction.spectrum
-    for name, path in paths.items():
-        if name == "molden":
-            write_molden(path, structure, basis, spectrum, force=force)
-        elif name == "dos":
-            write_dos(path, compute_dos(prediction), force=force)
-        else:
-            orbital = select_orbital(name, spectrum)
-            title = f"{structure.formula} {name}, {prediction.functional}/{basis.name}"
-            write_cube(path, structure, basis, orbital, title=title, force=force)
-    return list(paths.values())
+def write_companions(
+    prediction: Prediction, companions: Sequence[tuple[Path, CompanionWriter]], force: bool
+) -> list[Path]:
+    """Write the files of one structure that :func:`name_companions` names."""
+    for path, writer in companions:
+        writer(path, prediction, force)
+    return [path for path, _ in companions]
+
+
+def _write_molden(path: Path, prediction: Prediction, force: bool) -> None:
+    write_molden(path, prediction.structure, prediction.basis, prediction.spectrum, force=force)
+
+
+def _write_dos(path: Path, prediction: Prediction, force: bool) -> None:
+    write_dos(path, compute_dos(prediction), force=force)
+
+
+def _write_orbital(name: str, path: Path, prediction: Prediction, force: bool) -> None:
+    structure, basis = prediction.structure, prediction.basis
+    title = f"{structure.formula} {name}, {prediction.functional}/{basis.name}"
+    write_cube(path, structure, basis, select_orbital(name, prediction.spectrum), title=title, force=force)
 
 
 def orbital_index(name: str, filled: int, count: int) -> int:

@@ -12,23 +12,23 @@ from .inputs import Input
 from .prediction_files import Job, Outputs, orbital_index
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Extras:
     """What is worked out of each prediction besides its levels.
 
     Args:
-        comparison: Whether to run the PySCF calculation too.
-        verification: Whether to build one Fock matrix at the predicted density.
+        compare: Whether to run the PySCF calculation too.
+        verify: Whether to build one Fock matrix at the predicted density.
         charges: Whether to work out the charges of the atoms.
-        orbitals: Whether orbitals are to be listed one by one, which crystals do not have.
         dos: Whether to work out the density of states; ``Outputs.dos`` writes it.
+        list_levels: Whether orbitals around the gap are to be listed by name, which crystals do not have.
     """
 
-    comparison: bool = False
-    verification: bool = False
+    compare: bool = False
+    verify: bool = False
     charges: bool = False
     dos: bool = False
-    orbitals: bool = False
+    list_levels: bool = False
 
 
 LEVELS_ONLY = Extras()
@@ -67,7 +67,7 @@ def choose_drawing(
         require_drawable(outputs.plot)
     inputs = [source for job in jobs for source in job.inputs]
     count, crystals = (sum(getattr(source, name) for source in inputs) for name in ("count", "periodic"))
-    columns = count * (2 if extras.comparison else 1)
+    columns = count * (2 if extras.compare else 1)
     if outputs.plot is not None and columns > LevelDrawing.MAX_COLUMNS:
         raise HarmoseError(
             f"A level diagram shows up to {LevelDrawing.MAX_COLUMNS} columns; these structures need {columns}."
@@ -106,8 +106,8 @@ def _require_for_crystals(outputs: Outputs, extras: Extras, refine: bool | None)
         HarmoseError: With those that were given.
     """
     options = {
-        "--compare": extras.comparison, "--verify": extras.verification, "--refine": refine,
-        "--levels": extras.orbitals, "--cube": outputs.orbitals, "--molden": outputs.molden,
+        "--compare": extras.compare, "--verify": extras.verify, "--refine": refine,
+        "--levels": extras.list_levels, "--cube": outputs.cube, "--molden": outputs.molden,
     }
     if given := [name for name, value in options.items() if value]:
         verb = "are" if len(given) > 1 else "is"

@@ -15,7 +15,6 @@ from ..core.errors import ConfigError, printable
 from ..core.locks import hold_folder
 from ..core.progress import Progress, silent
 from ..training.config import TrainConfig
-from ..training.folder import LOG, STATE
 from ..training.run import Fit
 from .configuration import read_config
 
@@ -75,8 +74,6 @@ def train(
         if rank > 0:
             return Fit(settings, silent, _ignore_entry, force=force).run()
         with hold_folder(settings.output, "training"):
-            for name in (STATE, LOG) if force else ():
-                (settings.output / name).unlink(missing_ok=True)
             return Fit(settings, progress, report, force=force).run()
 
 

@@ -11,27 +11,22 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
-from ase.io import read
 
+from harmose_dft.adapters.run_folders import add_box, parse_choices, read_frames, write_runs
+from harmose_dft.core.errors import HarmoseError
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
 
 TEMPLATE = Path(__file__).resolve().parent / "templates" / "INPUT.scf"
 
 SUFFIXES = {"orbital": (".orb",), "pseudopotential": (".upf",)}
 """What a library file of each kind ends in, lower case."""
-
-
-class Refused(Exception):
-    """Nothing was written; the message says why and what to do."""
 
 
 def library_file(library: Path, element: str, kind: str, chosen: dict[str, str]) -> str:
@@ -44,23 +39,23 @@ def library_file(library: Path, element: str, kind: str, chosen: dict[str, str])
         chosen: Element -> file name, for elements with several files.
 
     Raises:
-        Refused: There is no such file, or there are several.
+        HarmoseError: There is no such file, or there are several.
     """
     if element in chosen:
         if not (library / chosen[element]).is_file():
-            raise Refused(f"The {kind} file {chosen[element]} chosen for {element} is not in {library}.")
+            raise HarmoseError(f"The {kind} file {chosen[element]} chosen for {element} is not in {library}.")
         return chosen[element]
     pattern = re.compile(rf"^{element}(?![a-z])", re.ASCII)
     found = [p.name for p in sorted(library.iterdir())
              if p.suffix.lower() in SUFFIXES[kind] and pattern.match(p.name)]  # fmt: skip
     if not found:
-        raise Refused(
+        raise HarmoseError(
             f"There is no {kind} file of {element} in {library}: expected a name that starts with {element!r} and ends "
             f"in {SUFFIXES[kind][0]}. Download it (pseudopotential and orbitals must be made for each other) or give "
             "another --library."
         )
     if len(found) > 1:
-        raise Refused(
+        raise HarmoseError(
             f"There are several {kind} files of {element} in {library}: {', '.join(found)}. Choose one: --{kind} "
             f"{element}={found[0]}"
         )
@@ -97,57 +92,23 @@ def input_text(template: Path, library: str) -> str:
     """INPUT from a template, with the folder of orbitals and pseudopotentials set.
 
     Raises:
-        Refused: The template asks for something that leaves no H(R) and S(R).
+        HarmoseError: The template asks for something that leaves no H(R) and S(R).
     """
     lines = template.read_text(encoding="utf-8").splitlines()
     words = [line.split("#")[0].split() for line in lines]
     keywords = {w[0].lower(): w[1] for w in words if len(w) > 1}
     if keywords.get("gamma_only", "0") not in ("0", "false"):
-        raise Refused(f"{template}: gamma_only 1 writes no H(R). Use gamma_only 0, with --kpoints 1 1 1 for Gamma.")
+        raise HarmoseError(
+            f"{template}: gamma_only 1 writes no H(R). Use gamma_only 0, with --kpoints 1 1 1 for Gamma."
+        )
     overlap_only = keywords.get("calculation", "").lower() == "get_s"
     if not overlap_only and not any(keywords.get(name, "0") in ("1", "true") for name in ("out_mat_hs2", "out_hsr")):
-        raise Refused(f"{template}: without 'out_mat_hs2 1' ABACUS writes no H(R) and S(R). Add the line.")
+        raise HarmoseError(f"{template}: without 'out_mat_hs2 1' ABACUS writes no H(R) and S(R). Add the line.")
     kept = [line for line, w in zip(lines, words, strict=True) if not w or w[0].lower() not in _FOLDERS]
     return "\n".join([*kept, *(f"{name:<20}{library}" for name in _FOLDERS)]) + "\n"
 
 
 _FOLDERS = ("pseudo_dir", "orbital_dir")
-
-
-def boxed(atoms: Atoms, margin: float | None, name: str) -> Atoms:
-    """The structure with a cell: its own, or (molecules) a box with this much vacuum on every side in Angstrom.
-
-    Raises:
-        Refused: There is neither.
-    """
-    if abs(np.linalg.det(atoms.cell.array)) > 1e-6:
-        return atoms
-    if margin is None:
-        raise Refused(f"{name} has no cell. For a molecule give the vacuum around it in Angstrom, such as --box 8.")
-    out = atoms.copy()
-    out.center(vacuum=margin)
-    return out
-
-
-def write_run(folder: Path, files: dict[str, str], force: bool) -> None:
-    """A folder with these files, complete or not at all.
-
-    Raises:
-        Refused: The folder exists and ``force`` is false.
-    """
-    if folder.exists() and not force:
-        raise Refused(f"{folder} exists already and was left as it is. Use --force to overwrite it.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for name, text in files.items():
-            (temporary / name).write_text(text, encoding="utf-8")
-        temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make_runs(
@@ -164,48 +125,25 @@ def make_runs(
         template: INPUT to start from.
         chosen: "orbital" and "pseudopotential" -> element -> file name.
         margin: Vacuum around molecules in Angstrom.
-        force: Whether existing folders may be replaced.
+        force: Whether STRU, KPT and INPUT in existing folders may be replaced.
 
     Raises:
-        Refused: A file is missing, a structure has no cell, or a folder exists.
+        HarmoseError: A file is missing, a structure has no cell, or a folder exists.
     """
     if not library.is_dir():
-        raise Refused(f"The library folder {library} does not exist.")
+        raise HarmoseError(f"The library folder {library} does not exist.")
     runs: dict[Path, dict[str, str]] = {}
     for name, atoms in structures:
         elements = sorted(set(atoms.get_chemical_symbols()))
         names = {kind: {e: library_file(library, e, kind, chosen.get(kind, {})) for e in elements} for kind in SUFFIXES}
         folder = output / name
-        if folder.exists() and not force:
-            raise Refused(f"{folder} exists already and was left as it is. Use --force to overwrite it.")
         runs[folder] = {
-            "STRU": stru(boxed(atoms, margin, name), names["orbital"], names["pseudopotential"]),
-            "INPUT": input_text(template, os.path.relpath(library, folder)),
+            "STRU": stru(add_box(atoms, margin, name), names["orbital"], names["pseudopotential"]),
             "KPT": f"K_POINTS\n0\nGamma\n{' '.join(map(str, kpoints))} 0 0 0\n",
+            "INPUT": input_text(template, os.path.relpath(library, folder)),
         }
-    for folder, files in runs.items():
-        write_run(folder, files, force)
+    write_runs(runs, force)
     return list(runs)
-
-
-def read_structures(paths: Sequence[Path]) -> list[tuple[str, Atoms]]:
-    """Folder name and atoms of every frame: the file's name, numbered where it has several frames.
-
-    Raises:
-        Refused: ASE cannot read a file, or two structures would get one name.
-    """
-    out: list[tuple[str, Atoms]] = []
-    for path in paths:
-        try:
-            frames = read(path, index=":")
-        except Exception as error:
-            raise Refused(f"ASE cannot read {path}: {error}") from error
-        out += [(path.stem if len(frames) == 1 else f"{path.stem}_{n:04d}", atoms) for n, atoms in enumerate(frames)]
-    names = [name for name, _ in out]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise Refused(f"Two structures would get the folder name {twice}. Rename a file.")
-    return out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -219,26 +157,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--box", type=float, help="vacuum around molecules in Angstrom")
     for kind in SUFFIXES:
         parser.add_argument(f"--{kind}", action="append", default=[], metavar="ELEMENT=FILE", help=f"{kind} to use")
-    parser.add_argument("--force", action="store_true", help="replace existing folders")
+    parser.add_argument("--force", action="store_true", help="replace inputs in existing folders")
     given = parser.parse_args(arguments)
     try:
-        chosen = {kind: dict(_choice(text) for text in getattr(given, kind)) for kind in SUFFIXES}
-        structures = read_structures(given.structures)
+        chosen = {kind: parse_choices(getattr(given, kind), "ELEMENT=FILE, such as C=C.upf") for kind in SUFFIXES}
+        structures = read_frames(given.structures)
         made = make_runs(
             structures, given.library, given.output, given.kpoints, given.template, chosen, given.box, given.force
         )
-    except Refused as refusal:
+    except (HarmoseError, OSError) as refusal:
         print(refusal, file=sys.stderr)
         return 1
     print(f"{len(made)} folders in {given.output}; start ABACUS in each (templates/run_all.sh).")
     return 0
-
-
-def _choice(text: str) -> tuple[str, str]:
-    element, equals, name = text.partition("=")
-    if not equals or element not in atomic_numbers:
-        raise Refused(f"Expected ELEMENT=FILE, such as C=C.upf; got {text!r}.")
-    return element, name
 
 
 if __name__ == "__main__":

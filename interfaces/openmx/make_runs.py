@@ -21,21 +21,16 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.io import read
 
 from harmose_dft.adapters.openmx.input import parse_input
 from harmose_dft.adapters.openmx.pao import read_pao
-from harmose_dft.core.errors import FileFormatError
-from harmose_dft.core.files import atomic_path
+from harmose_dft.adapters.run_folders import add_box, parse_choices, read_frames, write_runs
+from harmose_dft.core.errors import FileFormatError, HarmoseError
 
 TEMPLATE = Path(__file__).resolve().parent / "templates" / "scf.dat"
 
 BAND_POINTS = 20
 """k-points of each segment of a band path."""
-
-
-class Refused(Exception):
-    """Nothing was written; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -66,30 +61,34 @@ def species_of(element: str, data: Path, bases: dict[str, str], potentials: dict
         suffix: What the name of a potential contains, such as "_PBE19".
 
     Raises:
-        Refused: A file is missing, there are several, or the .pao file has too few functions.
+        HarmoseError: A file is missing, there are several, or the .pao file has too few functions.
     """
     if element not in bases:
-        raise Refused(f"No orbitals are given for {element}. Add --basis {element}={element}6.0-s2p1, or as you need.")
+        raise HarmoseError(
+            f"No orbitals are given for {element}. Add --basis {element}={element}6.0-s2p1, or as you need."
+        )
     text = f"<Definition.of.Atomic.Species\n{element} {bases[element]} x\nDefinition.of.Atomic.Species>\n"
     try:
         given = parse_input(text, Path("--basis")).species[element]
         pao = _existing(data / "PAO" / f"{given.pao}.pao")
         if given.number != atomic_numbers[element] or pao is None:
-            raise Refused(f"{bases[element]} is not usable for {element}: {data / 'PAO'} has no such orbitals of it.")
+            raise HarmoseError(
+                f"{bases[element]} is not usable for {element}: {data / 'PAO'} has no such orbitals of it."
+            )
         read_pao(pao, given.angular_momenta)
     except FileFormatError as error:
-        raise Refused(f"{error} Choose other orbitals with --basis.") from error
+        raise HarmoseError(f"{error} Choose other orbitals with --basis.") from error
     pattern = re.compile(rf"^{element}{re.escape(suffix)}\w*\.vps(\.xz)?$")
     found = sorted({p.name.split(".vps")[0] for p in (data / "VPS").glob("*") if pattern.match(p.name)})
     name = potentials.get(element, found[0] if len(found) == 1 else "")
     if not name:
-        raise Refused(
+        raise HarmoseError(
             f"{data / 'VPS'} has {', '.join(found) or 'no potential'} for {element} with {suffix!r} in the name; "
             f"one is needed. Choose with --potential {element}=NAME."
         )
     file = _existing(data / "VPS" / f"{name}.vps")
     if file is None:
-        raise Refused(f"The potential {name}.vps chosen for {element} is not in {data / 'VPS'}.")
+        raise HarmoseError(f"The potential {name}.vps chosen for {element} is not in {data / 'VPS'}.")
     return Species(element, bases[element], name, _valence(file))
 
 
@@ -102,7 +101,7 @@ def _valence(path: Path) -> float:
     raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
     match = re.search(rb"^\s*valence\.electron\s+(\S+)", raw, re.MULTILINE)
     if match is None:
-        raise Refused(f"{path} does not state its number of valence electrons. Is it a potential of OpenMX?")
+        raise HarmoseError(f"{path} does not state its number of valence electrons. Is it a potential of OpenMX?")
     return float(match[1])
 
 
@@ -144,7 +143,7 @@ def _band_lines(atoms: Atoms, path: str) -> list[str]:
     try:
         band = atoms.cell.bandpath(path, npoints=0)
     except Exception as error:
-        raise Refused(f"The band path {path!r} does not fit the cell: {error}") from error
+        raise HarmoseError(f"The band path {path!r} does not fit the cell: {error}") from error
     points = re.findall(r"[A-Z]\d*", path)
     lines = ["Band.dispersion on", f"Band.Nkpath {len(points) - 1}", "<Band.kpath"]
     for a, b in pairwise(points):
@@ -153,68 +152,30 @@ def _band_lines(atoms: Atoms, path: str) -> list[str]:
     return [*lines, "Band.kpath>"]
 
 
-def boxed(atoms: Atoms, margin: float | None, name: str) -> Atoms:
-    """The structure with a cell: its own, or (molecules) a box with this much vacuum on every side in Angstrom.
-
-    Raises:
-        Refused: There is neither.
-    """
-    if abs(np.linalg.det(atoms.cell.array)) > 1e-6:
-        return atoms
-    if margin is None:
-        raise Refused(f"{name} has no cell. For a molecule give the vacuum around it in Angstrom, such as --box 8.")
-    out = atoms.copy()
-    out.center(vacuum=margin)
-    return out
-
-
-def read_structures(paths: Sequence[Path]) -> list[tuple[str, Atoms]]:
-    """Folder name and atoms of every frame: the file's name, numbered where it has several frames.
-
-    Raises:
-        Refused: ASE cannot read a file, or two structures would get one name.
-    """
-    out: list[tuple[str, Atoms]] = []
-    for path in paths:
-        try:
-            frames = read(path, index=":")
-        except Exception as error:
-            raise Refused(f"ASE cannot read {path}: {error}") from error
-        out += [(path.stem if len(frames) == 1 else f"{path.stem}_{n:04d}", atoms) for n, atoms in enumerate(frames)]
-    names = [name for name, _ in out]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise Refused(f"Two structures would get the folder name {twice}. Rename a file.")
-    return out
-
-
 def make_runs(given: argparse.Namespace) -> list[Path]:
     """All folders; nothing is written if one structure cannot be.
 
     Raises:
-        Refused: A file is missing, a structure has no cell, a folder exists, or the template leaves no matrices.
+        HarmoseError: A file is missing, a structure has no cell, a folder exists, or the template leaves no matrices.
     """
     keywords = given.template.read_text(encoding="utf-8")
     if parse_input(keywords, given.template).keyword("HS.fileout").lower() != "on":
-        raise Refused(f"{given.template}: without 'HS.fileout on' OpenMX writes no H(R) and S(R). Add the line.")
+        raise HarmoseError(f"{given.template}: without 'HS.fileout on' OpenMX writes no H(R) and S(R). Add the line.")
     if not (given.data / "PAO").is_dir() or not (given.data / "VPS").is_dir():
-        raise Refused(f"{given.data} has no PAO/ and VPS/. Give the folder DFT_DATA19 of the OpenMX distribution.")
-    bases, potentials = (dict(_choice(text) for text in texts) for texts in (given.basis, given.potential))
-    structures = [(name, boxed(atoms, given.box, name)) for name, atoms in read_structures(given.structures)]
+        raise HarmoseError(f"{given.data} has no PAO/ and VPS/. Give the folder DFT_DATA19 of the OpenMX distribution.")
+    example = "ELEMENT=NAME, such as C=C6.0-s2p2d1"
+    bases, potentials = (parse_choices(texts, example) for texts in (given.basis, given.potential))
+    structures = [(name, add_box(atoms, given.box, name)) for name, atoms in read_frames(given.structures)]
     elements = sorted({s for _, atoms in structures for s in atoms.get_chemical_symbols()})
     species = {e: species_of(e, given.data, bases, potentials, given.suffix) for e in elements}
-    texts: dict[Path, str] = {}
+    runs: dict[Path, dict[str, str]] = {}
     for name, atoms in structures:
         folder = given.output / name
-        if folder.exists() and not given.force:
-            raise Refused(f"{folder} exists already and was left as it is. Use --force to replace its input.")
         data = os.path.relpath(given.data, folder)
-        texts[folder] = input_text(name, atoms, species, keywords, data, given.kgrid, given.bands)
-    for folder, text in texts.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / f"{folder.name}.dat", given.force) as part:
-            part.write_text(text, encoding="utf-8")
-    return list(texts)
+        text = input_text(name, atoms, species, keywords, data, given.kgrid, given.bands)
+        runs[folder] = {f"{name}.dat": text}
+    write_runs(runs, given.force)
+    return list(runs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -230,22 +191,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bands", default="", metavar="PATH", help="band path, such as GMKG")
     parser.add_argument("--template", type=Path, default=TEMPLATE, help="keywords to start from")
     parser.add_argument("--box", type=float, help="vacuum around molecules in Angstrom")
-    parser.add_argument("--force", action="store_true", help="replace existing inputs")
+    parser.add_argument("--force", action="store_true", help="replace inputs in existing folders")
     given = parser.parse_args(arguments)
     try:
         made = make_runs(given)
-    except (Refused, FileFormatError, OSError) as refusal:
+    except (HarmoseError, OSError) as refusal:
         print(refusal, file=sys.stderr)
         return 1
     print(f"{len(made)} folders in {given.output}; start OpenMX in each (templates/run_all.sh).")
     return 0
-
-
-def _choice(text: str) -> tuple[str, str]:
-    element, equals, name = text.partition("=")
-    if not equals or element not in atomic_numbers:
-        raise Refused(f"Expected ELEMENT=NAME, such as C=C6.0-s2p2d1; got {text!r}.")
-    return element, name
 
 
 if __name__ == "__main__":

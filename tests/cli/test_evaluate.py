@@ -66,14 +66,6 @@ def test_h0_alone_stands_beside_the_model_with_its_cost(
         assert part in out
 
 
-def test_every_metric_has_a_line_in_the_legend() -> None:
-    from dataclasses import fields
-
-    from harmose_dft.metrics.results import MEANINGS, StageMetrics
-
-    assert set(MEANINGS) == {f.name for f in fields(StageMetrics)} - {"mae_block", "mae_element"}
-
-
 def test_table_shows_both_stages_and_the_worst_blocks(
     data: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ import torch
 from harmose_dft.adapters.registry import read_calculations
 from harmose_dft.core.errors import DataError
 from harmose_dft.core.rotations import orbital_rotation, random_rotations, rotate_matrix, spin_rotation, wigner_d
-from harmose_dft.core.spin import Spin, decompose, recombine, spin_parts
+from harmose_dft.core.spin import SPIN_OF_NSPIN, SPIN_OF_PARTS, Spin, decompose, recombine
 from harmose_dft.model.normalizer import NormalizerFit
 from harmose_dft.model.pairs import PairList
 from harmose_dft.model.two_stage import TwoStageModel
@@ -22,7 +22,7 @@ from harmose_dft.nn.blocks import Blocks
 from harmose_dft.nn.graph import PairGraph, batch_graphs
 from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.nn.spin import SpinOrbitComponents, angular_momentum
-from harmose_dft.testing.crystals import layer, with_collinear_spin, with_spin_orbit
+from harmose_dft.testing.crystals import calculation, layer, with_collinear_spin, with_spin_orbit
 from harmose_dft.testing.models import (
     BASIS,
     largest,
@@ -66,6 +66,14 @@ def test_parts_of_hamiltonians_put_together_give_them_back() -> None:
             np.testing.assert_allclose(found.values, expected.values, atol=1e-15)
         for part in parts:
             assert part.values.dtype == np.float64
+
+
+def test_number_of_parts_tells_the_spin() -> None:
+    for record in (calculation(layer(1)), with_collinear_spin(layer(1)), with_spin_orbit(layer(1))):
+        spin = SPIN_OF_NSPIN[record.nspin]
+        n_parts = len(decompose(record.hamiltonian)) - 1
+        assert SPIN_OF_PARTS[n_parts] == spin
+        assert MatrixAxis.hamiltonian(spin).size == 1 + n_parts
 
 
 def test_spin_orbit_parts_are_an_axial_vector_of_antisymmetric_matrices() -> None:
@@ -176,7 +184,7 @@ def test_blocks_with_spin_are_exactly_symmetric_or_antisymmetric(spin: Spin, dty
     model = perturb(tiny_model(spin=spin))
     graph = random_graph(random_structure(), model)
     blocks, sign = run(model, graph)[1:], -1 if spin == "spin-orbit" else 1
-    assert blocks.node.shape[1] == spin_parts(spin)
+    assert SPIN_OF_PARTS[blocks.node.shape[1]] == spin
     assert torch.equal(blocks.node, sign * blocks.node.transpose(2, 3))
     assert torch.equal(blocks.edge, sign * blocks.edge[graph.reverse].transpose(2, 3))
     mask = torch.from_numpy(model.layout.masks())[graph.species]
@@ -223,12 +231,12 @@ def test_untrained_second_stage_corrects_no_spin(spin: Spin) -> None:
 
 @pytest.mark.parametrize("spin", SPINS)
 def test_rotating_a_prepared_graph_turns_targets_with_spin(spin: Spin) -> None:
-    model, rotation, count = tiny_model(None, spin=spin), ROTATIONS[0], spin_parts(spin)
+    model, rotation, axis = tiny_model(None, spin=spin), ROTATIONS[0], MatrixAxis.hamiltonian(spin)
     graph, generator = random_graph(random_structure(), model), torch.Generator().manual_seed(0)
-    shape = (1 + count, model.layout.size, model.layout.size)
+    shape = (axis.size, model.layout.size, model.layout.size)
     rows = (len(graph.species), graph.edges.shape[1])
     graph = graph.replace(
-        target=Blocks(*(torch.randn(r, *shape, generator=generator) for r in rows), MatrixAxis.hamiltonian(spin))
+        target=Blocks(*(torch.randn(r, *shape, generator=generator) for r in rows), axis)
     )
     found = model.frames.rotate(model.prepare(graph), torch.from_numpy(rotation)).target
     expected = turned_blocks(graph.target, model, rotation)

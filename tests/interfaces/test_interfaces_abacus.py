@@ -111,18 +111,42 @@ def test_molecules_need_a_box(
     np.testing.assert_allclose(np.diag(stru.cell) * BOHR_IN_ANGSTROM, [8.0, 8.0, 8.74], atol=1e-9)
 
 
-def test_existing_folders_are_kept_unless_forced(
+def test_existing_folders_are_kept_unless_forced_and_then_only_inputs_are_replaced(
     script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = tmp_path / "runs" / "set_0001"
-    mine.mkdir(parents=True)
-    (mine / "notes").write_text("mine")
+    (mine / "OUT.ABACUS").mkdir(parents=True)
+    kept = {mine / "notes": "mine", mine / "OUT.ABACUS" / "running_scf.log": " Finish Time  : now\n"}
+    for path, text in kept.items():
+        path.write_text(text)
+    (mine / "INPUT").write_text("INPUT_PARAMETERS\n")
     command = [str(frames), "--library", str(library), "-o", str(tmp_path / "runs")]
     assert script.main(command) == 1
-    assert "exists already" in capsys.readouterr().err
+    refusal = capsys.readouterr().err
+    assert "exists already and was left as it is. Use --force to replace its STRU, KPT, INPUT." in refusal
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["set_0001"]
     assert script.main([*command, "--force"]) == 0
-    assert sorted(p.name for p in mine.iterdir()) == ["INPUT", "KPT", "STRU"]
+    assert sorted(p.name for p in mine.iterdir()) == ["INPUT", "KPT", "OUT.ABACUS", "STRU", "notes"]
+    assert {path: path.read_text() for path in kept} == kept
+    assert (mine / "INPUT").read_text() == (tmp_path / "runs" / "set_0000" / "INPUT").read_text()
+
+
+def test_missing_template_is_a_sentence(
+    script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, absent = tmp_path / "runs", tmp_path / "INPUT.absent"
+    command = [str(frames), "--library", str(library), "-o", str(runs)]
+    assert script.main([*command, "--template", str(absent)]) == 1
+    assert capsys.readouterr().err == f"[Errno 2] No such file or directory: '{absent}'\n"
+    assert not runs.exists()
+
+
+def test_script_starts_from_any_folder(library: Path, frames: Path, tmp_path: Path) -> None:
+    """As a user starts it: the script alone, not imported."""
+    command = [sys.executable, str(FOLDER / "make_runs.py"), str(frames), "--library", str(library)]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("2 folders in runs")
+    assert sorted(p.name for p in (tmp_path / "runs" / "set_0001").iterdir()) == ["INPUT", "KPT", "STRU"]
 
 
 @pytest.mark.parametrize(("line", "sentence"), [("gamma_only 1", "gamma_only 1 writes no H"),

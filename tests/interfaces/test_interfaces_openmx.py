@@ -160,7 +160,13 @@ def test_other_refusals(
     assert made(script, frames, "--data", data, *BASIS, "-o", runs) == 0
     assert made(script, frames, "--data", data, *BASIS, "-o", runs) == 1
     assert "left as it is" in capsys.readouterr().err
+    (runs / "set_0001/set_0001.scfout").write_text("results")
+    (runs / "set_0001/set_0001.dat").write_text("old")
     assert made(script, frames, "--data", data, *BASIS, "-o", runs, "--force") == 0
+    assert (runs / "set_0001/set_0001.scfout").read_text() == "results"
+    assert parsed(runs / "set_0001/set_0001.dat").keyword("HS.fileout").split()[0] == "on"
+    assert made(script, frames, "--data", data, *BASIS, "-o", runs, "--template", tmp_path / "absent.dat") == 1
+    assert "absent.dat" in capsys.readouterr().err
 
 
 def test_run_all_starts_what_is_not_done_and_reports_failures(tmp_path: Path) -> None:

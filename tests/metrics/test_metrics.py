@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +32,7 @@ from harmose_dft.metrics import (
     orbital_cosines,
     subspace_overlaps,
 )
+from harmose_dft.metrics.results import DIMENSIONLESS, MEANINGS, StageMetrics
 from harmose_dft.testing.molecules import hartree_fock, structure_of
 from harmose_dft.training.median import weighted_median
 
@@ -311,3 +314,22 @@ def test_inconsistent_samples_are_refused(water: Record) -> None:
         collect.add(chain_record(), chain_record().hamiltonian)
     with pytest.raises(BasisMismatchError, match="2 spin directions"):
         collect.add(water, [water.hamiltonian[0]] * 2)
+
+
+def test_every_metric_has_a_line_in_the_legend_and_a_row_in_the_documentation() -> None:
+    names = [f.name for f in fields(StageMetrics)]
+    assert len(set(MEANINGS.values())) == len(names)
+    assert all(len(line) > 20 and "\n" not in line for line in MEANINGS.values())
+    page = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    first = " ".join(row.split("|")[1] for row in page.splitlines() if row.startswith("| `"))
+    assert [name for name in names if f"`{name}`" not in first] == []
+
+
+def test_cosines_alone_are_no_energies() -> None:
+    """A cosine stays what it is when energies are converted."""
+    assert {"psi_cos", "psi_subspace"} == DIMENSIONLESS
+    metrics = StageMetrics(mae_all=1.0, mae_all_raw=2.0, mae_block={"H s1": 3.0}, mae_element={"H": 4.0}, psi_cos=0.5)
+    scaled = {name: value for name, value in metrics.scale(10.0).items() if value is not None}
+    assert scaled == {
+        "mae_all": 10.0, "mae_all_raw": 20.0, "mae_block": {"H s1": 30.0}, "mae_element": {"H": 40.0}, "psi_cos": 0.5,
+    }  # fmt: skip

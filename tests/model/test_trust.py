@@ -25,7 +25,7 @@ from harmose_dft.model.trust.judging import apply_rules, assess
 from harmose_dft.model.trust.report import describe_doubtful
 from harmose_dft.model.trust.signals import logistic
 from harmose_dft.model.trust.statistics import conformal_quantile, fit_logistic, fit_ridge, split_groups
-from harmose_dft.model.trust.store import FILE, TrustFile
+from harmose_dft.model.trust.store import FILE, TrustFile, set_aside
 from harmose_dft.model.trust.verdicts import Rules, Verdict
 from harmose_dft.solver import solve
 from harmose_dft.testing.molecules import structure_of
@@ -172,6 +172,27 @@ def test_a_calibration_of_other_weights_is_refused(calibration: Calibration, tmp
     trust_file(calibration).save(tmp_path)
     with pytest.raises(CheckpointError, match="belongs to the weights aaaaaaaaaaaa"):
         TrustFile.load(tmp_path, "b" * 64)
+
+
+def test_calibration_of_weights_that_were_trained_again_is_set_aside(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    path = trust_file(calibration).save(tmp_path)
+    assert set_aside(tmp_path, "a" * 64) == ""
+    assert path.exists()
+    assert "trust-aaaaaaaa.json now" in set_aside(tmp_path, "b" * 64)
+    assert not path.exists()
+    assert TrustFile.load(tmp_path, "b" * 64) is None
+    assert (tmp_path / "trust-aaaaaaaa.json").exists()
+    assert set_aside(tmp_path, "b" * 64) == ""
+
+
+def test_name_of_a_calibration_that_is_set_aside_is_no_path_from_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / FILE).write_text(json.dumps({"model_sha256": "../../x"}))
+    assert set_aside(folder, "b" * 64)
+    assert [p.name for p in folder.iterdir()] == ["trust-earlier.json"]
 
 
 def test_a_model_without_the_file_has_no_calibration(tmp_path: Path) -> None:

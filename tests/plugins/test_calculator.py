@@ -25,6 +25,7 @@ from harmose_dft.adapters.pyscf import exact_gradient, fitted_gradient, kohn_sha
 from harmose_dft.adapters.structures import from_ase
 from harmose_dft.core.errors import CheckpointError, ConfigError, DomainError, HarmoseWarning, SolverError
 from harmose_dft.model.trust.verdicts import Verdict
+from harmose_dft.plugins.ase import CHECKS
 from harmose_dft.plugins.pyscf import SeedWarning
 from harmose_dft.testing.molecules import WATER
 
@@ -45,14 +46,23 @@ def test_a_grid_that_pyscf_does_not_have_is_refused_at_once(level: object) -> No
     assert calc.parameters["grid_level"] == 0
 
 
-@pytest.mark.parametrize("name", ["density_fit", "fit_gradient"])
+@pytest.mark.parametrize("name", ["density_fit", "fit_gradient", "refine"])
 def test_a_switch_that_is_neither_true_nor_false_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is True or False; got 'no'"):
         HarmoseCalculator(KnownPredictor(0.0), **{name: "no"})  # type: ignore[arg-type]
     calc = calculator()
     with pytest.raises(ConfigError, match=f"{name} is True or False"):
         calc.set(**{name: "no"})
-    assert calc.parameters[name] is False
+    assert calc.parameters[name] is calculator().parameters[name]
+
+
+def test_every_parameter_but_the_model_is_checked_and_can_be_set() -> None:
+    calc = calculator()
+    assert set(calc.parameters) == {*CHECKS, "model"}
+    for name in CHECKS:
+        with pytest.raises(ConfigError, match=f"The calculator's {name} is"):
+            calc.set(**{name: "no"})
+    assert calc.parameters == calculator().parameters
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -285,7 +295,7 @@ def test_relaxation_lowers_the_forces_and_can_be_written(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("mode", ["oneshot", "scf"])
-def test_crystals_and_ions_are_refused(mode: str) -> None:
+def test_crystals_and_ions_that_the_model_does_not_know_are_refused(mode: str) -> None:
     crystal, ion = water(), water()
     crystal.set_cell([8, 8, 8])
     crystal.pbc = True
@@ -294,6 +304,16 @@ def test_crystals_and_ions_are_refused(mode: str) -> None:
         atoms.calc = calculator(mode=mode)
         with pytest.raises(DomainError):
             atoms.get_potential_energy()
+
+
+@pytest.mark.parametrize("mode", ["oneshot", "scf"])
+def test_ions_of_a_charge_that_the_model_knows_are_taken(mode: str) -> None:
+    ion = Atoms("OH", [[0, 0, 0], [0, 0, 0.97]], info={"charge": -1})
+    ion.calc = HarmoseCalculator(KnownPredictor(charges=(-1, 0)), mode, grid_level=0)  # type: ignore[arg-type]
+    expected = plain(ion)
+    assert expected.mol.charge == -1
+    assert ion.get_potential_energy() == pytest.approx(expected.e_tot * Hartree, rel=2e-8)
+    assert ion.get_charges().sum() == pytest.approx(-1, abs=1e-6)
 
 
 def test_scf_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,24 +21,25 @@ class KnownPredictor:
     Args:
         spoilt: Hartree; amplitude of symmetric noise added to the Hamiltonian.
         grid_level: Grid of the reference.
+        charges: Charges in its domain.
     """
 
-    def __init__(self, spoilt: float = 0.0, grid_level: int = 0) -> None:
+    def __init__(self, spoilt: float = 0.0, grid_level: int = 0, charges: tuple[int, ...] = (0,)) -> None:
         self.spoilt, self.grid_level = spoilt, grid_level
         self.model = SimpleNamespace(
             functional="pbe", basis=orbital_basis("sto-3g", [1, 6, 8]), code="PySCF",
-            domain=SimpleNamespace(charges=(0,)),
+            domain=SimpleNamespace(charges=charges),
         )
         self.info = ModelInfo("known", "0" * 64)
         self.calls = 0
 
     def check(self, structure: Structure) -> None:
-        """Refuse all but neutral molecules."""
-        if structure.periodic or structure.charge:
+        """Refuse crystals, and charges that are not in the domain."""
+        if structure.periodic or structure.charge not in self.model.domain.charges:
             raise DomainError(f"{structure!r} lies outside the model's domain.")
 
     def predict(self, atoms: Any, *, trust: bool = True, refine: bool | None = None) -> Prediction:
-        """A prediction for one neutral molecule."""
+        """A prediction for one molecule."""
         structure = atoms if isinstance(atoms, Structure) else from_ase(atoms)
         self.check(structure)
         self.calls += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -152,6 +153,33 @@ def test_second_run_in_one_folder_is_refused_until_the_first_is_terminated(
     reached = TrainState.load(state).step
     write_config(tmp_path, optimizer={"steps": reached + 2, "batch_size": 1})
     assert main(["train", str(config), "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_training_keeps_its_last_update(tmp_path: Path, number: signal.Signals) -> None:
+    """No checkpoint was due; the log has every step once when the run has gone on."""
+    config = write_config(tmp_path, optimizer={"steps": 10**6, "batch_size": 1}, validate_every=1)
+    log = tmp_path / "model" / "log.jsonl"
+    command = [sys.executable, "-m", "harmose_dft", "train", str(config), "--quiet"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and log.read_text().count("\n") > 2) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    reached = TrainState.load(tmp_path / "model" / STATE).step
+    assert f"model holds the state after step {reached}. The same command goes on." in errors
+    with log.open("a") as file:  # a line after the last checkpoint, and one that was cut off
+        file.write(json.dumps({"step": reached + 1}) + '\n{"step": ')
+    write_config(tmp_path, optimizer={"steps": reached + 2, "batch_size": 1}, validate_every=1)
+    assert main(["train", str(config), "--quiet"]) == 0
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert steps == list(range(1, reached + 3))
 
 
 def test_state_of_other_data_or_settings_is_refused_and_kept(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from harmose_dft.core.progress import silent
 from harmose_dft.model.checkpoint import ModelFile
 from harmose_dft.testing.models import tiny_config, water, write_waters
 from harmose_dft.training.config import TrainConfig
-from harmose_dft.training.run import Fit
+from harmose_dft.training.log import LogEntry
+from harmose_dft.training.run import Fit, describe_overfitting
 
 
 def test_training_goes_on_from_a_model(tmp_path: Path) -> None:
@@ -51,6 +53,34 @@ def test_training_goes_on_from_a_model(tmp_path: Path) -> None:
     assert not all(torch.equal(before[name], moved[name]) for name in before)
     written = ModelFile.load(tmp_path / "moved").network.state_dict()
     assert all(torch.equal(written[name], moved[name]) for name in written)
+
+
+def test_log_begins_with_the_model_that_training_starts_from(tmp_path: Path) -> None:
+    assert main(["train", str(write_config(tmp_path)), "--quiet"]) == 0
+    data = {"files": (write_waters(tmp_path / "more.h5", range(3, 9)),), "split": "ordered", "sizes": (4, 2)}
+    settings = {"data": data, "start_from": str(tmp_path / "model"), "output": tmp_path / "further"}
+    lines: list[LogEntry] = []
+    still = {"steps": 2, "batch_size": 2, "learning_rate": 1e-30}
+    Fit(TrainConfig.model_validate({**settings, "optimizer": still}), silent, lines.append).run()
+    first, last = lines
+    assert (first.step, last.step) == (0, 2)
+    assert math.isnan(first.train_mae_all)
+    assert first.valid_mae_all == pytest.approx(last.valid_mae_all, rel=1e-5) != 0
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [
+        ({}, ""),
+        ({100: 300.0}, ""),
+        ({0: 261.0, 100: 200.0, 1000: 230.0}, ""),
+        ({0: 261.0, 100: 285.0, 1000: 516.0}, "is 516 uHa at the end and was 261 uHa in the model that it"),
+        ({100: 285.0, 200: 210.0, 1000: 516.0}, "is 516 uHa at the end and was 210 uHa after step 200"),
+    ],
+)
+def test_a_validation_error_that_rose_is_told(errors: dict[int, float], words: str) -> None:
+    assert words in describe_overfitting(errors)
+    assert bool(words) == bool(describe_overfitting(errors))
 
 
 def test_model_that_does_not_fit_the_data_is_not_trained_further(

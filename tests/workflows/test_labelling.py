@@ -229,6 +229,53 @@ def test_error_of_the_caller_ends_the_processes_and_keeps_what_is_finished(tmp_p
     assert set(multiprocessing.active_children()) <= before
 
 
+class Impatient:
+    """Progress that ends the run when so many structures are done."""
+
+    def __init__(self, patience: int) -> None:
+        self.left = patience
+
+    def __enter__(self) -> Impatient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_data_set_that_is_made_anew_is_there_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    out, coarse = tmp_path / "a.h5", LabelSettings("pbe", "sto-3g", 0)
+    label([hydrogen(1.2), hydrogen(1.3)], out, FAST)
+    before = out.read_bytes()
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        label([hydrogen(1.3), hydrogen(1.4)], out, coarse, force=True, progress=lambda *_: Impatient(1))
+    assert out.read_bytes() == before
+    (note,) = interrupt.value.__notes__
+    assert "1 of 2 structures are finished and wait in" in note
+    assert "without --force" in note
+    summary = label([hydrogen(1.3), hydrogen(1.4)], out, coarse)
+    assert (summary.records, summary.done) == (2, 1)
+    assert [r.structure.positions[1, 2] for r in open_dataset(out)] == [1.3, 1.4]
+    assert not out.with_name(f"a.h5{PARTS_SUFFIX}").exists()
+
+
+def test_interrupted_run_says_what_it_keeps(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        label([hydrogen(1.3), hydrogen(1.4)], tmp_path / "a.h5", FAST, progress=lambda *_: Impatient(1))
+    assert f"1 of 2 structures are finished and kept in {tmp_path / 'a.h5'}" in interrupt.value.__notes__[0]
+
+
+def test_molecules_and_crystals_need_two_data_sets(tmp_path: Path) -> None:
+    crystal = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 1.4]]), 6.0 * np.eye(3), name="solid")
+    with pytest.raises(DataError, match=r"molecules \(H2 1.4\) and crystals \(solid\).*two data sets"):
+        label([hydrogen(1.4), crystal], tmp_path / "a.h5", FAST)
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_settings_need_another_file(tmp_path: Path) -> None:
     label([hydrogen(1.4)], tmp_path / "a.h5", FAST)
     with pytest.raises(DataError, match=r"xc lda \(asked for: pbe\)"):

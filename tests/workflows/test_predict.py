@@ -77,7 +77,7 @@ def test_one_path_with_several_structures_and_what_is_no_structure_are_refused(
 def test_files_are_written_and_summarised_as_the_command_does(
     predictor: Predictor, fixtures_dir: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outputs = Outputs(orbitals=("HOMO",), molden=True)
+    outputs = Outputs(cube=("HOMO",), molden=True)
     [summary] = predict_files([file], predictor, outputs=outputs)
     names = ("water.harmose.h5", "water.molden", "water.homo.cube")
     assert summary.files == tuple(map(Path, names))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import hexdigits
 from typing import Any
 
 from ...core.errors import CheckpointError
@@ -95,5 +96,31 @@ class TrustFile:
             ) from error
         raise CheckpointError(
             f"{path} belongs to the weights {owner[:12]}, expected {model_sha256[:12]}. Calibrate the model again "
-            "(harmose_dft.workflows.calibrate), or remove the file to predict without error bars."
+            "(harmose-dft calibrate MODEL DATA... --force), or remove the file to predict without error bars."
         )
+
+
+def set_aside(folder: Path, model_sha256: str) -> str:
+    """Rename the ``trust.json`` of other weights in the folder of a model that was trained again.
+
+    Args:
+        folder: The model's folder.
+        model_sha256: Hash of its new weights.
+
+    Returns:
+        A sentence on what was done; empty where there is no such file.
+    """
+    path = folder / FILE
+    try:
+        owner = str(json.loads(path.read_text(encoding="utf-8"))["model_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    if owner == model_sha256:
+        return ""
+    beginning = "".join(digit for digit in owner[:8] if digit in hexdigits)
+    target = folder / f"trust-{beginning or 'earlier'}.json"
+    path.replace(target)
+    return (
+        f"the error bars in {FILE} belonged to the weights before and are {target.name} now. Predictions have none "
+        "until the model is calibrated again (harmose-dft calibrate)."
+    )

@@ -1,0 +1,127 @@
+"""Folders in which a code can be started, one for each structure: what the scripts in ``interfaces/`` share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+from ase.io import read
+
+from ..core.errors import ArgumentError, FileFormatError, OutputExistsError, StructureError
+from ..core.files import atomic_path, require_absent
+
+SMALLEST_VOLUME = 1e-6
+"""Angstrom^3; a cell of less is none."""
+
+
+def read_frames(paths: Sequence[Path]) -> list[tuple[str, Atoms]]:
+    """Folder name and atoms of every frame: the file's name, numbered where it has several frames.
+
+    Raises:
+        FileFormatError: ASE cannot read a file.
+        ArgumentError: Two structures would get the same name.
+    """
+    frames: list[tuple[str, Atoms]] = []
+    for path in paths:
+        try:
+            images = read(path, index=":")
+        except Exception as error:
+            raise FileFormatError(f"ASE cannot read {path}: {error}") from error
+        frames += [(path.stem if len(images) == 1 else f"{path.stem}_{n:04d}", atoms) for n, atoms in enumerate(images)]
+    names = [name for name, _ in frames]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise ArgumentError(f"Two structures would get the folder name {repeated}. Rename a file.")
+    return frames
+
+
+def add_box(atoms: Atoms, margin: float | None, name: str) -> Atoms:
+    """The structure with a cell: its own, or (molecules) a box.
+
+    Args:
+        atoms: With or without a cell.
+        margin: Vacuum on every side of a molecule, Angstrom.
+        name: Of the structure, for the error.
+
+    Raises:
+        StructureError: There is neither a cell nor a margin.
+    """
+    if abs(np.linalg.det(atoms.cell.array)) > SMALLEST_VOLUME:
+        return atoms
+    if margin is None:
+        raise StructureError(
+            f"{name} has no cell. For a molecule give the vacuum around it in Angstrom, such as --box 8."
+        )
+    molecule = atoms.copy()
+    molecule.center(vacuum=margin)
+    return molecule
+
+
+def parse_choices(texts: Sequence[str], example: str) -> dict[str, str]:
+    """Element -> name, from texts such as "C=C.upf".
+
+    Args:
+        texts: Given on the command line.
+        example: What is expected, for the error: "ELEMENT=FILE, such as C=C.upf".
+
+    Raises:
+        ArgumentError: A text is something else.
+    """
+    choices = {}
+    for text in texts:
+        element, equals, name = text.partition("=")
+        if not equals or element not in atomic_numbers:
+            raise ArgumentError(f"Expected {example}; got {text!r}.")
+        choices[element] = name
+    return choices
+
+
+def write_runs(runs: Mapping[Path, Mapping[str, str]], force: bool) -> None:
+    """Write all folders; nothing if one of them may not be written.
+
+    A new folder appears complete or not at all. In one that exists the files named here are replaced, each completely
+    or not at all, and all others stay: results, and what a user keeps there.
+
+    Args:
+        runs: Folder -> name of a file -> its text.
+        force: Whether files in existing folders may be replaced.
+
+    Raises:
+        OutputExistsError: A folder exists and ``force`` is false, or something that is no folder, or no regular file,
+            is in the way.
+    """
+    for folder, files in runs.items():
+        _require_writable(folder, files, force)
+    for folder, files in runs.items():
+        if folder.is_dir():
+            _write_files(folder, files, force)
+            continue
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
+            complete = Path(place) / folder.name
+            complete.mkdir()
+            _write_files(complete, files, force)
+            complete.rename(folder)
+
+
+def _require_writable(folder: Path, files: Mapping[str, str], force: bool) -> None:
+    if not os.path.lexists(folder):
+        return
+    if not force:
+        raise OutputExistsError(
+            f"{folder} exists already and was left as it is. Use --force to replace its {', '.join(files)}."
+        )
+    if not folder.is_dir():
+        raise OutputExistsError(f"{folder} is no folder and was left as it is. Choose another --output.")
+    for name in files:
+        require_absent(folder / name, force)
+
+
+def _write_files(folder: Path, files: Mapping[str, str], force: bool) -> None:
+    for name, text in files.items():
+        with atomic_path(folder / name, force) as part:
+            part.write_text(text, encoding="utf-8")
