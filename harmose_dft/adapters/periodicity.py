@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import StructureError
+from ..core.structure import SYMBOLS
 from ..core.units import BOHR_IN_ANGSTROM
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ def require_periodicity(atoms: Atoms) -> None:
     Raises:
         StructureError: With the direction, the width of the vacuum in Angstrom, and what to call in ASE.
     """
-    cell, formula = atoms.cell.array, atoms.get_chemical_formula()
-    if not np.isfinite(cell).all() or not np.isfinite(atoms.positions).all():
+    cell = atoms.cell.array
+    if len(atoms) == 0 or not np.isfinite(cell).all() or not np.isfinite(atoms.positions).all():
+        return  # Structure says what is wrong
+    if atoms.numbers.min() < 0 or atoms.numbers.max() >= len(SYMBOLS):
         return
+    formula = atoms.get_chemical_formula()
     missing = [axis for axis in range(3) if np.linalg.norm(cell[axis]) < ZERO]
     if len(missing) == 3:
         raise StructureError(

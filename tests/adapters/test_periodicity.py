@@ -73,6 +73,15 @@ def test_periodic_atoms_without_a_cell_are_told_to_be_a_molecule() -> None:
         from_ase(atoms)
 
 
+@pytest.mark.parametrize(("numbers", "position", "message"), [
+    ([99999999999], 0.0, "Atomic numbers must lie in"), ([6], np.nan, "not a finite number"), ([], 0.0, "at least one"),
+])
+def test_atoms_that_are_none_are_refused_for_that_reason(numbers: list[int], position: float, message: str) -> None:
+    atoms = Atoms(numbers=numbers, positions=np.full((len(numbers), 3), position), cell=[5, 5, 5], pbc=(1, 1, 0))
+    with pytest.raises(StructureError, match=message):
+        from_ase(atoms)
+
+
 def test_cell_of_a_molecule_is_remembered_for_messages_only() -> None:
     box = Atoms("H2", [[0, 0, 0], [0, 0, 0.74]], cell=[5, 5, 5])
     assert (from_ase(box).periodic, from_ase(box).unused_cell) == (False, True)
