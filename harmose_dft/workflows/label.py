@@ -93,16 +93,8 @@ def label(
                     n_done += 1
                     steps.advance()
         except BaseException as error:
-            if run.begins_anew:
-                error.add_note(
-                    f"{n_done} of {len(pending)} structures are finished and wait in {run.parts}; {out} is as it was. "
-                    "The same command without --force goes on."
-                )
-            else:
-                run.join(list(queue), retried_ids)
-                error.add_note(
-                    f"{n_done} of {len(pending)} structures are finished and kept in {out}. The same command goes on."
-                )
+            kept = run.end_early(list(queue), retried_ids)
+            error.add_note(f"{n_done} of {len(pending)} structures are finished and {kept}")
             raise
         records, failures = run.join(list(queue), retried_ids)
     return LabelSummary(records, n_done, len(molecules) - len(pending), tuple(failures))

@@ -117,6 +117,17 @@ class LabelRun:
         for key in ids:
             (self.parts / f"{key}{FAILED_SUFFIX}").unlink(missing_ok=True)
 
+    def end_early(self, order: Sequence[str], retried_ids: set[str]) -> str:
+        """Keep what is finished when a run ends before all is; arguments as for :meth:`join`.
+
+        Returns:
+            Where that is, and how it goes on.
+        """
+        if self.begins_anew:
+            return f"wait in {self.parts}; {self.output} is as it was. The same command without --force goes on."
+        self.join(order, retried_ids)
+        return f"kept in {self.output}. The same command goes on."
+
     def join(self, order: Sequence[str], retried_ids: set[str]) -> tuple[int, list[Failure]]:
         """Replace the output by its records and those of the parts, and remove the parts.
 
