@@ -61,4 +61,3 @@ class PairList:
         itself = np.repeat(np.arange(atoms)[:, None], 2, axis=1)
         shifts = np.concatenate([np.zeros((atoms, 3), dtype=np.int64), self.shifts])
         return np.concatenate([itself, self.pairs]), shifts
-

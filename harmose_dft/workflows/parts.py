@@ -19,7 +19,7 @@ Part = Literal["train", "validation", "test"]
 
 def was_trained_on(training: Mapping[str, Any], dataset: Dataset) -> bool:
     """Whether a model's training had this data set, by the hash of its file."""
-    return sha256(dataset.path) in training.get("data_sha256", {}).values()
+    return _has_file(training, sha256(dataset.path))
 
 
 def trained_records(training: Mapping[str, Any], dataset: Dataset) -> NDArray[np.bool_]:
@@ -33,10 +33,15 @@ def trained_records(training: Mapping[str, Any], dataset: Dataset) -> NDArray[np
         training: What the model's file says of its training.
         dataset: The data set.
     """
+    return _used_records(training, dataset, sha256(dataset.path))
+
+
+def _used_records(training: Mapping[str, Any], dataset: Dataset, digest: str) -> NDArray[np.bool_]:
+    """As :func:`trained_records`, with the hash of the file, which takes time for large ones."""
     used = np.zeros(len(dataset), dtype=np.bool_)
     trainings = list(_trainings(training))
     for each in trainings:
-        if was_trained_on(each, dataset):
+        if _has_file(each, digest):
             split = _split(each, dataset)
             used[np.concatenate([split["train"], split["validation"]])] = True
     listed = {key for each in trainings for key in each.get(STRUCTURE_IDS, "").split()}
@@ -62,8 +67,9 @@ def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, A
     """
     if part is None:
         return list(range(len(dataset)))
-    used = trained_records(training, dataset)
-    if used.any() and not was_trained_on(training, dataset):
+    digest = sha256(dataset.path)
+    used, is_own_file = _used_records(training, dataset, digest), _has_file(training, digest)
+    if used.any() and not is_own_file:
         if part != "test":
             raise DataError(
                 f"The model was trained on {used.sum()} of the {len(dataset)} structures of {dataset.path.name}, but "
@@ -71,10 +77,9 @@ def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, A
                 "all."
             )
         return np.flatnonzero(~used).tolist()
-    seen = was_trained_on(training, dataset)
-    if not seen:
+    if not is_own_file:
         _require_smiles(dataset, part, training)
-    split = _split(training if seen else {}, dataset)
+    split = _split(training if is_own_file else {}, dataset)
     return [int(i) for i in split[part] if part != "test" or not used[i]]
 
 
@@ -94,6 +99,11 @@ def _require_smiles(dataset: Dataset, part: Part, training: Mapping[str, Any]) -
         f"{dataset.path.name} has no part {part!r}: the model was not trained on this file, and record {missing + 1} "
         f"has no SMILES to split it by. Measure the whole file, without --part{advice}."
     )
+
+
+def _has_file(training: Mapping[str, Any], digest: str) -> bool:
+    """Whether a file of this hash was among the data sets of a training."""
+    return digest in training.get("data_sha256", {}).values()
 
 
 def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
