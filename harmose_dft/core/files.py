@@ -8,6 +8,7 @@ import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from .errors import HarmoseError, OutputExistsError
@@ -73,7 +74,8 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends without an error.
 
     The temporary file keeps the suffix of ``path``, is flushed to disk before it is renamed, and is removed on every
-    error, Ctrl-C included. Those of processes that were killed are removed from the folder first.
+    error, Ctrl-C included. Those of processes that were killed are removed from the folder first. Where something has
+    taken the place of ``path`` meanwhile, it is left as it is and the new file keeps a name beside it.
 
     Args:
         path: The file to be written.
@@ -83,7 +85,8 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
         Path of the (empty) temporary file.
 
     Raises:
-        OutputExistsError: The file exists and ``force`` is false, or it is no regular file.
+        OutputExistsError: The file exists and ``force`` is false, or it is no regular file; also at the end of the
+            block.
         HarmoseError: The folder does not exist, or the disk is full.
     """
     target = Path(path)
@@ -101,9 +104,13 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
             raise HarmoseError(f"{target} was not written: something else took the place of {temporary} meanwhile.")
         _flush(temporary)
         temporary.chmod(0o666 & ~_umask())
-        require_absent(target, force)
-        temporary.replace(target)
+        place = _take_place(temporary, target, force)
         _flush(target.parent)
+        if place != target:
+            raise OutputExistsError(
+                f"{target} was written by something else meanwhile and was left as it is; what was to go there is kept "
+                f"in {place}."
+            )
     except Exception as error:
         reason = next((text for text in DISK_FULL if text in str(error)), None)
         if reason is None:
@@ -114,6 +121,18 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _take_place(temporary: Path, target: Path, force: bool) -> Path:
+    """Rename a finished file to its name, or to ``stem-2.suffix``, ... where that is taken; returns the name."""
+    names = (target.with_stem(f"{target.stem}-{number}") for number in count(2))
+    try:
+        require_absent(target, force)
+        place = target
+    except OutputExistsError:
+        place = next(name for name in names if not os.path.lexists(name))
+    temporary.replace(place)
+    return place
 
 
 def require_space(folder: Path, size: int) -> None:

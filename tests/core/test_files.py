@@ -56,10 +56,26 @@ def test_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
             temporary.write_text("ours")
             target.write_text("theirs")
 
-    with pytest.raises(OutputExistsError):
-        write_while_another_writes()
-    assert target.read_text() == "theirs"
-    assert os.listdir(tmp_path) == ["out.txt"]
+    for kept in ("out-2.txt", "out-3.txt"):
+        target.unlink(missing_ok=True)
+        with pytest.raises(OutputExistsError, match=rf"left as it is; .* kept in .*{kept}"):
+            write_while_another_writes()
+        assert target.read_text() == "theirs"
+        assert (tmp_path / kept).read_text() == "ours"
+    assert sorted(os.listdir(tmp_path)) == ["out-2.txt", "out-3.txt", "out.txt"]
+
+
+def test_a_folder_that_appears_meanwhile_does_not_cost_the_file_even_with_force(tmp_path: Path) -> None:
+    target = tmp_path / "out.txt"
+
+    def write_while_another_makes_a_folder() -> None:
+        with atomic_path(target, force=True) as temporary:
+            temporary.write_text("ours")
+            target.mkdir()
+
+    with pytest.raises(OutputExistsError, match="kept in"):
+        write_while_another_makes_a_folder()
+    assert (tmp_path / "out-2.txt").read_text() == "ours"
 
 
 def test_force_replaces_the_file(tmp_path: Path) -> None:
