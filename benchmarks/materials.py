@@ -9,7 +9,8 @@ seconds of one thread; figures are of the averaged weights at the end, in meV, m
 within 5 eV of the Fermi level on a path after the best shift. Twisted cells, where a system has them, only test.
 
 Every run (system, variant, H0, minutes, seed, number of snapshots) is kept in --work with its figures and is not
-repeated; one that was interrupted goes on. --gather writes all figures in --work to one file instead of measuring.
+repeated; one that was interrupted goes on. --gather writes all figures in --work to one file instead of measuring;
+runs that the file has already and --work has not are kept.
 --supercell N predicts the ideal N x N crystal of MG with the last variant and diagonalises it along a k-path.
 """
 
@@ -239,13 +240,23 @@ def measure(run: Run, twisted_cells: Path | None) -> dict[str, Any]:
 
 
 def gather(work: Path) -> list[dict[str, Any]]:
-    """Figures of all finished runs, with the date on which each ended."""
+    """Figures of all finished runs in a folder, with the date on which each ended."""
     paths = sorted((work / "runs").glob("*/figures.json"))
     return [
         _shorten({k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if k != "settings"})
         | {"date": time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))}
         for path in paths
     ]
+
+
+def merge(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All runs, the new one of two that are the same but for their figures."""
+    def tell_apart(run: Mapping[str, Any]) -> tuple[Any, ...]:
+        names = (tuple(run["train"]), tuple(run["test"]))
+        return (run["system"], run["variant"], run["h0"], run["minutes"], run["seed"], *names)
+
+    runs = {tell_apart(run): run for run in (*old, *new)}
+    return [runs[key] for key in sorted(runs, key=str)]
 
 
 def _shorten(value: Any) -> Any:
@@ -327,7 +338,8 @@ def main(
 ) -> None:
     """Train, measure, print."""
     if target is not None:
-        save(target, {"environment": environment(), "runs": gather(work)})
+        old = json.loads(target.read_text(encoding="utf-8"))["runs"] if target.exists() else []
+        save(target, {"environment": environment(), "runs": merge(old, gather(work))})
         return
     if repeat is not None and "MG" not in systems:
         raise click.UsageError("--supercell is about a cell of MG, which is not among the systems.")
