@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
-from .kpoints import monkhorst_pack
+from .kpoints import monkhorst_pack, reciprocal_vectors
 from .molecule import solve
 from .occupations import Smearing
 from .periodic import solve_kpoints
@@ -84,8 +84,7 @@ def mesh(
     One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer. More than two are
     rounded up to multiples of a number; of six by default, so that the mesh holds M and K of hexagonal lattices.
     """
-    lengths = np.where((matrix.shifts != 0).any(axis=0), _reciprocal_lengths(structure), 0.0)
-    least = np.maximum(np.ceil(lengths / spacing - ROUNDING), 1).astype(int)
+    least = np.maximum(np.ceil(_reciprocal_lengths(structure, matrix) / spacing - ROUNDING), 1).astype(int)
     a, b, c = np.where(least > 2, -(-least // multiple) * multiple, least).tolist()
     return a, b, c
 
@@ -106,7 +105,7 @@ def spacing_of(structure: Structure, matrix: BlockMatrix, kpoints: NDArray[np.fl
     n_divisions = [n for n in divisions if n is not None]
     if not n_divisions or len(n_divisions) < len(divisions) or np.prod(n_divisions) > MOST_EQUIVALENT * len(kpoints):
         return None
-    return float(np.max(_reciprocal_lengths(structure)[periodic_axes] / np.array(n_divisions)))
+    return float(np.max(_reciprocal_lengths(structure, matrix)[periodic_axes] / np.array(n_divisions)))
 
 
 def solve_structure(
@@ -138,10 +137,11 @@ def solve_structure(
     )
 
 
-def _reciprocal_lengths(structure: Structure) -> NDArray[np.float64]:
-    """Lengths of the reciprocal lattice vectors, 2 pi included, (3,), 1/Bohr."""
+def _reciprocal_lengths(structure: Structure, matrix: BlockMatrix) -> NDArray[np.float64]:
+    """Lengths of the reciprocal vectors of the lattice along which pairs cross the cell, (3,), 1/Bohr; 0 for others."""
     assert structure.cell is not None
-    return np.asarray(2 * np.pi * np.linalg.norm(np.linalg.inv(structure.cell), axis=0))
+    vectors = reciprocal_vectors(structure.cell, (matrix.shifts != 0).any(axis=0))
+    return np.asarray(np.linalg.norm(vectors, axis=1))
 
 
 def _divisions(coordinates: NDArray[np.float64]) -> int | None:

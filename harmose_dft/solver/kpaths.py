@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..core.errors import StructureError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
+from .kpoints import reciprocal_vectors
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def k_path(
     special, runs = _seekpath(structure) if path == SEEKPATH else _ase(structure.cell, path, periodic)
     if path != SEEKPATH and not all(periodic):
         special = {name: _within(k, structure.cell, periodic) for name, k in special.items()}
-    reciprocal = 2 * np.pi * np.linalg.inv(structure.cell).T
+    reciprocal = reciprocal_vectors(structure.cell)
     lengths = [np.linalg.norm(np.diff([special[name] for name in run], axis=0) @ reciprocal, axis=1) for run in runs]
     total = float(sum(length.sum() for length in lengths))
     if total == 0.0:
@@ -140,7 +141,7 @@ def _within(kpoint: Floats, cell: Floats, periodic: tuple[bool, bool, bool]) -> 
         Fractional coordinates, (3,).
     """
     axes = np.flatnonzero(periodic)
-    out: Floats = cell @ (np.linalg.pinv(cell[axes]) @ kpoint[axes])
+    out: Floats = cell @ (kpoint @ reciprocal_vectors(cell, periodic)) / (2 * np.pi)
     out[axes] = kpoint[axes]
     return out
 
