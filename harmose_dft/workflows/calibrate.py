@@ -29,7 +29,7 @@ from ..model.trust.statistics import split_groups
 from ..model.trust.store import TrustFile
 from ..solver import solve, solve_structure
 from .evaluate import require_comparable
-from .parts import select_records, trained_records
+from .parts import TrainedRecords
 
 GroupedCase = TypeVar("GroupedCase", Case, BandCase)
 
@@ -274,8 +274,8 @@ def measure_cases(
     seen: set[str] = set()
     for path in data:
         dataset = open_dataset(path)
-        training = predictor.model.training
-        chosen = select_records(dataset, "test" if trained_records(training, dataset).any() else None, training)
+        trained = TrainedRecords.find(predictor.model.training, dataset)
+        chosen = trained.select("test" if trained.is_used.any() else None)
         with progress(f"predicting {path.name}", len(chosen)) as steps:
             for i in chosen:
                 record = dataset[i]
