@@ -60,7 +60,7 @@ def evaluate(
         device: Where a model that is loaded runs.
         covariance_samples: Number of records on which rotations are tried.
         progress: Shows progress over the records, if their number is known.
-        tell: Receives on how many of these records of a data set the model was trained, if on any.
+        tell: Receives on how many of these records of a data set the model was trained, or that this is not known.
 
     Raises:
         BasisMismatchError: A record is in another basis.

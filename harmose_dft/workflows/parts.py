@@ -86,18 +86,24 @@ class TrainedRecords:
         return [int(i) for i in split[part] if part != "test" or not is_used[i]]
 
     def describe(self, indices: Sequence[int]) -> str | None:
-        """A note on records that the model was trained on, or None where there are none.
+        """A note on records that the model was trained on, or may have been; None where there are none.
 
         Args:
             indices: The records that it is measured on.
         """
+        name = self.dataset.path.name
         count = int(self.is_used[list(indices)].sum())
-        if not count:
-            return None
-        return (
-            f"{self.dataset.path.name}: the model was trained on {count} of these {len(indices)} records; --part test "
-            "leaves them out."
-        )
+        if count:
+            return (
+                f"{name}: the model was trained on {count} of these {len(indices)} records; --part test leaves them "
+                "out."
+            )
+        if not self.is_own_file and not all(each.get(STRUCTURE_IDS) for each in _trainings(self.training)):
+            return (
+                f"{name}: the model was not trained on this file. Its structures may have been in training all the "
+                "same: the model's file does not list those of its training, so that copies of them are not recognised."
+            )
+        return None
 
 
 def _require_smiles(dataset: Dataset, part: Part, training: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from harmose_dft.core.files import sha256
 from harmose_dft.core.progress import silent
 from harmose_dft.data import Dataset, open_dataset
 from harmose_dft.model.checkpoint import ModelFile
+from harmose_dft.model.loading import model_folder
 from harmose_dft.testing.models import tiny_config, write_waters
 from harmose_dft.training.config import TrainConfig
 from harmose_dft.training.provenance import STRUCTURE_IDS
@@ -93,6 +95,32 @@ def test_models_of_earlier_releases_know_their_files_only(folder: Path, data: Pa
     training = {key: value for key, value in model.training.items() if key != STRUCTURE_IDS}
     assert sum(used(training, open_dataset(data))) == 5
     assert not any(used(training, open_dataset(write_waters(folder / "again.h5", [0, 1, 2]))))
+
+
+def test_what_cannot_be_known_of_earlier_models_is_said(folder: Path, data: Path, model: ModelFile) -> None:
+    """The file that it was trained on is recognised, a file with the same waters is not."""
+    unlisted = {key: value for key, value in model.training.items() if key != STRUCTURE_IDS}
+    copies, others = (
+        open_dataset(write_waters(folder / name, waters))
+        for name, waters in (("written-anew.h5", [0, 1]), ("more.h5", [20, 21]))
+    )
+    note = TrainedRecords.find(unlisted, copies).describe([0, 1])
+    assert note is not None
+    assert "the model's file does not list those of its training" in note
+    assert TrainedRecords.find(unlisted, open_dataset(data)).describe([5]) is None
+    assert TrainedRecords.find(model.training, others).describe([0, 1]) is None
+    later = {**model.training, "started_from": {"training": unlisted}}
+    assert TrainedRecords.find(later, others).describe([0, 1]) is not None
+
+
+def test_bundled_models_list_no_structures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another basis ends both commands, after the note and before anything is computed."""
+    waters = write_waters(tmp_path / "waters.h5", [0])
+    organic = shutil.copytree(model_folder("organic"), tmp_path / "organic", ignore=shutil.ignore_patterns("trust.json"))
+    for command in ("evaluate", "calibrate"):
+        assert main([command, str(organic), str(waters)]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert "waters.h5: the model was not trained on this file. Its structures may have been in training" in said
 
 
 def test_a_file_is_hashed_once_when_a_model_is_measured_on_it(
