@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
@@ -40,6 +41,9 @@ MOST_EQUIVALENT = 48
 """k-points that symmetry may make equal."""
 
 ROUNDING = 1e-6
+
+WHOLE = 1e-3
+"""Electrons by which a molecule's number of them, from a file or an integration, may be off a whole one."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,15 @@ def mesh(
 
     One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer. More than two are
     rounded up to multiples of a number; of six by default, so that the mesh holds M and K of hexagonal lattices.
+
+    Raises:
+        SolverError: The spacing is not a number of at least :data:`SMALLEST_SPACING`.
     """
+    if not SMALLEST_SPACING <= spacing < math.inf:
+        raise SolverError(
+            f"k-points that are {spacing:g} per Bohr apart make no mesh; expected a spacing of at least "
+            f"{SMALLEST_SPACING:g}. The default is {MESH_SPACING:g}."
+        )
     least = np.maximum(np.ceil(_reciprocal_lengths(structure, matrix) / spacing - ROUNDING), 1).astype(int)
     a, b, c = np.where(least > 2, -(-least // multiple) * multiple, least).tolist()
     return a, b, c
@@ -126,8 +138,16 @@ def solve_structure(
         n_electrons: Electrons.
         filling: Of a crystal.
         multiple: See :func:`mesh`.
+
+    Raises:
+        SolverError: The electrons do not fit into the orbitals, the matrices do not fit together, or the filling makes
+            no sense.
     """
+    if not math.isfinite(n_electrons):
+        raise SolverError(f"The number of electrons is {n_electrons}; expected a finite number.")
     if not structure.periodic:
+        if abs(n_electrons - round(n_electrons)) > WHOLE:
+            raise SolverError(f"A molecule of {n_electrons:g} electrons was given; expected a whole number of them.")
         return solve(hamiltonian[0], overlap, round(n_electrons))
     divisions = mesh(structure, overlap, filling.spacing, multiple=multiple)
     kpoints, weights = monkhorst_pack(divisions, time_reversal=not hamiltonian[0].spinor)

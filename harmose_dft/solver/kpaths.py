@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arguments import require_count
 from ..core.errors import StructureError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
@@ -58,7 +59,9 @@ def k_path(
     Raises:
         StructureError: The structure has no cell or no direction in which bands disperse, the lattice lacks a named
             point, or the path is too short.
+        ArgumentError: There are fewer than two points.
     """
+    require_count("The number of k-points along a path (points)", points, 2)
     if structure.cell is None:
         raise StructureError("A molecule has no Brillouin zone; a k-path needs a structure with a cell.")
     if not any(periodic):
@@ -100,6 +103,7 @@ def path_across(
 
     Raises:
         StructureError: As :func:`k_path`.
+        ArgumentError: Likewise.
     """
     a, b, c = (shifts != 0).any(axis=0).tolist()
     return k_path(structure, path, points=points, periodic=(a, b, c))

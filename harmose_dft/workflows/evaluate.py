@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..adapters.datasets import open_dataset
+from ..core.arguments import require_count
 from ..core.errors import DataError
 from ..core.matrix import BlockMatrix
 from ..core.progress import Counter, Progress, silent
@@ -65,7 +66,10 @@ def evaluate(
     Raises:
         BasisMismatchError: A record is in another basis.
         DataError: A record was computed with another functional, there is none, or the split does not fit the data.
+        ArgumentError: The limit is not positive.
     """
+    if limit is not None:
+        require_count("The number of records (limit)", limit)
     predictor = as_predictor(model, device=device)
     if isinstance(data, str | Path):
         data = open_dataset(data)
