@@ -165,7 +165,10 @@ def to_cell(structure: Structure, xc: str, basis: str, ke_cutoff: float | None =
             warnings.filterwarnings("ignore", "Electron number", UserWarning)  # said below
             cell.build(dump_input=False, parse_arg=False)
     except (KeyError, RuntimeError) as error:
-        raise HarmoseError(f"PySCF has no pseudopotential for {structure.formula} with {xc}/{basis}.") from error
+        raise HarmoseError(
+            f"PySCF has no pseudopotential for {structure.formula} with {xc}/{basis}. Take a functional whose "
+            "Goedecker-Teter-Hutter potentials cover all its elements, such as pbe, or a basis of all electrons."
+        ) from error
     if cell.nelectron % 2:
         raise StructureError(
             f"The cell {structure.formula} has an odd number of electrons ({cell.nelectron}); only closed shells are "
