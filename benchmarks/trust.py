@@ -55,7 +55,7 @@ from harmose_dft.workflows.calibrate import (
     measure_case,
     predict_record,
 )
-from harmose_dft.workflows.parts import was_trained_on
+from harmose_dft.workflows.parts import TrainedRecords
 
 SEEN = tuple(ROOT / "benchmarks" / "organic" / name for name in ("added_molecules.smi", "labelled.txt"))
 CACHE = ROOT / "local" / "trust.jsonl"
@@ -144,7 +144,9 @@ def collect(predictor: Predictor, paths: Sequence[Path], seen: set[str], cache: 
     kept = [json.loads(line) for line in cache.read_text().splitlines()] if cache.exists() else []
     done = {row["key"]: row for row in kept if row["model"] == predictor.info.sha256}
     rows: list[dict[str, Any]] = []
-    trained = [path for path in paths if was_trained_on(predictor.model.training, open_dataset(path))]
+    trained = [
+        path for path in paths if TrainedRecords.find(predictor.model.training, open_dataset(path)).is_own_file
+    ]
     trained_on = fingerprints(trained)
     seen = seen | {smiles for path in trained for smiles, _, _ in annotations(path)}
     for path in paths:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,28 @@ def read_frames(paths: Sequence[Path]) -> list[tuple[str, Atoms]]:
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise ArgumentError(f"Two structures would get the folder name {repeated}. Rename a file.")
     return frames
+
+
+def read_template(path: Path) -> str:
+    """Text of an input file that others are made from.
+
+    Raises:
+        FileFormatError: The file is missing or not in UTF-8, which the files made from it are written in.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise FileFormatError(
+            f"The template is not UTF-8 text: got the byte 0x{error.object[error.start]:02x}. Convert it (`iconv -f "
+            f"latin1 -t utf-8 {path.name}`; gb18030 instead of latin1 for Chinese comments), or remove what is not "
+            "ASCII.",
+            path=path, line=line,
+        ) from error
+    except OSError as error:
+        raise FileFormatError(
+            f"The template cannot be read ({error.strerror}). Check the path given to --template.", path=path
+        ) from error
 
 
 def add_box(atoms: Atoms, margin: float | None, name: str) -> Atoms:
@@ -78,6 +101,28 @@ def parse_choices(texts: Sequence[str], example: str) -> dict[str, str]:
             raise ArgumentError(f"Expected {example}; got {text!r}.")
         choices[element] = name
     return choices
+
+
+def positive_integer(text: str) -> int:
+    """A number of k-points along a direction, for argparse.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def positive_length(text: str) -> float:
+    """A length in Angstrom, for argparse.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not 0.0 < (length := float(text)) < math.inf:
+        raise ValueError(text)
+    return length
 
 
 def write_runs(runs: Mapping[Path, Mapping[str, str]], force: bool) -> None:

@@ -194,7 +194,7 @@ def _convert(frames: Iterable[Atoms], path: Path) -> Iterator[Structure]:
         name = str(atoms.info.get("name") or path.stem)
         try:
             if len(atoms) == 0:
-                raise StructureError("The structure has no atoms.")
+                raise StructureError("The structure has no atoms; expected at least one. Check the file.")
             structure = from_ase(atoms, name)
             _require_separate(structure)
         except StructureError as error:

@@ -11,20 +11,19 @@ import errno
 import os
 import signal
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
-from types import FrameType
 from typing import Any
 
 import click
 
 from .. import __version__
 from ..core.errors import HarmoseError, HarmoseWarning, InputNote, printable
+from ..core.interrupts import DISCARDED, WORDS, exit_code, raise_at_signals
 from . import console
 
 COMMANDS = {
@@ -46,12 +45,6 @@ Please cite: S. Yin, X. Pan, X. Zhu, T. Gao, H. Zhang, F. Wu, L. He, Towards har
 expressiveness: a hybrid deep learning framework for electronic-structure Hamiltonian prediction,
 Mach. Learn.: Sci. Technol. (2024), doi 10.1088/2632-2153/ad8d30"""
 """What --version asks to cite."""
-
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit codes after Ctrl-C and after SIGTERM, as shells count them (128 + number of the signal)."""
-
-DISCARDED = "Files being written are discarded; earlier ones are unchanged."
-"""What becomes of files at a sudden end."""
 
 
 class LazyGroup(click.Group):
@@ -127,19 +120,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     leave_local_settings_alone()
     signals: list[int] = []
     try:
-        with _notes_of_inputs(), _end_at_sigterm() as signals:
-            code: Any = cli.main(
-                args=None if argv is None else list(argv), prog_name="harmose-dft", standalone_mode=False
-            )
+        with _notes_of_inputs(), raise_at_signals(sys._getframe(), __name__) as signals:
+            code = _call(argv, signals)
         sys.stdout.flush()
     except click.ClickException as error:
         vars(error)["message"] = printable(error.message)
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        word, code = ("Terminated", TERMINATED) if signals else ("Interrupted", INTERRUPTED)
+        number = signal.SIGTERM if signal.SIGTERM in signals else signal.SIGINT
         notes = getattr(error.__cause__ or error, "__notes__", ())
-        return _fail(f"{word}. {' '.join(notes) or DISCARDED}", code)
+        return _fail(f"{WORDS[number]}. {' '.join(notes) or DISCARDED}", exit_code(number))
     except HarmoseError as error:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
@@ -153,6 +144,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = f"{type(error).__name__}: {error}"
         return _fail(f"Internal error, not your fault. {text}. Run again with --debug and report what it prints.", 1)
     return code if isinstance(code, int) else 0
+
+
+def _call(argv: Sequence[str] | None, signals: Sequence[int]) -> Any:
+    """Run the command line; an error after a signal is what became of KeyboardInterrupt on its way."""
+    try:
+        return cli.main(args=None if argv is None else list(argv), prog_name="harmose-dft", standalone_mode=False)
+    except Exception as error:
+        if signals and not isinstance(error, click.Abort):
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager
@@ -185,30 +186,6 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process
-
-
-@contextmanager
-def _end_at_sigterm() -> Iterator[list[int]]:
-    """End at SIGTERM as at Ctrl-C, so that temporary files are removed; yields the signals that came.
-
-    Further ones do not disturb the clean-up. Only the main thread can handle signals, and what ignores SIGTERM goes on.
-    """
-    received: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) == 1:
-            raise KeyboardInterrupt
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield received
-        return
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def leave_local_settings_alone() -> None:

@@ -30,28 +30,21 @@ def evaluate(
     record: bool, as_json: bool,
 ) -> None:
     """Measure MODEL (a bundled name or a folder) on the reference calculations in DATA."""
-    from ..adapters.datasets import open_dataset
     from ..core.files import short_names
     from ..core.memory import keep_freed_memory
     from ..model.description import record_metrics
     from ..model.loading import load, model_folder
     from ..workflows.evaluate import evaluate as run
-    from ..workflows.parts import select_records, trained_records
     from .render import print_evaluation
 
     keep_freed_memory()
     predictor = load(model, device=device)
-    results = []
-    for path in data:
-        dataset = open_dataset(path)
-        training = predictor.model.training
-        chosen = select_records(dataset, part, training)[:limit]
-        if used := int(trained_records(training, dataset)[chosen].sum()):
-            console.note(
-                f"{path.name}: the model was trained on {used} of these {len(chosen)} records; --part test leaves "
-                "them out."
-            )
-        results.append(run(predictor, dataset, part=part, limit=limit, refine=refine, progress=console.progress))
+    results = [
+        run(
+            predictor, path, part=part, limit=limit, refine=refine, progress=console.progress, tell=console.note
+        )
+        for path in data
+    ]
     name = part or "all"
     if record:
         figures = {f"{short} ({name})": r.to_dict() for short, r in zip(short_names(data), results, strict=True)}

@@ -1,4 +1,4 @@
-"""The process of the command line: what the installed script ``harmose-dft`` calls."""
+"""The process of the command line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import sys
 from typing import NoReturn
 
+from ..core.interrupts import end_at_once
 from . import main
 
 ALLOCATIONS = 50_000
@@ -21,13 +22,14 @@ def run() -> NoReturn:
     Exit functions run and files are flushed as at any end of a process; objects that are left are not deleted.
     """
     gc.set_threshold(ALLOCATIONS, 20, 20)
-    code = main()
-    gc.collect()  # PySCF's temporary files go with its objects
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            try:
-                stream.flush()
-            except OSError:
-                code = code or 1
-    os._exit(code)
+    with end_at_once():
+        code = main()
+        gc.collect()  # PySCF's temporary files go with its objects
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                try:
+                    stream.flush()
+                except OSError:
+                    code = code or 1
+        os._exit(code)

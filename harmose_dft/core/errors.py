@@ -35,7 +35,7 @@ class HarmoseError(Exception):
 
 
 class ArgumentError(HarmoseError):
-    """Arguments contradict each other, such as two outputs of one name."""
+    """Arguments contradict each other, such as two outputs of one name, or one makes no sense."""
 
     exit_code = 2
 

@@ -101,7 +101,10 @@ class HDF5Dataset(Dataset):
         """Open the file and check its layout."""
         attrs = self._file.attrs
         if attrs.get("format") != FORMAT:
-            raise FileFormatError("This HDF5 file is not a data set of harmose_dft.", path=self.path)
+            raise FileFormatError(
+                "This HDF5 file is not a data set of harmose_dft. Make one by harmose-dft convert or label.",
+                path=self.path,
+            )
         if int(attrs.get("version", 0)) > VERSION:
             raise FileFormatError(
                 f"The data set has format version {attrs['version']}; this program reads up to {VERSION}. Update "
@@ -283,7 +286,8 @@ def open_dataset(path: str | Path) -> HDF5Dataset:
     """
     dataset = HDF5Dataset(path)
     if len(dataset) == 0:
-        raise DataError(f"{path} holds no records{', only failures' if dataset.failures else ''}.")
+        content = "only failures" if dataset.failures else "nothing"
+        raise DataError(f"{path} holds no records, {content}. Convert or label calculations first.")
     return dataset
 
 
@@ -294,7 +298,10 @@ def _open_hdf5(path: Path) -> h5py.File:
         with path.open("rb") as file:
             start = file.read(8)
         if start != HDF5_SIGNATURE:
-            raise FileFormatError("This is not an HDF5 file.", path=path) from error
+            raise FileFormatError(
+                "This is not an HDF5 file, as data sets and results are. Give one, or make a data set by harmose-dft "
+                "convert or label.", path=path,
+            ) from error
         raise FileFormatError("The HDF5 file is truncated or damaged; copy or create it again.", path=path) from error
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
-from .kpoints import monkhorst_pack
+from .kpoints import monkhorst_pack, reciprocal_vectors
 from .molecule import solve
 from .occupations import Smearing
 from .periodic import solve_kpoints
@@ -40,6 +41,9 @@ MOST_EQUIVALENT = 48
 """k-points that symmetry may make equal."""
 
 ROUNDING = 1e-6
+
+WHOLE = 1e-3
+"""Electrons by which a molecule's number of them, from a file or an integration, may be off a whole one."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,16 @@ def mesh(
 
     One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer. More than two are
     rounded up to multiples of a number; of six by default, so that the mesh holds M and K of hexagonal lattices.
+
+    Raises:
+        SolverError: The spacing is not a number of at least :data:`SMALLEST_SPACING`.
     """
-    lengths = np.where((matrix.shifts != 0).any(axis=0), _reciprocal_lengths(structure), 0.0)
-    least = np.maximum(np.ceil(lengths / spacing - ROUNDING), 1).astype(int)
+    if not SMALLEST_SPACING <= spacing < math.inf:
+        raise SolverError(
+            f"k-points that are {spacing:g} per Bohr apart make no mesh; expected a spacing of at least "
+            f"{SMALLEST_SPACING:g}. The default is {MESH_SPACING:g}."
+        )
+    least = np.maximum(np.ceil(_reciprocal_lengths(structure, matrix) / spacing - ROUNDING), 1).astype(int)
     a, b, c = np.where(least > 2, -(-least // multiple) * multiple, least).tolist()
     return a, b, c
 
@@ -106,7 +117,7 @@ def spacing_of(structure: Structure, matrix: BlockMatrix, kpoints: NDArray[np.fl
     n_divisions = [n for n in divisions if n is not None]
     if not n_divisions or len(n_divisions) < len(divisions) or np.prod(n_divisions) > MOST_EQUIVALENT * len(kpoints):
         return None
-    return float(np.max(_reciprocal_lengths(structure)[periodic_axes] / np.array(n_divisions)))
+    return float(np.max(_reciprocal_lengths(structure, matrix)[periodic_axes] / np.array(n_divisions)))
 
 
 def solve_structure(
@@ -127,8 +138,16 @@ def solve_structure(
         n_electrons: Electrons.
         filling: Of a crystal.
         multiple: See :func:`mesh`.
+
+    Raises:
+        SolverError: The electrons do not fit into the orbitals, the matrices do not fit together, or the filling makes
+            no sense.
     """
+    if not math.isfinite(n_electrons):
+        raise SolverError(f"The number of electrons is {n_electrons}; expected a finite number.")
     if not structure.periodic:
+        if abs(n_electrons - round(n_electrons)) > WHOLE:
+            raise SolverError(f"A molecule of {n_electrons:g} electrons was given; expected a whole number of them.")
         return solve(hamiltonian[0], overlap, round(n_electrons))
     divisions = mesh(structure, overlap, filling.spacing, multiple=multiple)
     kpoints, weights = monkhorst_pack(divisions, time_reversal=not hamiltonian[0].spinor)
@@ -138,10 +157,11 @@ def solve_structure(
     )
 
 
-def _reciprocal_lengths(structure: Structure) -> NDArray[np.float64]:
-    """Lengths of the reciprocal lattice vectors, 2 pi included, (3,), 1/Bohr."""
+def _reciprocal_lengths(structure: Structure, matrix: BlockMatrix) -> NDArray[np.float64]:
+    """Lengths of the reciprocal vectors of the lattice along which pairs cross the cell, (3,), 1/Bohr; 0 for others."""
     assert structure.cell is not None
-    return np.asarray(2 * np.pi * np.linalg.norm(np.linalg.inv(structure.cell), axis=0))
+    vectors = reciprocal_vectors(structure.cell, (matrix.shifts != 0).any(axis=0))
+    return np.asarray(np.linalg.norm(vectors, axis=1))
 
 
 def _divisions(coordinates: NDArray[np.float64]) -> int | None:

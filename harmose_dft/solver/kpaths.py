@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arguments import require_count
 from ..core.errors import StructureError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
+from .kpoints import reciprocal_vectors
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +59,9 @@ def k_path(
     Raises:
         StructureError: The structure has no cell or no direction in which bands disperse, the lattice lacks a named
             point, or the path is too short.
+        ArgumentError: There are fewer than two points.
     """
+    require_count("The number of k-points along a path (points)", points, 2)
     if structure.cell is None:
         raise StructureError("A molecule has no Brillouin zone; a k-path needs a structure with a cell.")
     if not any(periodic):
@@ -65,7 +69,7 @@ def k_path(
     special, runs = _seekpath(structure) if path == SEEKPATH else _ase(structure.cell, path, periodic)
     if path != SEEKPATH and not all(periodic):
         special = {name: _within(k, structure.cell, periodic) for name, k in special.items()}
-    reciprocal = 2 * np.pi * np.linalg.inv(structure.cell).T
+    reciprocal = reciprocal_vectors(structure.cell)
     lengths = [np.linalg.norm(np.diff([special[name] for name in run], axis=0) @ reciprocal, axis=1) for run in runs]
     total = float(sum(length.sum() for length in lengths))
     if total == 0.0:
@@ -99,6 +103,7 @@ def path_across(
 
     Raises:
         StructureError: As :func:`k_path`.
+        ArgumentError: Likewise.
     """
     a, b, c = (shifts != 0).any(axis=0).tolist()
     return k_path(structure, path, points=points, periodic=(a, b, c))
@@ -140,7 +145,7 @@ def _within(kpoint: Floats, cell: Floats, periodic: tuple[bool, bool, bool]) -> 
         Fractional coordinates, (3,).
     """
     axes = np.flatnonzero(periodic)
-    out: Floats = cell @ (np.linalg.pinv(cell[axes]) @ kpoint[axes])
+    out: Floats = cell @ (kpoint @ reciprocal_vectors(cell, periodic)) / (2 * np.pi)
     out[axes] = kpoint[axes]
     return out
 

@@ -1,4 +1,4 @@
-"""Meshes of k-points."""
+"""Reciprocal lattices and meshes of k-points."""
 
 from __future__ import annotations
 
@@ -13,6 +13,24 @@ Floats = NDArray[np.float64]
 
 SAME = 1e-9
 """Fractional coordinates closer than this are equal."""
+
+
+def reciprocal_vectors(cell: Floats, periodic: Sequence[bool] | NDArray[np.bool_] = (True, True, True)) -> Floats:
+    """Reciprocal vectors b_i of the lattice of the periodic vectors, in their span: b_i . a_j = 2 pi delta_ij.
+
+    Of a layer they lie in its plane, however the third lattice vector is tilted.
+
+    Args:
+        cell: Lattice vectors as rows, Bohr, (3, 3).
+        periodic: Along which of them the structure is periodic, (3,).
+
+    Returns:
+        As rows, 1/Bohr, (3, 3); zero for vectors that are not periodic.
+    """
+    axes = np.flatnonzero(periodic)
+    vectors = np.zeros((3, 3))
+    vectors[axes] = 2 * np.pi * np.linalg.pinv(cell[axes]).T
+    return vectors
 
 
 def monkhorst_pack(

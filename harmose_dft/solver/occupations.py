@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -87,7 +88,7 @@ def fermi_level(
         SolverError: There are too few orbitals, or smearing and width contradict each other.
     """
     smearing = Smearing(smearing)
-    if (smearing is Smearing.NONE) != (width == 0.0) or width < 0:
+    if (smearing is Smearing.NONE) != (width == 0.0) or not 0.0 <= width < math.inf:
         raise SolverError(
             f"Smearing {smearing.value!r} with a width of {width:g} Ha makes no sense: give a positive width with a "
             f"smearing function, and no width without."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,29 +81,28 @@ class RunFolder:
         replace(state, run=identity).save(self.path / STATE)
 
     def begin_log(self, step: int) -> None:
-        """Drop the lines of the log after a step, whose updates are made again."""
+        """Drop the lines of the log after a step, whose updates are made again, and those that are damaged."""
         path = self.path / LOG
         if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line, entry in self._read_log() if entry["step"] <= step]
             with atomic_path(path, force=True) as temporary:
-                temporary.write_text("".join(line for line in lines if _step_of(line) <= step), encoding="utf-8")
+                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def validation_errors(self) -> dict[int, float]:
         """Step -> validation error of the whole model in microhartree, of every line of the log that has one."""
-        path = self.path / LOG
-        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-        return {e["step"]: e["valid_mae_all"] for e in entries if e["valid_mae_all"] is not None}
+        entries = [entry for _, entry in self._read_log()] if (self.path / LOG).is_file() else []
+        return {e["step"]: float(error) for e in entries if isinstance(error := e.get("valid_mae_all"), int | float)}
+
+    def _read_log(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Lines of the log with what they say; those that a crash has cut off, or that are damaged, are left out."""
+        for line in (self.path / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, RecursionError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                    yield line, entry
 
     def log(self, entry: LogEntry) -> None:
         """Append a line to the log; numbers that are not finite become null."""
         with (self.path / LOG).open("a", encoding="utf-8") as file:
             finite = {k: v if math.isfinite(v) else None for k, v in entry.to_dict().items()}
             file.write(json.dumps(finite) + "\n")
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of the log; infinite for one that was cut off."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf

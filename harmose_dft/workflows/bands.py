@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.arguments import require_count
 from ..core.errors import HarmoseError
 from ..core.units import HARTREE_IN_EV
 from ..metrics import band_errors
@@ -90,7 +91,10 @@ def bands(
     Raises:
         HarmoseError: The source is not of one crystal, or has no Hamiltonian and there is no model.
         StructureError: The lattice lacks a named point.
+        ArgumentError: There are fewer than two points, or no states.
     """
+    if states is not None:
+        require_count("The number of states around the Fermi level (states)", states)
     crystal = open_crystal(source, model, device=device)
     path = kpath
     size = crystal.hamiltonian[0].size
@@ -100,7 +104,7 @@ def bands(
     if every or (states is None and size <= MANY_ORBITALS):
         energies = solve_bands(crystal.hamiltonian, crystal.overlap, path.kpoints)
     else:
-        count = min(states or STATES, size)
+        count = min(STATES if states is None else states, size)
         energies = bands_near(crystal.hamiltonian, crystal.overlap, path.kpoints, crystal.fermi, count, solver=solver)
     return BandStructure(
         crystal.structure, path, energies, crystal.fermi, crystal.gaps, crystal.n_electrons, size, crystal.label

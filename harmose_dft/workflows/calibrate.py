@@ -29,7 +29,7 @@ from ..model.trust.statistics import split_groups
 from ..model.trust.store import TrustFile
 from ..solver import solve, solve_structure
 from .evaluate import require_comparable
-from .parts import select_records, trained_records
+from .parts import TrainedRecords
 
 GroupedCase = TypeVar("GroupedCase", Case, BandCase)
 
@@ -239,7 +239,8 @@ def calibrate_model(
         data: Data sets in its basis. Of one that it was trained on only the test part counts.
         seed: Seed of the division into what calibrates and what judges.
         progress: Shows progress over the structures of a data set.
-        tell: Receives which structures the model refuses; these are left out.
+        tell: Receives which structures the model refuses, which are left out, and whether some may have been in
+            training.
 
     Raises:
         DataError: There are too few structures.
@@ -274,8 +275,10 @@ def measure_cases(
     seen: set[str] = set()
     for path in data:
         dataset = open_dataset(path)
-        training = predictor.model.training
-        chosen = select_records(dataset, "test" if trained_records(training, dataset).any() else None, training)
+        trained = TrainedRecords.find(predictor.model.training, dataset)
+        chosen = trained.select("test" if trained.is_used.any() else None)
+        if (note := trained.describe(chosen)) is not None:
+            tell(note)
         with progress(f"predicting {path.name}", len(chosen)) as steps:
             for i in chosen:
                 record = dataset[i]

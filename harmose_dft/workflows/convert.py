@@ -106,7 +106,7 @@ def formats() -> tuple[str, ...]:
 
 
 def convert(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     *,
     check: bool = False,
@@ -123,7 +123,7 @@ def convert(
     Codes and versions are recognised from the files; folders are searched. Nothing is written if a check fails.
 
     Args:
-        paths: Files and folders of calculations, or data sets.
+        paths: Files and folders of calculations, or data sets; a path alone stands for a list of one.
         out: What to write; None to check only.
         check: Whether each calculation is diagonalised at its code's own k-points and compared with what it printed.
         layout: One of :func:`formats`.
@@ -141,7 +141,8 @@ def convert(
         OutputExistsError: ``out`` exists and ``force`` is false.
         ConfigError: The layout is unknown.
     """
-    places = [place for path in paths for place in find_calculations(Path(path))]
+    given = [paths] if isinstance(paths, str | Path) else paths
+    places = [place for path in given for place in find_calculations(Path(path))]
     converted: list[Converted] = []
     failed: dict[Path, HarmoseError] = {}
     with progress("converting", len(places)) as steps, open_writer(out, layout, force) as writer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import length_hint
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..adapters.datasets import open_dataset
+from ..core.arguments import require_count
 from ..core.errors import DataError
 from ..core.matrix import BlockMatrix
 from ..core.progress import Counter, Progress, silent
@@ -22,7 +23,7 @@ from ..metrics.covariance import cov_err
 from ..model.loading import as_predictor
 from ..physics.numerical import band_points
 from ..solver import solve_structure
-from .parts import Part, select_records
+from .parts import Part, TrainedRecords
 
 if TYPE_CHECKING:
     from ..model.predictor import Predictor
@@ -47,23 +48,28 @@ def evaluate(
     device: str = "cpu",
     covariance_samples: int = COVARIANCE_SAMPLES,
     progress: Progress = silent,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> EvaluationResult:
     """Compute all metrics of a model, stage 1 alone and the full model side by side; of crystals on a k-path.
 
     Args:
         model: A bundled model's name, a model's folder, or a loaded model.
         data: Reference calculations in the model's basis: a data set, its path, or records.
-        part: Only this part of a data set, see :func:`select_records`.
+        part: Only this part of a data set, see :meth:`.TrainedRecords.select`.
         limit: At most this many records.
         refine: Whether H of molecules is also measured as refined by cheap Fock builds.
         device: Where a model that is loaded runs.
         covariance_samples: Number of records on which rotations are tried.
         progress: Shows progress over the records, if their number is known.
+        tell: Receives on how many of these records of a data set the model was trained, or that this is not known.
 
     Raises:
         BasisMismatchError: A record is in another basis.
         DataError: A record was computed with another functional, there is none, or the split does not fit the data.
+        ArgumentError: The limit is not positive.
     """
+    if limit is not None:
+        require_count("The number of records (limit)", limit)
     predictor = as_predictor(model, device=device)
     if isinstance(data, str | Path):
         data = open_dataset(data)
@@ -73,8 +79,10 @@ def evaluate(
         count = length_hint(data)  # 0 for a generator
         with (progress if count else silent)("evaluating", count if limit is None else min(count, limit)) as steps:
             return _measure(predictor, islice(data, limit), covariance_samples, steps, refine)
-    dataset = data
-    chosen = select_records(dataset, part, predictor.model.training)[:limit]
+    dataset, trained = data, TrainedRecords.find(predictor.model.training, data)
+    chosen = trained.select(part)[:limit]
+    if (note := trained.describe(chosen)) is not None:
+        tell(note)
     with progress(f"evaluating {dataset.path.name}", len(chosen)) as steps:
         return _measure(predictor, (dataset[i] for i in chosen), covariance_samples, steps, refine)
 

@@ -69,7 +69,10 @@ def describe(path: str | Path | None = None) -> Description:
     if path.is_dir() or str(path) in bundled_models():
         return describe_model(str(path))
     if not path.is_file():
-        raise FileFormatError("There is no such file, and no bundled model of this name.", path=path)
+        raise FileFormatError(
+            "There is no such file, and no bundled model of this name. Check the path; the bundled models are "
+            f"{', '.join(bundled_models())}.", path=path,
+        )
     with path.open("rb") as file:
         start = file.read(len(HDF5_SIGNATURE))
     result = start == HDF5_SIGNATURE and read_format(path) == FORMAT

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.arguments import require_count
 from ..core.errors import DataError, HarmoseError
 from ..core.files import require_absent
 from ..core.progress import Progress, silent
@@ -74,7 +75,9 @@ def label(
         StructureError: A structure file cannot be read.
         HarmoseError: PySCF does not know the functional or the basis.
         OutputExistsError: ``out`` is a folder.
+        ArgumentError: The number of processes is not positive.
     """
+    require_count("The number of processes (jobs)", jobs)
     molecules = collect_structures(structures)
     require_absent(out, force=True)  # an existing data set is extended, a folder is refused
     run = LabelRun(Path(out).absolute() if scheduler else Path(out), settings or LabelSettings())

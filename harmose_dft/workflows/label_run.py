@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ..core.errors import DataError, HarmoseError
+from ..core.errors import DataError, FileFormatError, HarmoseError
 from ..core.files import atomic_path
 from ..core.record import Record
 from ..core.structure import Structure
@@ -76,7 +76,7 @@ class LabelRun:
             if not settings.exists():
                 with atomic_path(settings) as path:
                     path.write_text(json.dumps(self.settings.texts()), "utf-8")
-            self._require_settings(json.loads(settings.read_text("utf-8")), self.parts)
+            self._require_settings(_read_texts(settings), self.parts)
             yield
 
     def _require_settings(self, stored: dict[str, str], folder: Path) -> None:
@@ -139,7 +139,7 @@ class LabelRun:
             Number of records, and failures, in the output.
         """
         part_files = {p.stem: p for p in self._finished_files()}
-        notes = [Failure(**json.loads(p.read_text("utf-8"))) for p in self._failed_files()]
+        notes = [Failure(**_read_texts(p, {field.name for field in fields(Failure)})) for p in self._failed_files()]
         if part_files or notes or retried_ids:
             self._write(part_files, notes, {key: k for k, key in enumerate(order)}, retried_ids)
         shutil.rmtree(self.parts)
@@ -170,6 +170,29 @@ class LabelRun:
 
     def _failed_files(self) -> list[Path]:
         return sorted(p for p in self.parts.glob(f"*{FAILED_SUFFIX}") if not p.name.startswith("."))
+
+
+def _read_texts(path: Path, keys: set[str] | None = None) -> dict[str, str]:
+    """The texts by name that a file of this run holds.
+
+    Args:
+        path: The file.
+        keys: The names that it must have; None for any.
+
+    Raises:
+        FileFormatError: It holds something else.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if not isinstance(content, dict) or (keys is not None and set(content) != keys):
+            raise ValueError("it has other entries")
+    except (ValueError, RecursionError) as error:
+        advice = (
+            "Keep what is finished by harmose-dft convert of the .h5 files beside it, then remove the folder."
+            if keys is None else "Remove the file; the same command calculates its structure again."
+        )
+        raise FileFormatError(f"The file is damaged ({error}). {advice}", path=path) from error
+    return {str(key): str(value) for key, value in content.items()}
 
 
 @contextmanager

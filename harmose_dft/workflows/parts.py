@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -17,70 +18,92 @@ Part = Literal["train", "validation", "test"]
 """Part of a data set that was split for training."""
 
 
-def was_trained_on(training: Mapping[str, Any], dataset: Dataset) -> bool:
-    """Whether a model's training had this data set, by the hash of its file."""
-    return _has_file(training, sha256(dataset.path))
-
-
-def trained_records(training: Mapping[str, Any], dataset: Dataset) -> NDArray[np.bool_]:
-    """Whether training or its validation used each record of a data set, (record,).
-
-    A record counts if the file is one that the model was trained on and its split says so, or if its structure is one
-    of those that the model's file lists, whatever file it came from; the trainings that a training went on from count.
-    Models of earlier releases list no structures: of them a copy of a file that was written anew is not recognised.
+@dataclass(frozen=True, eq=False)
+class TrainedRecords:
+    """What the training of a model had of a data set, whose file is hashed once.
 
     Args:
         training: What the model's file says of its training.
         dataset: The data set.
+        is_own_file: Whether the last training had this very file, by its hash.
+        is_used: Whether training or its validation used each record, (record,), see :meth:`find`.
     """
-    return _used_records(training, dataset, sha256(dataset.path))
 
+    training: Mapping[str, Any]
+    dataset: Dataset
+    is_own_file: bool
+    is_used: NDArray[np.bool_]
 
-def _used_records(training: Mapping[str, Any], dataset: Dataset, digest: str) -> NDArray[np.bool_]:
-    """As :func:`trained_records`, with the hash of the file, which takes time for large ones."""
-    used = np.zeros(len(dataset), dtype=np.bool_)
-    trainings = list(_trainings(training))
-    for each in trainings:
-        if _has_file(each, digest):
-            split = _split(each, dataset)
-            used[np.concatenate([split["train"], split["validation"]])] = True
-    listed = {key for each in trainings for key in each.get(STRUCTURE_IDS, "").split()}
-    if listed:
-        used |= np.array([key[:ID_DIGITS] in listed for key in dataset.ids], dtype=np.bool_)
-    return used
+    @classmethod
+    def find(cls, training: Mapping[str, Any], dataset: Dataset) -> TrainedRecords:
+        """Look up the file and its structures.
 
+        A record counts as used if the file is one that the model was trained on and its split says so, or if its
+        structure is one of those that the model's file lists, whatever file it came from; the trainings that a
+        training went on from count. Models of earlier releases list no structures: of them a copy of a file that was
+        written anew is not recognised.
+        """
+        digest = sha256(dataset.path)
+        is_used = np.zeros(len(dataset), dtype=np.bool_)
+        trainings = list(_trainings(training))
+        for each in trainings:
+            if _has_file(each, digest):
+                split = _split(each, dataset)
+                is_used[np.concatenate([split["train"], split["validation"]])] = True
+        listed = {key for each in trainings for key in each.get(STRUCTURE_IDS, "").split()}
+        if listed:
+            is_used |= np.array([key[:ID_DIGITS] in listed for key in dataset.ids], dtype=np.bool_)
+        return cls(training, dataset, _has_file(training, digest), is_used)
 
-def select_records(dataset: Dataset, part: Part | None, training: Mapping[str, Any]) -> list[int]:
-    """Indices of a part of a data set.
+    def select(self, part: Part | None) -> list[int]:
+        """Indices of a part of the data set.
 
-    Of a file that the model was trained on: of the split it was trained with. Of another file that holds structures of
-    its training: what training did not see is the part "test". Of others: of the split by SMILES. No record of the
-    part "test" was trained on.
+        Of a file that the model was trained on: of the split it was trained with. Of another file that holds structures
+        of its training: what training did not see is the part "test". Of others: of the split by SMILES. No record of
+        the part "test" was trained on.
 
-    Args:
-        dataset: The data set.
-        part: None for all.
-        training: What the model's file says of its training.
+        Args:
+            part: None for all.
 
-    Raises:
-        DataError: The split does not fit the data set, a record has no SMILES to split by, or there is no such part.
-    """
-    if part is None:
-        return list(range(len(dataset)))
-    digest = sha256(dataset.path)
-    used, is_own_file = _used_records(training, dataset, digest), _has_file(training, digest)
-    if used.any() and not is_own_file:
-        if part != "test":
-            raise DataError(
-                f"The model was trained on {used.sum()} of the {len(dataset)} structures of {dataset.path.name}, but "
-                f"not on this file, so that it has no part {part!r}. Give --part test for the others, or no part for "
-                "all."
+        Raises:
+            DataError: The split does not fit the data set, a record has no SMILES to split by, or there is no such
+                part.
+        """
+        dataset, is_used = self.dataset, self.is_used
+        if part is None:
+            return list(range(len(dataset)))
+        if is_used.any() and not self.is_own_file:
+            if part != "test":
+                raise DataError(
+                    f"The model was trained on {is_used.sum()} of the {len(dataset)} structures of "
+                    f"{dataset.path.name}, but not on this file, so that it has no part {part!r}. Give --part test for "
+                    "the others, or no part for all."
+                )
+            return np.flatnonzero(~is_used).tolist()
+        if not self.is_own_file:
+            _require_smiles(dataset, part, self.training)
+        split = _split(self.training if self.is_own_file else {}, dataset)
+        return [int(i) for i in split[part] if part != "test" or not is_used[i]]
+
+    def describe(self, indices: Sequence[int]) -> str | None:
+        """A note on records that the model was trained on, or may have been; None where there are none.
+
+        Args:
+            indices: The records that it is measured on.
+        """
+        name = self.dataset.path.name
+        count = int(self.is_used[list(indices)].sum())
+        if count:
+            return (
+                f"{name}: the model was trained on {count} of these {len(indices)} records; --part test leaves them "
+                "out."
             )
-        return np.flatnonzero(~used).tolist()
-    if not is_own_file:
-        _require_smiles(dataset, part, training)
-    split = _split(training if is_own_file else {}, dataset)
-    return [int(i) for i in split[part] if part != "test" or not used[i]]
+        if not self.is_own_file and not all(each.get(STRUCTURE_IDS) for each in _trainings(self.training)):
+            return (
+                f"{name}: the model was not trained on this file. Its structures may have been in training all the "
+                "same: the model's file does not list those of its training, so that copies of them are not recognised."
+            )
+        return None
 
 
 def _require_smiles(dataset: Dataset, part: Part, training: Mapping[str, Any]) -> None:

@@ -19,7 +19,15 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 
-from harmose_dft.adapters.run_folders import add_box, parse_choices, read_frames, write_runs
+from harmose_dft.adapters.run_folders import (
+    add_box,
+    parse_choices,
+    positive_integer,
+    positive_length,
+    read_frames,
+    read_template,
+    write_runs,
+)
 from harmose_dft.core.errors import HarmoseError
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
 
@@ -94,7 +102,7 @@ def input_text(template: Path, library: str) -> str:
     Raises:
         HarmoseError: The template asks for something that leaves no H(R) and S(R).
     """
-    lines = template.read_text(encoding="utf-8").splitlines()
+    lines = read_template(template).splitlines()
     words = [line.split("#")[0].split() for line in lines]
     keywords = {w[0].lower(): w[1] for w in words if len(w) > 1}
     if keywords.get("gamma_only", "0") not in ("0", "false"):
@@ -152,9 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("structures", nargs="+", type=Path, help="structure files that ASE reads")
     parser.add_argument("--library", type=Path, required=True, help="folder of .orb and .upf files")
     parser.add_argument("--output", "-o", type=Path, default=Path("runs"), help="where the folders go (runs)")
-    parser.add_argument("--kpoints", nargs=3, type=int, default=(4, 4, 4), help="Gamma-centred mesh (4 4 4)")
+    parser.add_argument("--kpoints", nargs=3, type=positive_integer, default=(4, 4, 4), help="Gamma mesh (4 4 4)")
     parser.add_argument("--template", type=Path, default=TEMPLATE, help="INPUT to start from")
-    parser.add_argument("--box", type=float, help="vacuum around molecules in Angstrom")
+    parser.add_argument("--box", type=positive_length, help="vacuum around molecules in Angstrom")
     for kind in SUFFIXES:
         parser.add_argument(f"--{kind}", action="append", default=[], metavar="ELEMENT=FILE", help=f"{kind} to use")
     parser.add_argument("--force", action="store_true", help="replace inputs in existing folders")

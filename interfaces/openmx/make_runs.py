@@ -9,7 +9,6 @@ NAME.dat; keywords come from a template, orbitals from --basis, potentials are l
 from __future__ import annotations
 
 import argparse
-import lzma
 import os
 import re
 import sys
@@ -24,7 +23,16 @@ from ase.data import atomic_numbers
 
 from harmose_dft.adapters.openmx.input import parse_input
 from harmose_dft.adapters.openmx.pao import read_pao
-from harmose_dft.adapters.run_folders import add_box, parse_choices, read_frames, write_runs
+from harmose_dft.adapters.run_folders import (
+    add_box,
+    parse_choices,
+    positive_integer,
+    positive_length,
+    read_frames,
+    read_template,
+    write_runs,
+)
+from harmose_dft.adapters.text import find_existing, read_text
 from harmose_dft.core.errors import FileFormatError, HarmoseError
 
 TEMPLATE = Path(__file__).resolve().parent / "templates" / "scf.dat"
@@ -70,7 +78,7 @@ def species_of(element: str, data: Path, bases: dict[str, str], potentials: dict
     text = f"<Definition.of.Atomic.Species\n{element} {bases[element]} x\nDefinition.of.Atomic.Species>\n"
     try:
         given = parse_input(text, Path("--basis")).species[element]
-        pao = _existing(data / "PAO" / f"{given.pao}.pao")
+        pao = find_existing(data / "PAO", f"{given.pao}.pao")
         if given.number != atomic_numbers[element] or pao is None:
             raise HarmoseError(
                 f"{bases[element]} is not usable for {element}: {data / 'PAO'} has no such orbitals of it."
@@ -86,20 +94,15 @@ def species_of(element: str, data: Path, bases: dict[str, str], potentials: dict
             f"{data / 'VPS'} has {', '.join(found) or 'no potential'} for {element} with {suffix!r} in the name; "
             f"one is needed. Choose with --potential {element}=NAME."
         )
-    file = _existing(data / "VPS" / f"{name}.vps")
+    file = find_existing(data / "VPS", f"{name}.vps")
     if file is None:
         raise HarmoseError(f"The potential {name}.vps chosen for {element} is not in {data / 'VPS'}.")
     return Species(element, bases[element], name, _valence(file))
 
 
-def _existing(path: Path) -> Path | None:
-    return next((p for p in (path, path.with_name(path.name + ".xz")) if p.is_file()), None)
-
-
 def _valence(path: Path) -> float:
     """Valence electrons of a ``.vps`` file."""
-    raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-    match = re.search(rb"^\s*valence\.electron\s+(\S+)", raw, re.MULTILINE)
+    match = re.search(r"^\s*valence\.electron\s+(\d+(?:\.\d*)?)\s", read_text(path), re.MULTILINE)
     if match is None:
         raise HarmoseError(f"{path} does not state its number of valence electrons. Is it a potential of OpenMX?")
     return float(match[1])
@@ -158,7 +161,7 @@ def make_runs(given: argparse.Namespace) -> list[Path]:
     Raises:
         HarmoseError: A file is missing, a structure has no cell, a folder exists, or the template leaves no matrices.
     """
-    keywords = given.template.read_text(encoding="utf-8")
+    keywords = read_template(given.template)
     if parse_input(keywords, given.template).keyword("HS.fileout").lower() != "on":
         raise HarmoseError(f"{given.template}: without 'HS.fileout on' OpenMX writes no H(R) and S(R). Add the line.")
     if not (given.data / "PAO").is_dir() or not (given.data / "VPS").is_dir():
@@ -187,10 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--potential", action="append", default=[], metavar="ELEMENT=VPS", help="potential to use")
     parser.add_argument("--suffix", default="_PBE19", help="part of the potentials' names (_PBE19)")
     parser.add_argument("--output", "-o", type=Path, default=Path("runs"), help="where the folders go (runs)")
-    parser.add_argument("--kgrid", nargs=3, type=int, default=(4, 4, 4), help="k mesh (4 4 4)")
+    parser.add_argument("--kgrid", nargs=3, type=positive_integer, default=(4, 4, 4), help="k mesh (4 4 4)")
     parser.add_argument("--bands", default="", metavar="PATH", help="band path, such as GMKG")
     parser.add_argument("--template", type=Path, default=TEMPLATE, help="keywords to start from")
-    parser.add_argument("--box", type=float, help="vacuum around molecules in Angstrom")
+    parser.add_argument("--box", type=positive_length, help="vacuum around molecules in Angstrom")
     parser.add_argument("--force", action="store_true", help="replace inputs in existing folders")
     given = parser.parse_args(arguments)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -106,6 +107,15 @@ def test_mesh_is_dense_enough_for_the_range_of_the_orbitals() -> None:
     assert all(n == 1 or n > r for n, r in zip(divisions, reach, strict=True))
     finer = choose_mesh(CHAIN, frame, spacing=0.05)
     assert finer[0] >= 2 * np.pi / 4.0 / 0.05
+
+
+def test_mesh_of_a_chain_does_not_depend_on_how_its_vacuum_is_tilted() -> None:
+    """2 pi / 4 Bohr / 0.05 per Bohr = 31.4; the other vectors lie in the vacuum."""
+    straight = replace(CHAIN, cell=np.diag([4.0, 40.0, 40.0]))
+    tilted = replace(CHAIN, cell=np.array([[4.0, 0, 0], [9.0, 40, 0], [-7.0, 3, 40]]))
+    frame = pair_frame(straight, chain_record().basis)
+    assert not frame.shifts[:, 1:].any()
+    assert choose_mesh(tilted, frame, 0.05) == choose_mesh(straight, frame, 0.05) == (32, 1, 1)
 
 
 def test_crystals_are_labelled_like_molecules(tmp_path: Path) -> None:

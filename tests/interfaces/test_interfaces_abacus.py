@@ -137,8 +137,35 @@ def test_missing_template_is_a_sentence(
     runs, absent = tmp_path / "runs", tmp_path / "INPUT.absent"
     command = [str(frames), "--library", str(library), "-o", str(runs)]
     assert script.main([*command, "--template", str(absent)]) == 1
-    assert capsys.readouterr().err == f"[Errno 2] No such file or directory: '{absent}'\n"
+    expected = f"{absent}: The template cannot be read (No such file or directory). Check the path given to --template."
+    assert capsys.readouterr().err == f"{expected}\n"
     assert not runs.exists()
+
+
+def test_template_that_is_not_utf8_is_a_sentence(
+    script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A comment in the usual encoding of Chinese text."""
+    template, runs = tmp_path / "INPUT.gbk", tmp_path / "runs"
+    template.write_bytes("INPUT_PARAMETERS\nout_mat_hs2 1 # 输出\n".encode("gb18030"))
+    command = [str(frames), "--library", str(library), "-o", str(runs), "--template", str(template)]
+    assert script.main(command) == 1
+    assert f"{template}, line 2: The template is not UTF-8 text: got the byte 0xca." in capsys.readouterr().err
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--kpoints", "0"), ("--kpoints", "-2"), ("--box", "nan"), ("--box", "-1")]
+)
+def test_meshes_and_boxes_of_nothing_are_usage_errors(
+    script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str,
+    value: str,
+) -> None:  # fmt: skip
+    values = [value] * (3 if option == "--kpoints" else 1)
+    with pytest.raises(SystemExit) as end:
+        script.main([str(frames), "--library", str(library), "-o", str(tmp_path / "runs"), option, *values])
+    assert end.value.code == 2
+    assert f"argument {option}: invalid positive_" in capsys.readouterr().err
 
 
 def test_script_starts_from_any_folder(library: Path, frames: Path, tmp_path: Path) -> None:

@@ -169,6 +169,25 @@ def test_other_refusals(
     assert "absent.dat" in capsys.readouterr().err
 
 
+def test_templates_and_potentials_that_are_not_what_they_should_be_are_sentences(
+    script: ModuleType, data: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A comment in Latin-1, potentials without a number of electrons, and a damaged compressed one."""
+    command = (frames, "--data", data, *BASIS, "-o", tmp_path / "runs")
+    template = tmp_path / "latin.dat"
+    template.write_bytes("HS.fileout on # für Bänder\n".encode("latin-1"))
+    assert made(script, *command, "--template", template) == 1
+    assert f"{template}, line 1: The template is not UTF-8 text: got the byte 0xfc." in capsys.readouterr().err
+    potential = data / "VPS/C_PBE19.vps"
+    potential.write_text("valence.electron four\n")
+    assert made(script, *command) == 1
+    assert "does not state its number of valence electrons" in capsys.readouterr().err
+    potential.rename(data / "VPS/C_PBE19.vps.xz")
+    assert made(script, *command) == 1
+    assert "C_PBE19.vps.xz: The file cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_run_all_starts_what_is_not_done_and_reports_failures(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()

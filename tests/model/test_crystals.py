@@ -27,7 +27,7 @@ from harmose_dft.metrics import cov_err, gauge_shift
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
-from harmose_dft.solver import bands, mesh, solve_structure
+from harmose_dft.solver import bands, mesh, monkhorst_pack, solve_structure, spacing_of
 from harmose_dft.testing.crystals import BASIS, CUTOFF, calculation, configuration, layer, repeat_cell
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.losses.errors import Errors, subtract_shift
@@ -200,6 +200,21 @@ def test_meshes_leave_out_vacuum_and_hold_the_points_of_hexagonal_lattices() -> 
     assert mesh(structure, matrix, spacing=0.3) == (6, 6, 1)
     assert mesh(structure, matrix, spacing=0.15) == (12, 12, 1)
     assert mesh(structure, matrix, spacing=1.0) == (2, 2, 1)
+
+
+def test_mesh_of_a_layer_is_the_same_however_its_vacuum_is_tilted() -> None:
+    """Atoms, and hence pairs, are the same; only the vector across the vacuum is another."""
+    structure = layer()
+    assert structure.cell is not None
+    matrix = calculation(structure).overlap
+    assert not matrix.shifts[:, 2].any()
+    cell = structure.cell.copy()
+    cell[2] += 3 * cell[0] - 2.3 * cell[1]
+    tilted = replace(structure, cell=cell)
+    for spacing in (0.05, 0.15, 0.3):
+        assert mesh(tilted, matrix, spacing, multiple=1) == mesh(structure, matrix, spacing, multiple=1)
+    kpoints, _ = monkhorst_pack((4, 4, 1))
+    assert spacing_of(tilted, matrix, kpoints) == pytest.approx(spacing_of(structure, matrix, kpoints), rel=1e-12)
 
 
 def test_model_refuses_molecules_ions_and_other_orbitals(trained: tuple[Predictor, list[Any]]) -> None:

@@ -240,9 +240,11 @@ def test_an_ion_without_fock_builds_is_not_good(organic: Predictor) -> None:
     free = organic.predict(ammonium, refine=False).trust
     assert free is not None
     assert (free.verdict, free.intervals) == (Verdict.CAREFUL, None)
+    assert free.verdict_in_words.endswith("; an ion judged without Fock builds (--refine) is never good")
     neutral = organic.predict(structure_of(), refine=False).trust
     assert neutral is not None
     assert neutral.intervals is not None
+    assert neutral.verdict_in_words.endswith("; judged without Fock builds (--refine)")
 
 
 def test_few_molecules_are_refined_unless_told_otherwise(organic: Predictor) -> None:
@@ -291,7 +293,7 @@ def test_surroundings_alone_judge_where_there_are_no_statistics(
         ({"lone_atoms": ("H3",)}, Rules(doubtful=True, ruled_out=True)),
         ({"domain": DomainReport(4.0, ("O1",), (), 0.1, ("O1",))}, Rules(doubtful=True)),
         ({"domain": DomainReport(1.0, (), ("C-Cl",), 0.1)}, Rules(doubtful=True)),
-        ({"charged": True, "certificate": None}, Rules(doubtful=True)),
+        ({"charged": True, "certificate": None}, Rules(doubtful=True, unrefined_ion=True)),
     ],
 )
 def test_rules_do_not_depend_on_whether_a_model_is_calibrated(

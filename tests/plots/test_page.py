@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -203,3 +204,18 @@ def test_layer_is_repeated_in_its_plane_only() -> None:
     repeated, labels = repeat_for_view(layer(), ["B1", "N2"], (True, True, False))
     assert len(repeated) == len(labels) == 32
     assert np.ptp(repeated.positions[:, 2]) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_bonds_across_a_large_cell_take_memory_in_proportion_to_its_atoms() -> None:
+    """All pairs of 2048 atoms would take 100 MB (three coordinates of eight bytes)."""
+    small = layer()
+    assert small.cell is not None
+    shifts = np.stack(np.meshgrid(np.arange(32), np.arange(32), [0]), axis=-1).reshape(-1, 3)
+    positions = (small.positions[None] + (shifts @ small.cell)[:, None]).reshape(-1, 3)
+    large = Structure(np.tile(small.numbers, len(shifts)), positions, small.cell * np.array([[32], [32], [1]]))
+    tracemalloc.start()
+    try:
+        assert bonded_axes(large) == (True, True, False)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()

@@ -19,7 +19,7 @@ from harmose_dft.cli import main
 from harmose_dft.core.errors import CheckpointError, DataError
 from harmose_dft.model.checkpoint import ModelFile
 from harmose_dft.testing.models import tiny_config, write_waters
-from harmose_dft.training.folder import STATE
+from harmose_dft.training.folder import LOG, STATE, RunFolder
 from harmose_dft.training.state import TrainState
 
 
@@ -180,6 +180,21 @@ def test_interrupted_training_keeps_its_last_update(tmp_path: Path, number: sign
     assert main(["train", str(config), "--quiet"]) == 0
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
     assert steps == list(range(1, reached + 3))
+
+
+def test_damaged_lines_of_a_log_are_left_out(tmp_path: Path) -> None:
+    """The log only tells what a run was like; a disk's error in it must not end one. The last line lacks its end."""
+    (tmp_path / LOG).write_bytes(
+        b'{"step": 1, "valid_mae_all": 5.0}\n\xff\xfe{"step": 2}\n[]\n{"step": "x"}\n' + b"[" * 100_000
+        + b'\n{"step": 3}\n{"step": 4, "valid_mae_all": null}\n{"step": 7, "valid_mae_all": 4.0}\n{"step": 6, "vali'
+        b'\n{"step": 5, "valid_mae_all": 3.5}'
+    )
+    folder = RunFolder(tmp_path)
+    assert folder.validation_errors() == {1: 5.0, 7: 4.0, 5: 3.5}
+    folder.begin_log(5)
+    lines = (tmp_path / LOG).read_text(encoding="utf-8").splitlines(keepends=True)
+    assert [json.loads(line)["step"] for line in lines] == [1, 3, 4, 5]
+    assert all(line.endswith("\n") for line in lines)
 
 
 def test_state_of_other_data_or_settings_is_refused_and_kept(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -341,6 +342,24 @@ def test_output_that_is_no_data_set_is_left_alone(tmp_path: Path) -> None:
         label([hydrogen(1.4)], tmp_path / "missing" / "a.h5", FAST)
     with pytest.raises(DataError, match="no structures"):
         label([], tmp_path / "b.h5", FAST)
+
+
+@pytest.mark.parametrize("content", ["{broken", "[]", "\\xff", "[" * 100_000])
+def test_damaged_files_of_an_unfinished_run_are_named(tmp_path: Path, content: str) -> None:
+    """Nothing that was calculated is lost: the parts stay."""
+    parts = tmp_path / "a.h5.parts"
+    parts.mkdir()
+    (parts / "settings.json").write_text(content)
+    with pytest.raises(FileFormatError, match=r"settings.json: The file is damaged .*Keep what is finished by"):
+        label([hydrogen(1.4)], tmp_path / "a.h5", FAST)
+    (parts / "settings.json").unlink()
+    (parts / "settings.json").write_text(json.dumps(FAST.texts()))
+    (parts / "0123.failed").write_text(content)
+    with pytest.raises(FileFormatError, match=r"0123.failed: The file is damaged .*Remove the file"):
+        label([hydrogen(1.4)], tmp_path / "a.h5", FAST)
+    assert len(list(parts.glob("*.h5"))) == 1
+    (parts / "0123.failed").unlink()
+    assert label([hydrogen(1.4)], tmp_path / "a.h5", FAST).records == 1
 
 
 def test_only_failures_leave_a_file_that_lists_them(tmp_path: Path) -> None:

@@ -82,7 +82,10 @@ class Setup:
         calculation = Calculation(folder, folder)
         keywords = read_input(calculation)
         if not keywords:
-            raise FileFormatError("There is no INPUT in the folder of the calculation that shall start.", path=folder)
+            raise FileFormatError(
+                "There is no INPUT in the folder of the calculation that shall start. Give the folder that holds "
+                "INPUT, KPT and STRU (--run).", path=folder,
+            )
         output = folder / f"OUT.{keywords.get('suffix', 'ABACUS')}"
         log_path = find_log(output) if output.is_dir() else None
         log = read_log(log_path) if log_path else None

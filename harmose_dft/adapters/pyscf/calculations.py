@@ -32,9 +32,8 @@ def reference(
     """A converged restricted Kohn-Sham calculation.
 
     The recipe "full" converges on the final grid. "staged" starts with density fitting on the level-0 grid, converges
-    on the level-1 grid and builds one Fock matrix on the final grid: 0.6 of the cost, Fock elements off by 0.2 uHa on
-    average (acetamide, B3LYP/def2-SVP). "corrected" converges a density-fitted Fock matrix with a constant correction
-    to the exact one on the final grid: 0.7 of the cost of "full" and 0.1 uHa (docs/howto/label.md).
+    on the level-1 grid and builds one Fock matrix on the final grid. "corrected" converges a density-fitted Fock matrix
+    with a constant correction to the exact one on the final grid. Cost and error of each: docs/howto/label.md.
 
     Args:
         structure: A closed-shell molecule.

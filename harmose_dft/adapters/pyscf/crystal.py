@@ -22,6 +22,7 @@ from ...core.matrix import BlockMatrix
 from ...core.orbitals import radial_values
 from ...core.record import Eigenvalues, Record
 from ...core.structure import SYMBOLS, Structure
+from ...solver.kpoints import reciprocal_vectors
 from .known_names import library_basis, parsed_functional, refuse_own_ecp
 from .molecule import MIN_ECP_ELEMENT, basis_from_mole, basis_label, to_ours
 
@@ -164,7 +165,10 @@ def to_cell(structure: Structure, xc: str, basis: str, ke_cutoff: float | None =
             warnings.filterwarnings("ignore", "Electron number", UserWarning)  # said below
             cell.build(dump_input=False, parse_arg=False)
     except (KeyError, RuntimeError) as error:
-        raise HarmoseError(f"PySCF has no pseudopotential for {structure.formula} with {xc}/{basis}.") from error
+        raise HarmoseError(
+            f"PySCF has no pseudopotential for {structure.formula} with {xc}/{basis}. Take a functional whose "
+            "Goedecker-Teter-Hutter potentials cover all its elements, such as pbe, or a basis of all electrons."
+        ) from error
     if cell.nelectron % 2:
         raise StructureError(
             f"The cell {structure.formula} has an odd number of electrons ({cell.nelectron}); only closed shells are "
@@ -217,11 +221,11 @@ def choose_mesh(structure: Structure, frame: BlockMatrix, spacing: float) -> tup
     Along lattice vectors that no pair crosses, such as the vacuum above a layer, there is one.
     """
     assert structure.cell is not None
-    reciprocal = 2 * np.pi * np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
-    crossed = np.abs(frame.shifts).max(axis=0)
-    divisions = np.where(crossed > 0, np.maximum(np.ceil(reciprocal / spacing - MARGIN), 1), 1).astype(int)
+    is_crossed = (frame.shifts != 0).any(axis=0)
+    lengths = np.linalg.norm(reciprocal_vectors(structure.cell, is_crossed), axis=1)
+    divisions = np.maximum(np.ceil(lengths / spacing - MARGIN), 1).astype(int)
     while not images_are_nearest(structure, frame, divisions):
-        divisions = np.where(crossed > 0, divisions + 1, 1)
+        divisions = np.where(is_crossed, divisions + 1, 1)
     a, b, c = divisions.tolist()
     return a, b, c
 

@@ -21,7 +21,7 @@ def require_closed_shell(structure: Structure) -> None:
     """
     electrons, name = structure.n_electrons, f"{structure.formula} with charge {format_charge(structure.charge)}"
     if electrons <= 0:
-        raise StructureError(f"{name} has {electrons} electrons.")
+        raise StructureError(f"{name} has {electrons} electrons; expected two at least. Check the charge.")
     if electrons % 2:
         raise StructureError(
             f"{name} has an odd number of electrons ({electrons}). Only closed shells are supported. Give the "

@@ -112,8 +112,10 @@ def apply_rules(evidence: Evidence, warnings: Sequence[str], *, crystal: bool) -
         crystal: Whether it is of a crystal.
     """
     domain = evidence.domain
-    is_doubtful = bool(warnings or domain.unseen_pairs) or _is_unrefined_ion(evidence)
-    return Rules(is_doubtful, bool(evidence.lone_atoms or evidence.doubts or (crystal and domain.far_atoms)))
+    unrefined_ion = _is_unrefined_ion(evidence)
+    is_doubtful = bool(warnings or domain.unseen_pairs) or unrefined_ion
+    ruled_out = bool(evidence.lone_atoms or evidence.doubts or (crystal and domain.far_atoms))
+    return Rules(is_doubtful, ruled_out, unrefined_ion)
 
 
 def _is_unrefined_ion(evidence: Evidence) -> bool:

@@ -121,7 +121,8 @@ class TrustReport:
         if self.bands is not None:
             reasons.append(self.bands.in_words)
         if self.risk is not None and self.certificate is None:
-            reasons.append("judged without Fock builds (--refine)")
+            unrefined = "judged without Fock builds (--refine)"
+            reasons.append(f"an ion {unrefined} is never good" if self.rules.unrefined_ion else unrefined)
         if not self.calibrated:
             reasons.append(UNCALIBRATED)
         return f"{self.verdict}: {'; '.join(reasons)}" if reasons else str(self.verdict)

@@ -60,10 +60,12 @@ class Rules:
     Args:
         doubtful: It is not good.
         ruled_out: It is not to be used.
+        unrefined_ion: It is doubtful as an ion that no Fock build has judged.
     """
 
     doubtful: bool = False
     ruled_out: bool = False
+    unrefined_ion: bool = False
 
     def limit(self, verdict: Verdict) -> Verdict:
         """The verdict of statistics, as far as the rules allow it."""

@@ -57,7 +57,10 @@ class FittedH0(GaussianH0):
         present = sorted(set(structure.numbers.tolist()))
         missing = [SYMBOLS[z] for z in present if z not in self.charges]
         if missing:
-            raise DomainError(f"The fitted potentials do not cover {', '.join(missing)}.")
+            raise DomainError(
+                f"The fitted potentials do not cover {', '.join(missing)}. Train with these elements, or leave them "
+                "out."
+            )
         return sap_matrix(structure, self.basis, {z: self.charges[z] for z in present})
 
     @classmethod

@@ -77,6 +77,9 @@ def atomic_charges(potential: str, z: int) -> tuple[tuple[float, float], ...]:
     try:
         shells = library_basis(potential, symbol)
     except HarmoseError as error:
-        raise DomainError(f"The SAP fit {potential} has no potential for {symbol}.") from error
+        raise DomainError(
+            f"The SAP fit {potential} has no potential for {symbol}. Choose another H0 (baseline.kind), or leave the "
+            "element out."
+        ) from error
     electrons = tuple((float(exponent), float(charge)) for exponent, charge in shells[0][1:])
     return ((POINT_CHARGE_EXPONENT, float(z)), *electrons)

@@ -78,7 +78,10 @@ class FittedNumericalH0(NumericalH0):
         """
         present = set(structure.numbers.tolist())
         if missing := sorted(present - set(self.potentials)):
-            raise DomainError(f"The fitted potentials do not cover {', '.join(SYMBOLS[z] for z in missing)}.")
+            names = ", ".join(SYMBOLS[z] for z in missing)
+            raise DomainError(
+                f"The fitted potentials do not cover {names}. Train with these elements, or leave them out."
+            )
         t = kinetic(structure, self.basis)
         around = surroundings(structure, self.basis, self.projectors)
         middle = {l: np.eye(2 * l + 1) for l in range(self.projectors.l_max + 1)}

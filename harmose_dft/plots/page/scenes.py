@@ -230,8 +230,10 @@ def _bonded_across(structure: Structure, step: tuple[int, int, int]) -> bool:
     assert structure.cell is not None
     radii = covalent_radii(structure.numbers) / BOHR_IN_ANGSTROM
     image = structure.positions + np.array(step) @ structure.cell
-    distances = np.linalg.norm(structure.positions[:, None] - image[None], axis=-1)
-    return bool((distances < BOND_STRETCH * (radii[:, None] + radii[None])).any())
+    near = cKDTree(structure.positions).sparse_distance_matrix(
+        cKDTree(image), BOND_STRETCH * 2 * radii.max(), output_type="ndarray"
+    )
+    return bool((near["v"] < BOND_STRETCH * (radii[near["i"]] + radii[near["j"]])).any())
 
 
 def cell_trace(structure: Structure, is_bonded: tuple[bool, bool, bool]) -> dict[str, Any]:

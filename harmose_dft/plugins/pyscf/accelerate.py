@@ -6,6 +6,9 @@ of ``F_c(P) + D_k`` is P_k+1. At a fixed point F_c drops out, so that what is co
 by the relative error of F_c's response. PySCF's own loop does the full builds and tests them by its own criteria; what
 changes is the Fock matrix that it diagonalises next, in the place of DIIS. Before the first full build, F_c alone is
 converged.
+
+Constants whose docstring names no source were chosen, not measured one by one. ``benchmarks/results/seeding.json``
+(``benchmarks/seeding.py``) has figures for all of them together: full builds, CPU time and energies of 32 molecules.
 """
 
 from __future__ import annotations
@@ -27,34 +30,39 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 MOST_CHEAP_BUILDS = 20
-"""Cheap builds between two full ones after which PySCF's own loop takes over."""
+"""Cheap builds between two full ones after which PySCF's own loop takes over; chosen."""
 
 EARLY_BUILDS, EARLY_REDUCTION, NEAR = 6, 0.5, 1e-2
 """After so many of them the gradient has to be reduced by that much, or be that small (Hartree), or PySCF's own loop
-takes over: FeCO, NiCO and FeO are no nearer then, while radicals crawl at some 1e-3 and arrive."""
+takes over. Chosen by single runs that are not on record (commit f119352): FeCO, NiCO and FeO are no nearer then, while
+radicals crawl at some 1e-3 and arrive."""
 
 FIRST_TOLERANCE = 5e-3
-"""Norm of the orbital gradient to which the cheap operator alone is converged, Hartree; its own error is larger."""
+"""Norm of the orbital gradient to which the cheap operator alone is converged, Hartree. Chosen, somewhat above its own
+error: 3e-3 to 4e-3 at the solution (journal/results.md, "The cheap operator at the solution")."""
 
 CONVERGED_BEFORE = 2e-3
-"""Hartree per root of the number of electrons; the cheap operator has no smaller a gradient at the solution of the full
-one (glycine 5e-3, 40 electrons). A given start within it has probably converged."""
+"""Hartree per root of the number of electrons. The cheap operator's gradient at the solution of the full one is 4e-4 to
+6e-4 of these (same section); three times as much was chosen, and a given start within it has probably converged."""
 
 REDUCTION = 3e-3
-"""By how much the cheap iterations after a full build reduce its gradient, at most down to the target."""
+"""By how much the cheap iterations after a full build reduce its gradient, at most down to the target; chosen, as
+much as the error of the cheap response lets a full build reduce it (2e-3 to 3e-3, same section)."""
 
 CLOSE = 3.0
-"""Gradient, in units of the target, below which the step that the history predicts is not improved further."""
+"""Gradient, in units of the target, below which the step that the history predicts is not improved further; chosen."""
 
 LEAST_CONTRACTION = 0.5
-"""A full build has to reduce the gradient by this factor; otherwise PySCF's own loop takes over."""
+"""A full build has to reduce the gradient by this factor; otherwise PySCF's own loop takes over. Chosen, far from
+the 2e-3 to 3e-3 of ordinary molecules (same section)."""
 
 HISTORY = 10
-"""Pairs of density and cheap potential that the next iterations start from."""
+"""Pairs of density and cheap potential that the next iterations start from; chosen, PySCF's DIIS keeps eight."""
 
 NEGLIGIBLE_STEP = 3e-5
 """Change of the density matrix (Frobenius norm) whose potential may come from the cheap operator: PySCF's extra
-diagonalisation after convergence. The error is that of the cheap response times this change, some 1e-8 Hartree."""
+diagonalisation after convergence. Chosen so that the error, that of the cheap response times this change, is some 1e-8
+Hartree; energies in ``benchmarks/results/seeding.json`` are within 1e-9 Hartree of PySCF's."""
 
 
 class StalledError(HarmoseError):

@@ -21,28 +21,33 @@ if TYPE_CHECKING:
 
 COARSE_LEVEL, MORE_SHELLS, COARSE_ANGLES = 0, 5, 110
 """The coarse grid has so many radial shells more than PySCF's level 0, and so many points on each. Its response is four
-times closer to that of the level-3 grid than that of level 0, at 1.6 times the points, and saves a full Fock build."""
+times closer to that of the level-3 grid than that of level 0, at 1.6 times the points, and saves a full Fock build
+(commit ec5d0ec, whose measurement is not on record)."""
 
 LEAST_COARSENED_LEVEL = 3
-"""Grids of this level on may be one level coarser in the first full build. Level 1 in the place of 3 costs a fourth."""
+"""Grids of this level on may be one level coarser in the first full build. Level 1 in the place of 3 costs a fourth
+(journal/results.md, "The first full Fock build on a coarser grid")."""
 
 LIGHT, LIGHT_FITTING, HEAVY_FITTING = 10, "weigend", "def2-universal-jkfit"
 """Auxiliary bases. Up to neon that for correlation of a named orbital basis, or for Coulomb integrals, is enough: it
 has less than half of the functions of those for exchange, and the correction between the operators makes up for what it
-lacks. From sodium on, it lacks what the cores need: with it a start of a chlorine compound looks ten times worse."""
+lacks. From sodium on, it lacks what the cores need: with it a start of a chlorine compound looks ten times worse
+(commit ec5d0ec, whose measurement is not on record)."""
 
 SHARED_UP_TO = 1.5
-"""Fitting integrals of the calculation itself serve the cheap operator, too, if not larger by that factor."""
+"""Fitting integrals of the calculation itself serve the cheap operator, too, if not larger by that factor; chosen, not
+measured."""
 
 LEAST_GRID_RATIO = 3.0
-"""The full grid has to be that much larger than the coarse one, where only the grid can be saved."""
+"""The full grid has to be that much larger than the coarse one, where only the grid can be saved; chosen, not
+measured."""
 
 ORDINARY = frozenset({"hf", "uhf", "rohf", "rks", "uks", "roks", "hf_symm", "rks_symm", "uks_symm", "uhf_symm"})
 """Modules of PySCF whose effective potential is that of the molecule alone, and whose SCF is the ordinary loop."""
 
 
 LARGEST_KEPT_MB = 500.0
-"""Memory that the values of the orbitals on the coarse grid may take."""
+"""Memory that the values of the orbitals on the coarse grid may take; chosen, not measured."""
 
 
 class CheapPotential:

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from ...model.predictor import Predictor
 
 FEW_CYCLES = 20
-"""An SCF that is allowed fewer cycles and does not converge was cut short on purpose; it is not run again."""
+"""An SCF that is allowed fewer cycles and does not converge was cut short on purpose; it is not run again. Chosen, not
+measured."""
 
 TARGET_SHARE = 0.3
 """Share of ``sqrt(conv_tol)`` to which the cheap iterations reduce the gradient. The energy lies above its minimum by
-the square of the gradient over twice the gap, about the gradient's square in Hartree."""
+the square of the gradient over twice the gap, about the gradient's square in Hartree. Chosen, not measured."""
 
 
 class NotMeanFieldError(HarmoseError, TypeError):

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 TOLERANCES = {"energy": 1e-9, "gradient": 3e-6}
 """Convergence on the final grid, Hartree. The last step of an accelerated SCF leaves a gradient of about 1e-6 with it,
-and Fock elements that are off by 0.005 uHa on average; one full Fock build more for 1e-11 would be a fifth of the time.
-"""
+and Fock elements that are off by 0.005 uHa on average; one full Fock build more for 1e-11 would be a fifth of the time
+(journal/results.md, "Recipe `accelerated`")."""
 
 
 def reference_from_prediction(
