@@ -75,8 +75,7 @@ def label(
         HarmoseError: PySCF does not know the functional or the basis.
         OutputExistsError: ``out`` is a folder, or one of the structure files.
     """
-    if isinstance(structures, Iterator):
-        structures = list(structures)
+    structures = list(structures) if isinstance(structures, Iterator) else structures
     _require_no_input(out, structures)
     molecules = collect_structures(structures)
     require_absent(out, force=True)  # an existing data set is extended, a folder is refused
