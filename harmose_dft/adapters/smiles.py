@@ -56,6 +56,8 @@ def _embed(smiles: str) -> Atoms:
         raise StructureError(
             f"{shorten(smiles)!r} is no SMILES that RDKit understands. Check its brackets, rings and valences."
         )
+    if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
+        raise StructureError(f"{shorten(smiles)} has places without an element (*). Write an element in each.")
     if cast(Any, Descriptors).NumRadicalElectrons(molecule):
         raise StructureError(f"{shorten(smiles)} has unpaired electrons; molecules of closed shells are predicted.")
     molecule = chem.AddHs(molecule)

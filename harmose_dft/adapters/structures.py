@@ -152,6 +152,8 @@ def _known_format(path: Path) -> str | None:
 
 def _format_of(path: Path) -> str:
     kind = _known_format(path)
+    if kind is None and path.is_dir():
+        raise FileFormatError("This is a folder, not a structure file.", path=path)
     if kind is None:
         raise FileFormatError(
             f"Structures are read from {', '.join(FORMATS)} and POSCAR files, and ABACUS's STRU; "

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..workflows.prediction_files import Outputs
     from ..workflows.summary import PredictionSummary
 
+PROBABLE = 0.5
+"""Risk from which the message says that a level is probably wrong; below it something else speaks against it."""
+
 
 def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Split "HOMO,LUMO+1,7" into names.
@@ -30,6 +33,8 @@ def parse_orbitals(ctx: click.Context, param: click.Parameter, value: str | None
     for name in names:
         if not re.fullmatch(r"(HOMO(-\d+)?|LUMO(\+\d+)?|[1-9]\d*)", name):
             raise click.BadParameter(f"{name!r} is no orbital; give HOMO, HOMO-1, LUMO, LUMO+1, or a number from 1.")
+    if value is not None and not names:
+        raise click.BadParameter("no orbital is named; give HOMO, HOMO-1, LUMO, LUMO+1, or a number from 1.")
     return names
 
 
@@ -137,7 +142,7 @@ def _require_usable(summaries: Sequence[PredictionSummary]) -> None:
     refused = [s for s in summaries if s.trust is not None and s.trust.refused]
     if not refused:
         return
-    if all(s.trust is not None and s.trust.risk is not None for s in refused):
+    if all(s.trust is not None and (s.trust.risk or 0.0) >= PROBABLE for s in refused):
         limit = max(s.trust.large_error for s in refused if s.trust is not None)
         meaning = (
             f"an occupied level is probably wrong by more than {1e3 * limit:g} mHartree "

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -47,6 +47,26 @@ def require_absent(path: str | Path, force: bool) -> None:
     require_regular(path)
     if not force and os.path.lexists(path):
         raise OutputExistsError(f"{path} exists already and was left as it is. Use --force to overwrite it.")
+
+
+def require_no_input(path: str | Path, inputs: Iterable[str | Path]) -> None:
+    """Refuse to write over what is read, however its name is spelled; ``--force`` does not permit it.
+
+    Args:
+        path: The file or folder to be written.
+        inputs: Files and folders that are read.
+
+    Raises:
+        OutputExistsError: The output is one of the inputs, or a folder that holds one.
+    """
+    target = Path(path).resolve()
+    for source in inputs:
+        place = Path(source).resolve()
+        if target == place:
+            kind = "folders" if place.is_dir() else "files"
+            raise OutputExistsError(f"{path} is one of the input {kind} and was left as it is. Choose another output.")
+        if target in place.parents and target.is_dir():
+            raise OutputExistsError(f"{path} holds the input {source} and was left as it is. Choose another output.")
 
 
 def require_regular(path: str | Path) -> None:

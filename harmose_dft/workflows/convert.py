@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from ..adapters.code import Options, RecordWriter
 from ..adapters.registry import find_calculations, iterate_calculation, layouts
-from ..core.errors import ConfigError, HarmoseError
+from ..core.errors import ConfigError, FileFormatError, HarmoseError, OutputExistsError
+from ..core.files import require_no_input
 from ..core.progress import Progress, silent
-from ..data import DatasetWriter
+from ..data import DatasetWriter, HDF5Dataset
 from .checks import CheckResult, check_eigenvalues
 
 if TYPE_CHECKING:
@@ -138,11 +139,13 @@ def convert(
         CheckFailedError: A calculation disagrees with what its code printed.
         PartlyConvertedError: ``keep_going``, and some calculations were left out.
         FileFormatError: Nothing there is known, or a file is damaged.
-        OutputExistsError: ``out`` exists and ``force`` is false.
+        OutputExistsError: ``out`` exists and ``force`` is false, or it is one of the inputs.
         ConfigError: The layout is unknown.
     """
     given = [paths] if isinstance(paths, str | Path) else paths
     places = [place for path in given for place in find_calculations(Path(path))]
+    if out is not None:
+        _require_no_input(Path(out), places)
     converted: list[Converted] = []
     failed: dict[Path, HarmoseError] = {}
     with progress("converting", len(places)) as steps, open_writer(out, layout, force) as writer:
@@ -163,6 +166,27 @@ def convert(
     if failed:
         raise PartlyConvertedError(converted, failed)
     return tuple(converted)
+
+
+def _require_no_input(out: Path, places: Sequence[Path]) -> None:
+    """Refuse to write over a calculation that is read; an earlier data set in its folder is none of its files.
+
+    Raises:
+        OutputExistsError: ``out`` is one of the calculations, holds one, or is a file of one.
+    """
+    require_no_input(out, places)
+    target = out.resolve()
+    folders = (place for place in places if place.is_dir() and place.resolve() in target.parents)
+    folder = next(folders, None) if target.is_file() else None
+    if folder is None:
+        return
+    try:
+        HDF5Dataset(target).close()
+    except FileFormatError as error:
+        raise OutputExistsError(
+            f"{out} lies in the folder of the calculation {folder}, is no data set, and was left as it is. Choose "
+            "another output."
+        ) from error
 
 
 def _require_passed(converted: Sequence[Converted], failed: Mapping[Path, HarmoseError]) -> None:

@@ -8,13 +8,13 @@ the next run with the same output goes on from them. Structures are known by the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.arguments import require_count
 from ..core.errors import DataError, HarmoseError
-from ..core.files import require_absent
+from ..core.files import require_absent, require_no_input
 from ..core.progress import Progress, silent
 from ..core.structure import Structure
 from ..data import Failure, structure_id
@@ -74,10 +74,12 @@ def label(
         FileFormatError: ``out`` exists and is not a data set.
         StructureError: A structure file cannot be read.
         HarmoseError: PySCF does not know the functional or the basis.
-        OutputExistsError: ``out`` is a folder.
+        OutputExistsError: ``out`` is a folder, or one of the structure files.
         ArgumentError: The number of processes is not positive.
     """
     require_count("The number of processes (jobs)", jobs)
+    structures = list(structures) if isinstance(structures, Iterator) else structures
+    _require_no_input(out, structures)
     molecules = collect_structures(structures)
     require_absent(out, force=True)  # an existing data set is extended, a folder is refused
     run = LabelRun(Path(out).absolute() if scheduler else Path(out), settings or LabelSettings())
@@ -101,6 +103,11 @@ def label(
             raise
         records, failures = run.join(list(queue), retried_ids)
     return LabelSummary(records, n_done, len(molecules) - len(pending), tuple(failures))
+
+
+def _require_no_input(out: str | Path, structures: Source | Iterable[Source]) -> None:
+    sources = structures if isinstance(structures, Iterable) and not isinstance(structures, str) else [structures]
+    require_no_input(out, [source for source in sources if isinstance(source, str | Path)])
 
 
 def _require_one_kind(structures: Sequence[Structure]) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ArgumentError, HarmoseError, OutputExistsError
-from ..core.files import require_absent
+from ..core.errors import ArgumentError, HarmoseError
+from ..core.files import require_absent, require_no_input
 from ..core.orbitals import fix_sign
 from ..core.record import Record
 from ..core.spectrum import Spectrum
@@ -124,12 +124,11 @@ def require_writable(jobs: Sequence[Job], outputs: Outputs) -> None:
     frames = ((job, number) for job in jobs for number in range(1, job.count + 1))
     targets += [path for job, number in frames for path, _ in name_companions(job, number, outputs)]
     targets += [] if outputs.plot is None else [outputs.plot]
-    sources = {source.path.resolve() for job in jobs for source in job.inputs if source.path is not None}
+    sources = {source.path for job in jobs for source in job.inputs if source.path is not None}
     taken = set[Path]()
     for target in targets:
         place = target.resolve()
-        if place in sources:
-            raise OutputExistsError(f"{target} is one of the input files and was left as it is. Choose another output.")
+        require_no_input(target, sources)
         if place in taken:
             raise ArgumentError(f"{target} is the name of two outputs. Choose another.")
         require_absent(target, outputs.force)

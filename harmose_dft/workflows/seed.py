@@ -10,7 +10,7 @@ from ..adapters.code import Options, StartingPoint
 from ..adapters.registry import start_writers
 from ..adapters.structures import read_structures
 from ..core.errors import HarmoseError
-from ..core.files import require_absent
+from ..core.files import require_absent, require_no_input
 from ..core.structure import Structure
 from ..model import loading
 from .inputs import give_charge
@@ -66,7 +66,7 @@ def write_start(
         tell: Receives what takes time before it is done.
 
     Raises:
-        OutputExistsError: The file exists and ``force`` is false.
+        OutputExistsError: The file exists and ``force`` is false, or it is the structure's.
         BasisMismatchError: The code does not have the model's orbitals.
         DomainError: The structure lies outside the model's domain, or the code does not calculate it.
         StructureError: The file cannot be read, or gives another charge.
@@ -75,6 +75,7 @@ def write_start(
     writer = start_writers()[code]
     default = writer.default_path(structure_file)
     target = out or default
+    require_no_input(target, [structure_file])
     structure = give_charge(require_one(read_structures(structure_file), structure_file), charge, structure_file.name)
     predictor = loading.load_model(model, device=device)
     writer.require_model(predictor.info.name, predictor.model.code, predictor.model.basis)

@@ -259,6 +259,28 @@ def test_sites_occupied_by_parts_are_refused(tmp_path: Path) -> None:
         read(tmp_path, "a.cif", text.replace("1.0000", "0.5", 2))
 
 
+def test_a_cause_that_is_clear_comes_with_its_own_advice(tmp_path: Path) -> None:
+    """Nobody is asked whether a complete file is complete; one that is cut still is."""
+    site = "_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4\n_cell_angle_alpha 90\n_cell_angle_beta 90\n"
+    site += "_cell_angle_gamma 90\nloop_\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y\n"
+    cases = {
+        "comma.xyz": ("1\n\nHe 0,0 0,0 0,1\n", "Write decimal points"),
+        "ghost.xyz": ("1\n\nBq 0 0 0\n", "Remove it"),
+        "ion.xyz": ("1\n\nNa+ 0 0 0\n", "Give the total charge instead"),
+        "label.xyz": ("1\n\nCA1 0 0 0\n", "Write the symbol alone"),
+        "parts.cif": (f"data_x\n{site}_atom_site_fract_z\n_atom_site_occupancy\nC 0 0 0 0.5\n", "Choose one of the"),
+    }
+    for name, (text, advice) in cases.items():
+        with pytest.raises(HarmoseError, match=advice) as error:
+            read(tmp_path, name, text)
+        assert "Is the file complete" not in str(error.value)
+    with pytest.raises(HarmoseError, match="Is the file complete"):
+        read(tmp_path, "cut.xyz", "1\n\nHe 0.0 0.\n")
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(HarmoseError, match="This is a folder, not a structure file"):
+        read_structures(tmp_path / "runs")
+
+
 def test_nothing_is_said_about_plain_files(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -588,6 +588,27 @@ def test_refusal_of_an_uncalibrated_prediction_promises_no_statistics(
     assert "20 mHartree" not in error
 
 
+def test_refusal_by_rules_does_not_call_an_improbable_error_probable(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Atoms without a neighbour end a prediction whatever the risk, as of Cl- or H2 at 3 Angstrom."""
+    for risk, probable in ((0.001, False), (0.7, True)):
+        monkeypatch.setattr(StandIn, "trust", replace(judged(Verdict.DO_NOT_USE), risk=risk))
+        assert main(["predict", str(water), "--no-file"]) == 3
+        error = " ".join(capsys.readouterr().err.split())
+        assert ("an occupied level is probably wrong" in error) == probable
+        assert ("a structure unlike those of training, or no closed shell" in error) != probable
+
+
+def test_list_of_orbitals_without_a_name_is_refused(
+    model: StandIn, water: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in ("", ",,"):
+        assert main(["predict", str(water), "--cube", text]) == 2
+        assert "no orbital is named" in capsys.readouterr().err
+    assert model.batches == []
+
+
 def test_intervals_stand_beside_the_energies(
     model: StandIn, water: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

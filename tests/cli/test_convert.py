@@ -237,6 +237,33 @@ class TestCommand:
         assert out.read_text() == "mine"
         assert self.run(capsys, tree / "deeph", "-o", out, "--force")[0] == 0
 
+    def test_inputs_are_never_replaced_with_force_either(
+        self, tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A data set under another spelling, a folder of DeepH folders, one of these alone, a file of a calculation."""
+        write_waters(tmp_path / "a.h5", [1])
+        (tmp_path / "many").mkdir()
+        for name in ("0", "raw"):
+            deeph.write(read_calculations(tree / "deeph")[0], tmp_path / "many" / name)
+        (tmp_path / "elsewhere").mkdir()
+        cases: list[tuple[Path, Path, list[str], str]] = [
+            (tmp_path / "a.h5", tmp_path / "elsewhere/../a.h5", [], "is one of the input files"),
+            (tmp_path / "many", tmp_path / "many", ["--format", "deeph"], "holds the input"),
+            (tmp_path / "many/raw", tmp_path / "many", ["--format", "deeph"], "holds the input"),
+            (tmp_path / "many/raw", tmp_path / "many/raw/hamiltonian.h5", [], "in the folder of the calculation"),
+        ]
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        for source, out, options, message in cases:
+            assert main(["convert", str(source), "-o", str(out), "--force", *options]) == 1
+            assert message in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+    def test_earlier_data_set_in_the_folder_of_a_calculation_is_replaced(self, tree: Path, tmp_path: Path) -> None:
+        deeph.write(read_calculations(tree / "deeph")[0], tmp_path / "run")
+        for options in ([], ["--force"]):
+            assert main(["convert", str(tmp_path / "run"), "-o", str(tmp_path / "run/si.h5"), *options]) == 0
+        assert len(open_dataset(tmp_path / "run/si.h5")) == 1
+
     def test_without_output_and_check_there_is_nothing_to_do(
         self, tree: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

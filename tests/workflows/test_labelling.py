@@ -105,6 +105,16 @@ def test_folder_in_place_of_the_data_set_is_refused(tmp_path: Path) -> None:
         label([hydrogen(1.4)], tmp_path, FAST, force=True)
 
 
+def test_structure_file_is_never_replaced_by_the_data_set(tmp_path: Path) -> None:
+    path = hydrogen_file(tmp_path / "h2.xyz", np.array([0.7]))
+    text = path.read_text()
+    for structures in (path, str(path), [path], iter([path])):
+        with pytest.raises(OutputExistsError, match="is one of the input files"):
+            label(structures, path, FAST, force=True)
+    assert path.read_text() == text
+    assert [p.name for p in tmp_path.iterdir()] == ["h2.xyz"]
+
+
 def test_killed_run_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """A real kill -9 of the running command, two processes, in the middle of its work."""
     lengths = np.linspace(0.6, 1.2, 30)

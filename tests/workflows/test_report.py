@@ -264,6 +264,18 @@ def test_missing_source_and_model_are_told_before_a_page_that_exists(
         assert expected in capsys.readouterr().err
 
 
+def test_report_and_start_never_replace_their_structure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "3\n\n" + "\n".join(WATER)
+    Path("water.xyz").write_text(text)
+    for command in (["report"], ["seed", "--code", "pyscf"]):
+        assert main([*command, "water.xyz", "--out", str(tmp_path / "water.xyz"), "--force"]) == 1
+        assert "is one of the input files" in capsys.readouterr().err
+    assert Path("water.xyz").read_text() == text
+
+
 def test_calculation_needs_a_model(tmp_path: Path) -> None:
     path = tmp_path / "cell.xyz"
     path.write_text('1\nLattice="3 0 0 0 3 0 0 0 3"\nC 0 0 0\n')

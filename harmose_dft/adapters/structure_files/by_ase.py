@@ -66,8 +66,8 @@ def _require_no_disorder(text: str) -> None:
         for share in shares if isinstance(shares, list) else [shares]:
             number = re.match(r"[\d.]+", str(share))
             if number is not None and float(number[0]) < 1:
-                raise LineError(f"the site with occupancy {share} is occupied by parts; choose one of the alternatives "
-                                "and remove the others")
+                raise LineError(f"the site with occupancy {share} is occupied by parts",
+                                advice="Choose one of the alternatives and remove the others.")
 
 
 def _require_all_atoms_of_poscar(text: str) -> None:

@@ -49,12 +49,14 @@ def element(label: str, line: int | None = None) -> str:
     if label.isascii() and label.isdigit() and len(label) <= 3 and 0 < int(label) < len(SYMBOLS):
         return SYMBOLS[int(label)]
     if GHOST.search(label):
-        raise LineError(f"the atom {label!r} is a ghost or dummy atom, which has no nucleus; remove it", line)
+        raise LineError(f"the atom {label!r} is a ghost or dummy atom, which has no nucleus", line,
+                        advice="Remove it.")
     if _CHARGED.search(label):
-        raise LineError(f"the atom {label!r} carries a charge in its label; give the total charge instead", line)
+        raise LineError(f"the atom {label!r} carries a charge in its label", line,
+                        advice="Give the total charge instead.")
     if AMBIGUOUS.fullmatch(label):
-        raise LineError(f"the label {label!r} may stand for {label[0]} or {label[:2].capitalize()}; write the symbol "
-                        "alone", line)
+        raise LineError(f"the label {label!r} may stand for {label[0]} or {label[:2].capitalize()}", line,
+                        advice="Write the symbol alone.")
     match = _LABEL.fullmatch(label)
     symbol = "" if match is None else match[1].capitalize()
     symbol = ISOTOPES.get(symbol, symbol)
@@ -74,7 +76,8 @@ def coordinates(words: list[str], line: int) -> list[float]:
     try:
         return [float(word.replace("*^", "e").replace("D", "e").replace("d", "e")) for word in words[:3]]
     except ValueError as error:
-        raise LineError(f"expected three coordinates; got {' '.join(words[:3])!r}", line) from error
+        advice = "Write decimal points." if any("," in word for word in words[:3]) else "Is the file complete?"
+        raise LineError(f"expected three coordinates; got {' '.join(words[:3])!r}", line, advice=advice) from error
 
 
 def integers(words: list[str], line: int) -> list[int]:
