@@ -94,3 +94,22 @@ def second_stage() -> str:
     titles = ["system", "training snapshots", "minutes", "stage 1 alone (meV)", "model", "its mae_all (meV)", "change",
               "seeds"]
     return table(titles, rows)
+
+
+def learning_curve() -> str:
+    """Errors of systems that were trained on several numbers of snapshots with all else equal, means over seeds."""
+    runs = [r for r in read_result("materials")["runs"] if r["variant"] != "h0"]
+    keys = {(r["system"], r["variant"], r["minutes"], len(r["test"]), len(r["train"])) for r in runs}
+    several = [k for k in keys if len({other for other in keys if other[:-1] == k[:-1]}) > 1]
+    rows = []
+    for key in sorted(several, key=lambda k: (MATERIALS.index(k[0]), list(VARIANTS).index(k[1]), *k[2:])):
+        system, variant, minutes, tests, count = key
+        same = [r for r in runs if (r["system"], r["variant"], r["minutes"], len(r["test"]), len(r["train"])) == key]
+        twisted = [r["twisted"]["metrics"]["mae_all"] for r in same if "twisted" in r]
+        bands = [r["metrics"]["band_mae"] for r in same]
+        rows.append([system, f"{VARIANTS[variant]}, {minutes:g} min", str(count), str(tests),
+                     _with_spread([r["metrics"]["mae_all"] for r in same]), f"{fmean(bands):.3g}",
+                     _with_spread(twisted) if twisted else "", str(len(same))])
+    titles = ["system", "model", "training snapshots", "test snapshots", "mae_all (meV)", "band_mae (meV)",
+              "mae_all, twisted (meV)", "seeds"]
+    return table(titles, rows)

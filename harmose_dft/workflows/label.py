@@ -78,10 +78,7 @@ def label(
         ArgumentError: The number of processes is not positive.
     """
     require_count("The number of processes (jobs)", jobs)
-    structures = list(structures) if isinstance(structures, Iterator) else structures
-    _require_no_input(out, structures)
-    molecules = collect_structures(structures)
-    require_absent(out, force=True)  # an existing data set is extended, a folder is refused
+    molecules = _collect_for(out, structures)
     run = LabelRun(Path(out).absolute() if scheduler else Path(out), settings or LabelSettings())
     _require_known(run.settings, molecules)
     _require_one_kind(molecules)
@@ -105,9 +102,14 @@ def label(
     return LabelSummary(records, n_done, len(molecules) - len(pending), tuple(failures))
 
 
-def _require_no_input(out: str | Path, structures: Source | Iterable[Source]) -> None:
-    sources = structures if isinstance(structures, Iterable) and not isinstance(structures, str) else [structures]
+def _collect_for(out: str | Path, structures: Source | Iterable[Source]) -> list[Structure]:
+    """The structures; refuses an output that is one of their files, or a folder. A data set is extended."""
+    given = list(structures) if isinstance(structures, Iterator) else structures
+    sources = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     require_no_input(out, [source for source in sources if isinstance(source, str | Path)])
+    molecules = collect_structures(given)
+    require_absent(out, force=True)
+    return molecules
 
 
 def _require_one_kind(structures: Sequence[Structure]) -> None:
