@@ -70,13 +70,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "stages": {"mode": "staged", "first_fraction": 0.4, "learning_rate": 4e-3},
         "optimizer": {"learning_rate": 8e-3, "dropout": 0.2},
     },
+    "stage-1-h0-density": {
+        "inputs": ["overlap", "baseline", "density"], "model": {"second": None}, "optimizer": {"learning_rate": 8e-3},
+    },
+    "two-stage-h0-density": {
+        "inputs": ["overlap", "baseline", "density"],
+        "model": {"second": {"kind": "circle", "layers": 1, "width": 24}}, "optimizer": {"learning_rate": 4e-3},
+    },
     "paper": {"model": {"second": {"kind": "lab", "layers": 1, "width": 96}}, "optimizer": {"learning_rate": 4e-3}},
 }
 """Settings of each variant: "h0" learns nothing beyond H0; "two-stage" trains both stages together; the two members of
-the second stage of "density" also see the density matrix of a stage 1 that has learned alone; "paper" has the lab-frame
-Transformer and rotated copies. Learning rates are from the validation part of abacus-graphene after 3 minutes, the
-settings of "density" from that of openmx-graphene (journal/results-materials.md), with the kinetic energy as H0;
-"paper" was not tuned. Nothing was tuned on the other systems."""
+the second stage of "density" also see the density matrix of a stage 1 that has learned alone; those of "h0-density" see
+that of H0 from the start; "paper" has the lab-frame Transformer and rotated copies. Learning rates are from the
+validation part of abacus-graphene after 3 minutes, the settings of "density" from that of openmx-graphene
+(journal/results-materials.md), with the kinetic energy as H0; "paper" was not tuned. Nothing was tuned on the other
+systems."""
 
 ROWS = (
     "mae_all", "mae_cha_s", "mae_cha_b", "eps_mae", "band_mae", "gap_mae", "fermi_mae", "cov_err",
@@ -141,7 +149,7 @@ class Run:
                 "minutes": self.minutes, "clock": "cpu", "batch_size": 1, "ema": 0.99, "seed": self.seed,
                 "warmup_steps": 20, **settings["optimizer"],
             },
-            "stages": settings.get("stages", {}),
+            "stages": settings.get("stages", {}), **({"inputs": settings["inputs"]} if "inputs" in settings else {}),
             "output": self.folder, "threads": 1, "validate_every": 100, "checkpoint_minutes": 1.0,
         })
 

@@ -12,6 +12,8 @@ MATERIALS = ("MG", "MM", "BG", "BB", "BT", "BS", "MG-abacus")
 """The systems in the order of the paper, and one of them by another code."""
 
 VARIANTS = {"h0": "H0 alone", "stage-1": "stage 1 alone", "two-stage": "two stages", "density": "two stages, density",
+            "stage-1-h0-density": "stage 1 with the density of H0",
+            "two-stage-h0-density": "two stages with the density of H0",
             "paper": "two stages, lab frame"}
 
 METRICS = {"mae_all": 3, "mae_cha_s": 3, "mae_cha_b": 3, "eps_mae": 3, "band_mae": 3, "gap_mae": 2, "fermi_mae": 2,

@@ -47,7 +47,7 @@ class ModelFile:
         functional: Exchange-correlation functional, exactly as the code that made the data names it.
         code: Code and version that made the training data.
         domain: Statistics of the training set.
-        filling: How crystals are filled for the density that stage 2 sees; None where it sees none.
+        filling: How crystals are filled for the density that the model sees; None where it sees none.
         training: Training data, hash, time, configuration.
         metrics: Measured figures with the data they were measured on.
         licence: Licence of the weights.
@@ -175,7 +175,7 @@ class ModelFile:
             functional=_line(d, "functional"),
             code=_line(d, "code"),
             domain=TrainingDomain.from_dict(d["domain"]),
-            filling=Filling.from_dict(d["filling"]) if network.sees_density else None,
+            filling=Filling.from_dict(d["filling"]) if network.sees_density or d.get("filling") else None,
             training=d["training"],
             metrics=d["metrics"],
             licence=str(d["licence"]),

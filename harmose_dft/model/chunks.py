@@ -92,7 +92,8 @@ def predict_matrices(
     if predictor.density is not None or "density" in predictor.model.inputs:
         raise DomainError(
             f"{predictor.info.name} needs the density of a first Hamiltonian, which takes a diagonalisation of the "
-            f"whole cell of {len(structure)} atoms. Train a model without density (model.second.density: false)."
+            f"whole cell of {len(structure)} atoms. Train a model without density (inputs: [overlap, baseline], "
+            "model.second.density: false)."
         )
     overlap = predictor.physics.overlap(structure)
     h0 = predictor.physics.h0(structure), *predictor.physics.h0.spin_parts(structure)

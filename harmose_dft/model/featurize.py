@@ -22,6 +22,7 @@ from ..nn.geometry import FrameBuilder
 from ..nn.graph import PairGraph
 from ..nn.layout import OrbitalLayout
 from ..physics.integrals.net_charge import share_net_charge
+from ..solver import Filling
 from .inputs import Integrals, input_matrices
 from .normalizer import Normalizer
 from .padding import pad, unpad
@@ -62,10 +63,13 @@ class Featurizer:
         cutoff: Pairs up to this distance, Bohr.
         damped: Whether :func:`damping` acts on corrections; not where H0 is zero, nor on crystals.
         lattice: Whether graphs of crystals have the waves of their reciprocal lattice.
+        filling: How crystals are filled for the density of H0, where it is among the input matrices.
     """
 
     @classmethod
-    def of_model(cls, basis: OrbitalBasis, names: Sequence[str], physics: Physics, config: ModelConfig) -> Featurizer:
+    def of_model(
+        cls, basis: OrbitalBasis, names: Sequence[str], physics: Physics, config: ModelConfig, filling: Filling | None
+    ) -> Featurizer:
         """What a model's network takes.
 
         Args:
@@ -73,14 +77,18 @@ class Featurizer:
             names: Input matrices, in order.
             physics: The model's S and H0.
             config: The network's sizes.
+            filling: How crystals are filled for densities; None where the model sees none.
         """
-        return cls(basis, names, config.first.cutoff, damped=physics.damped, lattice=config.lattice)
+        return cls(
+            basis, names, config.first.cutoff, damped=physics.damped, lattice=config.lattice, filling=filling
+        )
 
     def __init__(
-        self, basis: OrbitalBasis, names: Sequence[str], cutoff: float, *, damped: bool, lattice: bool
+        self, basis: OrbitalBasis, names: Sequence[str], cutoff: float, *, damped: bool, lattice: bool,
+        filling: Filling | None = None,
     ) -> None:
         self.basis, self.inputs, self.cutoff, self.damped = basis, input_matrices(names), cutoff, damped
-        self.lattice = lattice
+        self.lattice, self.filling = lattice, filling
         self.layout = OrbitalLayout.of(basis)
 
     def featurize(
@@ -107,7 +115,7 @@ class Featurizer:
         """
         species = self.layout.species(structure.numbers)
         pairs = PairList.within(structure, overlap, self.cutoff)
-        integrals = Integrals(structure, species, pairs, overlap, h0, n_electrons, h0_spin)
+        integrals = Integrals(structure, species, pairs, overlap, h0, n_electrons, h0_spin, self.filling)
         matrices = [*(matrix.compute(integrals) for matrix in self.inputs), overlap]
         count, axis = len(self.inputs), MatrixAxis.scalars(len(matrices))
         if hamiltonian:

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
-from scipy.linalg import eigh
 
 from ..core.matrix import BlockMatrix
+from ..core.spin import recombine
 from ..core.structure import Structure
-from ..solver.orthogonal import inverse_root
+from ..solver import Filling
+from .lowdin import lowdin_density, orthogonal_density
 from .pairs import PairList
 
 
@@ -34,6 +35,7 @@ class Integrals:
         h0: H0, Hartree.
         n_electrons: Electrons.
         h0_spin: What H0 has of the matrices that depend on spin; empty: nothing.
+        filling: How a crystal is filled for the density of H0, where the model sees it.
     """
 
     structure: Structure
@@ -43,6 +45,7 @@ class Integrals:
     h0: BlockMatrix
     n_electrons: float
     h0_spin: tuple[BlockMatrix, ...] = ()
+    filling: Filling | None = None
 
 
 class InputMatrix(ABC):
@@ -86,12 +89,20 @@ class H0Input(InputMatrix):
 
 
 class LowdinDensityInput(InputMatrix):
-    """The Loewdin density matrix of H0's occupied orbitals, for molecules."""
+    """The density matrix of H0 in the symmetrically orthogonalised basis.
+
+    It tells the occupation of levels, such as those that a small cell folds to the Fermi level, which no network of
+    finite range gets from positions, for a diagonalisation of H0 in training and prediction alike.
+    """
 
     name = "density"
 
     def compute(self, integrals: Integrals) -> BlockMatrix:
-        """Two electrons in each of the lowest orbitals of H0."""
+        """Molecules: two electrons in each of the lowest orbitals; crystals: filled as the model's file says."""
+        if integrals.structure.periodic:
+            assert integrals.filling is not None
+            h0 = recombine((integrals.h0, *integrals.h0_spin))
+            return orthogonal_density(integrals, h0, integrals.filling)[0]
         overlap = integrals.overlap
         dense = lowdin_density(integrals.h0.to_dense(), overlap.to_dense(), round(integrals.n_electrons))
         return BlockMatrix.from_dense(dense, overlap.orbitals)
@@ -121,23 +132,3 @@ def _require_input(name: str) -> str:
 
 InputName = Annotated[str, AfterValidator(_require_input)]
 """Name of an input matrix, checked where a configuration is read."""
-
-
-def lowdin_density(
-    h0: NDArray[np.float64], overlap: NDArray[np.float64], n_electrons: int
-) -> NDArray[np.float64]:
-    """Density matrix of the orbitals of H0 in the symmetrically orthogonalised basis, 2 sum_occ c c^T.
-
-    Block-diagonal rotations commute with symmetric orthogonalisation, so it is as covariant as H0.
-
-    Args:
-        h0: H0, (ao, ao), Hartree.
-        overlap: S, (ao, ao).
-        n_electrons: Electrons to fill in, two per orbital.
-
-    Raises:
-        SolverError: S is not positive definite.
-    """
-    half = inverse_root(overlap)
-    occupied = eigh(half @ h0 @ half)[1][:, : n_electrons // 2]
-    return np.asarray(2.0 * occupied @ occupied.T)

@@ -92,9 +92,12 @@ class Predictor:
         self.network = model.network.to(device)
         if self.network.second is not None:
             self.network.second.prepare_prediction()
-        self.featurizer = Featurizer.of_model(model.basis, model.inputs, self.physics, self.network.config)
+        self.featurizer = Featurizer.of_model(
+            model.basis, model.inputs, self.physics, self.network.config, model.filling
+        )
         self.density = None
-        if model.filling is not None:
+        if self.network.sees_density:
+            assert model.filling is not None
             self.density = DensityInput(self.featurizer, model.normalizer, model.filling)
         with single_precision():
             self.frames = FrameBuilder(self.network.layout, self.network.frames.l_max)

@@ -130,15 +130,6 @@ class Physics(ABC):
         """
 
     @classmethod
-    def check_inputs(cls, inputs: Sequence[str]) -> None:
-        """Refuse input matrices that cannot be computed.
-
-        Raises:
-            ConfigError: With those that can.
-        """
-        return
-
-    @classmethod
     @abstractmethod
     def fit(
         cls,

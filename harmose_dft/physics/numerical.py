@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.basis import OrbitalBasis
-from ..core.errors import BasisMismatchError, ConfigError, DomainError
+from ..core.errors import BasisMismatchError, DomainError
 from ..core.matrix import BlockMatrix
 from ..core.record import Record
 from ..core.spin import SPIN_OF_NSPIN
@@ -111,18 +111,6 @@ class NumericalPhysics(Physics):
             spin=SPIN_OF_NSPIN[records[0].nspin] if len(records) else "none",
             lattice=True,
         )
-
-    @classmethod
-    def check_inputs(cls, inputs: Sequence[str]) -> None:
-        """Refuse the density of H0.
-
-        Raises:
-            ConfigError: It is among the inputs.
-        """
-        if "density" in inputs:
-            raise ConfigError(
-                "The input 'density' needs a molecule's orbitals; crystals take the inputs 'overlap' and 'baseline'."
-            )
 
     @classmethod
     def fit(

@@ -105,7 +105,7 @@ class StagesConfig(Section):
 
 
 class FillingConfig(Section):
-    """How crystals are filled for the density that stage 2 may see (model.second.density)."""
+    """How crystals are filled for a density that the model sees (inputs, model.second.density)."""
 
     spacing: Number | None = Field(
         None, ge=SMALLEST_SPACING, le=100.0,
@@ -149,7 +149,8 @@ class TrainConfig(Section):
     )
     data: DataConfig = DataConfig()
     inputs: tuple[InputName, ...] = Field(
-        ("overlap", "baseline", "density"), description="matrices the network sees: S, H0, Loewdin density of H0"
+        ("overlap", "baseline", "density"),
+        description="matrices the network sees: S, H0, Loewdin density of H0; default of crystals: S, H0",
     )
     baseline: H0Section = H0Settings()
     model: ModelConfig = ModelConfig()
@@ -178,6 +179,12 @@ class TrainConfig(Section):
             )
         if self.model.sees_density and self.stages.mode != "staged" and self.start_from is None:
             raise ValueError("model.second.density is that of a finished stage 1: set stages.mode to staged")
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_h0_whose_density_it_sees(self) -> TrainConfig:
+        if "inputs" in self.model_fields_set and "density" in self.inputs and self.baseline.kind == "none":
+            raise ValueError("the input density is that of H0, which baseline.kind none leaves out")
         return self
 
     @model_validator(mode="after")

@@ -130,8 +130,10 @@ class Fit:
         if start is not None:
             extend_parameters(start.network, network)
             set_scales(network, normalizer)
-        filling = self._filling(builder.physics, data) if start is None else start.filling
-        density = None if filling is None else DensityInput(builder.featurizer, normalizer, filling)
+        filling = builder.featurizer.filling
+        density = None
+        if filling is not None and self.config.model.sees_density:
+            density = DensityInput(builder.featurizer, normalizer, filling)
         trainer = Trainer(network, training, validation, self.config, density)
         if earlier is not None:
             trainer.restore(earlier)
@@ -175,8 +177,9 @@ class Fit:
             data.basis, data.functional, data.part("train"), config.baseline,
             seed=config.data.seed, h0=None if start is None else start.physics.h0.with_functional(data.functional),
         )
+        filling = self._filling(physics, data) if start is None else start.filling
         return SampleBuilder(
-            Featurizer.of_model(data.basis, config.inputs, physics, config.model),
+            Featurizer.of_model(data.basis, config.inputs, physics, config.model, filling),
             physics,
             config.model.first.l_max,
             orbitals=Need.ORBITALS in collect_needs(loss),
@@ -185,11 +188,12 @@ class Fit:
         )
 
     def _filling(self, physics: Physics, data: TrainingData) -> Filling | None:
-        """k-points and smearing for the density that stage 2 sees: without a chosen spacing, that of the training data.
+        """k-points and smearing for a density that the model sees: without a chosen spacing, that of the training data.
 
-        None where it sees none.
+        None where it sees none, or only that of H0 of molecules.
         """
-        if not self.config.model.sees_density:
+        periodic = data.record(data.records("train")[0]).structure.periodic
+        if not (self.config.model.sees_density or (periodic and "density" in self.config.inputs)):
             return None
         filling = self.config.filling
         spacing = filling.spacing or physics.mesh_spacing(data.part("train")) or MESH_SPACING
@@ -215,20 +219,14 @@ def describe_overfitting(errors: Mapping[int, float]) -> str:
 
 
 def with_physics_defaults(config: TrainConfig, data: TrainingData) -> TrainConfig:
-    """The configuration with the defaults of the data's orbitals where it says nothing.
-
-    Raises:
-        ConfigError: It names an input that these orbitals do not have.
-    """
+    """The configuration with the defaults of the data's orbitals where it says nothing."""
     physics = physics_class(data.basis)
     named = "kind" in config.baseline.model_fields_set
     defaults = physics.training_defaults(data.basis, data.part("train"), config.baseline.kind if named else None)
     changes: dict[str, Any] = {}
     if defaults.h0 is not None and not named:
         changes["baseline"] = config.baseline.with_kind(defaults.h0)
-    if "inputs" in config.model_fields_set:
-        physics.check_inputs(config.inputs)
-    elif defaults.inputs is not None:
+    if defaults.inputs is not None and "inputs" not in config.model_fields_set:
         changes["inputs"] = defaults.inputs
     model: dict[str, Any] = {}
     if defaults.cutoff is not None and "cutoff" not in config.model.first.model_fields_set:

@@ -1,4 +1,4 @@
-"""The density of stage 1's Hamiltonian: what it is, and that training and prediction give stage 2 the same one."""
+"""Densities of H0 or of stage 1's Hamiltonian that networks see: what they are, in training as in prediction."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from harmose_dft.core.errors import DomainError
 from harmose_dft.core.progress import silent
 from harmose_dft.core.record import Eigenvalues, Record
 from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
 from harmose_dft.metrics import cov_err
-from harmose_dft.model.density import orthogonal_density
+from harmose_dft.model.chunks import predict_matrices
 from harmose_dft.model.featurize import Featurizer
 from harmose_dft.model.inputs import Integrals
 from harmose_dft.model.loading import load_model
+from harmose_dft.model.lowdin import orthogonal_density
 from harmose_dft.model.pairs import PairList
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.blocks import Blocks
@@ -260,6 +262,39 @@ def test_densities_need_a_finished_first_stage(crystals: Path, tmp_path: Path) -
         staged_crystals(crystals, tmp_path, stages={"mode": "joint"})
 
 
+def with_h0_density(data: Path, folder: Path, /, **changes: Any) -> TrainConfig:
+    """A first stage that sees the density of the kinetic energy's orbitals, which is far from that of H."""
+    moves = {"steps": 20, "batch_size": 2, "learning_rate": 1e-2, "ema": 0.8, "warmup_steps": 5}
+    settings = {"inputs": ("overlap", "baseline", "density"), "optimizer": moves, "baseline": {"kind": "kinetic"}}
+    return configuration(data, folder, **settings | changes)
+
+
+def test_prediction_sees_the_density_of_h0_that_training_saw(
+    crystals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = Fit(with_h0_density(crystals, tmp_path / "model"), silent, lambda entry: None)
+    seen = fit.assemble().trainer.course.samples.validation[0].graph
+    fit.run()
+    predictor, graphs = load_model(tmp_path / "model"), list[Any]()
+    forward = predictor.network.forward
+    monkeypatch.setattr(predictor.network, "forward", lambda graph, **o: graphs.append(graph) or forward(graph, **o))
+    before = predictor.hamiltonian(layer(4))
+    torch.testing.assert_close(graphs[-1].components.node, seen.components.node, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(graphs[-1].components.edge, seen.components.edge, atol=1e-5, rtol=1e-4)
+    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(layer(0).cell), axis=0)
+    assert predictor.model.filling.spacing == pytest.approx(lengths[0] / 3)
+    assert predictor.density is None
+    with pytest.raises(DomainError, match=r"takes a diagonalisation of the whole cell of 2 atoms.*inputs: \[overlap"):
+        predict_matrices(predictor, layer(4))
+    monkeypatch.setattr(predictor.featurizer, "filling", replace(predictor.model.filling, width=0.2))
+    assert np.abs((predictor.hamiltonian(layer(4)) - before).values).max() > 1e-6
+
+
+def test_there_is_no_density_without_h0(crystals: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the input density is that of H0, which baseline\\.kind none leaves out"):
+        with_h0_density(crystals, tmp_path, baseline={"kind": "none"})
+
+
 MAKERS = {"collinear": with_collinear_spin, "spin-orbit": with_spin_orbit}
 
 
@@ -317,3 +352,18 @@ def without_spin(density: Blocks) -> Blocks:
     node, edge = density.node.clone(), density.edge.clone()
     node[:, 1:], edge[:, 1:] = 0.0, 0.0
     return replace(density, node=node, edge=edge)
+
+
+@pytest.mark.parametrize("spin", ["none", *sorted(MAKERS)])
+def test_first_stage_that_sees_the_density_of_h0_is_covariant(spin: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.h5"
+    with DatasetWriter(path) as writer:
+        for seed in range(4):
+            writer.add(MAKERS[spin](layer(seed)) if spin in MAKERS else calculation(layer(seed)))
+    settings = {"files": [path], "split": "ordered", "sizes": (3, 1)}
+    changes = {"data": settings, "filling": {"spacing": 0.6}, "baseline": {"kind": "fitted"}}
+    Fit(with_h0_density(path, tmp_path / "model", **changes), silent, lambda entry: None).run()
+    predictor = load_model(tmp_path / "model")
+    matrices = predictor.matrices(layer(7)).hamiltonians
+    largest = max(float(np.abs(m.values).max()) for m in matrices)
+    assert cov_err(lambda s: predictor.matrices(s).hamiltonians, layer(7), BASIS) < 2e-4 * largest

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harmose_dft.core.basis import OrbitalBasis, Shell
-from harmose_dft.core.errors import BasisMismatchError, ConfigError, DataError, DomainError
+from harmose_dft.core.errors import BasisMismatchError, DataError, DomainError
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.choice import physics_class
@@ -65,12 +65,6 @@ def test_default_spin_is_that_of_the_data() -> None:
 def test_another_spin_is_not_trained_on() -> None:
     with pytest.raises(DataError, match=r"nspin 2 \(spin: collinear\); this model is of spin: none"):
         fitted().require_spin(with_collinear_spin(layer()), "none")
-
-
-def test_the_density_of_h0_is_no_input() -> None:
-    NumericalPhysics.check_inputs(("overlap", "baseline"))
-    with pytest.raises(ConfigError, match="'density' needs a molecule"):
-        NumericalPhysics.check_inputs(("overlap", "density"))
 
 
 def test_molecules_ions_and_unknown_compositions_are_refused() -> None:
