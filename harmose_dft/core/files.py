@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -107,7 +108,7 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
     Raises:
         OutputExistsError: The file exists and ``force`` is false, or it is no regular file; also at the end of the
             block.
-        HarmoseError: The folder does not exist, or the disk is full.
+        HarmoseError: The folder does not exist or takes no files, or the disk is full.
     """
     target = Path(path)
     require_absent(target, force)
@@ -115,7 +116,15 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
         raise HarmoseError(f"{target} cannot be written: the folder {target.parent} does not exist. Create it first.")
     sweep(target.parent)
     prefix, suffix = temporary_name(target)
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=target.parent)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise HarmoseError(
+            f"{target} cannot be written: no file can be made in {target.parent.resolve()} "
+            f"({os.strerror(error.errno).lower()}). Name a file in another folder."
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:

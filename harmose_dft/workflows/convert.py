@@ -143,7 +143,7 @@ def convert(
         ConfigError: The layout is unknown.
     """
     given = [paths] if isinstance(paths, str | Path) else paths
-    places = [place for path in given for place in find_calculations(Path(path))]
+    places = _find_once(given, tell)
     if out is not None:
         _require_no_input(Path(out), places)
     converted: list[Converted] = []
@@ -166,6 +166,16 @@ def convert(
     if failed:
         raise PartlyConvertedError(converted, failed)
     return tuple(converted)
+
+
+def _find_once(paths: Sequence[str | Path], tell: Callable[[str], None]) -> list[Path]:
+    """The calculations below some paths; those that several of them lead to are told and read once."""
+    places: dict[Path, Path] = {}
+    for place in (place for path in paths for place in find_calculations(Path(path))):
+        if place.resolve() in places:
+            tell(f"{place}: given more than once, read once")
+        places.setdefault(place.resolve(), place)
+    return list(places.values())
 
 
 def _require_no_input(out: Path, places: Sequence[Path]) -> None:

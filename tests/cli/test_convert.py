@@ -18,6 +18,7 @@ from harmose_dft.data import open_dataset
 from harmose_dft.testing.models import write_waters
 from harmose_dft.testing.openmx import ELECTRONS, INPUT, make_demo, write_pao
 from harmose_dft.workflows.checks import MILLI_EV, ROUNDING, TOLERANCE_MEV, check_eigenvalues, overlap_deviation
+from harmose_dft.workflows.convert import convert
 
 
 def name_of(path: Path) -> str:
@@ -313,3 +314,13 @@ class TestCommand:
         code, _, err = self.run(capsys, tmp_path, "--check")
         assert code == 1
         assert "HS.fileout on" in err
+
+
+def test_a_calculation_that_is_given_twice_is_told_and_read_once(tree: Path, tmp_path: Path) -> None:
+    place = tree / "group/collinear"
+    told: list[str] = []
+    (tmp_path / "link").symlink_to(place)
+    found = convert([place, tree / "group", tmp_path / "link"], tmp_path / "d.h5", tell=told.append)
+    assert [c.path for c in found] == [place, tree / "group/spinor"]
+    assert told[:2] == [f"{p}: given more than once, read once" for p in (place, tmp_path / "link")]
+    assert len(open_dataset(tmp_path / "d.h5")) == 2

@@ -115,6 +115,19 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
         raise AssertionError("the block must not run")
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_folder_that_takes_no_files_is_named_and_not_the_temporary_file(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**where: object) -> None:
+        raise OSError(number, os.strerror(number), str(tmp_path / ".out.part"))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    pattern = rf"out\.txt cannot be written: no file can be made in {tmp_path} \({os.strerror(number).lower()}\)"
+    with pytest.raises(HarmoseError, match=pattern), atomic_path(tmp_path / "out.txt"):
+        raise AssertionError("the block must not run")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_really_full_device_gives_the_same_message(tmp_path: Path) -> None:
     def write_to_the_full_device() -> None:
