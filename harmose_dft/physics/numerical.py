@@ -89,13 +89,18 @@ class NumericalPhysics(Physics):
         return structure.periodic
 
     def mesh_spacing(self, records: Sequence[Record]) -> float | None:
-        """Smallest spacing of the k-points at which calculations have eigenvalues, 1/Bohr; None without such."""
-        spacings = [
-            spacing
-            for record in records
-            for entry in record.eigenvalues
-            if (spacing := spacing_of(record.structure, record.overlap, entry.kpoints)) is not None
-        ]
+        """Smallest spacing of the meshes at which calculations have eigenvalues, 1/Bohr; None without such.
+
+        Of the lists of a calculation the one with the most k-points counts: a few points of a path can look like those
+        that symmetry leaves of a finer mesh.
+        """
+        spacings = []
+        for record in records:
+            for entry in sorted(record.eigenvalues, key=lambda e: len(e.kpoints), reverse=True):
+                spacing = spacing_of(record.structure, record.overlap, entry.kpoints)
+                if spacing is not None:
+                    spacings.append(spacing)
+                    break
         return min(spacings, default=None)
 
     @classmethod

@@ -24,6 +24,8 @@ from harmose_dft.model.lowdin import orthogonal_density
 from harmose_dft.model.pairs import PairList
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.blocks import Blocks
+from harmose_dft.physics.h0 import H0Settings
+from harmose_dft.physics.numerical import NumericalPhysics
 from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solve_structure, spacing_of
 from harmose_dft.testing.crystals import (
     BASIS,
@@ -260,6 +262,20 @@ def test_a_model_with_a_density_is_trained_further_in_its_second_stage(
 def test_densities_need_a_finished_first_stage(crystals: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"set stages\.mode to staged"):
         staged_crystals(crystals, tmp_path, stages={"mode": "joint"})
+
+
+def test_six_points_of_a_path_are_not_taken_for_a_mesh() -> None:
+    """The mesh that a calculation was filled on, 4 x 4, beside bands at six points, which a 12 x 6 mesh holds, too."""
+    record = calculation(layer())
+    path = np.array([[0, 0, 0], [3, 0, 0], [6, 0, 0], [6, 0, 0], [5, 2, 0], [4, 4, 0]]) / 12
+    assert spacing_of(record.structure, record.overlap, path) is not None
+    lists = [monkhorst_pack((4, 4, 1), (0.5, 0.5, 0.0))[0], path]
+    entries = [Eigenvalues(k, np.zeros((1, len(k), 8)), "made up") for k in lists]
+    assert record.structure.cell is not None
+    length = 2 * np.pi * np.linalg.norm(np.linalg.inv(record.structure.cell), axis=0)[0]
+    physics = NumericalPhysics.fit(BASIS, "pbe", [record], H0Settings(kind="kinetic"), seed=0)
+    for eigenvalues in (entries, entries[::-1]):
+        assert physics.mesh_spacing([replace(record, eigenvalues=tuple(eigenvalues))]) == pytest.approx(length / 4)
 
 
 def with_h0_density(data: Path, folder: Path, /, **changes: Any) -> TrainConfig:
