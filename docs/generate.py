@@ -28,6 +28,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "benchmarks": benchmarks.benchmarks,
         "materials": materials.materials,
         "second stage": materials.second_stage,
+        "learning curve": materials.learning_curve,
     },
     "docs/explanation/physics.md": {"h0": h0.h0_table},
     "docs/explanation/trust.md": {

@@ -22,7 +22,7 @@ METRICS = {"mae_all": 3, "mae_cha_s": 3, "mae_cha_b": 3, "eps_mae": 3, "band_mae
 
 
 def materials_rows() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Label of a row, and the runs that it is the mean of: those of the most snapshots, one for each seed."""
+    """Label of a row, and its runs, one for each seed: those of the most snapshots, and those of the most seeds."""
     runs = read_result("materials")["runs"]
     keys = sorted(
         {(r["system"], r["variant"], r["h0"], 0 if r["variant"] == "h0" else r["minutes"]) for r in runs},
@@ -30,11 +30,14 @@ def materials_rows() -> Iterator[tuple[str, list[dict[str, Any]]]]:
                        list(VARIANTS).index(k[1])),
     )
     for system, variant, h0, minutes in keys:
-        same = [r for r in runs if (r["system"], r["variant"], r["h0"]) == (system, variant, h0)
-                and (variant == "h0" or r["minutes"] == minutes)]
-        most = max(len(r["train"]) for r in same)
+        groups: dict[tuple[int, int], list[dict[str, Any]]] = {}
+        for r in runs:
+            if (r["system"], r["variant"], r["h0"]) == (system, variant, h0) and minutes in (0, r["minutes"]):
+                groups.setdefault((len(r["train"]), len(r["test"])), []).append(r)
+        most_seeds = max(groups, key=lambda k: (len(groups[k]), k))
         title = VARIANTS[variant] if variant == "h0" else f"{VARIANTS[variant]}, {minutes:g} min"
-        yield f"{title}, {h0}", [r for r in same if len(r["train"]) == most]
+        for counts in sorted({max(groups), most_seeds}):
+            yield f"{title}, {h0}", groups[counts]
 
 
 def materials() -> str:

@@ -19,7 +19,7 @@ import torch
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import main
 from harmose_dft.core.basis import OrbitalBasis
-from harmose_dft.core.errors import BasisMismatchError, ConfigError, DataError, DomainError
+from harmose_dft.core.errors import BasisMismatchError, DataError, DomainError
 from harmose_dft.core.progress import silent
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import DatasetWriter
@@ -228,11 +228,9 @@ def test_model_refuses_molecules_ions_and_other_orbitals(trained: tuple[Predicto
         evaluate(predictor, [calculation(structure, basis=other)])
 
 
-def test_baselines_and_inputs_of_molecules_are_refused(data: Path, tmp_path: Path) -> None:
+def test_baselines_of_molecules_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'sap' is not available for numerical orbitals"):
         Fit(configuration(data, tmp_path, baseline={"kind": "sap"}), silent, lambda entry: None).run()
-    with pytest.raises(ConfigError, match="'density' needs a molecule"):
-        Fit(configuration(data, tmp_path, inputs=("overlap", "density")), silent, lambda entry: None).run()
 
 
 def test_commands_go_from_structure_file_to_bands(
