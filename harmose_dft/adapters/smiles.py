@@ -60,6 +60,12 @@ def _embed(smiles: str) -> Atoms:
         raise StructureError(f"{shorten(smiles)} has places without an element (*). Write an element in each.")
     if cast(Any, Descriptors).NumRadicalElectrons(molecule):
         raise StructureError(f"{shorten(smiles)} has unpaired electrons; molecules of closed shells are predicted.")
+    parts = len(chem.GetMolFrags(molecule))
+    if parts > 1:
+        raise StructureError(
+            f"{shorten(smiles)} names {parts} molecules, and a SMILES does not tell how they lie to each other. Give a "
+            "structure file, or each of them by itself."
+        )
     molecule = chem.AddHs(molecule)
     parameters = conformers.ETKDGv3()
     parameters.randomSeed = SEED

@@ -71,10 +71,8 @@ def decompose(hamiltonian: Sequence[BlockMatrix]) -> tuple[BlockMatrix, ...]:
 
 
 def _spinor_parts(matrix: BlockMatrix) -> tuple[BlockMatrix, ...]:
-    uu, ud, du, dd = (spin_block(matrix, row, column) for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)))
-    scalar, z = 0.5 * (uu.values + dd.values), 0.5 * (uu.values - dd.values)
-    x, y = 0.5 * (ud.values + du.values), 0.5 * (ud.values - du.values)
-    magnetic = max(float(np.abs(a).max(initial=0.0)) for a in (scalar.imag, z.real, x.real, y.imag))
+    even, odd = time_reversal_parts(matrix)
+    magnetic = max(float(np.abs(a.values).max(initial=0.0)) for a in odd)
     largest = float(np.abs(matrix.values).max(initial=0.0))
     if magnetic > MAGNETIC * largest:
         raise DataError(
@@ -83,7 +81,21 @@ def _spinor_parts(matrix: BlockMatrix) -> tuple[BlockMatrix, ...]:
             f"{MAGNETIC:g}). Models describe spin-orbit coupling with time-reversal symmetry: leave this calculation "
             "out, or converge it without magnetic moments."
         )
-    return tuple(uu.with_values(a) for a in (scalar.real, y.real, z.imag, x.imag))
+    return even
+
+
+def time_reversal_parts(matrix: BlockMatrix) -> tuple[tuple[BlockMatrix, ...], tuple[BlockMatrix, ...]]:
+    """What time reversal leaves of a spinor matrix, and what it turns around.
+
+    Returns:
+        (M_0, A_y, A_z, A_x) of M_0 x 1 + i sum_k A_k x sigma_k, and (B_0, B_y, B_z, B_x) of the rest,
+        i B_0 x 1 + sum_k B_k x sigma_k, but B_y with the opposite sign; all real.
+    """
+    uu, ud, du, dd = (spin_block(matrix, row, column) for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    scalar, z = 0.5 * (uu.values + dd.values), 0.5 * (uu.values - dd.values)
+    x, y = 0.5 * (ud.values + du.values), 0.5 * (ud.values - du.values)
+    even, odd = (scalar.real, y.real, z.imag, x.imag), (scalar.imag, y.imag, z.real, x.real)
+    return tuple(uu.with_values(a) for a in even), tuple(uu.with_values(a) for a in odd)
 
 
 def recombine(matrices: Sequence[BlockMatrix]) -> tuple[BlockMatrix, ...]:

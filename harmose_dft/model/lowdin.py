@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from ..core.matrix import BlockMatrix
-from ..core.spin import decompose
+from ..core.spin import decompose, time_reversal_parts
 from ..solver import Filling, density_blocks, solve_structure
 from ..solver.orthogonal import inverse_root, root
 
@@ -49,22 +49,26 @@ def orthogonal_density(
 
     Args:
         integrals: The structure and S.
-        hamiltonians: H, Hartree: one matrix, of spinors or not, or two (up, down).
+        hamiltonians: H, Hartree: one matrix, of spinors (with time-reversal symmetry) or not, or two (up, down).
         filling: k-points and smearing of a crystal.
     """
     overlap, electrons = integrals.overlap, integrals.n_electrons
     if not integrals.structure.periodic:
         dense = lowdin_density(hamiltonians[0].to_dense(), overlap.to_dense(), round(electrons))
         return (BlockMatrix.from_dense(dense, overlap.orbitals),)
-    spectrum = solve_structure(integrals.structure, hamiltonians, overlap, electrons, filling, multiple=1)
+    spectrum = solve_structure(
+        integrals.structure, hamiltonians, overlap, electrons, filling, multiple=1, time_reversal=True
+    )
     assert spectrum.kpoints is not None
-    spinor = hamiltonians[0].spinor
-    roots = np.stack([_root(overlap, k, spinor=spinor) for k in spectrum.kpoints])  # (k, ao, ao), before any spin axis
-    orthogonal = replace(spectrum, coefficients=roots @ spectrum.coefficients)
-    return decompose(density_blocks(orthogonal, overlap.with_spin() if spinor else overlap))
+    roots = np.stack([root(overlap.at(k)) for k in spectrum.kpoints])  # (k, ao, ao), before any spin axis
+    if hamiltonians[0].spinor:
+        orthogonal = replace(spectrum, coefficients=_for_each_spin(roots, spectrum.coefficients))
+        (density,) = density_blocks(orthogonal, overlap.with_spin())
+        return time_reversal_parts(density)[0]
+    return decompose(density_blocks(replace(spectrum, coefficients=roots @ spectrum.coefficients), overlap))
 
 
-def _root(overlap: BlockMatrix, kpoint: NDArray[np.float64], *, spinor: bool) -> NDArray[Any]:
-    """S(k)^(1/2), of spinors 1_2 kron S(k)^(1/2)."""
-    half = root(overlap.at(kpoint))
-    return np.kron(np.eye(2), half) if spinor else half
+def _for_each_spin(roots: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
+    """(1_2 kron S^(1/2)) C of spinors, (k, 2 ao, mo)."""
+    n_k, n, _ = roots.shape
+    return np.asarray((roots[:, None] @ coefficients.reshape(n_k, 2, n, -1)).reshape(n_k, 2 * n, -1))

@@ -128,6 +128,7 @@ def solve_structure(
     filling: Filling = DEFAULT_FILLING,
     *,
     multiple: int = SIXFOLD,
+    time_reversal: bool = False,
 ) -> Spectrum:
     """Orbitals of a closed-shell molecule, or of a crystal on a mesh of k-points with smearing.
 
@@ -138,6 +139,8 @@ def solve_structure(
         n_electrons: Electrons.
         filling: Of a crystal.
         multiple: See :func:`mesh`.
+        time_reversal: Keep one of k and -k for spinors, too. Of the density blocks of such a spectrum only what time
+            reversal leaves as it is has a meaning.
 
     Raises:
         SolverError: The electrons do not fit into the orbitals, the matrices do not fit together, or the filling makes
@@ -150,7 +153,7 @@ def solve_structure(
             raise SolverError(f"A molecule of {n_electrons:g} electrons was given; expected a whole number of them.")
         return solve(hamiltonian[0], overlap, round(n_electrons))
     divisions = mesh(structure, overlap, filling.spacing, multiple=multiple)
-    kpoints, weights = monkhorst_pack(divisions, time_reversal=not hamiltonian[0].spinor)
+    kpoints, weights = monkhorst_pack(divisions, time_reversal=time_reversal or not hamiltonian[0].spinor)
     return solve_kpoints(
         tuple(hamiltonian), overlap, kpoints, n_electrons,
         weights=weights, smearing=filling.smearing, width=filling.width,

@@ -249,6 +249,7 @@ def test_smiles_become_relaxed_closed_shell_molecules() -> None:
 @pytest.mark.parametrize(("text", "message"), [
     ("", "no SMILES"), ("C(", "no SMILES"), ("C" * 2000, "no SMILES"), ("hello", "no SMILES"),
     ("[CH3]", "unpaired electrons"), ("C#C#C", "no SMILES"), ("*C", "places without an element"),
+    ("O.O", "names 2 molecules"),
 ])
 def test_what_is_no_closed_shell_molecule_is_refused(text: str, message: str) -> None:
     pytest.importorskip("rdkit")

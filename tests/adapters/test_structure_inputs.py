@@ -259,6 +259,29 @@ def test_sites_occupied_by_parts_are_refused(tmp_path: Path) -> None:
         read(tmp_path, "a.cif", text.replace("1.0000", "0.5", 2))
 
 
+@pytest.mark.parametrize("selective", ["", "Selective dynamics\n"])
+@pytest.mark.parametrize("symbols", ["", "C\n"])
+def test_a_poscar_of_too_few_atoms_says_how_many_follow(selective: str, symbols: str, tmp_path: Path) -> None:
+    head = f"C\n1.0\n3 0 0\n0 3 0\n0 0 3\n{symbols}3\n{selective}Direct\n"
+    rows = ["0 0 0", "0.5 0.5 0.5", "0.2 0.5 0.5"]
+    flags = " T T F" if selective else ""
+    whole = head + "".join(f"{row}{flags}\n" for row in rows)
+    assert len(read(tmp_path, "POSCAR", whole)[0].numbers) == 3
+    for end in ("", "\n0 0 0\n0 0 0\n"):  # velocities follow after a blank line
+        with pytest.raises(FileFormatError, match="3 atoms are announced and 2 follow"):
+            read(tmp_path, "POSCAR", head + "".join(f"{row}{flags}\n" for row in rows[:2]) + end)
+
+
+@pytest.mark.parametrize(("name", "old"), [("_cell_length_c", "5.64"), ("_atom_site_fract_x", "0.5")])
+def test_unknown_values_of_a_cif_are_named(name: str, old: str, tmp_path: Path) -> None:
+    write(tmp_path / "a.cif", bulk("NaCl", "rocksalt", a=5.64, cubic=True))
+    lines = (tmp_path / "a.cif").read_text().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if old in line and (name in line or not line.startswith("_")))
+    lines[at] = lines[at].replace(old, "?", 1)
+    with pytest.raises(FileFormatError, match=rf"{name} holds '\?'"):
+        read(tmp_path, "a.cif", "".join(lines))
+
+
 def test_a_cause_that_is_clear_comes_with_its_own_advice(tmp_path: Path) -> None:
     """Nobody is asked whether a complete file is complete; one that is cut still is."""
     site = "_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4\n_cell_angle_alpha 90\n_cell_angle_beta 90\n"

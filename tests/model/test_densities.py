@@ -13,6 +13,7 @@ import torch
 from harmose_dft.core.errors import DomainError
 from harmose_dft.core.progress import silent
 from harmose_dft.core.record import Eigenvalues, Record
+from harmose_dft.core.spin import decompose
 from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
 from harmose_dft.metrics import cov_err
@@ -26,7 +27,8 @@ from harmose_dft.model.predictor import Predictor
 from harmose_dft.nn.blocks import Blocks
 from harmose_dft.physics.h0 import H0Settings
 from harmose_dft.physics.numerical import NumericalPhysics
-from harmose_dft.solver import Filling, Smearing, monkhorst_pack, solve_structure, spacing_of
+from harmose_dft.solver import Filling, Smearing, density_blocks, monkhorst_pack, solve_structure, spacing_of
+from harmose_dft.solver.orthogonal import root
 from harmose_dft.testing.crystals import (
     BASIS,
     calculation,
@@ -336,6 +338,24 @@ def test_density_with_spin_holds_the_electrons_and_the_moment(spin: str) -> None
     for part in parts:
         assert np.abs(part.values).max() > 1e-4
         np.testing.assert_allclose(part.values, -part.adjoint().on_pairs_of(part).values, atol=1e-10)
+
+
+def test_density_of_spinors_is_that_of_all_points_of_the_mesh() -> None:
+    """Half of the points are solved, the others follow by time reversal."""
+    record = with_spin_orbit(layer(3))
+    overlap, filling = record.overlap, Filling(spacing=0.3, smearing=Smearing.FERMI_DIRAC, width=0.02)
+    spectrum = solve_structure(
+        record.structure, record.hamiltonian, overlap, record.n_electrons, filling, multiple=1
+    )
+    assert spectrum.kpoints is not None
+    assert len(spectrum.kpoints) >= 9
+    roots = np.stack([np.kron(np.eye(2), root(overlap.at(k))) for k in spectrum.kpoints])
+    rotated = replace(spectrum, coefficients=roots @ spectrum.coefficients)
+    expected = decompose(density_blocks(rotated, overlap.with_spin()))
+    density = orthogonal_density(integrals_of(record), record.hamiltonian, filling)
+    assert max(float(np.abs(part.values).max()) for part in expected[1:]) > 1e-4
+    for part, reference in zip(density, expected, strict=True):
+        np.testing.assert_allclose(part.values, reference.values, atol=1e-12)
 
 
 @pytest.mark.parametrize("spin", sorted(MAKERS))

@@ -16,6 +16,8 @@ CELL = ("_cell_length_a", "_cell_length_b", "_cell_length_c", "_cell_angle_alpha
         "_cell_angle_gamma")
 """What a cif file with fractional coordinates must give."""
 
+POSITIONS = tuple(f"_atom_site_{kind}_{axis}" for kind in ("fract", "cartn") for axis in "xyz")
+"""Names of coordinates in a cif file."""
 
 COUNT_DIGITS = 12
 """Digits of a number of atoms."""
@@ -30,7 +32,7 @@ def read_with_ase(text: str, kind: str) -> list[Atoms]:
     from ase.io import read
 
     before = {
-        "vasp": _require_all_atoms_of_poscar, "gen": _require_all_atoms_of_gen, "cif": _require_no_disorder,
+        "vasp": _require_all_atoms_of_poscar, "gen": _require_all_atoms_of_gen, "cif": _require_all_of_cif,
         "xsf": _require_all_atoms_of_xsf,
     }  # fmt: skip
     if kind in before:
@@ -54,14 +56,20 @@ def _require_cell(text: str, atoms: Atoms) -> None:
                         "found")
 
 
-def _require_no_disorder(text: str) -> None:
-    """Refuse sites that are occupied by parts: ASE's reader keeps all of them."""
+def _require_all_of_cif(text: str) -> None:
+    """Refuse unknown numbers, and sites that are occupied by parts: ASE's reader keeps all of them."""
     from ase.io.cif import parse_cif
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         blocks = list(parse_cif(io.StringIO(text)))
     for block in blocks:
+        for name in (*CELL, *POSITIONS):
+            value = block.get(name)
+            unknown = next((v for v in (value if isinstance(value, list) else [value]) if v in ("?", ".")), None)
+            if unknown is not None:
+                raise LineError(f"{name} holds {unknown!r}, which stands for an unknown value; expected a number",
+                                advice="Write the number.")
         shares = block.get("_atom_site_occupancy")
         for share in shares if isinstance(shares, list) else [shares]:
             number = re.match(r"[\d.]+", str(share))
@@ -78,6 +86,13 @@ def _require_all_atoms_of_poscar(text: str) -> None:
         if any(len(word) > COUNT_DIGITS for word in counts) or sum(map(int, counts)) > len(lines):
             announced = " ".join(counts)[:60]
             raise LineError(f"{announced!r} atoms are announced; the file has {len(lines)} lines", number)
+        if counts and counts == line.split("!")[0].split():
+            mode = 1 if lines[number:] and lines[number].strip()[:1].lower() == "s" else 0  # selective dynamics
+            rows = lines[number + mode + 1 :]
+            following = next((n for n, row in enumerate(rows) if not row.strip()), len(rows))
+            if following < sum(map(int, counts)):
+                raise LineError(f"{sum(map(int, counts))} atoms are announced and {following} follow", number)
+            return
 
 
 def _require_all_atoms_of_gen(text: str) -> None:
