@@ -79,4 +79,4 @@ def print_summary(summary: LabelSummary, out: Path) -> None:
         console.note(f"... and {len(summary.failures) - SHOWN_FAILURES} more, listed in the group 'failed' of {out}")
     counts = [("in the data set", summary.records), ("calculated now", summary.done),
               ("already there", summary.skipped), ("failed", len(summary.failures))]
-    console.print_table(str(out), ("molecules", ""), counts)
+    console.print_table(str(out), ("structures", ""), counts)

@@ -60,6 +60,7 @@ class ModelDescription(Description):
         domain: What it is for, in words.
         error_bars: What verdicts and intervals rest on, in words.
         h0: Kind of H0.
+        inputs: Matrices that the networks see.
         filling: How bands are filled, as the model's file holds it; None for molecules.
         code: Code that made the training data.
         training: Its record in the model's file, with those of the models that training started from.
@@ -76,6 +77,7 @@ class ModelDescription(Description):
     domain: str
     error_bars: str
     h0: str
+    inputs: list[str]
     filling: Mapping[str, Any] | None
     code: str
     training: Mapping[str, Any]

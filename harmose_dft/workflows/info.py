@@ -95,6 +95,7 @@ def describe_model(name: str) -> ModelDescription:
         domain=_describe_domain(description),
         error_bars=_describe_error_bars(model_folder(name), description["weights_sha256"]),
         h0=description["baseline"]["kind"],
+        inputs=list(description["inputs"]),
         filling=description.get("filling"),
         code=description["code"],
         training=description["training"],
