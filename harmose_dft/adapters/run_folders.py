@@ -63,7 +63,7 @@ def read_template(path: Path) -> str:
 
 
 def add_box(atoms: Atoms, margin: float | None, name: str) -> Atoms:
-    """The structure with a cell: its own, or (molecules) a box.
+    """The structure with a cell: its own, or (molecules) a box, or (layers) vacuum where it lacks a vector.
 
     Args:
         atoms: With or without a cell.
@@ -71,17 +71,21 @@ def add_box(atoms: Atoms, margin: float | None, name: str) -> Atoms:
         name: Of the structure, for the error.
 
     Raises:
-        StructureError: There is neither a cell nor a margin.
+        StructureError: There is neither a cell nor a margin, or the lattice vectors are linearly dependent.
     """
     if abs(np.linalg.det(atoms.cell.array)) > SMALLEST_VOLUME:
         return atoms
+    missing = tuple(np.flatnonzero(~atoms.cell.array.any(axis=1)).tolist())
+    if not missing:
+        raise StructureError(f"The lattice vectors of {name} are linearly dependent. Correct the cell.")
     if margin is None:
+        lack = "no cell" if len(missing) == 3 else f"no lattice vector {' and '.join('abc'[axis] for axis in missing)}"
         raise StructureError(
-            f"{name} has no cell. For a molecule give the vacuum around it in Angstrom, such as --box 8."
+            f"{name} has {lack}. For a molecule or a layer give the vacuum around it in Angstrom, such as --box 8."
         )
-    molecule = atoms.copy()
-    molecule.center(vacuum=margin)
-    return molecule
+    boxed = atoms.copy()
+    boxed.center(vacuum=margin, axis=missing)
+    return boxed
 
 
 def parse_choices(texts: Sequence[str], example: str) -> dict[str, str]:

@@ -43,6 +43,9 @@ LIGHTEST_WITH_POTENTIAL = 37
 EFFECTIVE = ("ecp", "lanl", "stuttgart", "crenb", "pp", "gth")
 """Parts of names of Gaussian bases that have effective core potentials for lighter atoms, too."""
 
+OVERSHOOT = 0.1
+"""Methfessel-Paxton and cold smearing go beyond full and empty by up to this share of an orbital (0.04 and 0.08)."""
+
 ELECTRONS_WITHIN = 1e-6
 LARGEST_CHARGE = 1.0
 """Rounding of a count of electrons; electrons that a fractional charge may add to the nuclear charges."""
@@ -175,7 +178,8 @@ def _spectrum_problem(record: Record, spectrum: Spectrum) -> str:
         return "it holds a number that is not finite"
     if spectrum.coefficients.shape[-2] != size or not 0 < n_orbitals <= size:
         return f"it has {n_orbitals} orbitals of {spectrum.coefficients.shape[-2]} components; the matrices have {size}"
-    if (spectrum.occupations < -ELECTRONS_WITHIN).any() or (spectrum.occupations > 2 + ELECTRONS_WITHIN).any():
+    slack = ELECTRONS_WITHIN if spectrum.weights is None else 2 * OVERSHOOT
+    if (spectrum.occupations < -slack).any() or (spectrum.occupations > 2 + slack).any():
         return "an occupation lies outside 0 to 2"
     if (np.diff(spectrum.energies, axis=-1) < -HERMITIAN_WITHIN).any():
         return "its energies do not ascend"

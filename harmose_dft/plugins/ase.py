@@ -216,7 +216,7 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
         """
         super().calculate(atoms, list(properties), list(system_changes))
         if system_changes or self._mean_field is None:
-            self._mean_field = None
+            self._mean_field, self.results = None, {}  # where this fails, none of an earlier geometry remain
             self._run(from_ase(self.atoms))
         if "forces" in properties:
             assert self._mean_field is not None

@@ -49,7 +49,8 @@ class FrontierStates:
         n_below: Number of states below the first one, (spin, k).
         occupations: Electrons in each state, (spin, k, state).
         fermi: Fermi level, Hartree.
-        gaps: Indirect and direct gap on these k-points, Hartree; zero for a metal.
+        gaps: Indirect and direct gap on these k-points, Hartree; zero for a metal. The direct one is that of the
+            k-points whose states lie on both sides of it; where there are none, it is the indirect one.
         n_counts: Energies at which states were counted.
     """
 
@@ -227,6 +228,9 @@ def _gaps(
 ) -> tuple[float, float]:
     """Indirect and direct gap between the full and the empty bands of each spin direction; zero for a metal.
 
+    Where the window of a k-point holds full or empty bands only, the other edge lies outside the two energies that
+    enclose the Fermi level: it does not bound the indirect gap, and the k-point is left out of the direct one.
+
     Args:
         energies: (spin, k, state).
         n_below: (spin, k).
@@ -236,8 +240,11 @@ def _gaps(
     bands_filled = (n_below + occupations.sum(axis=2)) @ weights
     n_filled = np.round(bands_filled).astype(np.int64)
     bottom = n_filled[:, None] - n_below
-    if (np.abs(bands_filled - n_filled) > WHOLE_BAND).any() or bottom.min() < 1 or bottom.max() >= energies.shape[2]:
+    if (np.abs(bands_filled - n_filled) > WHOLE_BAND).any() or bottom.min() < 0 or bottom.max() > energies.shape[2]:
         return 0.0, 0.0
-    top, low = (np.take_along_axis(energies, (bottom - d)[..., None], axis=2)[..., 0] for d in (1, 0))
-    indirect = float(low.min() - top.max())
-    return (indirect, float((low - top).min())) if indirect > 0 else (0.0, 0.0)
+    padded = np.pad(energies, ((0, 0), (0, 0), (1, 1)), constant_values=((0, 0), (0, 0), (-np.inf, np.inf)))
+    top, low = (np.take_along_axis(padded, (bottom + d)[..., None], axis=2)[..., 0] for d in (0, 1))
+    indirect, direct = float(low.min() - top.max()), float((low - top).min())
+    if not 0 < indirect < np.inf:
+        return 0.0, 0.0
+    return indirect, direct if np.isfinite(direct) else indirect

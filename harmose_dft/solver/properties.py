@@ -27,10 +27,10 @@ def count_electrons(spectrum: Spectrum, overlap: BlockMatrix) -> float:
         spectrum: Occupied orbitals of a molecule, or of a crystal on a full mesh of k-points.
         overlap: S, spatial.
     """
-    if spectrum.kpoints is None:
-        return float(np.sum(spectrum.density_matrix() * overlap.to_dense()))
     spinors = spectrum.coefficients.shape[-2] != overlap.size
     overlap = overlap.with_spin() if spinors else overlap
+    if spectrum.kpoints is None:
+        return float(np.sum(spectrum.density_matrix().real * overlap.to_dense()))
     return sum(float(np.sum((p.values * overlap.values).real)) for p in density_blocks(spectrum, overlap))
 
 

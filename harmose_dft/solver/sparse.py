@@ -77,6 +77,10 @@ def states_near(
     solver_method = choose_method(size, count) if method is None else Method(method)
     if solver_method is Method.DENSE:
         energies, coefficients = wavefunction(hamiltonian, overlap, kpoint, threshold=threshold)
+        if count > len(energies):
+            raise SolverError(
+                f"{count} states were asked for; linear dependence leaves {len(energies)} of {size}. Ask for fewer."
+            )
         nearest = np.sort(np.argsort(np.abs(energies - energy), kind="stable")[:count])
         return energies[nearest], coefficients[:, nearest]
     if count >= size - 1:

@@ -80,7 +80,7 @@ class _Quadrature:
 
     def electrons(self, level: float, filling: Filling) -> Floats:
         """Electrons per cell at a Fermi level as each vector has it, (vector,)."""
-        occupations = occupation((self.nodes - level) / filling.width, filling.smearing)
+        occupations = occupation((self.nodes - level) / (filling.width or 1.0), filling.smearing)
         return np.asarray((self.weights * occupations).sum(axis=1))
 
     def density(self, energies: Floats, broadening: float) -> Floats:
@@ -97,7 +97,7 @@ class _Quadrature:
         def excess(level: float) -> float:
             return float(self.electrons(level, filling).mean()) - n_electrons
 
-        margin = 40 * filling.width
+        margin = 40 * (filling.width or 1.0)
         lowest, highest = self.nodes.min() - margin, self.nodes.max() + margin
         if excess(lowest) >= 0 or excess(highest) <= 0:
             return float(lowest if n_electrons <= 0 else highest)
@@ -137,7 +137,7 @@ def stochastic_density(
         relative: Whether these energies count from the Fermi level.
         n_vectors: Random vectors per spin direction and k-point, at least two; by default 4 to 64 by size.
         seed: Of the random signs.
-        filling: Smearing of the occupations, which must have a width; its spacing plays no part.
+        filling: Smearing of the occupations; its spacing plays no part.
         solver: Direct solver, "pardiso" or "superlu"; by default the preferred one of those installed.
 
     Raises:

@@ -16,6 +16,7 @@ from harmose_dft.adapters.abacus import CubeNames, DensityCube, read_density_cub
 from harmose_dft.adapters.abacus.code import AbacusStart
 from harmose_dft.adapters.abacus.cube import is_density_file
 from harmose_dft.adapters.abacus.density import Setup, write_density
+from harmose_dft.adapters.abacus.files import Calculation, read_input
 from harmose_dft.adapters.abacus.filling import read_mesh, read_smearing
 from harmose_dft.adapters.abacus.grid import grid_of_cutoff, grid_of_run
 from harmose_dft.adapters.abacus.log import find_log, read_log
@@ -140,12 +141,40 @@ def test_mesh_follows_from_kspacing_and_from_gamma_only(tmp_path: Path) -> None:
     assert weights.tolist() == [1]
 
 
+def test_kspacing_may_differ_between_the_reciprocal_vectors(tmp_path: Path) -> None:
+    """int(0.628 / 0.2 + 1) = 4, int(0.628 / 0.4 + 1) = 2 and one division."""
+    (tmp_path / "INPUT").write_text("INPUT_PARAMETERS\nkspacing 0.2 0.4 0.2 # 1/Bohr\n")
+    keywords = read_input(Calculation(tmp_path, tmp_path))
+    points, _ = read_mesh(keywords, tmp_path, np.diag([10.0, 10.0, 50.0]), time_reversal=False)
+    np.testing.assert_allclose(points, monkhorst_pack((4, 2, 1), time_reversal=False)[0])
+    for text in ("0.2 0.4", "0.2 0 0.2", "-0.1"):
+        with pytest.raises(FileFormatError, match="kspacing in INPUT must be one positive number or three"):
+            read_mesh({"kspacing": text}, tmp_path, np.eye(3), time_reversal=False)
+
+
+@pytest.mark.parametrize("word", ["1", "T", "True", "yes", "on", ".true."])
+def test_gamma_only_is_true_by_every_word_that_abacus_knows(tmp_path: Path, word: str) -> None:
+    folder = write_run(tmp_path / "run", kpt="Gamma\n3 3 1 0 0 0")
+    assert len(read_mesh({"gamma_only": word}, folder, np.eye(3), time_reversal=True)[0]) == 1
+    assert len(read_mesh({"gamma_only": "off"}, folder, np.eye(3), time_reversal=False)[0]) == 9
+
+
+def test_two_slashes_in_a_path_of_input_are_no_comment(tmp_path: Path) -> None:
+    """// separates a comment where it begins a word."""
+    (tmp_path / "INPUT").write_text(
+        "INPUT_PARAMETERS\r\npseudo_dir ../library//PP // here\r\n// ecutwfc 50\r\n! nspin 2\r\necutwfc 100#Ry\r\n"
+    )
+    assert read_input(Calculation(tmp_path, tmp_path)) == {"pseudo_dir": "../library//PP", "ecutwfc": "100"}
+
+
 def test_smearing_is_that_of_input_in_hartree(tmp_path: Path) -> None:
     assert read_smearing({"smearing_method": "fixed"}, tmp_path) == (Smearing.NONE, 0.0)
     smearing, width = read_smearing({"smearing_method": "mp", "smearing_sigma": "0.02"}, tmp_path)
     assert (smearing, width) == (Smearing.METHFESSEL_PAXTON, pytest.approx(0.01))
     smearing, width = read_smearing({}, tmp_path)
     assert (smearing, width) == (Smearing.GAUSSIAN, pytest.approx(0.0075))
+    kelvin = {"smearing_method": "fd", "smearing_sigma_temp": "4000"}
+    assert read_smearing(kelvin, tmp_path) == (Smearing.FERMI_DIRAC, pytest.approx(0.01266726 / 2))
     with pytest.raises(FileFormatError, match="smearing_method is mp2"):
         read_smearing({"smearing_method": "mp2"}, tmp_path)
     with pytest.raises(FileFormatError, match="smearing_sigma must be positive"):

@@ -16,6 +16,7 @@ from harmose_dft.adapters.abacus.eigenvalues import printed_precision, read_band
 from harmose_dft.adapters.abacus.orbitals import read_orb, read_z_valence
 from harmose_dft.adapters.abacus.stru import read_stru
 from harmose_dft.core.basis import NumericalRadial
+from harmose_dft.core.errors import FileFormatError
 from harmose_dft.core.record import Record
 from harmose_dft.testing.abacus import (
     ATOMS,
@@ -214,6 +215,23 @@ def test_steps_of_molecular_dynamics_become_records(tmp_path: Path, kind: str) -
     if kind == "matrix folder":
         (one,) = read(out / "matrix" / "1_data-HR-sparse_SPIN0.csr")
         np.testing.assert_array_equal(one.hamiltonian[0].values, records[1].hamiltonian[0].values)
+
+
+def test_steps_of_a_cell_relaxation_whose_cells_no_file_states_are_refused(tmp_path: Path) -> None:
+    """The log repeats the positions of each step in a cell that moves; CSR headers of newer versions state both."""
+    case = Case()
+    folder = write_case(tmp_path / "run", case)
+    out = folder / "OUT.ABACUS"
+    log = (out / "running_scf.log").read_text()
+    table = log[log.index("DIRECT COORDINATES") : log.index(" Lattice vectors")]
+    (out / "running_scf.log").unlink()
+    (out / "running_cell-relax.log").write_text(log + "\n" + table)
+    assert len(read(folder)) == 1
+    for label, matrix in (("H", case.hamiltonians[0]), ("S", case.overlap)):
+        text = "".join(sparse_text(label, matrix, case.size, n) for n in range(2))
+        (out / f"data-{label}R-sparse_SPIN0.csr").write_text(text)
+    with pytest.raises(FileFormatError, match="cell of ionic step 1 of this cell relaxation is not known"):
+        read(folder)
 
 
 def test_run_without_stru_takes_the_structure_from_the_log(tmp_path: Path) -> None:

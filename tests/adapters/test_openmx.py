@@ -14,7 +14,7 @@ from harmose_dft.adapters.openmx.input import parse_input
 from harmose_dft.adapters.openmx.output import read_bands, read_output
 from harmose_dft.adapters.openmx.pao import DATA_PATH_VARIABLE, read_pao
 from harmose_dft.adapters.openmx.scfout import read_scfout
-from harmose_dft.core.basis import NumericalRadial
+from harmose_dft.core.basis import NumericalRadial, OrbitalBasis
 from harmose_dft.core.errors import FileFormatError
 from harmose_dft.core.record import Record
 from harmose_dft.testing.openmx import ELECTRONS, FERMI, INPUT, NAME, Demo, make_demo, scfout_bytes, write_pao
@@ -402,6 +402,14 @@ class TestOrbitals:
         path.write_text(text.replace(lines[5], lines[5][:30] + " abc"))
         with pytest.raises(FileFormatError, match="no table of numbers"):
             read_pao(path, (0,))
+
+    def test_lines_may_end_as_on_windows(self, tmp_path: Path) -> None:
+        path = tmp_path / "C4.0.pao"
+        write_pao(path, 4.0, {0: 1, 1: 1})
+        (shell,) = read_pao(path, (1,))
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        (again,) = read_pao(path, (1,))
+        assert OrbitalBasis("", {6: (shell,)}) == OrbitalBasis("", {6: (again,)})
 
     def test_missing_files_are_allowed_and_said(self, demo: Demo, tmp_path: Path) -> None:
         (tmp_path / "demo.scfout").write_bytes(demo.scfout.read_bytes())

@@ -12,10 +12,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import graphene
 from ase.io import write
 
 from harmose_dft.adapters.abacus.files import find_library_file, locate, read_input
 from harmose_dft.adapters.abacus.stru import read_stru
+from harmose_dft.adapters.run_folders import add_box
+from harmose_dft.core.errors import StructureError
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
 from harmose_dft.testing.abacus import orb_text
 
@@ -109,6 +112,24 @@ def test_molecules_need_a_box(
     assert script.main([*command, "--box", "4"]) == 0
     stru = read_stru(tmp_path / "runs" / "h2" / "STRU")
     np.testing.assert_allclose(np.diag(stru.cell) * BOHR_IN_ANGSTROM, [8.0, 8.0, 8.74], atol=1e-9)
+
+
+def test_a_layer_without_a_third_vector_keeps_its_lattice_and_gets_vacuum(
+    script: ModuleType, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "sheet.xyz", graphene(vacuum=None), format="extxyz")
+    command = [str(tmp_path / "sheet.xyz"), "--library", str(library), "-o", str(tmp_path / "runs")]
+    assert script.main(command) == 1
+    assert "sheet has no lattice vector c" in capsys.readouterr().err
+    assert script.main([*command, "--box", "8"]) == 0
+    cell = read_stru(tmp_path / "runs" / "sheet" / "STRU").cell * BOHR_IN_ANGSTROM
+    np.testing.assert_allclose(cell, [[2.46, 0, 0], [-1.23, 1.23 * 3**0.5, 0], [0, 0, 16.0]], atol=1e-6)
+
+
+def test_dependent_lattice_vectors_are_no_molecule(tmp_path: Path) -> None:
+    flat = Atoms("H", cell=[[4, 0, 0], [8, 0, 0], [0, 0, 4]], pbc=True)
+    with pytest.raises(StructureError, match="lattice vectors of flat are linearly dependent"):
+        add_box(flat, 8.0, "flat")
 
 
 def test_existing_folders_are_kept_unless_forced_and_then_only_inputs_are_replaced(

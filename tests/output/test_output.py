@@ -21,6 +21,8 @@ from harmose_dft.core.record import Record
 from harmose_dft.core.spectrum import Spectrum
 from harmose_dft.core.structure import Structure
 from harmose_dft.output import Result, read_result, read_results, write_cube, write_molden, write_results
+from harmose_dft.solver import Smearing, monkhorst_pack, solve_kpoints
+from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.molecules import hartree_fock, mole, structure_of
 
 
@@ -59,6 +61,20 @@ def crystal_result() -> Result:
         np.ones(3) / 3, 0.1, rng.normal(size=(3, 3)),
     )
     return Result(Record(structure, basis, (h,), s, 5.0, fermi=0.2, provenance={"code": "none"}), spectrum)
+
+
+@pytest.mark.parametrize("smearing", [Smearing.METHFESSEL_PAXTON, Smearing.COLD])
+def test_occupations_beyond_full_and_empty_are_read_back(tmp_path: Path, smearing: Smearing) -> None:
+    """These two smearings exceed 2 by up to 0.07 and 0.17."""
+    record = calculation(layer(1))
+    kpoints, weights = monkhorst_pack((6, 6, 1))
+    spectrum = solve_kpoints(
+        record.hamiltonian, record.overlap, kpoints, 7.0, weights=weights, smearing=smearing, width=0.02
+    )
+    assert spectrum.occupations.max() > 2.01
+    result = Result(record, spectrum)
+    write_results(tmp_path / "metal.h5", [result])
+    assert_same(read_result(tmp_path / "metal.h5"), result)
 
 
 def assert_same(one: Result, other: Result) -> None:

@@ -146,6 +146,19 @@ def test_charge_and_spin_in_the_info_are_changes() -> None:
     assert atoms.calc.predictor.calls == 2
 
 
+def test_results_of_an_earlier_geometry_do_not_outlive_a_failure() -> None:
+    """``calculate`` may be called directly; ASE then takes the atoms that failed for those of the results."""
+    atoms, ion = water(), water()
+    calc = calculator()
+    calc.calculate(atoms)
+    ion.info["charge"] = 1
+    with pytest.raises(DomainError):
+        calc.calculate(ion)
+    assert calc.results == {}
+    with pytest.raises(DomainError):
+        calc.get_potential_energy(ion)
+
+
 def test_settings_can_change_and_forget_what_was_calculated() -> None:
     atoms = water()
     atoms.calc = calculator(0.002, "oneshot")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harmose_dft.core.errors import SolverError
+from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.record import Record
 from harmose_dft.solver import (
     Filling,
@@ -103,3 +104,17 @@ def test_a_cell_too_small_for_a_window_is_told_so_without_bounds_that_contradict
     with pytest.raises(SolverError, match=r"The cell has 8 orbitals; .* at least 10\. Compute all states") as refused:
         frontier_states(small.hamiltonian, small.overlap, np.zeros((1, 3)), np.ones(1), small.n_electrons, count)
     assert "Between" not in str(refused.value)
+
+
+def test_gap_is_found_where_the_window_of_a_k_point_holds_empty_states_only() -> None:
+    """One full band from -1.6 to 0 and 13 flat empty ones from 0.902 Hartree on; eight states at each k-point."""
+    h, s = {}, {}
+    for i in range(14):
+        onsite, hopping = (-0.8, 0.4) if i == 0 else (0.9 + 0.002 * i, 0.0)
+        for x, a, b in ((0, onsite, 1.0), (1, hopping, 0.0), (-1, hopping, 0.0)):
+            h[i, i, x, 0, 0], s[i, i, x, 0, 0] = np.array([[a]]), np.array([[b]])
+    matrices = BlockMatrix.from_blocks([1] * 14, h), BlockMatrix.from_blocks([1] * 14, s)
+    kpoints, weights = monkhorst_pack((4, 1, 1))
+    found = frontier_states(*matrices, kpoints, weights, 2.0, 8, guess=0.05, filling=FILLING)
+    assert found.n_below.tolist() == [[0, 1, 1]], "states on both sides at Gamma alone"
+    assert found.gaps == pytest.approx((0.902, 0.902), abs=1e-9)

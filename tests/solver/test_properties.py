@@ -8,6 +8,7 @@ import pytest
 
 from harmose_dft.adapters.pyscf import orbital_basis, overlap
 from harmose_dft.core.record import Record
+from harmose_dft.core.spin import spinor_matrix
 from harmose_dft.core.structure import Structure
 from harmose_dft.physics.h0.sap import SapH0
 from harmose_dft.solver import count_electrons, solve, solve_structure
@@ -28,3 +29,12 @@ def test_density_of_a_crystal_holds_its_electrons_with_and_without_spin(made: Ca
     assert count_electrons(spectrum, record.overlap) == pytest.approx(8.0, abs=1e-8)
     doubled = record.overlap.with_values(2 * record.overlap.values)
     assert count_electrons(spectrum, doubled) == pytest.approx(16.0, abs=1e-8)
+
+
+def test_density_of_spinors_of_a_molecule_holds_its_electrons() -> None:
+    """Two spins beside each other, coupled by an imaginary element: complex orbitals that hold one electron each."""
+    water, basis = structure_of(), orbital_basis("sto-3g", [1, 8])
+    s, h = overlap(water, basis), SapH0(basis)(water)
+    coupling = h.with_values(0.05j * s.values)
+    spinors = spinor_matrix(h.with_values(h.values + 0j), coupling, coupling.adjoint().on_pairs_of(h), h)
+    assert count_electrons(solve(spinors, s, 10), s) == pytest.approx(10.0, abs=1e-10)

@@ -406,3 +406,11 @@ def test_fermi_dirac_level_solves_the_count_of_a_two_level_system() -> None:
 
     fermi, _ = fermi_level(np.array([[0.0, 1.0]]), np.ones(1), 1.0, smearing="fermi-dirac", width=0.3)
     assert fermi == pytest.approx(brentq(excess, -5, 5), abs=1e-10)
+
+
+def test_states_that_linear_dependence_leaves_out_are_not_promised() -> None:
+    """With overlaps of one half S(Gamma) of two atoms is [[1, 1], [1, 1]], which has one eigenvalue of zero."""
+    h, s = chain((0.0, 0.1), overlap=0.5)
+    assert bands_near(h, s, [[0, 0, 0], [0.5, 0, 0]], 0.0, 1).shape == (1, 2, 1)
+    with pytest.raises(SolverError, match="2 states were asked for; linear dependence leaves 1 of 2"):
+        bands_near(h, s, [[0.25, 0, 0], [0, 0, 0]], 0.0, 2)

@@ -11,6 +11,7 @@ from harmose_dft.core.spectrum import Spectrum
 from harmose_dft.solver import (
     Filling,
     Pencil,
+    Smearing,
     density_of_states,
     factor_classes,
     monkhorst_pack,
@@ -111,3 +112,19 @@ def test_impossible_settings_are_refused() -> None:
         stochastic_density(*arguments, 0.0)
     with pytest.raises(SolverError, match="at least two random vectors; got 1"):
         stochastic_density(*arguments, 0.1, n_vectors=1)
+
+
+def test_occupations_may_be_steps() -> None:
+    """The Fermi level of an insulator without smearing lies in the gap of the dense levels; nothing divides by zero."""
+    record = calculation(repeat_cell(layer(5), (3, 3, 1)))
+    kpoints, weights = monkhorst_pack((1, 1, 1))
+    filling = Filling(smearing=Smearing.NONE, width=0.0)
+    found = stochastic_density(
+        record.hamiltonian, record.overlap, kpoints, weights, record.n_electrons, GRID, BROADENING, n_vectors=64,
+        filling=filling,
+    )
+    spectrum = solve_kpoints(record.hamiltonian, record.overlap, kpoints, record.n_electrons)
+    low, high = found.fermi_interval
+    assert low <= found.fermi <= high
+    assert low <= spectrum.lumo
+    assert high >= spectrum.homo

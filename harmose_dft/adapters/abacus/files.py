@@ -10,7 +10,7 @@ from pathlib import Path
 from ...core.errors import FileFormatError
 from ..text import COMPRESSED, find_existing, plain_name, read_lines
 from .log import find_log
-from .text import strip_comment
+from .text import strip_comment_of_input
 
 _NAMES = (
     re.compile(r"^(?:(?P<before>\d+)_)?data-(?P<kind>[HS])R-sparse_SPIN(?P<spin0>[01])\.csr$"),
@@ -21,6 +21,9 @@ _NAMES = (
 """3.x and 2.x (with the step in front inside ``matrix/``), 3.9 and newer (geometry step from 1), get_S."""
 
 _DENSE = re.compile(r"^data-(\d+)-([HS])$")
+
+VECTORS = ("kspacing",)
+"""Keywords of INPUT that may have several values."""
 
 STEP_FOLDER = "matrix"
 """Folder inside OUT.* that holds one file per ionic step (``out_app_flag 0``)."""
@@ -121,13 +124,16 @@ def _is_output(folder: Path) -> bool:
 
 
 def read_input(calculation: Calculation) -> dict[str, str]:
-    """Keywords of the INPUT file (lower case), or of the copy in the OUT folder; empty where there is none."""
+    """Keywords of the INPUT file (lower case), or of the copy in the OUT folder; empty where there is none.
+
+    A keyword has its first value, those of :data:`VECTORS` all of theirs.
+    """
     candidates = ((calculation.folder, "INPUT"), (calculation.folder, "INPUT.scf"), (calculation.output, "INPUT"))
     path = next((p for folder, name in candidates if (p := find_existing(folder, name))), None)
     if path is None:
         return {}
-    words = (strip_comment(line).split() for line in read_lines(path))
-    return {w[0].lower(): w[1] for w in words if len(w) > 1}
+    words = [w for line in read_lines(path) if len(w := strip_comment_of_input(line).split()) > 1]
+    return {name.lower(): " ".join(rest) if name.lower() in VECTORS else rest[0] for name, *rest in words}
 
 
 def find_stru(calculation: Calculation, keywords: dict[str, str]) -> Path | None:

@@ -26,6 +26,12 @@ SMEARINGS = {
 DEFAULT_SIGMA = 0.015
 """Rydberg."""
 
+SIGMA_OF_KELVIN = 3.166815e-6
+"""Rydberg of ``smearing_sigma`` for each Kelvin of ``smearing_sigma_temp``, as compiled into ABACUS: k_B / 2."""
+
+TRUE = ("true", "1", "t", "yes", "y", "on", ".true.")
+"""What ABACUS takes for true, lower case."""
+
 HEADS = ("K_POINTS", "KPOINTS", "K")
 MONKHORST_PACK = ("Monkhorst-Pack", "MP", "mp")
 MOST_DIVISIONS = 1000
@@ -50,6 +56,8 @@ def read_smearing(keywords: Mapping[str, str], path: Path) -> tuple[Smearing, fl
     if SMEARINGS[name] is Smearing.NONE:
         return Smearing.NONE, 0.0
     sigma = read_number(keywords, "smearing_sigma", path) if "smearing_sigma" in keywords else DEFAULT_SIGMA
+    if "smearing_sigma_temp" in keywords:
+        sigma = SIGMA_OF_KELVIN * read_number(keywords, "smearing_sigma_temp", path)
     if not sigma > 0:
         raise FileFormatError(f"smearing_sigma must be positive with {name}; got {sigma:g}.", path=path)
     return SMEARINGS[name], sigma * RYDBERG_IN_HARTREE
@@ -65,11 +73,17 @@ def read_mesh(keywords: Mapping[str, str], folder: Path, cell: Floats, *, time_r
         time_reversal: See :func:`~harmose_dft.solver.monkhorst_pack`.
 
     Raises:
-        FileFormatError: There is no KPT file, or it holds no mesh.
+        FileFormatError: There is no KPT file, it holds no mesh, or ``kspacing`` is neither one number nor three.
     """
-    if keywords.get("gamma_only", "0").lower() in ("1", "true", "t"):
+    if keywords.get("gamma_only", "0").lower() in TRUE:
         return monkhorst_pack((1, 1, 1))
-    if (spacing := read_number(keywords, "kspacing", folder)) > 0:
+    words = keywords.get("kspacing", "0").split()
+    spacing = np.array([read_number({"kspacing": word}, "kspacing", folder) for word in words])
+    if len(spacing) not in (1, 3) or (spacing.any() and not spacing.min() > 0):
+        raise FileFormatError(
+            f"kspacing in INPUT must be one positive number or three; got {' '.join(words)}.", path=folder
+        )
+    if spacing.any():
         lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell), axis=0)
         return monkhorst_pack((lengths / spacing + 1).astype(int).tolist(), time_reversal=time_reversal)
     return _read_kpt(folder / keywords.get("kpoint_file", "KPT"), time_reversal)

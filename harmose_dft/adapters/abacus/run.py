@@ -98,6 +98,7 @@ class Run:
             FileFormatError: No file states the positions of the step, or two files contradict each other.
         """
         stru, cell = self.stru, self.stru.cell
+        cell_moves = self.log is not None and self.log.path.name.startswith("running_cell-relax")
         log_positions = read_logged_positions(self.log, self.vectors) if self.log else []
         dump = find_existing(self.calculation.output, "MD_dump")
         dump_steps = read_md_dump(dump) if dump else {}
@@ -118,6 +119,12 @@ class Run:
         elif steps == 1 and step == 0:
             positions = fold_into_cell(
                 stru.fractional, log_positions[0] if log_positions else None, stru.path
+            )
+        elif cell_moves and step > 0:
+            raise FileFormatError(
+                f"The cell of ionic step {step} of this cell relaxation is not known: these files state that of the "
+                "first step only. Run ABACUS again with 'calculation scf' on STRU_ION_D, the relaxed crystal.",
+                path=self.calculation.output,
             )
         elif len(log_positions) > step:
             positions = log_positions[step]

@@ -17,8 +17,13 @@ _PARENTHESES = bytes.maketrans(b"(),", b"   ")
 
 
 def strip_comment(line: str) -> str:
-    """A line of an input file (INPUT, STRU) without its ``#`` or ``//`` comment, stripped."""
+    """A line of an input file (STRU, KPT) without its ``#`` or ``//`` comment, stripped."""
     return re.split(r"#|//", line, maxsplit=1)[0].strip()
+
+
+def strip_comment_of_input(line: str) -> str:
+    """A line of INPUT without its comment, stripped; ``//`` inside a word is part of a path."""
+    return re.split(r"[#!]|(?<!\S)//", line, maxsplit=1)[0].strip()
 
 
 def parse_floats(

@@ -38,7 +38,7 @@ def read_pao(path: Path, angular_momenta: tuple[int, ...]) -> tuple[Shell, ...]:
     Raises:
         FileFormatError: A table is missing, damaged, or has too few functions.
     """
-    text = read_text(path)
+    text = read_text(path).replace("\r\n", "\n")
     functions: dict[int, Iterator[NumericalRadial]] = {}
     for l in sorted(set(angular_momenta)):
         table, line = _table(text, l, path)
