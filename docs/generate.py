@@ -38,7 +38,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "wrong": trust.wrong_table,
     },
     "harmose_dft/weights/organic/README.md": {"trust": trust.card},
-    "README.md": {"numbers": readme.four_numbers},
+    "README.md": {"numbers": readme.numbers},
 }
 """Page -> name of a generated part -> what writes it."""
 

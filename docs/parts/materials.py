@@ -8,8 +8,11 @@ from typing import Any
 
 from .sources import read_result, table
 
-MATERIALS = ("MG", "MM", "BG", "BB", "BT", "BS", "MG-abacus")
-"""The systems in the order of the paper, and one of them by another code."""
+SIX = ("MG", "MM", "BG", "BB", "BT", "BS")
+"""The systems in the order of the paper."""
+
+MATERIALS = (*SIX, "MG-abacus")
+"""These, and one of them by another code."""
 
 VARIANTS = {"h0": "H0 alone", "stage-1": "stage 1 alone", "two-stage": "two stages", "density": "two stages, density",
             "stage-1-h0-density": "stage 1 with the density of H0",
@@ -66,6 +69,26 @@ def materials() -> str:
                 number = counts if not name else f"{len(first['train'])} + {parts[0]['snapshots']}"
                 rows.append([first["system"] + name, number, label, *cells(parts), f"{cost:.2g}", str(len(parts))])
     return table(titles, rows)
+
+
+def ranges(*variants: str) -> dict[str, tuple[float, float]]:
+    """Least and largest value of the six systems: "train" counts snapshots, the others are metrics.
+
+    Args:
+        variants: Of each system the first one that is measured, with most snapshots and most minutes, mean over seeds.
+    """
+    runs = read_result("materials")["runs"]
+    values: dict[str, list[float]] = {"train": [], "minutes": [], "mae_all": [], "band_mae": []}
+    for system in SIX:
+        of = {v: [r for r in runs if (r["system"], r["variant"], r["h0"]) == (system, v, "fitted")] for v in variants}
+        measured = next(rows for rows in of.values() if rows)
+        most = max((len(r["train"]), r["minutes"]) for r in measured)
+        same = [r for r in measured if (len(r["train"]), r["minutes"]) == most]
+        values["train"].append(most[0])
+        values["minutes"].append(most[1])
+        for metric in ("mae_all", "band_mae"):
+            values[metric].append(fmean(r["metrics"][metric] for r in same))
+    return {name: (min(column), max(column)) for name, column in values.items()}
 
 
 def _with_spread(values: Sequence[float]) -> str:
