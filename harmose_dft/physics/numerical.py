@@ -144,4 +144,4 @@ class NumericalPhysics(Physics):
 
 def band_points(structure: Structure, basis: OrbitalBasis, points: int) -> NDArray[np.float64]:
     """Fractional k-points (k, 3) along ASE's path of the lattice; that of the layer for a layer in vacuum."""
-    return path_across(structure, overlapping_pairs(structure, basis)[1], points=points).kpoints
+    return path_across(structure, *overlapping_pairs(structure, basis), points=points).kpoints

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.connectivity import dispersive_axes
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
@@ -85,8 +86,8 @@ def mesh(
 ) -> tuple[int, int, int]:
     """Divisions of a Gamma-centred mesh of a given spacing (1/Bohr, 2 pi included).
 
-    One division along lattice vectors that no stored pair crosses, such as the vacuum above a layer. More than two are
-    rounded up to multiples of a number; of six by default, so that the mesh holds M and K of hexagonal lattices.
+    One division along lattice vectors that no chain of pairs follows, such as the vacuum above a layer. More than two
+    are rounded up to multiples of a number; of six by default, so that the mesh holds M and K of hexagonal lattices.
 
     Raises:
         SolverError: The spacing is not a number of at least :data:`SMALLEST_SPACING`.
@@ -102,7 +103,7 @@ def mesh(
 
 
 def spacing_of(structure: Structure, matrix: BlockMatrix, kpoints: NDArray[np.float64]) -> float | None:
-    """Spacing (1/Bohr, 2 pi included) of the mesh that k-points are of, along vectors that a stored pair crosses.
+    """Spacing (1/Bohr, 2 pi included) of the mesh that k-points are of, along vectors that a chain of pairs follows.
 
     Args:
         structure: A crystal.
@@ -110,9 +111,9 @@ def spacing_of(structure: Structure, matrix: BlockMatrix, kpoints: NDArray[np.fl
         kpoints: Fractional, (k, 3), perhaps without those that follow by symmetry.
 
     Returns:
-        None where they are not of a mesh of up to 64 divisions, or no pair crosses the cell.
+        None where they are not of a mesh of up to 64 divisions, or no chain of pairs leads on.
     """
-    periodic_axes = np.flatnonzero((matrix.shifts != 0).any(axis=0))
+    periodic_axes = np.flatnonzero(dispersive_axes(matrix.pairs, matrix.shifts))
     divisions = [_divisions(kpoints[:, axis]) for axis in periodic_axes]
     n_divisions = [n for n in divisions if n is not None]
     if not n_divisions or len(n_divisions) < len(divisions) or np.prod(n_divisions) > MOST_EQUIVALENT * len(kpoints):
@@ -161,9 +162,9 @@ def solve_structure(
 
 
 def _reciprocal_lengths(structure: Structure, matrix: BlockMatrix) -> NDArray[np.float64]:
-    """Lengths of the reciprocal vectors of the lattice along which pairs cross the cell, (3,), 1/Bohr; 0 for others."""
+    """Lengths of the reciprocal vectors of the lattice along which bands disperse, (3,), 1/Bohr; 0 for others."""
     assert structure.cell is not None
-    vectors = reciprocal_vectors(structure.cell, (matrix.shifts != 0).any(axis=0))
+    vectors = reciprocal_vectors(structure.cell, dispersive_axes(matrix.pairs, matrix.shifts))
     return np.asarray(np.linalg.norm(vectors, axis=1))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.arguments import require_count
+from ..core.connectivity import dispersive_axes
 from ..core.errors import StructureError
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
@@ -91,13 +92,19 @@ def k_path(
 
 
 def path_across(
-    structure: Structure, shifts: NDArray[np.int64], path: str | None = None, *, points: int = 100
+    structure: Structure,
+    pairs: NDArray[np.int64],
+    shifts: NDArray[np.int64],
+    path: str | None = None,
+    *,
+    points: int = 100,
 ) -> KPath:
-    """:func:`k_path` along the directions in which orbitals overlap across the cell, for example in a layer's plane.
+    """:func:`k_path` along the directions in which chains of overlapping orbitals lead on, such as a layer's plane.
 
     Args:
         structure: A crystal.
-        shifts: Lattice shifts of its pairs of overlapping atoms, (edge, 3).
+        pairs: Its pairs of overlapping atoms, (edge, 2).
+        shifts: Lattice shift of the second atom of each, (edge, 3).
         path: As in :func:`k_path`.
         points: Likewise.
 
@@ -105,7 +112,7 @@ def path_across(
         StructureError: As :func:`k_path`.
         ArgumentError: Likewise.
     """
-    a, b, c = (shifts != 0).any(axis=0).tolist()
+    a, b, c = dispersive_axes(pairs, shifts).tolist()
     return k_path(structure, path, points=points, periodic=(a, b, c))
 
 

@@ -100,7 +100,7 @@ def bands(
     size = crystal.hamiltonian[0].size
     if not isinstance(path, KPath):
         count = choose_points(size) if points is None else points
-        path = path_across(crystal.structure, crystal.overlap.shifts, path, points=count)
+        path = path_across(crystal.structure, crystal.overlap.pairs, crystal.overlap.shifts, path, points=count)
     if every or (states is None and size <= MANY_ORBITALS):
         energies = solve_bands(crystal.hamiltonian, crystal.overlap, path.kpoints)
     else:

@@ -106,8 +106,7 @@ class BandDrawing(Drawing):
         Raises:
             StructureError: The lattice lacks a named point.
         """
-        shifts = overlapping_pairs(self.structure, predictor.model.basis)[1]
-        path_across(self.structure, shifts, self.kpath)
+        path_across(self.structure, *overlapping_pairs(self.structure, predictor.model.basis), self.kpath)
 
     def add(self, name: str, prediction: Prediction, comparison: Comparison | None) -> None:
         """Add the crystal."""
