@@ -104,7 +104,10 @@ def frontier_states(
             "states of so small a cell instead: harmose-dft bands without --near-fermi."
         )
     if not LEAST <= count <= size - 2:
-        raise SolverError(f"Between {LEAST} and {size - 2} states around the Fermi level can be found; got {count}.")
+        raise SolverError(
+            f"Between {LEAST} and {size - 2} states around the Fermi level can be found among the {size} "
+            f"orbitals of this cell; got {count}. Without --near-fermi, harmose-dft bands gives them all."
+        )
     if not 0 < n_electrons < per_orbital * share.sum() * len(matrices) * size:
         raise SolverError(f"{n_electrons:g} electrons do not fill {size} orbitals in part.")
     pencils = [Pencil.at(h, overlap, k, solver) for h in matrices for k in points]
