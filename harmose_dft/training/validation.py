@@ -40,8 +40,7 @@ def validate(
         stage1, model = (Errors(blocks, batch, mask) for blocks in (output.stage1, output.total))
         first += float(stage1.elements) * batch.n_elements
         total += float(model.elements) * batch.n_elements
-        known = batch.orbitals is not None
-        error = float(model.orbitals.energies) if known else math.nan
+        error = math.nan if batch.orbitals is None else float(model.orbitals.energies)
         energies += error * batch.graph.n_structures / len(samples)
         count += batch.n_elements
     return first / count, total / count, energies
