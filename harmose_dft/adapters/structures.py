@@ -157,7 +157,8 @@ def _format_of(path: Path) -> str:
     if kind is None:
         raise FileFormatError(
             f"Structures are read from {', '.join(FORMATS)} and POSCAR files, and ABACUS's STRU; "
-            f"{path.suffix or 'a name without suffix'} is not among them.",
+            f"{path.suffix or 'a name without suffix'} is not among them. ASE turns many others into one of these: "
+            "ase convert FILE structures.xyz.",
             path=path,
         )
     return kind

@@ -39,9 +39,17 @@ def train(sources: tuple[Path, ...], start: str | None, out: Path | None, device
     if start is None and len(sources) > 1:
         raise click.UsageError("One configuration is expected; data sets are named in it, or after --from MODEL.")
     settings = read_config(sources[0]) if start is None else configure_further(start, sources, out)
-    model = run(settings, out=out, device=device, force=force, progress=console.progress, report=print_entry)
+    entries: list[LogEntry] = []
+
+    def report(entry: LogEntry) -> None:
+        entries.append(entry)
+        print_entry(entry)
+
+    model = run(settings, out=out, device=device, force=force, progress=console.progress, report=report)
     if not is_first_process():
         return
+    if not entries:
+        console.note("This run was finished before; nothing was trained. Raise its length, or begin anew with --force.")
     rows = [
         ("model", f"{model.name}, {model.functional}/{model.basis.name}"),
         ("parameters", str(sum(p.numel() for p in model.network.parameters()))),
@@ -56,9 +64,10 @@ def train(sources: tuple[Path, ...], start: str | None, out: Path | None, device
 def print_entry(entry: LogEntry) -> None:
     """Print one line of progress."""
     trained = "before training" if math.isnan(entry.train_mae_all) else f"training {entry.train_mae_all:.1f} uHa"
+    orbitals = "" if math.isnan(entry.valid_orbital_mae) else f"orbitals {entry.valid_orbital_mae:.1f} uHa, "
     console.note(
         f"step {entry.step}: {trained}, validation {entry.valid_mae_all:.1f} uHa "
-        f"(stage 1 {entry.valid_mae_stage1:.1f}), orbitals {entry.valid_orbital_mae:.1f} uHa, "
+        f"(stage 1 {entry.valid_mae_stage1:.1f}), {orbitals}"
         f"{entry.structures_per_second:.1f} structures/s"
         + (f", {entry.skipped} updates skipped (not finite)" if entry.skipped else "")
     )

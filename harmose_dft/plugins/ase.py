@@ -224,6 +224,11 @@ class HarmoseCalculator(Calculator):  # type: ignore[misc]  # ASE has no annotat
             self.results["forces"] = -gradient(self._mean_field) * (HARTREE_IN_EV / BOHR_IN_ANGSTROM)
 
     def _run(self, structure: Structure) -> None:
+        if structure.periodic:
+            raise DomainError(
+                f"{structure.formula} is a crystal; this calculator gives energies and forces of molecules only, with "
+                "any model. For bands of crystals use harmose_dft.bands, for a molecule in a box set atoms.pbc = False."
+            )
         model, reason = self.predictor.model, None
         self._structure, self.prediction = None, None
         try:

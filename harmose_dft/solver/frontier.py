@@ -98,13 +98,7 @@ def frontier_states(
     matrices, points = hamiltonian_tuple(hamiltonian), np.asarray(kpoints, dtype=np.float64)
     share = np.asarray(weights, dtype=np.float64)
     size, per_orbital = matrices[0].size, electrons_per_orbital(matrices)
-    if size < LEAST + 2:
-        raise SolverError(
-            f"The cell has {size} orbitals; a window around the Fermi level needs at least {LEAST + 2}. Compute all "
-            "states of so small a cell instead: harmose-dft bands without --near-fermi."
-        )
-    if not LEAST <= count <= size - 2:
-        raise SolverError(f"Between {LEAST} and {size - 2} states around the Fermi level can be found; got {count}.")
+    _require_window(count, size)
     if not 0 < n_electrons < per_orbital * share.sum() * len(matrices) * size:
         raise SolverError(f"{n_electrons:g} electrons do not fill {size} orbitals in part.")
     pencils = [Pencil.at(h, overlap, k, solver) for h in matrices for k in points]
@@ -123,6 +117,24 @@ def frontier_states(
     return FrontierStates(
         energies, tuple(w[1] for w in windows), n_below, occupations, fermi, gaps, len(search.counts)
     )
+
+
+def _require_window(count: int, size: int) -> None:
+    """Refuse a number of states that a cell of ``size`` orbitals cannot have around its Fermi level.
+
+    Raises:
+        SolverError: There are too few orbitals, or too few or too many states are asked for.
+    """
+    if size < LEAST + 2:
+        raise SolverError(
+            f"The cell has {size} orbitals; a window around the Fermi level needs at least {LEAST + 2}. Compute all "
+            "states of so small a cell instead: harmose-dft bands without --near-fermi."
+        )
+    if not LEAST <= count <= size - 2:
+        raise SolverError(
+            f"Between {LEAST} and {size - 2} states around the Fermi level can be found among the {size} "
+            f"orbitals of this cell; got {count}. Without --near-fermi, harmose-dft bands gives them all."
+        )
 
 
 class _Search:

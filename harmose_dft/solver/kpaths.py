@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,10 @@ def k_path(
     lengths = [np.linalg.norm(np.diff([special[name] for name in run], axis=0) @ reciprocal, axis=1) for run in runs]
     total = float(sum(length.sum() for length in lengths))
     if total == 0.0:
-        raise StructureError(f"The k-path {path!r} has no length; name at least two different points.")
+        raise StructureError(
+            f"The k-path {path!r} has no length; name at least two different points, one after the other "
+            "(GMKG): a comma or | begins a new piece."
+        )
     kpoints: list[Floats] = []
     distances: list[float] = []
     ticks: list[tuple[float, str]] = []
@@ -164,7 +168,10 @@ def _seekpath(structure: Structure) -> tuple[dict[str, Floats], list[list[str]]]
     assert structure.cell is not None
     fractional = structure.positions @ np.linalg.inv(structure.cell)
     crystal = (structure.cell * BOHR_IN_ANGSTROM, fractional, structure.numbers)
-    seekpath_result = seekpath.get_path_orig_cell(crystal, symprec=SYMMETRY_PRECISION)
+    with warnings.catch_warnings():
+        # Displaced atoms leave angles of nearly 90 degrees, whose points lie where those of 90 degrees do.
+        warnings.simplefilter("ignore", seekpath.hpkot.EdgeCaseWarning)
+        seekpath_result = seekpath.get_path_orig_cell(crystal, symprec=SYMMETRY_PRECISION)
     rename = {name: "G" if name == "GAMMA" else name for name in seekpath_result["point_coords"]}
     special = {rename[name]: np.asarray(k, dtype=np.float64) for name, k in seekpath_result["point_coords"].items()}
     runs: list[list[str]] = []

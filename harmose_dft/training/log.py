@@ -22,7 +22,8 @@ class LogEntry:
         train_mae_all: Mean over the updates since the last line; NaN before the first one.
         valid_mae_stage1: Stage 1 on the validation set, averaged weights.
         valid_mae_all: Whole model on the validation set, averaged weights.
-        valid_orbital_mae: First-order error of occupied and LUMO energies on the validation set.
+        valid_orbital_mae: First-order error of occupied and LUMO energies on the validation set; NaN where the samples
+            hold no reference orbitals, as those of crystals.
         structures_per_second: Training throughput since the last line.
         skipped: Updates left out since the last line because an error or a gradient was not finite.
     """

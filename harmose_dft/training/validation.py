@@ -22,6 +22,8 @@ def validate(
 ) -> tuple[float, float, float]:
     """mae_all of stage 1 and of the whole model and the first-order orbital error, Hartree; nan without samples.
 
+    The orbital error is nan without reference orbitals, as samples of crystals are.
+
     Args:
         predict: The model.
         objective: Knows which elements count.
@@ -38,7 +40,7 @@ def validate(
         stage1, model = (Errors(blocks, batch, mask) for blocks in (output.stage1, output.total))
         first += float(stage1.elements) * batch.n_elements
         total += float(model.elements) * batch.n_elements
-        if batch.orbitals is not None:
-            energies += float(model.orbitals.energies) * batch.graph.n_structures / len(samples)
+        error = math.nan if batch.orbitals is None else float(model.orbitals.energies)
+        energies += error * batch.graph.n_structures / len(samples)
         count += batch.n_elements
     return first / count, total / count, energies

@@ -40,7 +40,8 @@ def read_config(path: str | Path) -> TrainConfig:
     try:
         config = TrainConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {'; '.join(explain(error, content))}.") from error
+        problems = "; ".join(explain(error, content))
+        raise ConfigError(f"{path}: {problems}" + ("" if problems.endswith("?") else ".")) from error
     files = tuple(f if f.is_absolute() else path.parent / f for f in config.data.files)
     changes: dict[str, object] = {"data": config.data.model_copy(update={"files": files})}
     start = config.start_from

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..adapters.datasets import open_dataset
 from ..core.arguments import require_count
-from ..core.errors import DataError
+from ..core.errors import BasisMismatchError, DataError
 from ..core.matrix import BlockMatrix
 from ..core.progress import Counter, Progress, silent
 from ..core.record import Record
@@ -151,7 +151,10 @@ def require_comparable(predictor: Predictor, record: Record) -> None:
         BasisMismatchError: It is in another basis.
         DataError: It was made with another functional.
     """
-    predictor.model.basis.require_same(record.basis, record.structure.numbers.tolist())
+    try:
+        predictor.model.basis.require_same(record.basis, record.structure.numbers.tolist())
+    except BasisMismatchError as error:
+        raise BasisMismatchError(f"{record!r} does not fit the model {predictor.info.name!r}. {error}") from error
     functional = record.provenance.get("functional")
     if functional and functional.lower() != predictor.model.functional.lower():
         raise DataError(

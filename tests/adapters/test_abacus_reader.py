@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from harmose_dft.adapters.abacus import read, recognise
+from harmose_dft.adapters.abacus import read, recognise, write_hr
 from harmose_dft.adapters.abacus.constants import EV_IN_HARTREE
 from harmose_dft.adapters.abacus.dense import read_dense
 from harmose_dft.adapters.abacus.eigenvalues import printed_precision, read_bands, read_eig, read_kpoints, snap
@@ -388,3 +388,13 @@ def test_newer_eigenvalue_file_gives_fractional_k_points_and_the_step(tmp_path: 
 
 def test_shifts_of_the_case_are_closed_under_inversion() -> None:
     assert {tuple(-x for x in s) for s in SHIFTS} == set(SHIFTS)
+
+
+def test_start_file_beside_the_out_folder_does_not_hide_the_calculation(tmp_path: Path) -> None:
+    """``harmose-dft seed`` writes hrs1_nao.csr where ABACUS is started; the results are in OUT.ABACUS all the same."""
+    folder = write_case(tmp_path / "run", Case(1))
+    (record,) = read(folder)
+    write_hr(record, folder)
+    (again,) = read(folder)
+    assert again.provenance["source"] == record.provenance["source"]
+    np.testing.assert_array_equal(again.hamiltonian[0].values, record.hamiltonian[0].values)

@@ -143,3 +143,11 @@ def test_real_files_are_reproduced_byte_for_byte(shared_dir: Path, tmp_path: Pat
         compressed = original.with_name(original.name + ".xz")
         data = original.read_bytes() if original.exists() else lzma.decompress(compressed.read_bytes())
         assert file.read_bytes() == data
+
+
+def test_missing_orbital_files_are_named(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "run", Case(1))
+    assert "no radial functions" not in read(folder)[0].provenance["found"]
+    for file in folder.rglob("*.orb"):
+        file.unlink()
+    assert "no radial functions: the .orb files of " in read(folder)[0].provenance["found"]

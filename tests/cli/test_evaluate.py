@@ -12,7 +12,9 @@ import pytest
 from harmose_dft.cli import main
 from harmose_dft.core.progress import silent
 from harmose_dft.core.units import MICRO
+from harmose_dft.data import DatasetWriter
 from harmose_dft.model.loading import load_model
+from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.run import Fit
 
@@ -147,3 +149,11 @@ def test_errors_by_element_add_up_to_the_whole(data: Path, model: str, capsys: p
     assert list(found["mae_element"]) == list(counts)
     mean = sum(n * found["mae_element"][k] for k, n in counts.items()) / 49
     assert mean == pytest.approx(found["mae_all"], rel=1e-9)
+
+
+def test_calculation_in_other_orbitals_is_named(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with DatasetWriter(tmp_path / "layer.h5") as writer:
+        writer.add(calculation(layer(0)))
+    assert main(["evaluate", model, str(tmp_path / "layer.h5")]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Record(BN, made up, made-up-orbitals, 8 orbitals) does not fit the model 'tiny'. The basis" in said

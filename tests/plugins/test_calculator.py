@@ -313,9 +313,9 @@ def test_crystals_and_ions_that_the_model_does_not_know_are_refused(mode: str) -
     crystal.set_cell([8, 8, 8])
     crystal.pbc = True
     ion.info["charge"] = 1
-    for atoms in (crystal, ion):
+    for atoms, reason in ((crystal, "molecules only, with any model"), (ion, "charge")):
         atoms.calc = calculator(mode=mode)
-        with pytest.raises(DomainError):
+        with pytest.raises(DomainError, match=reason):
             atoms.get_potential_energy()
 
 

@@ -54,6 +54,15 @@ def test_recommended_paths_of_both_sources_start_at_gamma() -> None:
     assert [n for _, n in k_path(CUBIC, "seekpath").ticks][:6] == ["G", "X", "M", "G", "R", "X|R"]
 
 
+def test_displaced_supercell_gets_seekpaths_path_without_its_warnings(recwarn: pytest.WarningsRecorder) -> None:
+    """A cell with angles of 90 and 120 degrees and atoms off their places is triclinic to seekpath, an edge case."""
+    pytest.importorskip("seekpath")
+    assert GRAPHENE.cell is not None
+    moved = GRAPHENE.positions + np.random.default_rng(0).normal(scale=0.1, size=GRAPHENE.positions.shape)
+    k_path(Structure(np.append(GRAPHENE.numbers, 5), np.vstack([moved, [1.0, 0.3, 0.2]]), GRAPHENE.cell), "seekpath")
+    assert not [w for w in recwarn.list if "lattice" in str(w.message)]
+
+
 @pytest.mark.parametrize(("path", "message"), [("GMQ", r"names \['Q'\].*points .*K"), ("", "cannot be read")])
 def test_unknown_point_is_named_with_those_that_exist(path: str, message: str) -> None:
     with pytest.raises(StructureError, match=message):
@@ -93,5 +102,6 @@ def test_molecule_and_path_without_length_are_refused() -> None:
         k_path(Structure(np.array([1]), np.zeros((1, 3))), "GM")
     with pytest.raises(StructureError, match="molecule in a box"):
         k_path(CUBIC, periodic=(False, False, False))
-    with pytest.raises(StructureError, match="no length"):
-        k_path(CUBIC, "GG")
+    for pointless in ("GG", "G,M,R"):
+        with pytest.raises(StructureError, match=r"no length; .* a comma or \| begins a new piece"):
+            k_path(CUBIC, pointless)

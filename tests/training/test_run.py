@@ -29,7 +29,9 @@ def test_command_trains_writes_a_model_and_does_not_train_twice(
     assert all(np.isfinite(list(entry.values())).all() for entry in log)
     model = ModelFile.load(tmp_path / "model")
     assert (model.functional, model.training["steps"], model.training["structures"]) == ("lda,vwn", 4, 4)
-    assert main(["train", str(config), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["train", str(config)]) == 0
+    assert "This run was finished before; nothing was trained." in capsys.readouterr().err
     assert ModelFile.load(tmp_path / "model").sha256 == model.sha256
     assert main(["train", str(config), "--quiet", "--force"]) == 0
     assert ModelFile.load(tmp_path / "model").sha256 == model.sha256

@@ -98,9 +98,9 @@ def locate(path: Path) -> Calculation:
         return Calculation(output.parent, output, single_file)
     if not path.is_dir():
         raise FileFormatError("There is no such file or folder.", path=path)
-    if _is_output(path):
-        return Calculation(path.parent if path.name.startswith("OUT.") else path, path)
     outputs = [p for p in _outputs(path) if _is_output(p)]
+    if _is_output(path) and not (outputs and _holds_start(path)):
+        return Calculation(path.parent if path.name.startswith("OUT.") else path, path)
     if len(outputs) != 1:
         names = ", ".join(p.name for p in outputs) or "none"
         raise FileFormatError(
@@ -121,6 +121,11 @@ def _is_output(folder: Path) -> bool:
         or any(_DENSE.match(name) or matrix_file(Path(name)) for name in names)
         or (folder / STEP_FOLDER).is_dir()
     )
+
+
+def _holds_start(folder: Path) -> bool:
+    """Whether the matrices in a folder are an H(R) alone, without log and S(R): what ``init_chg hr`` starts from."""
+    return find_log(folder) is None and {m.kind for m in matrix_files(folder)} == {"H"}
 
 
 def read_input(calculation: Calculation) -> dict[str, str]:

@@ -115,6 +115,8 @@ def _assemble_record(
         f"ABACUS {run.version or '(version not stated)'}, {run.functional or 'functional not stated'}, nspin {nspin}: "
         f"{structure.formula}, {overlap.size} orbitals, {contents}, ionic step {step}"
     ) + "".join(f", eigenvalues at {len(e.kpoints)} k-points ({e.source})" for e in eigenvalues)
+    if unknown := [SYMBOLS[z] for z in basis.elements if not basis.has_radial([z])]:
+        summary += f"; no radial functions: the .orb files of {', '.join(unknown)} were not found"
     log_facts = {
         "code": "ABACUS", "version": run.version, "functional": run.functional, "nspin": str(nspin),
         "source": ", ".join(str(path) for path in files), "structure": str(run.stru.path), "found": summary,

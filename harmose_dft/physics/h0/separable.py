@@ -123,6 +123,12 @@ class FittedNumericalH0(NumericalH0):
         chosen = [records[int(i)] for i in rng.permutation(len(records))[: settings.fit_structures]]
         seen = {int(z) for r in chosen for z in r.structure.numbers}
         if missing := sorted(set(basis.elements) - seen):
+            untrained = set(missing) - {int(z) for r in records for z in r.structure.numbers}
+            if untrained:
+                raise DataError(
+                    f"No training structure holds {', '.join(SYMBOLS[z] for z in sorted(untrained))}, only others "
+                    "of the data do, so that nothing can be learned of it. Change data.sizes, data.seed or data.files."
+                )
             raise DataError(
                 f"No structure that potentials are fitted to holds {', '.join(SYMBOLS[z] for z in missing)}; raise "
                 f"baseline.fit_structures ({settings.fit_structures}), or set baseline.kind to kinetic."

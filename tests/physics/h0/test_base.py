@@ -110,7 +110,7 @@ def test_configuration_refuses_unknown_kinds_and_values(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"baseline\.kind = 'huckel': .*fitted, kinetic, minao, none, sap"):
         read_config(path)
     path.write_text("baseline: {kind: sap, fit_structure: 3}", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"unknown key baseline\.fit_structure, did you mean 'fit_structures'"):
+    with pytest.raises(ConfigError, match=r"unknown key baseline\.fit_structure, did you mean 'fit_structures'\?$"):
         read_config(path)
     path.write_text("baseline: {kind: [sap]}", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"baseline\.kind"):
