@@ -81,7 +81,7 @@ def bands(
     if window_only:
         show_window(
             str(source), crystal_source, model, near_fermi, dos, broadening or BROADENING, solver, plot, window,
-            as_json, device, force,
+            as_json, device, force, force_domain,
         )
         return
     crystal = open_crystal(crystal_source, model, device=device)
@@ -107,9 +107,10 @@ def bands(
 
 def show_window(
     name: str, source: Structure | Path, model: str | None, count: int | None, dos: bool, broadening: float,
-    solver: str | None, plot: Path | None, window: float, as_json: bool, device: str, force: bool,
+    solver: str | None, plot: Path | None, window: float, as_json: bool, device: str, force: bool, force_domain: bool,
 ) -> None:
     """Print what is around the Fermi level of a cell of any size."""
+    from ..model.trust.judging import describe_unusual
     from ..plots.density import plot_density
     from ..workflows.large import near_fermi
     from .render import print_window
@@ -129,3 +130,5 @@ def show_window(
         console.print_json({"source": name, **result.to_dict(), "files": files})
     else:
         print_window(name, result, files)
+    if result.domain is not None and result.domain.far_atoms and not force_domain:
+        require_usable([name], f"do not use ({describe_unusual(result.domain)})")

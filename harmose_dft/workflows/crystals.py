@@ -15,6 +15,7 @@ from ..core.matrix import BlockMatrix
 from ..core.record import Record, name_code
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
+from ..model.domain import DomainReport
 from ..model.loading import as_predictor
 from ..model.prediction import Prediction
 from ..model.predictor import AtomsLike, Predictor
@@ -155,15 +156,17 @@ def open_crystal(
     raise HarmoseError(f"{formula} is a structure without a Hamiltonian. Name a model to predict it.")
 
 
-def warn_of_unusual(predictor: Predictor, structure: Structure) -> None:
-    """Warn where a structure whose prediction has no trust report does not resemble the training set.
+def warn_of_unusual(predictor: Predictor, structure: Structure) -> DomainReport:
+    """How far a structure whose prediction has no trust report is from the training set.
 
     Warns:
-        HarmoseWarning: With the atoms.
+        HarmoseWarning: It does not resemble the training set; with the atoms.
     """
-    if text := describe_unusual(predictor.model.domain.report(structure)):
-        advice = "harmose-dft predict judges the prediction"
+    report = predictor.model.domain.report(structure)
+    if text := describe_unusual(report):
+        advice = "compare a smaller cell with such atoms with a calculation of it"
         warnings.warn(f"{structure.formula} has {text}; {advice}", HarmoseWarning, stacklevel=3)
+    return report
 
 
 def read_crystal(path: Path) -> Record:

@@ -18,6 +18,7 @@ from ..core.record import Record, name_code
 from ..core.structure import Structure
 from ..core.units import HARTREE_IN_EV
 from ..model.chunks import predict_matrices
+from ..model.domain import DomainReport
 from ..model.loading import as_predictor
 from ..model.predictor import AtomsLike, Predictor
 from ..solver import (
@@ -54,6 +55,7 @@ class CellMatrices:
         hamiltonian: One matrix, or one per spin direction, Hartree.
         overlap: S.
         n_electrons: Electrons per cell.
+        domain: How far a predicted one is from the model's training set.
     """
 
     label: str
@@ -61,6 +63,7 @@ class CellMatrices:
     hamiltonian: tuple[BlockMatrix, ...]
     overlap: BlockMatrix
     n_electrons: float
+    domain: DomainReport | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,7 @@ class FermiWindow:
         density: Density of states, where asked for.
         solver: Name of the direct solver.
         seconds: What was done -> time.
+        domain: How far a predicted cell is from the model's training set.
     """
 
     label: str
@@ -88,6 +92,7 @@ class FermiWindow:
     density: StochasticDensity | None
     solver: str
     seconds: dict[str, float]
+    domain: DomainReport | None = None
 
     @property
     def fermi(self) -> float:
@@ -110,6 +115,12 @@ class FermiWindow:
             "solver": self.solver,
             "seconds": self.seconds,
         }
+        if self.domain is not None:
+            out["trust"] = {
+                "environment_distance": self.domain.environment_distance,
+                "unusual_atoms": list(self.domain.unusual_atoms),
+                "far_atoms": list(self.domain.far_atoms),
+            }
         if (states := self.states) is not None:
             out["states"] = {
                 "energies_ev": states.energies * HARTREE_IN_EV,
@@ -190,7 +201,7 @@ def near_fermi(
             )
     return FermiWindow(
         cell.label, cell.structure, hamiltonian[0].size, cell.n_electrons, points[0], found_states, density, chosen,
-        seconds,
+        seconds, cell.domain,
     )
 
 
@@ -213,9 +224,11 @@ def open_cell(
         predictor = as_predictor(model, device=device)
         structure = find_structure(source)
         matrices = predict_matrices(predictor, structure, progress=progress)
-        warn_of_unusual(predictor, structure)
-        n_electrons = predictor.physics.n_electrons(structure)
-        return CellMatrices(predictor.info.name, structure, matrices.hamiltonians, matrices.overlap, n_electrons)
+        domain = warn_of_unusual(predictor, structure)
+        return CellMatrices(
+            predictor.info.name, structure, matrices.hamiltonians, matrices.overlap,
+            predictor.physics.n_electrons(structure), domain,
+        )
     if not isinstance(source, Record | str | Path):
         formula = find_structure(source).formula
         raise HarmoseError(f"{formula} is a structure without a Hamiltonian. Name a model to predict it.")

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import graphene
 
 from harmose_dft.cli import main
 from harmose_dft.core.errors import DataError, HarmoseError
 from harmose_dft.core.record import Record
 from harmose_dft.core.units import HARTREE_IN_EV
+from harmose_dft.model.domain import DomainReport
+from harmose_dft.model.trust.judging import describe_unusual
 from harmose_dft.output import Result, write_results
 from harmose_dft.solver import band_gap, solve_structure
 from harmose_dft.testing.crystals import calculation, layer, repeat_cell
@@ -84,3 +87,31 @@ def test_contradictory_and_empty_requests_are_refused(
     assert "take no path" in capsys.readouterr().err
     assert main(["bands", "layer.cif", "--near-fermi", "20", "--broadening", "0.1"]) == 2
     assert "--broadening is the resolution of --dos" in capsys.readouterr().err
+
+
+def test_cells_far_from_training_end_with_an_error_unless_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Graphene, and graphene with bonds that are longer by 15 %."""
+    atoms = graphene(vacuum=10.0).repeat((2, 2, 1))
+    atoms.pbc = True
+    atoms.write(tmp_path / "layer.cif")
+    atoms.set_cell(np.diag([1.15, 1.15, 1.0]) @ atoms.cell.array, scale_atoms=True)
+    atoms.write(tmp_path / "stretched.cif")
+    command = ["bands", "--model", "graphene", "--near-fermi", "8", "--json"]
+    assert main([*command, str(tmp_path / "layer.cif")]) == 0
+    near = json.loads(capsys.readouterr().out)["trust"]
+    assert near["far_atoms"] == []
+    assert near["environment_distance"] < 1
+    assert main([*command, str(tmp_path / "stretched.cif")]) == 3
+    printed = capsys.readouterr()
+    assert len(json.loads(printed.out)["trust"]["far_atoms"]) == 8
+    assert "do not use (atoms with surroundings unlike those of the training set" in printed.err
+    assert main([*command, "--force-domain", str(tmp_path / "stretched.cif")]) == 0
+
+
+def test_sentences_name_a_few_of_many_atoms() -> None:
+    atoms = tuple(f"C{n}" for n in range(1, 41))
+    assert describe_unusual(DomainReport(4.0, atoms, (), 1.0, atoms)).endswith(
+        "C1, C2, C3, C4, C5, C6, C7, C8 and 32 more (distance 4, training atoms up to 1)"
+    )

@@ -17,6 +17,9 @@ from .report import TrustReport
 from .store import TrustFile
 from .verdicts import Interval, Intervals, Rules, Verdict
 
+NAMED = 8
+"""Atoms that a sentence names; the report has all of them."""
+
 
 def assess(
     overlap: BlockMatrix, spectrum: Spectrum, evidence: Evidence, calibrations: TrustFile | None = None
@@ -59,7 +62,9 @@ def describe_unusual(domain: DomainReport) -> str:
     if not domain.unusual_atoms:
         return ""
     far = f" (distance {domain.environment_distance:.3g}, training atoms up to 1)" if domain.far_atoms else ""
-    return f"atoms with surroundings unlike those of the training set: {', '.join(domain.unusual_atoms)}{far}"
+    named, rest = domain.unusual_atoms[:NAMED], len(domain.unusual_atoms) - NAMED
+    names = ", ".join(named) + (f" and {rest} more" if rest > 0 else "")
+    return f"atoms with surroundings unlike those of the training set: {names}{far}"
 
 
 def judge(
