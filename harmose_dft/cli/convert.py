@@ -74,6 +74,13 @@ def convert(
     report(converted, check, as_json)
     if out is not None:
         console.note(f"{len(converted)} calculation{'s' if len(converted) != 1 else ''} written to {out}")
+        for name in ("nspin", "functional"):
+            kinds = sorted({str(value) for c in converted if (value := getattr(c, name)) is not None})
+            if len(kinds) > 1:
+                console.note(
+                    f"these calculations have {name} {' and '.join(kinds)}; a model is trained on one kind: give each its "
+                    "own file to train on them"
+                )
 
 
 def report(calculations: Sequence[Converted], check: bool, as_json: bool) -> None:

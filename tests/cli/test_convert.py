@@ -324,3 +324,13 @@ def test_a_calculation_that_is_given_twice_is_told_and_read_once(tree: Path, tmp
     assert [c.path for c in found] == [place, tree / "group/spinor"]
     assert told[:2] == [f"{p}: given more than once, read once" for p in (place, tmp_path / "link")]
     assert len(open_dataset(tmp_path / "d.h5")) == 2
+
+
+def test_calculations_that_no_model_is_trained_on_together_are_named(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = tree / "group"
+    assert main(["convert", str(group), "-o", str(tmp_path / "both.h5")]) == 0
+    assert "these calculations have nspin 2 and 4; a model is trained on one kind" in capsys.readouterr().err
+    assert main(["convert", str(group / "spinor"), "-o", str(tmp_path / "one.h5")]) == 0
+    assert "trained on one kind" not in capsys.readouterr().err
