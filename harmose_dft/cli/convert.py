@@ -78,8 +78,8 @@ def convert(
             kinds = sorted({str(value) for c in converted if (value := getattr(c, name)) is not None})
             if len(kinds) > 1:
                 console.note(
-                    f"these calculations have {name} {' and '.join(kinds)}; a model is trained on one kind: give each its "
-                    "own file to train on them"
+                    f"these calculations have {name} {' and '.join(kinds)}; a model is trained on one kind: give each "
+                    "its own file to train on them"
                 )
 
 
