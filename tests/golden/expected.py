@@ -34,6 +34,8 @@ LEFT_OUT = (
     "*fock_builds*", "*/codes*/numbers", "*/scf/next energy", "*/skipped",
     "train/*/evaluate*/*_mae", "train/*/evaluate*/psi_*", "train/*/evaluate*/mae_cha*", "train/*/valid_orbital_mae",
     "crystal/*/evaluate/*_mae", "crystal/*/evaluate/psi_*", "train/joint/info/metrics/*", "*text/stdout/words",
+    # what a second stage of ten steps changes: without AVX-512 something else
+    "train/*/predict/trust/correction/*",
     # words of click and pydantic, and their versions'
     "help*", "refused/train *", "refused/*/stdout/*",
 )  # fmt: skip
@@ -58,7 +60,9 @@ TOLERANCES = {
     "crystal/info of a result/*": 1e-2,
     "*gradient_norm": 1e-1,
     "*member_spread_uha": 3e-1,
+    "crystal/*/correction_size_uha": 1e-1,
     "*commutator*": 1e-4,
+    "*/certificate/*": 1e-3,  # differences of nearly equal levels, of a network in single precision
     "*/forces": 1e-4,
     "*/weights": 1e-3,
 }
