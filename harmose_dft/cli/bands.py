@@ -131,4 +131,4 @@ def show_window(
     else:
         print_window(name, result, files)
     if result.domain is not None and result.domain.far_atoms and not force_domain:
-        require_usable([name], f"do not use ({describe_unusual(result.domain)})")
+        require_usable([name], f"do not use: {describe_unusual(result.domain)}")

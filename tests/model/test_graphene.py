@@ -111,8 +111,11 @@ def test_bands_of_what_is_no_graphene_come_with_a_warning(
     assert "verdict" in told.out
     assert main(["bands", "swollen.xyz", "--model", "graphene", "--points", "10", "--json", "--force-domain"]) == 0
     assert json.loads(capsys.readouterr().out)["trust"]["verdict"] == "do not use"
-    assert main(["bands", "swollen.xyz", "--model", "graphene", "--dos"]) == 0
-    assert "warning: C2 has atoms with surroundings unlike those" in capsys.readouterr().err
+    assert main(["bands", "swollen.xyz", "--model", "graphene", "--dos"]) == 3
+    told = capsys.readouterr()
+    assert "warning: C2 has atoms with surroundings unlike those" in told.err
+    assert "The verdict on swollen.xyz is do not use: atoms with surroundings unlike those" in told.err
+    assert main(["bands", "swollen.xyz", "--model", "graphene", "--dos", "--force-domain"]) == 0
 
 
 def test_card_quotes_the_weights_and_the_recipe() -> None:

@@ -106,7 +106,7 @@ def test_cells_far_from_training_end_with_an_error_unless_told(
     assert main([*command, str(tmp_path / "stretched.cif")]) == 3
     printed = capsys.readouterr()
     assert len(json.loads(printed.out)["trust"]["far_atoms"]) == 8
-    assert "do not use (atoms with surroundings unlike those of the training set" in printed.err
+    assert "do not use: atoms with surroundings unlike those of the training set" in printed.err
     assert main([*command, "--force-domain", str(tmp_path / "stretched.cif")]) == 0
 
 

@@ -135,8 +135,11 @@ def test_description_gives_the_same_matrices(spin_orbit: bool) -> None:
 def test_elements_that_were_not_fitted_are_refused() -> None:
     boron = Structure(np.array([5, 5]), layer(0).positions, layer(0).cell)
     record_of_boron = replace(calculation(boron))
-    with pytest.raises(DataError, match=r"holds N; raise baseline\.fit_structures \(80\)"):
+    with pytest.raises(DataError, match="No training structure holds N"):
         FittedNumericalH0.fit(BASIS, "none", [record_of_boron], H0Settings(), seed=0)
+    few = [*20 * [record_of_boron], calculation(layer(0))]
+    with pytest.raises(DataError, match=r"holds N; raise baseline\.fit_structures \(1\)"):
+        FittedNumericalH0.fit(BASIS, "none", few, H0Settings(fit_structures=1), seed=0)
     h0 = made_up()
     partial = FittedNumericalH0(BASIS, h0.projectors, {5: h0.potentials[5]}, 0.0, {})
     with pytest.raises(DomainError, match=r"do not cover N\. Train with these elements"):
