@@ -28,7 +28,6 @@ def _unfold(pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.i
     """Cell (atom, 3) into which each atom moves when it follows one chain of pairs from the first atom of its group."""
     n_atoms = int(pairs.max()) + 1
     links, first = np.unique(pairs[:, 0] * n_atoms + pairs[:, 1], return_index=True)
-    shift_of = dict(zip(links.tolist(), shifts[first], strict=True))
     graph = csr_array((np.ones(len(links)), (links // n_atoms, links % n_atoms)), shape=(n_atoms, n_atoms))
     places, is_placed = np.zeros((n_atoms, 3), dtype=np.int64), np.zeros(n_atoms, dtype=np.bool_)
     for start in range(n_atoms):
@@ -36,7 +35,8 @@ def _unfold(pairs: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.i
             continue
         order, before = breadth_first_order(graph, start)
         is_placed[order] = True
-        for atom in order[1:].tolist():
-            origin = int(before[atom])
-            places[atom] = places[origin] + shift_of[origin * n_atoms + atom]
+        atoms, origins = order[1:], before[order[1:]]
+        steps = shifts[first[np.searchsorted(links, origins.astype(np.int64) * n_atoms + atoms)]]
+        for atom, origin, step in zip(atoms.tolist(), origins.tolist(), steps, strict=True):
+            places[atom] = places[origin] + step
     return places
