@@ -79,7 +79,10 @@ def find_calculations(path: Path) -> list[Path]:
     calculations = list(_walk(path))
     if not calculations:
         formats = "; ".join(f"{code.name}: {code.recognises}" for code in codes() if code.recognises)
-        raise FileFormatError(f"No calculation of a known code was found. Known are {formats}.", path=path)
+        raise FileFormatError(
+            f"No calculation of a known code was found. Known are {formats}. A structure is read from its own file: "
+            "give its name.", path=path,
+        )  # fmt: skip
     return calculations
 
 

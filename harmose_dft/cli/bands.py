@@ -52,23 +52,18 @@ def bands(
     from ..adapters.structures import is_structure_file
     from ..core.files import require_absent
     from ..core.memory import keep_freed_memory
+    from ..model.loading import load_model
     from ..plots import plot_bands
     from ..plots.figure import require_format
     from ..workflows.bands import bands as run
     from ..workflows.bands import compare_bands
     from ..workflows.crystals import find_structure, open_crystal, require_same_crystal
+    from ..workflows.parts import is_trained_on
     from ..workflows.sources import require_sources
     from .render import print_bands
 
-    if compare is not None and states is not None:
-        raise click.UsageError("--compare pairs bands one by one, which needs all of them; leave --states out.")
-    if broadening is not None and not dos:
-        raise click.UsageError("--broadening is the resolution of --dos; add --dos, or leave it out.")
     window_only = near_fermi is not None or dos
-    if window_only and any(option is not None for option in (compare, states, kpath, points)):
-        raise click.UsageError(
-            "--near-fermi and --dos take no path; leave --kpath, --points, --states and --compare out."
-        )
+    require_agreement(compare, states, kpath, points, broadening, dos=dos, window_only=window_only)
     keep_freed_memory()
     require_sources(source)
     crystal_source = find_structure(source) if model is not None and is_structure_file(source) else source
@@ -84,13 +79,17 @@ def bands(
             as_json, device, force, force_domain,
         )
         return
-    crystal = open_crystal(crystal_source, model, device=device)
+    predictor = None if model is None else load_model(model, device=device)
+    crystal = open_crystal(crystal_source, predictor)
     other = None if compare is None else open_crystal(compare)
     if other is not None:
         require_same_crystal(crystal.structure, other.structure)
     curves = run(crystal, kpath=kpath, points=points, states=states, every=other is not None, solver=solver)
     reference = None if other is None else run(other, kpath=curves.path, every=True)
-    comparison = None if reference is None else compare_bands(curves, reference, window)
+    comparison = None
+    if other is not None and reference is not None:
+        known = None if predictor is None else is_trained_on(predictor.model.training, other.structure)
+        comparison = compare_bands(curves, reference, window, in_training=known)
     if plot is not None:
         title = crystal.structure.formula
         plot_bands(curves, plot, reference=reference, window=(-window, window), title=title, force=force)
@@ -103,6 +102,25 @@ def bands(
         print_bands(str(source), curves, comparison, crystal.trust, files)
     if crystal.trust is not None and crystal.trust.refused and not force_domain:
         require_usable([str(source)], crystal.trust.verdict_in_words)
+
+
+def require_agreement(
+    compare: Path | None, states: int | None, kpath: str | None, points: int | None, broadening: float | None, *,
+    dos: bool, window_only: bool,
+) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        click.UsageError: With what to leave out.
+    """
+    if compare is not None and states is not None:
+        raise click.UsageError("--compare pairs bands one by one, which needs all of them; leave --states out.")
+    if broadening is not None and not dos:
+        raise click.UsageError("--broadening is the resolution of --dos; add --dos, or leave it out.")
+    if window_only and any(option is not None for option in (compare, states, kpath, points)):
+        raise click.UsageError(
+            "--near-fermi and --dos take no path; leave --kpath, --points, --states and --compare out."
+        )
 
 
 def show_window(

@@ -262,7 +262,7 @@ def print_bands(
     if comparison is not None:
         milli = 1e3 * HARTREE_IN_EV
         rows += [
-            ("reference", comparison.reference),
+            ("reference", comparison.reference + (": one of the training set" if comparison.in_training else "")),
             (f"band_mae within {comparison.window:g} eV (meV)", f"{comparison.mean_error * milli:.3f}"),
             ("largest band error (meV)", f"{comparison.largest_error * milli:.3f}"),
         ]

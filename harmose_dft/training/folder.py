@@ -13,6 +13,7 @@ from typing import Any
 from ..core.errors import ConfigError, OutputExistsError
 from ..core.files import atomic_path, require_regular
 from ..model.description import DESCRIPTION, WEIGHTS, read_description
+from .identity import RunIdentity
 from .log import LogEntry
 from .state import TrainState
 
@@ -49,7 +50,7 @@ class RunFolder:
                 "it. Choose another output, go on from it by start_from, or replace it with --force."
             )
 
-    def earlier(self, identity: str, *, force: bool = False) -> TrainState | None:
+    def earlier(self, identity: RunIdentity, *, force: bool = False) -> TrainState | None:
         """The state to resume from, if there is one.
 
         Args:
@@ -64,11 +65,12 @@ class RunFolder:
         if force:
             return None
         state = TrainState.load(path) if path.is_file() else None
-        if state is not None and state.run not in ("", identity):
+        if state is not None and state.run not in ("", identity.digest):
+            differences = identity.describe_differences(state.settings) or "or of an older version"
             raise ConfigError(
-                f"{path} belongs to a run with other data or settings, or of an older version, and cannot be gone on "
-                "with; only the length of a run with stages.mode joint, its device and its output may change. Restore "
-                "them, choose another output, or begin anew with --force."
+                f"{path} belongs to a run with other data or settings ({differences}) and cannot be gone on with; only "
+                "the length of a run with stages.mode joint, its device and its output may change. Restore them, "
+                "choose another output, or begin anew with --force."
             )
         return state
 
@@ -76,9 +78,9 @@ class RunFolder:
         """Figures that were recorded in the model's file since it was written; empty where there is none."""
         return dict(read_description(self.path)["metrics"]) if (self.path / DESCRIPTION).is_file() else {}
 
-    def save(self, state: TrainState, identity: str) -> None:
+    def save(self, state: TrainState, identity: RunIdentity) -> None:
         """Write the state."""
-        replace(state, run=identity).save(self.path / STATE)
+        replace(state, run=identity.digest, settings=identity.settings).save(self.path / STATE)
 
     def begin_log(self, step: int) -> None:
         """Drop the lines of the log after a step, whose updates are made again, and those that are damaged."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from ..core.errors import shorten
 from ..model.checkpoint import ModelFile
 from .config import TrainConfig
 
@@ -17,9 +19,38 @@ FREE_TO_CHANGE: dict[str, Any] = {
 }
 """Settings that a run may be resumed with different values of; contents of files and of the start count, not names."""
 
+CONTENTS = "the contents of data.files"
+"""What the message names where the settings agree and the files do not."""
 
-def identify_run(config: TrainConfig, hashes: Mapping[str, str], start: ModelFile | None) -> str:
-    """Hash of everything that the weights of a run depend on, except how long it is where that may change.
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What the weights of a run depend on.
+
+    Args:
+        digest: Hash of the settings and of the files.
+        settings: Dotted key -> value, such as "optimizer.batch_size" -> 8.
+    """
+
+    digest: str
+    settings: Mapping[str, Any]
+
+    def describe_differences(self, earlier: Mapping[str, Any]) -> str:
+        """Settings that differ from those of an earlier run, with both values; files where no setting does.
+
+        Args:
+            earlier: Settings of the earlier run, by dotted key; empty where its state does not tell.
+        """
+        if not earlier:
+            return ""
+        keys = sorted(k for k in {*self.settings, *earlier} if self.settings.get(k) != earlier.get(k))
+        values = [[shorten(json.dumps(of.get(key))) for of in (self.settings, earlier)] for key in keys]
+        words = [f"{key} = {now}, then {then}" for key, (now, then) in zip(keys, values, strict=True)]
+        return "; ".join(words) or CONTENTS
+
+
+def identify_run(config: TrainConfig, hashes: Mapping[str, str], start: ModelFile | None) -> RunIdentity:
+    """Everything that the weights of a run depend on, except how long it is where that may change.
 
     Args:
         config: The configuration.
@@ -31,4 +62,13 @@ def identify_run(config: TrainConfig, hashes: Mapping[str, str], start: ModelFil
         free = {name: value for name, value in FREE_TO_CHANGE.items() if name != "optimizer"}
     settings = config.model_dump(mode="json", exclude=free)
     used = sorted(hashes.values()) + ([] if start is None else [start.sha256])
-    return hashlib.sha256(json.dumps([settings, used], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([settings, used], sort_keys=True).encode()).hexdigest()
+    return RunIdentity(digest, flatten(settings))
+
+
+def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Sections in sections as one mapping with dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= flatten(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+    return flat

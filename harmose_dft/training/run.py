@@ -24,10 +24,10 @@ from ..physics.base import Physics
 from ..physics.choice import physics_class
 from ..solver import Filling, Smearing
 from ..solver.filling import MESH_SPACING
-from .config import TrainConfig
+from .config import OptimizerConfig, TrainConfig
 from .data import TrainingData, open_training_data
 from .folder import RunFolder
-from .identity import identify_run
+from .identity import RunIdentity, identify_run
 from .log import LogEntry
 from .loop import Trainer
 from .objective import collect_needs
@@ -36,6 +36,7 @@ from .provenance import describe_training
 from .samples import Need
 from .session import train
 from .start import build_network, continue_from, set_scales, starting_model
+from .state import TrainState
 
 RISEN = 1.2
 """Times the smallest validation error above which the last one is worth a warning; less is noise of few structures."""
@@ -56,7 +57,7 @@ class Assembly:
 
     trainer: Trainer
     model: ModelFile
-    identity: str
+    identity: RunIdentity
     hashes: dict[str, str]
     structures: tuple[list[Structure], list[Structure]]
     start: ModelFile | None
@@ -137,6 +138,8 @@ class Fit:
         trainer = Trainer(network, training, validation, self.config, density)
         if earlier is not None:
             trainer.restore(earlier)
+            if text := describe_shortening(self.config.optimizer, earlier):
+                warnings.warn(f"{self.folder.path}: {text}", HarmoseWarning, stacklevel=2)
         first = data.record(data.records("train")[0])
         model = ModelFile(
             name=self.config.name,
@@ -215,6 +218,30 @@ def describe_overfitting(errors: Mapping[int, float]) -> str:
     return (
         f"the validation error is {errors[last]:.0f} uHa at the end and was {errors[best]:.0f} uHa {before}: the model "
         "has learned its training structures by heart. Train on more structures, for fewer steps, or at a lower rate."
+    )
+
+
+def describe_shortening(optimizer: OptimizerConfig, earlier: TrainState) -> str:
+    """A sentence where a run has gone further than it is to be long; empty otherwise.
+
+    Args:
+        optimizer: Its length.
+        earlier: Where it stands.
+    """
+    update = earlier.seconds / max(earlier.step, 1)
+    if optimizer.minutes is not None:  # a run ends with the update in which its time is up
+        length, reached = f"optimizer.minutes = {optimizer.minutes:g}", f"{earlier.seconds / 60:.1f} minutes"
+        is_longer = earlier.seconds > 60 * optimizer.minutes + 2 * update
+    else:
+        assert optimizer.steps is not None
+        length, reached = f"optimizer.steps = {optimizer.steps}", f"{earlier.step} updates"
+        is_longer = earlier.step > optimizer.steps
+    if not is_longer:
+        return ""
+    return (
+        f"{length}, but the run has had {reached} already. Nothing is trained; the model has the weights of then, of a "
+        "run that was to be longer, whose learning rate had not fallen to its end unless that one was finished. Give "
+        "the length of before to go on, or --force to begin anew."
     )
 
 

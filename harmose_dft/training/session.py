@@ -9,6 +9,7 @@ import torch
 from ..core.interrupts import defer_interrupts
 from ..core.progress import Progress
 from .folder import RunFolder
+from .identity import RunIdentity
 from .log import LogEntry
 from .loop import Trainer
 
@@ -17,7 +18,8 @@ PERMILLE = 1000
 
 
 def train(
-    trainer: Trainer, folder: RunFolder, identity: str, progress: Progress, report: Callable[[LogEntry], None]
+    trainer: Trainer, folder: RunFolder, identity: RunIdentity, progress: Progress,
+    report: Callable[[LogEntry], None],
 ) -> None:
     """Train to the end; the first of several processes writes and reports.
 

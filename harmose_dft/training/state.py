@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -20,7 +23,8 @@ class TrainState:
         seconds: Training time.
         updates: Number of updates of the weights.
         tensors: Parameters and their running average, (parameter,), and what the optimizer keeps.
-        run: Identity of the data and settings, empty where unknown.
+        run: Hash of the data and settings, empty where unknown.
+        settings: Those settings by dotted key, empty where unknown.
     """
 
     step: int
@@ -28,6 +32,7 @@ class TrainState:
     updates: int
     tensors: dict[str, Tensor]
     run: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the state, replacing an older one only when complete."""
@@ -35,6 +40,7 @@ class TrainState:
 
         numbers = {
             "step": str(self.step), "seconds": repr(self.seconds), "updates": str(self.updates), "run": self.run,
+            "settings": json.dumps(self.settings),
         }
         with atomic_path(path, force=True) as temporary:
             save_file({k: v.detach().cpu().clone() for k, v in self.tensors.items()}, temporary, metadata=numbers)
@@ -53,8 +59,11 @@ class TrainState:
                 numbers = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             step, updates = int(numbers["step"]), int(numbers["updates"])
-            return cls(step, float(numbers["seconds"]), updates, tensors, numbers.get("run", ""))
-        except (SafetensorError, KeyError, OSError, ValueError) as error:
+            settings = json.loads(numbers.get("settings", "{}"))
+            if not isinstance(settings, dict):
+                raise ValueError("its settings are no mapping")
+            return cls(step, float(numbers["seconds"]), updates, tensors, numbers.get("run", ""), settings)
+        except (SafetensorError, KeyError, OSError, ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"{path} is not a readable training state ({error}). Delete it to start the training anew."
             ) from error

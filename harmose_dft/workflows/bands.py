@@ -42,6 +42,8 @@ class BandComparison:
         mean_error: Mean absolute error, Hartree.
         largest_error: Largest error, Hartree.
         shift: What was subtracted from the bands, Hartree.
+        in_training: Whether the model was trained on the reference, whose bands are then no test of it; None where
+            that is not known.
     """
 
     reference: str
@@ -49,6 +51,7 @@ class BandComparison:
     mean_error: float
     largest_error: float
     shift: float
+    in_training: bool | None = None
 
     def to_dict(self) -> dict[str, object]:
         """A JSON-serialisable description; the unit is the last part of a key."""
@@ -59,6 +62,7 @@ class BandComparison:
             "band_mae_mev": self.mean_error * milli,
             "band_max_mev": self.largest_error * milli,
             "shift_ev": self.shift * HARTREE_IN_EV,
+            "in_training": self.in_training,
         }
 
 
@@ -120,13 +124,16 @@ def choose_points(size: int) -> int:
     return next((points for largest, points in SMOOTH if size <= largest), FEWEST)
 
 
-def compare_bands(bands: BandStructure, reference: BandStructure, window: float = WINDOW) -> BandComparison:
+def compare_bands(
+    bands: BandStructure, reference: BandStructure, window: float = WINDOW, *, in_training: bool | None = None
+) -> BandComparison:
     """Mean and largest error of bands around the reference's Fermi level after the best shift.
 
     Args:
         bands: All bands on a path.
         reference: All bands of the reference on the same path.
         window: Half width in eV.
+        in_training: Whether the model was trained on the reference; None where that is not known.
 
     Raises:
         HarmoseError: The two are of different crystals, or have different orbitals or spins.
@@ -142,4 +149,4 @@ def compare_bands(bands: BandStructure, reference: BandStructure, window: float 
     errors, shift = band_errors(
         reference.energies, bands.energies, fermi=reference.fermi, window=window / HARTREE_IN_EV
     )
-    return BandComparison(reference.label, window, float(errors.mean()), float(errors.max()), shift)
+    return BandComparison(reference.label, window, float(errors.mean()), float(errors.max()), shift, in_training)

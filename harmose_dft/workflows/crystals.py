@@ -187,7 +187,7 @@ def read_crystal(path: Path) -> Record:
 
 
 def find_structure(source: CrystalSource) -> Structure:
-    """The crystal structure of an object, or in a structure file or a DFT code's calculation.
+    """The crystal structure of an object, or in a structure file, a result file or a DFT code's calculation.
 
     Raises:
         HarmoseError: A file holds several, or one without a cell.
@@ -200,8 +200,12 @@ def find_structure(source: CrystalSource) -> Structure:
     if not isinstance(source, str | Path):
         raise TypeError(f"Expected a crystal, ASE Atoms or the path of a file, got {type(source).__name__}.")
     path = Path(source)
-    calculation = path.exists() and recognise(path) is not None
-    structures = [r.structure for r in read_calculations(path)] if calculation else read_structures(path)
+    if path.exists() and is_result(path):
+        structures = [result.record.structure for result in read_results(path)]
+    elif path.exists() and recognise(path) is not None:
+        structures = [r.structure for r in read_calculations(path)]
+    else:
+        structures = read_structures(path)
     if len(structures) != 1:
         raise HarmoseError(f"{path} holds {len(structures)} structures; bands are drawn of one. Give a file with one.")
     if not structures[0].periodic:

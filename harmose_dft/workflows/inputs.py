@@ -15,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 
 from ..adapters.smiles import from_smiles
-from ..adapters.structures import iterate_structures
 from ..core.errors import FileFormatError, HarmoseError, InputNote, StructureError
 from ..core.structure import Structure, format_charge
+from .sources import iterate_path
 
 KEPT = 64
 """Structures of a file up to which they stay in memory; longer files are read anew each time, frame by frame."""
@@ -69,10 +69,10 @@ class Input:
 
 
 def open_file(path: Path, label: str = "", stem: str = "") -> Input:
-    """A structure file, gone through once to the end.
+    """A structure file, or a folder of calculations, gone through once to the end.
 
     Args:
-        path: The file.
+        path: The file, or the folder.
         label: What tables call it; by default its name.
         stem: Of its output files; by default its own.
 
@@ -80,12 +80,13 @@ def open_file(path: Path, label: str = "", stem: str = "") -> Input:
         StructureError: A structure is malformed.
         FileFormatError: The file cannot be read.
     """
-    frames = iterate_structures(path)
+    frames = iterate_path(path)
     kept = list(islice(frames, KEPT))
     count, periodic = len(kept), sum(s.periodic for s in kept)
     for structure in frames:
         count, periodic = count + 1, periodic + structure.periodic
-    label, stem = label or path.name, stem or path.stem
+    folder = path.resolve().name if path.is_dir() else ""
+    label, stem = label or folder or path.name, stem or folder or path.stem
     if count <= KEPT:
         return Input(label, stem, count, periodic, partial(iter, kept), path)
     return Input(label, stem, count, periodic, partial(_read_again, path), path)
@@ -95,7 +96,7 @@ def _read_again(path: Path) -> Iterator[Structure]:
     """The structures of a file whose notes have been shown."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputNote)
-        yield from iterate_structures(path)
+        yield from iterate_path(path)
 
 
 @contextmanager

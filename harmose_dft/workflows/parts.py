@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..core.files import sha256
-from ..data import Dataset, split_dataset
+from ..core.structure import Structure
+from ..data import Dataset, split_dataset, structure_id
 from ..training.provenance import ID_DIGITS, STRUCTURE_IDS
 
 Part = Literal["train", "validation", "test"]
@@ -104,6 +105,19 @@ class TrainedRecords:
                 "same: the model's file does not list those of its training, so that copies of them are not recognised."
             )
         return None
+
+
+def is_trained_on(training: Mapping[str, Any], structure: Structure) -> bool | None:
+    """Whether a structure is one of those that a model's file lists of its training, and of those it went on from.
+
+    None where the file lists none.
+
+    Args:
+        training: What the model's file says of its training.
+        structure: The structure, as its calculation's files have it.
+    """
+    lists = [each.get(STRUCTURE_IDS, "").split() for each in _trainings(training)]
+    return structure_id(structure)[:ID_DIGITS] in {key for keys in lists for key in keys} if all(lists) else None
 
 
 def _require_smiles(dataset: Dataset, part: Part, training: Mapping[str, Any]) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeGuard
 
-from ..adapters.structures import from_ase, read_structures
+from ..adapters.registry import find_calculations, iterate_calculation
+from ..adapters.structures import from_ase, iterate_structures
 from ..core.errors import FileFormatError
 from ..core.structure import Structure
 from ..model.loading import model_folder
 from ..model.predictor import AtomsLike, Predictor
 
 Source = Structure | AtomsLike | str | Path
-"""A structure, or the path of a file with structures."""
+"""A structure, or the path of a file with structures or of a DFT code's calculation."""
 
 
 def is_one_source(sources: Source | Iterable[Source]) -> TypeGuard[Source]:
@@ -49,6 +50,22 @@ def require_sources(path: str | Path, model: str | Path | Predictor | None = Non
         model_folder(model)
 
 
+def iterate_path(path: str | Path) -> Iterator[Structure]:
+    """Structures of a file, one by one, or those of the calculations in a folder.
+
+    Raises:
+        StructureError: A structure is malformed.
+        FileFormatError: The file cannot be read, or the folder holds no calculation of a known code.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        yield from iterate_structures(path)
+        return
+    for place in find_calculations(path):
+        for record in iterate_calculation(place):
+            yield record.structure
+
+
 def collect_structures(sources: Source | Iterable[Source]) -> list[Structure]:
     """Read or convert all structures of a source, or of several in order.
 
@@ -63,7 +80,7 @@ def collect_structures(sources: Source | Iterable[Source]) -> list[Structure]:
     structures: list[Structure] = []
     for source in sources:
         if isinstance(source, str | Path):
-            structures += read_structures(source)
+            structures += iterate_path(source)
         elif (structure := as_structure(source)) is not None:
             structures.append(structure)
         else:

@@ -34,6 +34,7 @@ from harmose_dft.training.losses.errors import Errors, subtract_shift
 from harmose_dft.training.run import Fit
 from harmose_dft.training.samples import Sample, collate
 from harmose_dft.workflows.evaluate import evaluate
+from harmose_dft.workflows.parts import is_trained_on
 
 SINGLE = 2e-6
 """Hartree; rounding of single precision in blocks of order one."""
@@ -278,11 +279,33 @@ def test_bands_are_compared_with_a_reference_of_the_same_cell(
     assert main([*command, "--compare", "same.h5"]) == 0
     compared = json.loads(capsys.readouterr().out)["compare"]
     assert 0 < compared["band_mae_mev"] <= compared["band_max_mev"]
+    assert compared["in_training"] is False
     assert Path("bn.png").exists()
     assert main([*command, "--force", "--compare", "other.h5"]) == 1
     assert "another cell" in capsys.readouterr().err
     assert main([*command]) == 1
     assert "bn.png" in capsys.readouterr().err
+
+
+def test_comparison_with_a_calculation_of_the_training_set_says_so(
+    trained: tuple[Predictor, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also by a model that went on from the one trained on it; not known where a model lists no structures."""
+    known = calculation(layer(0))
+    one = Result(known, solve_structure(known.structure, known.hamiltonian, known.overlap, known.n_electrons))
+    path = tmp_path / "known.h5"
+    write_results(path, [one])
+    model = trained[0].model
+    model.save(tmp_path / "model")
+    command = ["bands", str(path), "--model", str(tmp_path / "model"), "--points", "8", "--compare", str(path)]
+    assert main(command) == 0
+    assert "one of the training set" in " ".join(capsys.readouterr().out.split())
+    training = model.training
+    assert is_trained_on(training, known.structure) is True
+    further = {"structure_ids": "0" * 12, "started_from": {"training": training}}
+    assert is_trained_on(further, known.structure) is True
+    assert is_trained_on(further, layer(40)) is False
+    assert is_trained_on({"started_from": {"training": training}}, layer(40)) is None
 
 
 def test_molecules_options_are_refused_for_crystals(

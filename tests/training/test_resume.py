@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_training import FIRST, run, trainer, write_config
 
 from harmose_dft.cli import main
@@ -204,16 +206,51 @@ def test_state_of_other_data_or_settings_is_refused_and_kept(
     assert main(["train", str(config), "--quiet"]) == 0
     kept = (tmp_path / "model" / STATE).read_bytes()
     write_waters(tmp_path / "more.h5", range(1, 7))
-    for changes in ({"loss": {"mixing": 0.3}}, {"data": {"files": ["more.h5"], "split": "ordered", "sizes": [4, 2]}}):
+    other_file = {"data": {"files": ["more.h5"], "split": "ordered", "sizes": [4, 2]}}
+    for changes, differences in (
+        ({"loss": {"mixing": 0.3}}, "loss.mixing = 0.3, then 0.1"), (other_file, "the contents of data.files"),
+    ):
         write_config(tmp_path, **changes)
         assert main(["train", str(config), "--quiet"]) != 0
-        assert "other data or settings" in capsys.readouterr().err
+        assert f"other data or settings ({differences})" in capsys.readouterr().err
         assert (tmp_path / "model" / STATE).read_bytes() == kept
     (tmp_path / "waters.h5").rename(tmp_path / "moved.h5")
     settings = {"files": ["moved.h5"], "split": "ordered", "sizes": [4, 2]}
     write_config(tmp_path, data=settings, optimizer={"steps": 6, "batch_size": 2})
     assert main(["train", str(config), "--quiet"]) == 0
     assert ModelFile.load(tmp_path / "model").training["steps"] == 6
+
+
+def test_states_of_earlier_releases_name_no_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(tmp_path)
+    assert main(["train", str(config), "--quiet"]) == 0
+    path = tmp_path / "model" / STATE
+    replace(TrainState.load(path), settings={}).save(path)
+    write_config(tmp_path, loss={"mixing": 0.3})
+    assert main(["train", str(config), "--quiet"]) != 0
+    assert "(or of an older version)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings", ["[]", "{", "[" * 100_000])
+def test_state_with_damaged_settings_is_refused(tmp_path: Path, settings: str) -> None:
+    numbers = {"step": "1", "seconds": "1.0", "updates": "1", "settings": settings}
+    save_file({"parameters": torch.zeros(2)}, tmp_path / STATE, metadata=numbers)
+    with pytest.raises(CheckpointError, match="Delete it"):
+        TrainState.load(tmp_path / STATE)
+
+
+def test_run_that_is_made_shorter_than_it_is_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(tmp_path)
+    assert main(["train", str(config), "--quiet"]) == 0
+    assert main(["train", str(config)]) == 0
+    assert "optimizer.steps" not in capsys.readouterr().err
+    write_config(tmp_path, optimizer={"steps": 2, "batch_size": 2})
+    assert main(["train", str(config)]) == 0
+    assert "optimizer.steps = 2, but the run has had 4 updates already" in capsys.readouterr().err
+    assert ModelFile.load(tmp_path / "model").training["steps"] == 4
+    write_config(tmp_path, optimizer={"minutes": 1e-9, "batch_size": 2})
+    assert main(["train", str(config)]) == 0
+    assert "optimizer.minutes = 1e-09, but the run has had 0.0 minutes already" in capsys.readouterr().err
 
 
 def test_length_of_a_staged_run_is_fixed(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_shift_of_all_bands_is_no_error(record: Record) -> None:
     assert comparison.largest_error == pytest.approx(0.02)
     assert comparison.mean_error == pytest.approx(0.02 / energies.size)
     figures = comparison.to_dict()
-    assert list(figures) == ["reference", "window_ev", "band_mae_mev", "band_max_mev", "shift_ev"]
+    assert list(figures) == ["reference", "window_ev", "band_mae_mev", "band_max_mev", "shift_ev", "in_training"]
     assert figures["window_ev"] == 1000.0
     assert figures["band_max_mev"] == pytest.approx(20 * EV)
     assert figures["shift_ev"] == pytest.approx(0.01 * EV)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from harmose_dft.adapters.registry import read_calculations
+from harmose_dft.core.errors import FileFormatError
+from harmose_dft.testing.openmx import make_demo
 from harmose_dft.workflows.inputs import name_molecules, open_inputs
 
 
@@ -42,3 +48,28 @@ def test_two_isomers_have_files_of_their_own() -> None:
     with open_inputs([], ["CCO", "COC"]) as inputs:
         assert [i.stem for i in inputs] == ["C2H6O-CCO", "C2H6O-COC"]
         assert [i.label for i in inputs] == ["CCO", "COC"]
+
+
+def test_structures_of_calculations_are_read_from_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One calculation, also as the working folder; then the folder of both."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        make_demo(tmp_path / name)
+    expected = read_calculations(tmp_path / "one")[0].structure
+    monkeypatch.chdir(tmp_path / "one")
+    for path in (tmp_path / "one", Path()):
+        with open_inputs([path]) as (one,):
+            assert (one.label, one.stem, one.count, one.periodic) == ("one", "one", 1, 1)
+            (structure,) = one.read()
+            np.testing.assert_array_equal(structure.positions, expected.positions)
+    with open_inputs([tmp_path]) as (both,):
+        assert both.count == 2
+        assert [label for label, _ in both.iterate()] == [f"{tmp_path.name}#{n}" for n in (1, 2)]
+
+
+def test_folder_without_calculations_is_refused_with_advice(tmp_path: Path) -> None:
+    (tmp_path / "water.xyz").write_text("1\n\nHe 0 0 0\n")
+    with pytest.raises(FileFormatError, match="A structure is read from its own file"), open_inputs([tmp_path]):
+        pass
