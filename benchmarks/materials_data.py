@@ -60,8 +60,9 @@ SYSTEMS = {
     "BS": System("bilayer Bi2Se3", "BS", "Bi2Se3_bilayer"),
     "MG-abacus": System("graphene, 3 x 3, ABACUS", "MG-abacus", "graphene_3x3", "samples/abacus",
                         tests=("snap01", "snap08", "snap15")),
+    "MM-abacus": System("MoS2, 3 x 3, ABACUS", "MM-abacus", "MoS2_3x3_abacus"),
 }
-"""The six systems of the paper, and one of them by another code."""
+"""The six systems of the paper, and two of them by another code."""
 
 SIX = ("MG", "MM", "BG", "BB", "BT", "BS")
 

@@ -11,8 +11,8 @@ from .sources import read_result, table
 SIX = ("MG", "MM", "BG", "BB", "BT", "BS")
 """The systems in the order of the paper."""
 
-MATERIALS = (*SIX, "MG-abacus")
-"""These, and one of them by another code."""
+MATERIALS = (*SIX, "MG-abacus", "MM-abacus")
+"""These, and two of them by another code."""
 
 VARIANTS = {"h0": "H0 alone", "stage-1": "stage 1 alone", "two-stage": "two stages", "density": "two stages, density",
             "stage-1-h0-density": "stage 1 with the density of H0",
