@@ -64,8 +64,8 @@ def predict(
     """Predict Hamiltonians and all that follows from their diagonalisation.
 
     Args:
-        structures: A Structure, ASE Atoms, or the path of a file that holds one structure; or several of these, among
-            which a file may hold any number of structures.
+        structures: A Structure, ASE Atoms, or the path of a file that holds one structure or of a calculation's folder;
+            or several of these, among which a file may hold any number of structures.
         model: A bundled model's name, a model's folder, or a loaded model.
         trust: Whether to work out the trust report, which costs a second evaluation on a rotated copy.
         refine: Whether three cheap Fock builds refine H of each molecule and tell how far off it is; by default they do
