@@ -57,7 +57,7 @@ def evaluate(
         data: Reference calculations in the model's basis: a data set, its path, or records.
         part: Only this part of a data set, see :meth:`.TrainedRecords.select`.
         limit: At most this many records.
-        refine: Whether H of molecules is also measured as refined by cheap Fock builds.
+        refine: Whether H of molecules is also measured as refined by cheap Fock builds; crystals have no such figures.
         device: Where a model that is loaded runs.
         covariance_samples: Number of records on which rotations are tried.
         progress: Shows progress over the records, if their number is known.
@@ -107,7 +107,7 @@ def _measure(
                 prediction.network or prediction.hamiltonians,
                 prediction.stage1 or None,
                 h0=h0,
-                refined=prediction.hamiltonians if refine else None,
+                refined=prediction.hamiltonians if prediction.network else None,
             )
             if count < covariance_samples:
                 accumulator.add_cov_err(cov_err(predictor.hamiltonians, record.structure, basis))
@@ -149,12 +149,23 @@ def require_comparable(predictor: Predictor, record: Record) -> None:
 
     Raises:
         BasisMismatchError: It is in another basis.
-        DataError: It was made with another functional.
+        DataError: It has no Hamiltonian or another kind of spin, or was made with another functional.
     """
+    if not record.hamiltonian:
+        raise DataError(
+            f"{record!r} is an overlap-only calculation: it has no Hamiltonian to compare the model's with. Leave it "
+            "out of the data, or calculate H too."
+        )
     try:
         predictor.model.basis.require_same(record.basis, record.structure.numbers.tolist())
     except BasisMismatchError as error:
         raise BasisMismatchError(f"{record!r} does not fit the model {predictor.info.name!r}. {error}") from error
+    kind, spin = SPIN_OF_NSPIN[record.nspin], predictor.network.config.spin
+    if kind != spin:
+        raise DataError(
+            f"{record!r} has nspin {record.nspin} (spin: {kind}); the model {predictor.info.name!r} is of spin: "
+            f"{spin}. Compare it with calculations of its own kind of spin."
+        )
     functional = record.provenance.get("functional")
     if functional and functional.lower() != predictor.model.functional.lower():
         raise DataError(
