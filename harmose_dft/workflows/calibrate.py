@@ -156,8 +156,16 @@ def calibrate(
         Calibrations with and without certificate, with figures; ``save`` writes them beside the model.
 
     Raises:
-        DataError: There are too few molecules, or too few good or bad ones.
+        DataError: There are too few molecules, formulas, or good or bad ones.
     """
+    formulas = sorted({case.group for case in cases.refined})
+    if 0 < len(formulas) < PARTS:
+        raise DataError(
+            f"All {len(cases.refined)} molecules are of {' or '.join(formulas)}; molecules of one formula are never "
+            f"divided between what calibrates and what judges, so that {PARTS} formulas are needed at least, and many "
+            "more make error bars that hold for others. Label other molecules, too, of all kinds that you are going to "
+            "predict."
+        )
     calibrations, figures, bad = {}, {}, {}
     for name, members in (("refined", cases.refined), ("free", cases.free)):
         used, kept = divide(members, seed)
