@@ -57,7 +57,7 @@ def evaluate(
         data: Reference calculations in the model's basis: a data set, its path, or records.
         part: Only this part of a data set, see :meth:`.TrainedRecords.select`.
         limit: At most this many records.
-        refine: Whether H of molecules is also measured as refined by cheap Fock builds; crystals have no such figures.
+        refine: Whether H of molecules is also measured as refined by cheap Fock builds.
         device: Where a model that is loaded runs.
         covariance_samples: Number of records on which rotations are tried.
         progress: Shows progress over the records, if their number is known.
@@ -65,7 +65,8 @@ def evaluate(
 
     Raises:
         BasisMismatchError: A record is in another basis.
-        DataError: A record was computed with another functional, there is none, or the split does not fit the data.
+        DataError: A record was computed with another functional or has no H or another kind of spin, there is none, the
+            split does not fit the data, or crystals are to be refined.
         ArgumentError: The limit is not positive.
     """
     if limit is not None:
@@ -97,6 +98,8 @@ def _measure(
     )
     count = 0
     for chunk in _chunks(predictor, records):
+        if refine and any(r.structure.periodic for r in chunk):
+            raise DataError("Fock builds refine molecules only; these calculations are of crystals. Leave --refine out.")
         predictions = predictor.predict([r.structure for r in chunk], trust=False, refine=refine)
         for record, prediction in zip(map(_add_fermi, chunk), predictions, strict=True):
             start = time.perf_counter()
@@ -107,7 +110,7 @@ def _measure(
                 prediction.network or prediction.hamiltonians,
                 prediction.stage1 or None,
                 h0=h0,
-                refined=prediction.hamiltonians if prediction.network else None,
+                refined=prediction.hamiltonians if refine else None,
             )
             if count < covariance_samples:
                 accumulator.add_cov_err(cov_err(predictor.hamiltonians, record.structure, basis))

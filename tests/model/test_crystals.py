@@ -392,7 +392,7 @@ def test_calculations_that_the_model_does_not_stand_for_neither_measure_nor_cali
         measure_cases(trained[0], [tmp_path / "others.h5"])
 
 
-def test_crystals_have_no_figures_of_refined_hamiltonians(trained: tuple[Predictor, list[Any]]) -> None:
-    result = evaluate(trained[0], [calculation(layer(21))], refine=True, covariance_samples=0)
-    assert result.refined is None
-    assert "refined" not in result.stages
+def test_crystals_are_not_measured_as_refined(trained: tuple[Predictor, list[Any]]) -> None:
+    """Nothing refines them: the column would be that of the model."""
+    with pytest.raises(DataError, match="refine molecules only; .* Leave --refine out"):
+        evaluate(trained[0], [calculation(layer(21))], refine=True)
