@@ -99,7 +99,7 @@ def _measure(
     count = 0
     for chunk in _chunks(predictor, records):
         if refine and any(r.structure.periodic for r in chunk):
-            raise DataError("Fock builds refine molecules only; these calculations are of crystals. Leave --refine out.")
+            raise DataError("Fock builds refine molecules only; these records are of crystals. Leave --refine out.")
         predictions = predictor.predict([r.structure for r in chunk], trust=False, refine=refine)
         for record, prediction in zip(map(_add_fermi, chunk), predictions, strict=True):
             start = time.perf_counter()

@@ -394,5 +394,5 @@ def test_calculations_that_the_model_does_not_stand_for_neither_measure_nor_cali
 
 def test_crystals_are_not_measured_as_refined(trained: tuple[Predictor, list[Any]]) -> None:
     """Nothing refines them: the column would be that of the model."""
-    with pytest.raises(DataError, match="refine molecules only; .* Leave --refine out"):
+    with pytest.raises(DataError, match=r"refine molecules only; .* Leave --refine out"):
         evaluate(trained[0], [calculation(layer(21))], refine=True)
