@@ -17,7 +17,7 @@ from ..core.progress import Progress, silent
 from ..core.record import Record
 from ..data import structure_id
 from ..metrics.evaluation import BAND_WINDOW
-from ..metrics.spectra import band_errors
+from ..metrics.spectra import band_errors, reach_bands
 from ..model.loading import load
 from ..model.prediction import Prediction, dipole_moment
 from ..model.predictor import Predictor
@@ -201,9 +201,8 @@ def measure_band_case(prediction: Prediction, record: Record, group: str) -> Ban
         raise DataError(f"A bound on the error of bands needs predictions of crystals with trust; got {prediction!r}.")
     reference = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
     assert reference.fermi is not None
-    errors, _ = band_errors(
-        reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=BAND_WINDOW
-    )
+    window = reach_bands(reference.energies, reference.fermi, BAND_WINDOW)
+    errors, _ = band_errors(reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=window)
     return BandCase(group, collect_band_signals(trust), float(errors.mean()), trust.rules)
 
 
