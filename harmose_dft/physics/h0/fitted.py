@@ -74,13 +74,12 @@ class FittedH0(GaussianH0):
     def extend(self, basis: OrbitalBasis, records: Sequence[Record], settings: H0Settings, seed: int) -> FittedH0:
         """The same charges, and those of new elements, fitted to a random choice of calculations that hold them.
 
-        Raises:
-            DataError: No calculation holds a new element.
+        As in :meth:`fit`, elements that no calculation holds have none.
         """
         new = sorted(set(basis.elements) - set(self.charges))
-        if not new:
+        chosen = choose_holding(records, new, settings.fit_structures, seed) if new else []
+        if not chosen:
             return FittedH0(basis, self.charges)
-        chosen = choose_holding(records, new, settings.fit_structures, seed)
         structures, hamiltonians = [r.structure for r in chosen], _neutral_hamiltonians(chosen)
         return FittedH0(basis, {**self.charges, **fit_charges(structures, hamiltonians, basis, self.charges)})
 

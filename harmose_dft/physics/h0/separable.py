@@ -163,6 +163,8 @@ class FittedNumericalH0(NumericalH0):
         if not new:
             return FittedNumericalH0(basis, self.projectors, self.potentials, self.shift, self.spin_orbit)
         chosen, rng = choose_holding(records, new, settings.fit_structures, seed), np.random.default_rng(seed)
+        if untrained := set(new) - {int(z) for r in chosen for z in r.structure.numbers}:
+            raise untrained_elements(untrained)
         cutoffs, old = orbital_cutoffs(basis), self.projectors
         radii = {**old.radii, **{z: RADIUS * cutoffs[z] for z in new}}
         projectors = Projectors(radii, old.exponents, old.l_max)
