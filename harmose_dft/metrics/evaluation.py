@@ -29,7 +29,14 @@ from .matrices import (
     spin_overlap,
 )
 from .results import FRONTIER, EvaluationResult, StageMetrics
-from .spectra import band_errors, frontier_errors, orbital_cosines, orbital_energy_errors, subspace_overlaps
+from .spectra import (
+    band_errors,
+    frontier_errors,
+    orbital_cosines,
+    orbital_energy_errors,
+    reach_bands,
+    subspace_overlaps,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +57,8 @@ class MetricAccumulator:
         basis: Shells per element.
         spectral: Whether eigenproblems are solved (molecules always at once, crystals where k-points are given).
         kpoints: Structure -> fractional k-points (k, 3) at which crystals are compared, such as those of a path.
-        window: Half width of the window of ``band_mae`` around the Fermi level, in Hartree.
+        window: Half width of the window of ``band_mae`` around the Fermi level, in Hartree; where no band lies in it,
+            that of a crystal reaches both edges of its gap.
         device: Where the eigenproblems of molecules are solved.
     """
 
@@ -214,6 +222,7 @@ class _StageSums:
         shift = 0.0
         if window is not None:
             assert reference.fermi is not None
+            window = reach_bands(reference.energies, reference.fermi, window)
             errors, shift = band_errors(
                 reference.energies, prediction.energies, fermi=reference.fermi, window=window
             )

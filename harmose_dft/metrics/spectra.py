@@ -85,6 +85,21 @@ def band_errors(reference: Floats, prediction: Floats, *, fermi: float, window: 
     return np.abs(difference - shift), shift
 
 
+def reach_bands(energies: Floats, fermi: float, window: float) -> float:
+    """The half width of a window around the Fermi level, or where no band lies in it, up to both edges of the gap.
+
+    Args:
+        energies: Of the reference, Hartree.
+        fermi: Its Fermi level, Hartree.
+        window: Half width, Hartree.
+    """
+    distances = np.abs(energies - fermi)
+    if (distances <= window).any():
+        return window
+    sides = (distances[energies <= fermi], distances[energies > fermi])
+    return float(max(side.min() for side in sides if side.size))
+
+
 def _common(reference: Spectrum, prediction: Spectrum) -> int:
     """Number of orbitals that both spectra have."""
     if reference.energies.shape[:-1] != prediction.energies.shape[:-1]:

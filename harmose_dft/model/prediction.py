@@ -160,10 +160,10 @@ def dipole_moment(structure: Structure, basis: OrbitalBasis, spectrum: Spectrum)
         basis: Its Gaussian basis.
         spectrum: Its orbitals.
     """
-    from ..adapters.pyscf import dipole_integrals
+    from ..adapters.pyscf import core_electrons, dipole_integrals
 
-    integrals = dipole_integrals(structure, basis)
-    return properties.dipole(spectrum.density_matrix(), integrals, structure.positions, structure.numbers)
+    integrals, charges = dipole_integrals(structure, basis), structure.numbers - core_electrons(structure, basis)
+    return properties.dipole(spectrum.density_matrix(), integrals, structure.positions, charges)
 
 
 def single_matrix(hamiltonians: Sequence[BlockMatrix]) -> BlockMatrix:

@@ -22,7 +22,7 @@ SMALLEST_GAP = 0.02
 
 
 class GaussianPhysics(Physics):
-    """Molecules: all electrons, analytic integrals, every pair of atoms."""
+    """Molecules: analytic integrals, every pair of atoms."""
 
     h0_base = GaussianH0
     has_levels = True
@@ -53,8 +53,8 @@ class GaussianPhysics(Physics):
         return pyscf.overlap(structure, self.basis)
 
     def n_electrons(self, structure: Structure) -> int:
-        """All electrons."""
-        return structure.n_electrons
+        """All electrons but those that pseudopotentials of the basis stand for."""
+        return structure.n_electrons - int(pyscf.core_electrons(structure, self.basis).sum())
 
     def overlap_of_record(self, record: Record) -> BlockMatrix:
         """The calculation's own overlap, which is on all pairs."""

@@ -129,7 +129,11 @@ class NumericalPhysics(Physics):
         h0: H0 | None = None,
     ) -> Self:
         """The physics of a training set, with its electron count; arguments as :meth:`Physics.fit`."""
-        return cls(basis, h0 or cls._fit_h0(basis, functional, records, settings, seed), ElectronCount.fit(records))
+        if h0 is None:
+            h0 = cls._fit_h0(basis, functional, records, settings, seed)
+        elif basis != h0.basis:
+            h0 = h0.extend(basis, records, settings, seed)
+        return cls(basis, h0, ElectronCount.fit(records))
 
     def describe(self) -> dict[str, Any]:
         """H0, and the training compositions with their electrons."""

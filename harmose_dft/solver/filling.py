@@ -149,7 +149,14 @@ def solve_structure(
     """
     if not math.isfinite(n_electrons):
         raise SolverError(f"The number of electrons is {n_electrons}; expected a finite number.")
+    if not hamiltonian:
+        raise SolverError(f"There is no Hamiltonian of {structure.formula}; expected one, or one per spin direction.")
     if not structure.periodic:
+        if len(hamiltonian) > 1:
+            raise SolverError(
+                f"{structure.formula} is a molecule with {len(hamiltonian)} Hamiltonians, one per spin direction; "
+                "molecules are solved as closed shells, of one. Open shells are supported for crystals only."
+            )
         if abs(n_electrons - round(n_electrons)) > WHOLE:
             raise SolverError(f"A molecule of {n_electrons:g} electrons was given; expected a whole number of them.")
         return solve(hamiltonian[0], overlap, round(n_electrons))

@@ -171,7 +171,13 @@ def _seekpath(structure: Structure) -> tuple[dict[str, Floats], list[list[str]]]
     with warnings.catch_warnings():
         # Displaced atoms leave angles of nearly 90 degrees, whose points lie where those of 90 degrees do.
         warnings.simplefilter("ignore", seekpath.hpkot.EdgeCaseWarning)
-        seekpath_result = seekpath.get_path_orig_cell(crystal, symprec=SYMMETRY_PRECISION)
+        try:
+            seekpath_result = seekpath.get_path_orig_cell(crystal, symprec=SYMMETRY_PRECISION)
+        except seekpath.hpkot.SymmetryDetectionError as error:
+            raise StructureError(
+                f"seekpath finds no symmetry of {structure.formula}, as where two atoms are in one place. Correct the "
+                "structure, or take ASE's path: leave seekpath out."
+            ) from error
     rename = {name: "G" if name == "GAMMA" else name for name in seekpath_result["point_coords"]}
     special = {rename[name]: np.asarray(k, dtype=np.float64) for name, k in seekpath_result["point_coords"].items()}
     runs: list[list[str]] = []

@@ -21,6 +21,9 @@ Hamiltonians = BlockMatrix | Sequence[BlockMatrix]
 CLOSED_SHELL = 1.5
 """Occupations beyond this are those of orbitals that hold two electrons."""
 
+ON_LEVEL = 1e-9
+"""Hartree; a Fermi level that is no farther above a level lies on it."""
+
 WHOLE_BAND = 1e-3
 """Electrons per spin direction that fill bands to within this fraction fill them completely."""
 
@@ -148,6 +151,9 @@ def band_gap(spectrum: Spectrum) -> tuple[float, float]:
     padded = np.concatenate([np.full((*energies.shape[:2], 1), -np.inf), energies], axis=-1)
     top = np.stack([e[:, n] for e, n in zip(padded, bands_filled, strict=True)])
     bottom = np.stack([e[:, n + 1] for e, n in zip(padded, bands_filled, strict=True)])
+    fermi = np.inf if spectrum.fermi is None else spectrum.fermi
+    if bands_filled.tolist() == [1] and per_orbital == 1 and fermi < top.max() + ON_LEVEL:
+        return 0.0, 0.0  # the lowest band of a closed shell, which one electron fills by half, not one of spinors
     indirect = float(bottom.min() - top.max())
     return (indirect, float((bottom - top).min())) if indirect > 0 else (0.0, 0.0)
 

@@ -83,10 +83,13 @@ class RunFolder:
         replace(state, run=identity.digest, settings=identity.settings).save(self.path / STATE)
 
     def begin_log(self, step: int) -> None:
-        """Drop the lines of the log after a step, whose updates are made again, and those that are damaged."""
+        """Drop the lines of the log after a step, whose updates are made again, and those that are damaged.
+
+        A run that begins has no lines: those of an earlier run, whose place it takes, are dropped.
+        """
         path = self.path / LOG
         if path.is_file():
-            kept = [line for line, entry in self._read_log() if entry["step"] <= step]
+            kept = [line for line, entry in self._read_log() if 0 < step >= entry["step"]]
             with atomic_path(path, force=True) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 

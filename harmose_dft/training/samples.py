@@ -111,7 +111,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     if len(orbitals) == len(samples):
         rows = max(o.coefficients.shape[1] for o in orbitals)
         columns = max(o.coefficients.shape[2] for o in orbitals)
-        padded = torch.zeros(len(orbitals), rows, columns)
+        padded = orbitals[0].coefficients.new_zeros(len(orbitals), rows, columns)
         for k, o in enumerate(orbitals):
             padded[k, : o.coefficients.shape[1], : o.coefficients.shape[2]] = o.coefficients[0]
         batched_orbitals = OrbitalTargets(

@@ -17,7 +17,7 @@ from ..core.progress import Progress, silent
 from ..core.record import Record
 from ..data import structure_id
 from ..metrics.evaluation import BAND_WINDOW
-from ..metrics.spectra import band_errors
+from ..metrics.spectra import band_errors, reach_bands
 from ..model.loading import load
 from ..model.prediction import Prediction, dipole_moment
 from ..model.predictor import Predictor
@@ -156,8 +156,16 @@ def calibrate(
         Calibrations with and without certificate, with figures; ``save`` writes them beside the model.
 
     Raises:
-        DataError: There are too few molecules, or too few good or bad ones.
+        DataError: There are too few molecules, formulas, or good or bad ones.
     """
+    formulas = sorted({case.group for case in cases.refined})
+    if 0 < len(formulas) < PARTS:
+        raise DataError(
+            f"All {len(cases.refined)} molecules are of {' or '.join(formulas)}; molecules of one formula are never "
+            f"divided between what calibrates and what judges, so that {PARTS} formulas are needed at least, and many "
+            "more make error bars that hold for others. Label other molecules, too, of all kinds that you are going to "
+            "predict."
+        )
     calibrations, figures, bad = {}, {}, {}
     for name, members in (("refined", cases.refined), ("free", cases.free)):
         used, kept = divide(members, seed)
@@ -193,9 +201,8 @@ def measure_band_case(prediction: Prediction, record: Record, group: str) -> Ban
         raise DataError(f"A bound on the error of bands needs predictions of crystals with trust; got {prediction!r}.")
     reference = solve_structure(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
     assert reference.fermi is not None
-    errors, _ = band_errors(
-        reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=BAND_WINDOW
-    )
+    window = reach_bands(reference.energies, reference.fermi, BAND_WINDOW)
+    errors, _ = band_errors(reference.energies, prediction.spectrum.energies, fermi=reference.fermi, window=window)
     return BandCase(group, collect_band_signals(trust), float(errors.mean()), trust.rules)
 
 

@@ -65,7 +65,8 @@ def evaluate(
 
     Raises:
         BasisMismatchError: A record is in another basis.
-        DataError: A record was computed with another functional, there is none, or the split does not fit the data.
+        DataError: A record was computed with another functional or has no H or another kind of spin, there is none, the
+            split does not fit the data, or crystals are to be refined.
         ArgumentError: The limit is not positive.
     """
     if limit is not None:
@@ -97,6 +98,8 @@ def _measure(
     )
     count = 0
     for chunk in _chunks(predictor, records):
+        if refine and any(r.structure.periodic for r in chunk):
+            raise DataError("Fock builds refine molecules only; these records are of crystals. Leave --refine out.")
         predictions = predictor.predict([r.structure for r in chunk], trust=False, refine=refine)
         for record, prediction in zip(map(_add_fermi, chunk), predictions, strict=True):
             start = time.perf_counter()
@@ -149,12 +152,23 @@ def require_comparable(predictor: Predictor, record: Record) -> None:
 
     Raises:
         BasisMismatchError: It is in another basis.
-        DataError: It was made with another functional.
+        DataError: It has no Hamiltonian or another kind of spin, or was made with another functional.
     """
+    if not record.hamiltonian:
+        raise DataError(
+            f"{record!r} is an overlap-only calculation: it has no Hamiltonian to compare the model's with. Leave it "
+            "out of the data, or calculate H too."
+        )
     try:
         predictor.model.basis.require_same(record.basis, record.structure.numbers.tolist())
     except BasisMismatchError as error:
         raise BasisMismatchError(f"{record!r} does not fit the model {predictor.info.name!r}. {error}") from error
+    kind, spin = SPIN_OF_NSPIN[record.nspin], predictor.network.config.spin
+    if kind != spin:
+        raise DataError(
+            f"{record!r} has nspin {record.nspin} (spin: {kind}); the model {predictor.info.name!r} is of spin: "
+            f"{spin}. Compare it with calculations of its own kind of spin."
+        )
     functional = record.provenance.get("functional")
     if functional and functional.lower() != predictor.model.functional.lower():
         raise DataError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..adapters.pyscf import core_electrons
 from ..adapters.registry import read_calculations, recognise
 from ..adapters.structures import read_structures
 from ..core.errors import DomainError, HarmoseError
@@ -200,7 +201,9 @@ def report_molecule(
         orbitals=view_orbitals(prediction, orbitals),
         columns=tuple(columns),
         level_errors=errors,
-        charges=list_charges(spectrum, prediction, structure.numbers.astype(np.float64)),
+        charges=list_charges(
+            spectrum, prediction, (structure.numbers - core_electrons(structure, prediction.basis)).astype(np.float64)
+        ),
         dipole=prediction.dipole,
         comparison=() if comparison is None else compare_figures(comparison),
         reference="" if comparison is None else describe_reference(comparison.provenance),

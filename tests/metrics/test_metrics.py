@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from harmose_dft.metrics import (
     subspace_overlaps,
 )
 from harmose_dft.metrics.results import DIMENSIONLESS, MEANINGS, StageMetrics
+from harmose_dft.metrics.spectra import reach_bands
 from harmose_dft.testing.molecules import hartree_fock, structure_of
 from harmose_dft.training.median import weighted_median
 
@@ -228,6 +229,17 @@ def test_band_error_of_a_chain_with_wrong_hopping_is_analytic() -> None:
     collect = MetricAccumulator(HYDROGEN, kpoints=path, window=1.0)
     collect.add(chain_record(-0.1), chain_record(-0.099).hamiltonian)
     assert collect.result().model.band_mae == pytest.approx(np.abs(wrong - np.median(wrong)).mean(), rel=1e-9)
+
+
+def test_window_without_bands_reaches_both_edges_of_the_gap() -> None:
+    """Of a crystal whose gap is wider than the window, the evaluation ended with the advice to widen it."""
+    energies = np.array([[-9.0, -2.0, 3.0, 4.0], [-8.0, -2.5, 3.5, 4.0]])
+    assert reach_bands(energies, 0.0, 1.0) == 3.0
+    assert reach_bands(energies, 0.0, 2.0) == 2.0
+    assert reach_bands(energies, 5.0, 0.5) == 1.0
+    collect = MetricAccumulator(HYDROGEN, kpoints=path, window=1.0)
+    collect.add(replace(chain_record(-0.1), fermi=7.0), chain_record(-0.099).hamiltonian)
+    assert collect.result().model.band_mae == pytest.approx(0.0, abs=1e-12)  # one level, after the best shift
 
 
 def test_bands_are_compared_inside_the_window_only() -> None:

@@ -7,7 +7,7 @@ precision.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from harmose_dft.cli import main
 from harmose_dft.core.basis import OrbitalBasis
 from harmose_dft.core.errors import BasisMismatchError, DataError, DomainError
 from harmose_dft.core.progress import silent
+from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import DatasetWriter
 from harmose_dft.metrics import cov_err, gauge_shift
@@ -28,11 +29,21 @@ from harmose_dft.model.loading import load_model
 from harmose_dft.model.predictor import Predictor
 from harmose_dft.output import Result, write_results
 from harmose_dft.solver import bands, mesh, monkhorst_pack, solve_structure, spacing_of
-from harmose_dft.testing.crystals import BASIS, CUTOFF, calculation, configuration, layer, repeat_cell
+from harmose_dft.testing.crystals import (
+    BASIS,
+    CUTOFF,
+    calculation,
+    configuration,
+    layer,
+    repeat_cell,
+    with_collinear_spin,
+    with_spin_orbit,
+)
 from harmose_dft.training.loop import Trainer
 from harmose_dft.training.losses.errors import Errors, subtract_shift
 from harmose_dft.training.run import Fit
 from harmose_dft.training.samples import Sample, collate
+from harmose_dft.workflows.calibrate import measure_cases
 from harmose_dft.workflows.evaluate import evaluate
 from harmose_dft.workflows.parts import is_trained_on
 
@@ -363,3 +374,25 @@ def test_reference_bands_of_a_real_calculation(shared_dir: Path, capsys: pytest.
     k = int(np.argmin(np.abs(np.array(entry["kpoints"]) - [1 / 3, 1 / 3, 0]).sum(axis=1)))
     # Valence and conduction band of graphene touch at K, at the Fermi level.
     assert np.abs(energies[k, 3:5]).max() < 0.05
+
+
+@pytest.mark.parametrize(("maker", "words"), [
+    (lambda structure: replace(calculation(structure), hamiltonian=()), "is an overlap-only calculation"),
+    (with_collinear_spin, "has nspin 2 .spin: collinear.; the model 'made-up' is of spin: none"),
+    (with_spin_orbit, "has nspin 4 .spin: spin-orbit.; the model 'made-up' is of spin: none"),
+])
+def test_calculations_that_the_model_does_not_stand_for_neither_measure_nor_calibrate_it(
+    trained: tuple[Predictor, list[Any]], tmp_path: Path, maker: Callable[[Structure], Record], words: str
+) -> None:
+    with DatasetWriter(tmp_path / "others.h5") as writer:
+        writer.add(maker(layer(21)))
+    with pytest.raises(DataError, match=words):
+        evaluate(trained[0], tmp_path / "others.h5")
+    with pytest.raises(DataError, match=words):
+        measure_cases(trained[0], [tmp_path / "others.h5"])
+
+
+def test_crystals_are_not_measured_as_refined(trained: tuple[Predictor, list[Any]]) -> None:
+    """Nothing refines them: the column would be that of the model."""
+    with pytest.raises(DataError, match=r"refine molecules only; .* Leave --refine out"):
+        evaluate(trained[0], [calculation(layer(21))], refine=True)

@@ -14,11 +14,13 @@ from harmose_dft.adapters import pyscf as adapter
 from harmose_dft.core.errors import DataError, DomainError
 from harmose_dft.core.spectrum import Spectrum
 from harmose_dft.core.structure import Structure
+from harmose_dft.model.prediction import dipole_moment
 from harmose_dft.physics.choice import physics_class
 from harmose_dft.physics.gaussian import GaussianPhysics
 from harmose_dft.physics.h0 import H0Settings
 from harmose_dft.physics.h0.none import NoGaussianH0
 from harmose_dft.physics.h0.sap import SapH0
+from harmose_dft.solver import solve
 from harmose_dft.testing.models import water, water_record
 
 BASIS = water_record(0).basis
@@ -49,6 +51,20 @@ def test_overlap_and_electrons_are_those_of_the_molecule() -> None:
     assert physics.n_electrons(water(1)) == 10
     assert physics.overlap_of_record(water_record(1)) is water_record(1).overlap
     assert not physics.has_free_zero(water(1))
+
+
+def test_electrons_that_a_pseudopotential_stands_for_do_not_count() -> None:
+    """def2-SVP has a pseudopotential of 28 electrons for iodine; PySCF's own count and dipole are the reference."""
+    iodide = Structure(np.array([53, 1]), np.array([[0.0, 0.0, 0.5], [0.0, 0.0, 3.5]]))
+    basis = adapter.orbital_basis("def2-svp", (1, 53))
+    physics, mol = GaussianPhysics(basis, NoGaussianH0(basis)), adapter.to_mole(iodide, basis)
+    assert physics.n_electrons(iodide) == mol.nelectron == 26
+    np.testing.assert_array_equal(physics.core_charges(iodide), mol.atom_charges())
+    record = adapter.reference(iodide, "lda,vwn", "def2-svp", grid_level=0)
+    spectrum = solve(record.hamiltonian[0], record.overlap, physics.n_electrons(iodide))
+    density = adapter.kohn_sham(mol, "lda,vwn", 0).run(conv_tol=1e-10)
+    theirs = density.dip_moment(unit="AU", verbose=0)
+    np.testing.assert_allclose(dipole_moment(iodide, basis, spectrum), theirs, atol=1e-4)
 
 
 def test_corrections_are_damped_where_there_is_an_h0() -> None:

@@ -39,6 +39,17 @@ def test_description_gives_the_same_matrices_and_electrons() -> None:
     assert again.has_free_zero(layer(2))
 
 
+@pytest.mark.parametrize("kind", ["fitted", "kinetic", "none"])
+def test_h0_of_the_model_that_training_starts_from_is_extended_to_new_elements(kind: str) -> None:
+    boron = OrbitalBasis(BASIS.name, {5: BASIS.shells[5]})
+    only_boron = Structure(np.array([5, 5]), layer().positions, layer().cell)
+    start = Record(only_boron, boron, (kinetic(only_boron, boron),), overlap(only_boron, boron), 6.0)
+    earlier = NumericalPhysics.fit(boron, "none", [start], H0Settings(kind=kind)).h0
+    physics = NumericalPhysics.fit(BASIS, "none", [calculation(layer())], H0Settings(kind=kind), h0=earlier)
+    np.testing.assert_array_equal(physics.h0(only_boron).values, earlier(only_boron).values)
+    assert physics.h0(layer(2)).orbitals.tolist() == [4, 4]
+
+
 def test_training_takes_the_overlap_of_prediction() -> None:
     record = calculation(layer(1))
     rounded = replace(record, overlap=record.overlap.with_values(np.round(record.overlap.values, 3)))

@@ -63,6 +63,13 @@ def test_displaced_supercell_gets_seekpaths_path_without_its_warnings(recwarn: p
     assert not [w for w in recwarn.list if "lattice" in str(w.message)]
 
 
+def test_structure_without_symmetry_for_seekpath_is_refused() -> None:
+    pytest.importorskip("seekpath")
+    doubled = Structure(np.array([6, 6]), np.zeros((2, 3)), GRAPHENE.cell)
+    with pytest.raises(StructureError, match="seekpath finds no symmetry of C2, as where two atoms are in one place"):
+        k_path(doubled, "seekpath")
+
+
 @pytest.mark.parametrize(("path", "message"), [("GMQ", r"names \['Q'\].*points .*K"), ("", "cannot be read")])
 def test_unknown_point_is_named_with_those_that_exist(path: str, message: str) -> None:
     with pytest.raises(StructureError, match=message):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from harmose_dft.adapters.pyscf import orbital_basis, overlap
+from harmose_dft.core.errors import SolverError
 from harmose_dft.core.record import Record
 from harmose_dft.core.spin import spinor_matrix
 from harmose_dft.core.structure import Structure
@@ -38,3 +39,13 @@ def test_density_of_spinors_of_a_molecule_holds_its_electrons() -> None:
     coupling = h.with_values(0.05j * s.values)
     spinors = spinor_matrix(h.with_values(h.values + 0j), coupling, coupling.adjoint().on_pairs_of(h), h)
     assert count_electrons(solve(spinors, s, 10), s) == pytest.approx(10.0, abs=1e-10)
+
+
+def test_structure_without_a_hamiltonian_and_open_shell_molecule_are_refused() -> None:
+    """Of an open shell the first matrix would be solved as if it were that of a closed one."""
+    water, basis, record = structure_of(), orbital_basis("sto-3g", [1, 8]), calculation(layer())
+    s, h = overlap(water, basis), SapH0(basis)(water)
+    with pytest.raises(SolverError, match="H2O is a molecule with 2 Hamiltonians"):
+        solve_structure(water, (h, h), s, 10)
+    with pytest.raises(SolverError, match="There is no Hamiltonian of BN"):
+        solve_structure(record.structure, (), record.overlap, 8)

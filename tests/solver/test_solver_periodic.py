@@ -201,6 +201,9 @@ def test_gap_needs_k_points_and_an_empty_band() -> None:
         band_gap(solve_kpoints(*chain(), [[0.0, 0, 0]], 2.0))
     half_filled = solve_kpoints(*chain(), monkhorst_pack((8, 1, 1), time_reversal=False)[0], 1.0)
     assert band_gap(half_filled) == (0.0, 0.0)
+    flat = chain((-0.3, 0.2), hopping=0.0, overlap=0.0)
+    assert band_gap(solve_kpoints(*flat, [[0.0, 0, 0]], 1.0)) == (0.0, 0.0)
+    assert band_gap(solve_kpoints(*flat, [[0.0, 0, 0]], 2.0)) == pytest.approx((0.5, 0.5))
 
 
 def test_partly_filled_degenerate_level_is_shared() -> None:

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 import numpy as np
 import torch
-from tiny_training import FIRST, LAB, builder, raw_waters, trainer, waters
+from tiny_training import FIRST, LAB, builder, raw_waters, run, trainer, waters
 
 from harmose_dft.core.rotations import rotate_matrix
 from harmose_dft.model.stage2.lab import random_rotation
@@ -32,6 +32,17 @@ def test_update_whose_gradient_is_not_finite_is_left_out_and_counted() -> None:
     assert not torch.equal(steps[1], steps[2])
     assert [entry.skipped for entry in entries] == [1]
     assert np.isfinite(entries[0].train_mae_all)
+
+
+def test_default_of_torch_does_not_change_a_training() -> None:
+    errors = []
+    try:
+        for dtype in (torch.float32, torch.float64):
+            torch.set_default_dtype(dtype)
+            errors.append(run(trainer(), 2))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert errors[0] == errors[1]
 
 
 def test_rotated_copies_are_samples_of_the_rotated_calculation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from harmose_dft.core.progress import silent
 from harmose_dft.model.checkpoint import ModelFile
 from harmose_dft.testing.models import tiny_config, water, write_waters
 from harmose_dft.training.config import TrainConfig
+from harmose_dft.training.folder import LOG
 from harmose_dft.training.log import LogEntry
 from harmose_dft.training.run import Fit, describe_overfitting
 
@@ -66,6 +68,10 @@ def test_log_begins_with_the_model_that_training_starts_from(tmp_path: Path) -> 
     assert (first.step, last.step) == (0, 2)
     assert math.isnan(first.train_mae_all)
     assert first.valid_mae_all == pytest.approx(last.valid_mae_all, rel=1e-5) != 0
+    anew = write_config(tmp_path, output=str(tmp_path / "further"))
+    assert main(["train", str(anew), "--quiet", "--force"]) == 0
+    kept = [json.loads(line)["step"] for line in (tmp_path / "further" / LOG).read_text().splitlines()]
+    assert kept == [2, 4]  # none of the earlier run, which began with a line of its start
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def test_the_same_molecules_and_seed_give_the_same_calibration() -> None:
 def test_too_few_molecules_are_refused() -> None:
     with pytest.raises(DataError, match="A calibration needs 40 molecules"):
         calibrate(both(30), "c" * 64)
+
+
+@pytest.mark.parametrize("formulas", [["C2H6O"], ["C2H6O", "H2O"]])
+def test_molecules_of_one_or_two_formulas_are_refused_however_many(formulas: list[str]) -> None:
+    """One was refused as no molecules at all; of two one was judged by regressions on nothing."""
+    members = [replace(case, group=formulas[i % len(formulas)]) for i, case in enumerate(cases(300))]
+    with pytest.raises(DataError, match=f"All 300 molecules are of {' or '.join(formulas)}; .* 3 formulas are needed"):
+        calibrate(Cases(members, members), "c" * 64)
 
 
 def test_cases_survive_json() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .mean_field import kohn_sham, require_closed_shell
     from .molecule import (
         basis_from_mole,
+        core_electrons,
         core_hamiltonian,
         dipole_integrals,
         from_ours,
@@ -34,6 +35,7 @@ __all__ = [
     "RoughSCF",
     "basis_from_mole",
     "converge",
+    "core_electrons",
     "core_hamiltonian",
     "dipole_integrals",
     "exact_gradient",
@@ -67,6 +69,7 @@ __getattr__, __dir__ = attach(__name__, {
     "exact_gradient": "gradient",
     "fitted_gradient": "gradient",
     "basis_from_mole": "molecule",
+    "core_electrons": "molecule",
     "core_hamiltonian": "molecule",
     "dipole_integrals": "molecule",
     "from_ours": "molecule",

@@ -108,6 +108,17 @@ def orbital_basis(name: str, elements: Iterable[int]) -> OrbitalBasis:
     return OrbitalBasis(basis_label(name), {z: _library_shells(name, z) for z in sorted({int(z) for z in elements})})
 
 
+def core_electrons(structure: Structure, basis: OrbitalBasis) -> NDArray[np.int64]:
+    """Electrons of each atom that the pseudopotentials of a basis stand for, (atom,); zero where it has none.
+
+    Args:
+        structure: A molecule.
+        basis: Its basis; its name gives the pseudopotentials, as in :func:`to_mole`.
+    """
+    ecps = {z: _library_ecp(basis.name, z) for z in set(structure.numbers.tolist())}
+    return np.array([int(ecp[0]) if (ecp := ecps[z]) else 0 for z in structure.numbers.tolist()], dtype=np.int64)
+
+
 def basis_label(name: str) -> str:
     """What a basis is called in files: its name, or "custom" where the user gives its text."""
     return name if is_label(name) else "custom"

@@ -88,8 +88,8 @@ def fit_calibration(
     if len(cases) < FEWEST or min(bad.sum(), (~bad).sum()) < FEWEST // 10:
         raise DataError(
             f"A calibration needs {FEWEST} molecules and {FEWEST // 10} good and bad ones each (bad: an occupied level "
-            f"off by more than {large_error * 1e3:g} mHartree); got {len(cases)} with {int(bad.sum())} bad ones. Label "
-            "more molecules, odd ones among them."
+            f"off by more than {large_error * 1e3:g} mHartree); got {len(cases)} with {int(bad.sum())} bad ones, two "
+            "thirds of those in the data, while the rest judges. Label more molecules, odd ones among them."
         )
     used, x = SignalSet.fit([case.signals for case in cases], signals, SIGNALS)
     logs = {

@@ -7,7 +7,7 @@ A new kind is one class in a file of its own in this folder: a subclass of :clas
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from ...core.matrix import BlockMatrix
 from ...core.record import Record
 from ...core.sections import MOST_COUNTED, Count, Section
 from ...core.spin import Spin, recombine
-from ...core.structure import Structure
+from ...core.structure import SYMBOLS, Structure
 from ..integrals.net_charge import net_charge_potential
 
 PACKAGE = __name__.rpartition(".")[0]
@@ -204,6 +204,38 @@ def settings_of(kind: str, base: type[H0] = H0) -> type[H0Settings]:
     if len(kinds) > 1:
         raise ValueError(f"The classes of the H0 {kind!r} have different settings; they need the same class Settings.")
     return kinds.pop()
+
+
+def choose_holding(records: Sequence[Record], elements: Sequence[int], count: int, seed: int) -> list[Record]:
+    """Calculations that hold some of the elements: a random choice, and one more for each element that is missing.
+
+    Args:
+        records: The training set.
+        elements: Atomic numbers.
+        count: How many calculations are wanted.
+        seed: Seed of the random choice.
+
+    Returns:
+        The calculations; none where no calculation holds any of the elements.
+    """
+    chosen: list[Record] = []
+    missing = set(elements)
+    for i in np.random.default_rng(seed).permutation(len(records)):
+        held = set((record := records[int(i)]).structure.numbers.tolist())
+        if held & (missing if len(chosen) >= count else set(elements)):
+            chosen.append(record)
+            missing -= held
+        if not missing and len(chosen) >= count:
+            break
+    return chosen
+
+
+def untrained_elements(elements: Iterable[int]) -> DataError:
+    """The error of elements of the data that no training structure holds."""
+    return DataError(
+        f"No training structure holds {', '.join(SYMBOLS[z] for z in sorted(elements))}, only others of the data do, "
+        "so that nothing can be learned of it. Change data.sizes, data.seed or data.files."
+    )
 
 
 def _of_its_kind(value: object) -> object:

@@ -24,7 +24,7 @@ from ...core.structure import SYMBOLS, Structure
 from ..integrals.charges import AtomCharges, charge_attraction
 from ..integrals.net_charge import net_charge_potential
 from ..least_absolute import least_absolute
-from .base import GaussianH0, H0Settings
+from .base import GaussianH0, H0Settings, choose_holding
 from .sap import POTENTIAL, atomic_charges, sap_matrix
 
 CARRIER = 6
@@ -72,16 +72,13 @@ class FittedH0(GaussianH0):
         return cls(basis, fit_charges([r.structure for r in chosen], _neutral_hamiltonians(chosen), basis))
 
     def extend(self, basis: OrbitalBasis, records: Sequence[Record], settings: H0Settings, seed: int) -> FittedH0:
-        """The same charges, and those of new elements, fitted to a random choice of calculations that hold them."""
-        new = set(basis.elements) - set(self.charges)
-        chosen: list[Record] = []
-        for i in np.random.default_rng(seed).permutation(len(records)) if new else ():
-            record = records[int(i)]
-            if new & set(record.structure.numbers.tolist()):
-                chosen.append(record)
-            if len(chosen) == settings.fit_structures:
-                break
-        if not new:
+        """The same charges, and those of new elements, fitted to a random choice of calculations that hold them.
+
+        As in :meth:`fit`, elements that no calculation holds have none.
+        """
+        new = sorted(set(basis.elements) - set(self.charges))
+        chosen = choose_holding(records, new, settings.fit_structures, seed) if new else []
+        if not chosen:
             return FittedH0(basis, self.charges)
         structures, hamiltonians = [r.structure for r in chosen], _neutral_hamiltonians(chosen)
         return FittedH0(basis, {**self.charges, **fit_charges(structures, hamiltonians, basis, self.charges)})

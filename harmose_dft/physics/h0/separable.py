@@ -27,8 +27,17 @@ from ...core.record import Record
 from ...core.structure import SYMBOLS, Structure
 from ..integrals import kinetic, orbital_cutoffs, overlap, zero_matrix
 from ..integrals.projectors import Projectors, separable, surroundings
-from .base import H0Settings, NumericalH0
-from .separable_equations import AXES, SPIN_ORBIT_L_MAX, Equations, momentum, solve_equations, unpack_potentials
+from .base import H0Settings, NumericalH0, choose_holding, untrained_elements
+from .separable_equations import (
+    AXES,
+    SPIN_ORBIT_L_MAX,
+    Equations,
+    Linear,
+    momentum,
+    solve_equations,
+    subtract_known,
+    unpack_potentials,
+)
 
 Floats = NDArray[np.float64]
 
@@ -125,10 +134,7 @@ class FittedNumericalH0(NumericalH0):
         if missing := sorted(set(basis.elements) - seen):
             untrained = set(missing) - {int(z) for r in records for z in r.structure.numbers}
             if untrained:
-                raise DataError(
-                    f"No training structure holds {', '.join(SYMBOLS[z] for z in sorted(untrained))}, only others "
-                    "of the data do, so that nothing can be learned of it. Change data.sizes, data.seed or data.files."
-                )
+                raise untrained_elements(untrained)
             raise DataError(
                 f"No structure that potentials are fitted to holds {', '.join(SYMBOLS[z] for z in missing)}; raise "
                 f"baseline.fit_structures ({settings.fit_structures}), or set baseline.kind to kinetic."
@@ -139,9 +145,40 @@ class FittedNumericalH0(NumericalH0):
         solution = solve_equations([e.scalar for e in equations])
         spin_orbit = {}
         if with_spin := [e.spin_orbit for e in equations if e.spin_orbit is not None]:
-            spin_orbit = unpack_potentials(solve_equations(with_spin), basis, projectors, SPIN_ORBIT_L_MAX)
-        potentials = unpack_potentials(solution[1:], basis, projectors, L_MAX + 1)
+            spin_orbit = unpack_potentials(solve_equations(with_spin), basis.elements, projectors, SPIN_ORBIT_L_MAX)
+        potentials = unpack_potentials(solution[1:], basis.elements, projectors, L_MAX + 1)
         return cls(basis, projectors, potentials, solution[0], spin_orbit)
+
+    def extend(
+        self, basis: OrbitalBasis, records: Sequence[Record], settings: H0Settings, seed: int
+    ) -> FittedNumericalH0:
+        """The same mu and potentials, and those of new elements, fitted to a random choice of what holds them.
+
+        The zero of energy of these calculations may be another one: a multiple of S is fitted with them and left out.
+
+        Raises:
+            DataError: No calculation holds a new element.
+        """
+        new = tuple(z for z in basis.elements if z not in self.potentials)
+        if not new:
+            return FittedNumericalH0(basis, self.projectors, self.potentials, self.shift, self.spin_orbit)
+        chosen, rng = choose_holding(records, new, settings.fit_structures, seed), np.random.default_rng(seed)
+        if untrained := set(new) - {int(z) for r in chosen for z in r.structure.numbers}:
+            raise untrained_elements(untrained)
+        cutoffs, old = orbital_cutoffs(basis), self.projectors
+        radii = {**old.radii, **{z: RADIUS * cutoffs[z] for z in new}}
+        projectors = Projectors(radii, old.exponents, old.l_max)
+        equations = [Equations.of(r, basis, projectors, FIT_ELEMENTS // len(chosen), rng) for r in chosen]
+
+        def solve(parts: Sequence[Linear], known: Mapping[int, Floats], before: int) -> Floats:
+            return solve_equations([subtract_known(part, known, basis, projectors, before) for part in parts])
+
+        solution, spin_orbit = solve([e.scalar for e in equations], self.potentials, 1), self.spin_orbit
+        potentials = self.potentials | unpack_potentials(solution[1:], new, projectors, old.l_max + 1)
+        if with_spin := [e.spin_orbit for e in equations if e.spin_orbit is not None and spin_orbit]:
+            fitted = solve(with_spin, spin_orbit, 0)
+            spin_orbit = spin_orbit | unpack_potentials(fitted, new, projectors, SPIN_ORBIT_L_MAX)
+        return FittedNumericalH0(basis, projectors, potentials, self.shift, spin_orbit)
 
     def describe(self) -> dict[str, Any]:
         """The kind, the functions, and the numbers of each element."""

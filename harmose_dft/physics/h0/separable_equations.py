@@ -106,14 +106,40 @@ def solve_equations(equations: Sequence[Linear]) -> Floats:
     return np.asarray(least_absolute(columns / norms, target, weights, ridge=RIDGE) / norms)
 
 
-def unpack_potentials(solution: Floats, basis: OrbitalBasis, projectors: Projectors, degrees: int) -> dict[int, Floats]:
+def subtract_known(
+    equations: Linear, known: Mapping[int, Floats], basis: OrbitalBasis, projectors: Projectors, before: int
+) -> Linear:
+    """Equations for the potentials of elements whose are not known.
+
+    Args:
+        equations: For all elements of the basis.
+        known: Element -> D_l, (l, k, k').
+        basis: Its elements are in the order of the parameters.
+        projectors: The functions beta.
+        before: Number of parameters in front of the potentials, which stay.
+    """
+    columns, target, weights = equations
+    rows, lower = _lower(projectors)
+    is_free = np.ones(columns.shape[1], dtype=np.bool_)
+    size = (columns.shape[1] - before) // len(basis.elements)
+    for n, z in enumerate(basis.elements):
+        if z in known:
+            of_element = slice(before + n * size, before + (n + 1) * size)
+            target = target - columns[:, of_element] @ known[z][:, rows, lower].ravel()
+            is_free[of_element] = False
+    return columns[:, is_free], target, weights
+
+
+def unpack_potentials(
+    solution: Floats, elements: Sequence[int], projectors: Projectors, degrees: int
+) -> dict[int, Floats]:
     """D_l of every element, (l, k, k'), from parameters in the order of :class:`Equations`."""
     rows, columns = _lower(projectors)
     count = len(projectors.exponents)
-    free = solution.reshape(len(basis.elements), degrees, len(rows))
-    potentials = np.zeros((len(basis.elements), degrees, count, count))
+    free = solution.reshape(len(elements), degrees, len(rows))
+    potentials = np.zeros((len(elements), degrees, count, count))
     potentials[:, :, rows, columns] = potentials[:, :, columns, rows] = free
-    return dict(zip(basis.elements, potentials, strict=True))
+    return dict(zip(elements, potentials, strict=True))
 
 
 def _lower(projectors: Projectors) -> tuple[Indices, Indices]:

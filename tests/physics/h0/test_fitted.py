@@ -92,3 +92,15 @@ def test_records_for_the_fit_hold_every_element_and_small_molecules_come_first(m
     monkeypatch.setattr("harmose_dft.physics.h0.fitted.FIT_ORBITALS", 7)
     only_water = orbital_basis("sto-3g", [1, 8])
     assert {r.structure.formula for r in choose_records(records, only_water, 3, 0)} == {"H2O"}
+
+
+def test_every_new_element_is_fitted_however_few_structures_are_asked_for() -> None:
+    """Carbon and nitrogen, which no structure holds both, are added to hydrogen and oxygen."""
+    known = {z: fitted().charges[z] for z in (1, 8)}
+    small, larger = FittedH0(orbital_basis("sto-3g", [1, 8]), known), fitted().basis
+    records = [*(water_record(k) for k in range(3)), calculation(AMMONIA), calculation(METHANE)]
+    extended = small.extend(larger, records, H0Settings(fit_structures=1), seed=0)
+    assert set(extended.charges) == {1, 6, 7, 8}
+    assert {z: extended.charges[z] for z in known} == known
+    assert set(small.extend(larger, records[:4], H0Settings(), seed=0).charges) == {1, 7, 8}
+    assert set(small.extend(larger, records[:3], H0Settings(), seed=0).charges) == {1, 8}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harmose_dft.adapters.registry import read_calculations
+from harmose_dft.core.basis import OrbitalBasis
 from harmose_dft.core.errors import DataError, DomainError
 from harmose_dft.core.record import Record
 from harmose_dft.core.rotations import random_rotations, rotate_matrix
@@ -74,6 +75,35 @@ def test_fit_finds_spin_orbit_coupling_of_its_form() -> None:
         fitted(spin_orbit=True).spin_parts(unseen.structure), decompose(unseen.hamiltonian)[1:], strict=True
     ):
         assert error(part.values, expected.values) < 1e-3 * error(0.0 * part.values, expected.values)
+
+
+def test_new_elements_are_fitted_and_the_others_keep_their_potentials() -> None:
+    """Nitrogen is added to boron by calculations with another zero of energy, to a hundredth of what it misses."""
+    whole, boron = made_up(), OrbitalBasis(BASIS.name, {5: BASIS.shells[5]})
+    small = FittedNumericalH0(
+        boron, Projectors({5: 3.2}, whole.projectors.exponents, 3), {5: whole.potentials[5]}, -0.1,
+        {5: whole.spin_orbit[5]},
+    )
+    shifted = []
+    for seed in range(3):
+        calculation_ = record(seed, spin_orbit=True)
+        (h,), s = calculation_.hamiltonian, calculation_.overlap.with_spin()
+        shifted.append(replace(calculation_, hamiltonian=(h.with_values(h.values + 0.3 * s.values),)))
+    larger = small.extend(BASIS, shifted, H0Settings(), seed=0)
+    assert (larger.shift, larger.basis) == (-0.1, BASIS)
+    np.testing.assert_array_equal(larger.potentials[5], whole.potentials[5])
+    np.testing.assert_array_equal(larger.spin_orbit[5], whole.spin_orbit[5])
+    expected, structure = made_up(), layer(7)
+    missed = error(kinetic(structure, BASIS).values, expected(structure).values)
+    assert error(larger(structure).values, expected(structure).values) < 1e-2 * missed
+    for part, right in zip(larger.spin_parts(structure), expected.spin_parts(structure), strict=True):
+        assert error(part.values, right.values) < 1e-2 * np.abs(right.values).mean()
+    with pytest.raises(DataError, match="No training structure holds N, only others"):
+        small.extend(BASIS, [replace(r, structure=boron_only(r.structure)) for r in shifted], H0Settings(), seed=0)
+
+
+def boron_only(structure: Structure) -> Structure:
+    return Structure(np.full(len(structure), 5), structure.positions, structure.cell)
 
 
 def test_fit_is_far_better_than_the_kinetic_energy_on_another_form() -> None:
