@@ -73,8 +73,9 @@ def predict(
 ) -> None:
     """Predict the Hamiltonian, orbital energies and orbitals of the structures in FILES; - is standard input.
 
-    A folder stands for the structures of the DFT calculations in it. Prints the orbital energies and writes STEM.harmose.h5 in the working folder for each structure file STEM.xyz; a
-    file with several structures gives one result file with a group for each.
+    A folder stands for the structures of the DFT calculations in it. Prints the orbital energies and writes
+    STEM.harmose.h5 in the working folder for each structure file STEM.xyz; a file with several structures gives one
+    result file with a group for each.
     """
     contradictions = {
         "Missing argument 'FILES...': name structure files, - for standard input, or --smiles.": not (files or smiles),

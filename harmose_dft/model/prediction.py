@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.basis import GaussianRadial, OrbitalBasis
-from ..core.errors import DataError, printable
+from ..core.errors import DataError, SolverError, printable
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
@@ -140,8 +140,12 @@ class Prediction:
     def _energies(self) -> Iterator[tuple[str, str]]:
         """Frontier energies of a molecule, Fermi level and gaps of a crystal, in eV."""
         if self.structure.periodic and self.spectrum.fermi is not None:
-            indirect, direct = band_gap(self.spectrum)
             yield "Fermi level", _in_ev(self.spectrum.fermi)
+            try:
+                indirect, direct = band_gap(self.spectrum)
+            except SolverError:
+                yield "gap", "none (no empty band)"
+                return
             yield "gap", f"{_in_ev(indirect)} (direct {_in_ev(direct)})" if indirect else "none (metal)"
             return
         for name, energy in (("HOMO", self.spectrum.homo), ("LUMO", self.spectrum.lumo), ("gap", self.spectrum.gap)):

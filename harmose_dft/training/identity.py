@@ -19,7 +19,7 @@ FREE_TO_CHANGE: dict[str, Any] = {
 }
 """Settings that a run may be resumed with different values of; contents of files and of the start count, not names."""
 
-CONTENTS = "the contents of data.files"
+CONTENTS = "the contents or the order of data.files"
 """What the message names where the settings agree and the files do not."""
 
 
@@ -61,7 +61,7 @@ def identify_run(config: TrainConfig, hashes: Mapping[str, str], start: ModelFil
     if config.stages.mode != "joint":  # stages change at a fraction of the length, which is then fixed too
         free = {name: value for name, value in FREE_TO_CHANGE.items() if name != "optimizer"}
     settings = config.model_dump(mode="json", exclude=free)
-    used = sorted(hashes.values()) + ([] if start is None else [start.sha256])
+    used = list(hashes.values()) + ([] if start is None else [start.sha256])  # structures are taken in this order
     digest = hashlib.sha256(json.dumps([settings, used], sort_keys=True).encode()).hexdigest()
     return RunIdentity(digest, flatten(settings))
 

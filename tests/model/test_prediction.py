@@ -82,6 +82,8 @@ def test_representations_of_a_crystal_show_fermi_level_and_gap(prediction: Predi
         assert "HOMO" not in shown
         assert "dipole" not in shown
     assert "none (metal)" in repr(metal)
+    full = replace(insulator, spectrum=replace(insulator.spectrum, occupations=np.full((1, 2), 2.0)))
+    assert "gap none (no empty band)" in repr(full)
 
 
 def test_html_escapes_what_a_model_is_called(prediction: Prediction) -> None:

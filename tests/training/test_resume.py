@@ -208,7 +208,8 @@ def test_state_of_other_data_or_settings_is_refused_and_kept(
     write_waters(tmp_path / "more.h5", range(1, 7))
     other_file = {"data": {"files": ["more.h5"], "split": "ordered", "sizes": [4, 2]}}
     for changes, differences in (
-        ({"loss": {"mixing": 0.3}}, "loss.mixing = 0.3, then 0.1"), (other_file, "the contents of data.files"),
+        ({"loss": {"mixing": 0.3}}, "loss.mixing = 0.3, then 0.1"),
+        (other_file, "the contents or the order of data.files"),
     ):
         write_config(tmp_path, **changes)
         assert main(["train", str(config), "--quiet"]) != 0
@@ -219,6 +220,17 @@ def test_state_of_other_data_or_settings_is_refused_and_kept(
     write_config(tmp_path, data=settings, optimizer={"steps": 6, "batch_size": 2})
     assert main(["train", str(config), "--quiet"]) == 0
     assert ModelFile.load(tmp_path / "model").training["steps"] == 6
+
+
+def test_data_sets_in_another_order_are_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Batches follow the order of the files."""
+    write_waters(tmp_path / "more.h5", range(6, 12))
+    settings = {"files": ["waters.h5", "more.h5"], "split": "ordered", "sizes": [4, 2]}
+    config = write_config(tmp_path, data=settings)
+    assert main(["train", str(config), "--quiet"]) == 0
+    write_config(tmp_path, data={**settings, "files": ["more.h5", "waters.h5"]})
+    assert main(["train", str(config), "--quiet"]) != 0
+    assert "(the contents or the order of data.files)" in capsys.readouterr().err
 
 
 def test_states_of_earlier_releases_name_no_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
