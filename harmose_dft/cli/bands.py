@@ -88,8 +88,8 @@ def bands(
     reference = None if other is None else run(other, kpath=curves.path, every=True)
     comparison = None
     if other is not None and reference is not None:
-        known = None if predictor is None else is_trained_on(predictor.model.training, other.structure)
-        comparison = compare_bands(curves, reference, window, in_training=known)
+        in_training = None if predictor is None else is_trained_on(predictor.model.training, other.structure)
+        comparison = compare_bands(curves, reference, window, in_training=in_training)
     if plot is not None:
         title = crystal.structure.formula
         plot_bands(curves, plot, reference=reference, window=(-window, window), title=title, force=force)

@@ -106,14 +106,14 @@ def solve_equations(equations: Sequence[Linear]) -> Floats:
     return np.asarray(least_absolute(columns / norms, target, weights, ridge=RIDGE) / norms)
 
 
-def subtract_known(
-    equations: Linear, known: Mapping[int, Floats], basis: OrbitalBasis, projectors: Projectors, before: int
+def subtract_potentials(
+    equations: Linear, fitted: Mapping[int, Floats], basis: OrbitalBasis, projectors: Projectors, before: int
 ) -> Linear:
-    """Equations for the potentials of elements whose are not known.
+    """Equations for the potentials of those elements that have none yet.
 
     Args:
         equations: For all elements of the basis.
-        known: Element -> D_l, (l, k, k').
+        fitted: Element -> D_l, (l, k, k').
         basis: Its elements are in the order of the parameters.
         projectors: The functions beta.
         before: Number of parameters in front of the potentials, which stay.
@@ -123,9 +123,9 @@ def subtract_known(
     is_free = np.ones(columns.shape[1], dtype=np.bool_)
     size = (columns.shape[1] - before) // len(basis.elements)
     for n, z in enumerate(basis.elements):
-        if z in known:
+        if z in fitted:
             of_element = slice(before + n * size, before + (n + 1) * size)
-            target = target - columns[:, of_element] @ known[z][:, rows, lower].ravel()
+            target = target - columns[:, of_element] @ fitted[z][:, rows, lower].ravel()
             is_free[of_element] = False
     return columns[:, is_free], target, weights
 
