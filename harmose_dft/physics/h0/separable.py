@@ -170,8 +170,8 @@ class FittedNumericalH0(NumericalH0):
         projectors = Projectors(radii, old.exponents, old.l_max)
         equations = [Equations.of(r, basis, projectors, FIT_ELEMENTS // len(chosen), rng) for r in chosen]
 
-        def solve(parts: Sequence[Linear], old_potentials: Mapping[int, Floats], before: int) -> Floats:
-            return solve_equations([subtract_potentials(part, old_potentials, basis, projectors, before) for part in parts])
+        def solve(parts: Sequence[Linear], of_old: Mapping[int, Floats], before: int) -> Floats:
+            return solve_equations([subtract_potentials(part, of_old, basis, projectors, before) for part in parts])
 
         solution, spin_orbit = solve([e.scalar for e in equations], self.potentials, 1), self.spin_orbit
         potentials = self.potentials | unpack_potentials(solution[1:], new, projectors, old.l_max + 1)
