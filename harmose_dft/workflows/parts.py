@@ -46,13 +46,11 @@ class TrainedRecords:
         """
         digest = sha256(dataset.path)
         is_used = np.zeros(len(dataset), dtype=np.bool_)
-        trainings = list(_trainings(training))
-        for each in trainings:
+        for each in _trainings(training):
             if _has_file(each, digest):
                 split = _split(each, dataset)
                 is_used[np.concatenate([split["train"], split["validation"]])] = True
-        listed = {key for each in trainings for key in each.get(STRUCTURE_IDS, "").split()}
-        if listed:
+        if listed := _structure_keys(training):
             is_used |= np.array([key[:ID_DIGITS] in listed for key in dataset.ids], dtype=np.bool_)
         return cls(training, dataset, _has_file(training, digest), is_used)
 
@@ -99,7 +97,7 @@ class TrainedRecords:
                 f"{name}: the model was trained on {count} of these {len(indices)} records; --part test leaves them "
                 "out."
             )
-        if not self.is_own_file and not all(each.get(STRUCTURE_IDS) for each in _trainings(self.training)):
+        if not self.is_own_file and not _lists_all(self.training):
             return (
                 f"{name}: the model was not trained on this file. Its structures may have been in training all the "
                 "same: the model's file does not list those of its training, so that copies of them are not recognised."
@@ -116,8 +114,7 @@ def is_trained_on(training: Mapping[str, Any], structure: Structure) -> bool | N
         training: What the model's file says of its training.
         structure: The structure, as its calculation's files have it.
     """
-    lists = [each.get(STRUCTURE_IDS, "").split() for each in _trainings(training)]
-    return structure_id(structure)[:ID_DIGITS] in {key for keys in lists for key in keys} if all(lists) else None
+    return structure_id(structure)[:ID_DIGITS] in _structure_keys(training) if _lists_all(training) else None
 
 
 def _require_smiles(dataset: Dataset, part: Part, training: Mapping[str, Any]) -> None:
@@ -141,6 +138,16 @@ def _require_smiles(dataset: Dataset, part: Part, training: Mapping[str, Any]) -
 def _has_file(training: Mapping[str, Any], digest: str) -> bool:
     """Whether a file of this hash was among the data sets of a training."""
     return digest in training.get("data_sha256", {}).values()
+
+
+def _structure_keys(training: Mapping[str, Any]) -> set[str]:
+    """Beginnings of the identities of the structures that a training, and those that it went on from, list."""
+    return {key for each in _trainings(training) for key in each.get(STRUCTURE_IDS, "").split()}
+
+
+def _lists_all(training: Mapping[str, Any]) -> bool:
+    """Whether a training, and those that it went on from, list their structures."""
+    return all(each.get(STRUCTURE_IDS) for each in _trainings(training))
 
 
 def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
