@@ -26,6 +26,7 @@ class Spectrum:
         weights: k-point weights that sum to one, (k,); None for a molecule.
         fermi: Fermi level in Hartree, where one was determined.
         kpoints: Fractional coordinates, (k, 3); None for a molecule.
+        per_orbital: Electrons that an orbital holds: two of a closed shell, one as a spinor or of one spin direction.
 
     Raises:
         SolverError: Shapes disagree.
@@ -37,6 +38,7 @@ class Spectrum:
     weights: NDArray[np.float64] | None = None
     fermi: float | None = None
     kpoints: NDArray[np.float64] | None = None
+    per_orbital: int = 2
 
     def __post_init__(self) -> None:
         if self.occupations.shape != self.energies.shape:

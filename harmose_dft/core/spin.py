@@ -54,6 +54,11 @@ def spin_block(matrix: BlockMatrix, row: int, column: int) -> BlockMatrix:
     return BlockMatrix(matrix.orbitals, matrix.pairs, matrix.shifts, values)
 
 
+def electrons_per_orbital(matrices: Sequence[BlockMatrix]) -> int:
+    """Two for a closed shell, one for spinors and for separate spin directions."""
+    return 2 if len(matrices) == 1 and not matrices[0].spinor else 1
+
+
 def decompose(hamiltonian: Sequence[BlockMatrix]) -> tuple[BlockMatrix, ...]:
     """The real matrices of a Hamiltonian: (H,), (mean, half the difference) or (H_0, A_y, A_z, A_x).
 

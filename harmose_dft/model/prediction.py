@@ -164,10 +164,12 @@ def dipole_moment(structure: Structure, basis: OrbitalBasis, spectrum: Spectrum)
         basis: Its Gaussian basis.
         spectrum: Its orbitals.
     """
-    from ..adapters.pyscf import core_electrons, dipole_integrals
+    from ..adapters.pyscf import core_charges, dipole_integrals
 
-    integrals, charges = dipole_integrals(structure, basis), structure.numbers - core_electrons(structure, basis)
-    return properties.dipole(spectrum.density_matrix(), integrals, structure.positions, charges)
+    integrals = dipole_integrals(structure, basis)
+    return properties.dipole(
+        spectrum.density_matrix(), integrals, structure.positions, core_charges(structure, basis)
+    )
 
 
 def single_matrix(hamiltonians: Sequence[BlockMatrix]) -> BlockMatrix:

@@ -42,6 +42,7 @@ from ..core.matrix import BlockMatrix
 from ..core.record import Record, read_provenance
 from ..core.soundness import require_sound, require_sound_spectrum
 from ..core.spectrum import Spectrum
+from ..core.spin import electrons_per_orbital
 from ..core.structure import SYMBOLS, Structure
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ def _read_one(group: h5py.Group, basis: OrbitalBasis, path: str | Path) -> Resul
     arrays = {n: group[n][()] if n in group else None for n in ("weights", "kpoints")}
     spectrum = Spectrum(
         group["energies"][()], group["coefficients"][()], group["occupations"][()], arrays["weights"],
-        _number(attributes.get("spectrum_fermi")), arrays["kpoints"],
+        _number(attributes.get("spectrum_fermi")), arrays["kpoints"], electrons_per_orbital(record.hamiltonian),
     )
     stage1, network = (_read_matrices(group, name, orbitals) for name in ("stage1", "network"))
     require_sound(record, str(path))

@@ -54,7 +54,7 @@ class GaussianPhysics(Physics):
 
     def n_electrons(self, structure: Structure) -> int:
         """All electrons but those that pseudopotentials of the basis stand for."""
-        return structure.n_electrons - int(pyscf.core_electrons(structure, self.basis).sum())
+        return pyscf.count_electrons(structure, self.basis)
 
     def overlap_of_record(self, record: Record) -> BlockMatrix:
         """The calculation's own overlap, which is on all pairs."""

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
+from ..core.spin import electrons_per_orbital
 from .filling import DEFAULT_FILLING, Filling
 from .occupations import Smearing, fermi_level
 from .pencil import Pencil
-from .periodic import WHOLE_BAND, Hamiltonians, electrons_per_orbital, hamiltonian_tuple
+from .periodic import WHOLE_BAND, Hamiltonians, hamiltonian_tuple
 from .sparse import shift_invert
 
 Array = NDArray[Any]

@@ -51,7 +51,8 @@ def solve(
     """
     h, s, per_orbital = dense_pair(hamiltonian, overlap)
     energies, coefficients = eigensystem(h, s, threshold)
-    return Spectrum(energies, coefficients, aufbau(len(energies), n_electrons, per_orbital))
+    occupations = aufbau(len(energies), n_electrons, per_orbital)
+    return Spectrum(energies, coefficients, occupations, per_orbital=per_orbital)
 
 
 def solve_batch(
@@ -90,7 +91,7 @@ def solve_batch(
                 occupations = aufbau(len(energies), problems[n][2], dense[n][2])
             except SolverError as error:
                 raise SolverError(f"Problem {n + 1} of {len(problems)}: {error}") from error
-            out[n] = Spectrum(energies, coefficients, occupations)
+            out[n] = Spectrum(energies, coefficients, occupations, per_orbital=dense[n][2])
     return [out[n] for n in range(len(problems))]
 
 

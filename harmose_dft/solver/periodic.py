@@ -11,18 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import OCCUPIED, Spectrum
+from ..core.spin import electrons_per_orbital
 from .molecule import OVERLAP_THRESHOLD, eigensystem, eigenvalues
 from .occupations import Smearing, fermi_level
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Hamiltonians = BlockMatrix | Sequence[BlockMatrix]
-
-CLOSED_SHELL = 1.5
-"""Occupations beyond this are those of orbitals that hold two electrons."""
-
-ON_LEVEL = 1e-9
-"""Hartree; a Fermi level that is no farther above a level lies on it."""
 
 WHOLE_BAND = 1e-3
 """Electrons per spin direction that fill bands to within this fraction fill them completely."""
@@ -67,12 +62,11 @@ def solve_kpoints(
     n = min(len(e) for spin in solutions for e, _ in spin)
     energies = np.stack([[e[:n] for e, _ in spin] for spin in solutions])
     coefficients = np.stack([[c[:, :n] for _, c in spin] for spin in solutions])
-    fermi, occupations = fermi_level(
-        energies, w, n_electrons, per_orbital=electrons_per_orbital(matrices), smearing=smearing, width=width
-    )
+    per_orbital = electrons_per_orbital(matrices)
+    fermi, occupations = fermi_level(energies, w, n_electrons, per_orbital=per_orbital, smearing=smearing, width=width)
     if len(matrices) == 1:
         energies, coefficients, occupations = energies[0], coefficients[0], occupations[0]
-    return Spectrum(energies, coefficients, occupations, w, fermi, k)
+    return Spectrum(energies, coefficients, occupations, w, fermi, k, per_orbital)
 
 
 def bands(
@@ -141,8 +135,7 @@ def band_gap(spectrum: Spectrum) -> tuple[float, float]:
         raise SolverError("This spectrum has no k-points; use Spectrum.gap for a molecule.")
     energies = spectrum.energies.reshape(-1, *spectrum.energies.shape[-2:])
     occupations = spectrum.occupations.reshape(energies.shape)
-    per_orbital = 2 if len(energies) == 1 and occupations.max() > CLOSED_SHELL else 1
-    filled_bands = np.einsum("skn,k->s", occupations, spectrum.weights) / per_orbital
+    filled_bands = np.einsum("skn,k->s", occupations, spectrum.weights) / spectrum.per_orbital
     bands_filled = np.round(filled_bands).astype(np.int64)
     if (np.abs(filled_bands - bands_filled) > WHOLE_BAND).any():
         return 0.0, 0.0
@@ -151,9 +144,6 @@ def band_gap(spectrum: Spectrum) -> tuple[float, float]:
     padded = np.concatenate([np.full((*energies.shape[:2], 1), -np.inf), energies], axis=-1)
     top = np.stack([e[:, n] for e, n in zip(padded, bands_filled, strict=True)])
     bottom = np.stack([e[:, n + 1] for e, n in zip(padded, bands_filled, strict=True)])
-    fermi = np.inf if spectrum.fermi is None else spectrum.fermi
-    if bands_filled.tolist() == [1] and per_orbital == 1 and fermi < top.max() + ON_LEVEL:
-        return 0.0, 0.0  # the lowest band of a closed shell, which one electron fills by half, not one of spinors
     indirect = float(bottom.min() - top.max())
     return (indirect, float((bottom - top).min())) if indirect > 0 else (0.0, 0.0)
 
@@ -168,11 +158,6 @@ def hamiltonian_tuple(hamiltonian: Hamiltonians) -> tuple[BlockMatrix, ...]:
     if len(matrices) not in (1, 2):
         raise SolverError(f"A crystal has one Hamiltonian, or one per spin direction; got {len(matrices)}.")
     return matrices
-
-
-def electrons_per_orbital(matrices: Sequence[BlockMatrix]) -> int:
-    """Two for a closed shell, one for spinors and for separate spin directions."""
-    return 2 if len(matrices) == 1 and not matrices[0].spinor else 1
 
 
 def _kpoints(kpoints: ArrayLike) -> Floats:

@@ -13,11 +13,12 @@ from scipy.special import stdtrit
 
 from ..core.errors import SolverError
 from ..core.matrix import BlockMatrix
+from ..core.spin import electrons_per_orbital
 from .factors.base import SparseFactor
 from .filling import DEFAULT_FILLING, Filling
 from .occupations import occupation
 from .pencil import Pencil
-from .periodic import Hamiltonians, electrons_per_orbital, hamiltonian_tuple
+from .periodic import Hamiltonians, hamiltonian_tuple
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

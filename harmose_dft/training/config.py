@@ -133,6 +133,14 @@ class AugmentationConfig(Section):
         return math.pi if progress >= self.full else math.radians(self.small_angle)
 
 
+def describe_lost_dropout(optimizer: OptimizerConfig, model: ModelConfig) -> str:
+    """A sentence where dropout is asked for and the model has no stage that takes it; empty otherwise."""
+    if not optimizer.dropout or (model.second is not None and model.second.takes_dropout):
+        return ""
+    kinds = [str(s.Config.model_fields["kind"].default) for s in SECOND_STAGES if s.Config.takes_dropout]
+    return f"optimizer.dropout is of a second stage of kind {' or '.join(kinds)}; this model has none"
+
+
 class TrainConfig(Section):
     """Everything ``harmose-dft train`` needs.
 
@@ -172,11 +180,8 @@ class TrainConfig(Section):
     def _has_the_stages_it_trains(self) -> TrainConfig:
         if self.stages.mode == "staged" and self.model.second is None and self.start_from is None:
             raise ValueError("stages.mode staged needs a second stage, but model.second is null")
-        if self.optimizer.dropout and not (self.model.second is not None and self.model.second.takes_dropout):
-            kinds = [str(s.Config.model_fields["kind"].default) for s in SECOND_STAGES if s.Config.takes_dropout]
-            raise ValueError(
-                f"optimizer.dropout is of a second stage of kind {' or '.join(kinds)}; this model has none"
-            )
+        if self.start_from is None and (text := describe_lost_dropout(self.optimizer, self.model)):
+            raise ValueError(text)
         if self.model.sees_density and self.stages.mode != "staged" and self.start_from is None:
             raise ValueError("model.second.density is that of a finished stage 1: set stages.mode to staged")
         return self

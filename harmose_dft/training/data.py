@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import overload
@@ -40,6 +40,10 @@ class TrainingData:
     def has_ions(self, part: str) -> bool:
         """Whether a molecule of a part has a net charge."""
         return any(self.datasets[d].structure(i).charge != 0 for d, i in self.indices[part])
+
+    def elements(self, records: Iterable[tuple[int, int]]) -> set[int]:
+        """Atomic numbers in some records."""
+        return {int(z) for d, i in records for z in self.datasets[d].structure(i).numbers}
 
     def record(self, index: tuple[int, int]) -> Record:
         """One record."""

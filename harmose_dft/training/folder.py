@@ -55,7 +55,7 @@ class RunFolder:
 
         Args:
             identity: Identity of the run's data and settings.
-            force: Whether the run begins anew in any case; the first checkpoint replaces the state then.
+            force: Whether the run begins anew in any case; its own first state replaces the earlier one then.
 
         Raises:
             CheckpointError: The state cannot be read.
@@ -65,7 +65,9 @@ class RunFolder:
         if force:
             return None
         state = TrainState.load(path) if path.is_file() else None
-        if state is not None and state.run not in ("", identity.digest):
+        if state is None or state.step == 0:  # nothing was learned, so that other settings are welcome
+            return None
+        if state.run not in ("", identity.digest):
             differences = identity.describe_differences(state.settings) or "or of an older version"
             raise ConfigError(
                 f"{path} belongs to a run with other data or settings ({differences}) and cannot be gone on with; only "

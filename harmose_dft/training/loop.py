@@ -108,14 +108,16 @@ class Trainer:
     def update(self) -> tuple[float, float]:
         """One step; returns the batch's mae_all in Hartree and the norm of the gradient."""
         self.course.advance(self.progress)
-        flat, batch = self.course.flat, self.view(self.batch())
+        samples = self.batch()
+        flat, batch = self.course.flat, self.view(collate(list(self.processes.share(samples))).to(self.config.device))
         self.model.train()
         flat.zero_gradient()
         loss, mean = self.objective(self.predict(batch), batch, joint=self.course.phase.joint)
         error = float(mean)
         loss.backward()
-        if not math.isfinite(error):
-            flat.gradient.fill_(math.nan)  # so that every process leaves this update out
+        # The loss is a mean over matrix elements. Where one is not finite, every process leaves this update out.
+        weight = self.processes.weight([sample.n_elements for sample in samples])
+        flat.gradient.mul_(weight if math.isfinite(error) else math.nan)
         self.processes.average(flat.gradient)
         norm = self.course.weights.step(self.learning_rate)
         self.step += 1
@@ -123,11 +125,10 @@ class Trainer:
             self.processes.agree(flat.vector.detach(), flat.average)
         return error, norm
 
-    def batch(self) -> Batch:
-        """This process's share of the samples of the next update."""
+    def batch(self) -> list[Sample]:
+        """The samples of the next update, of all processes together."""
         training = self.course.samples.training
-        chosen = self.processes.share(self.order.indices(self.step, len(training)))
-        return collate([training[i] for i in chosen]).to(self.config.device)
+        return [training[i] for i in self.order.indices(self.step, len(training))]
 
     def view(self, batch: Batch) -> Batch:
         """A batch as stage 2 wants to learn from it at this step."""

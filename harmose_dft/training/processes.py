@@ -31,6 +31,14 @@ class Processes:
         """This process's part of a batch; never empty."""
         return items[self.rank :: self.world] or items[:1]
 
+    def weight(self, sizes: Sequence[float]) -> float:
+        """What means over this process's part count for, so that their mean over the processes is that over the batch.
+
+        Args:
+            sizes: How much each item of the batch counts.
+        """
+        return self.world * sum(sizes[self.rank :: self.world]) / sum(sizes)
+
     @torch.no_grad()
     def average(self, values: Tensor) -> None:
         """Replace values by their mean over the processes."""

@@ -22,6 +22,7 @@ from ..model.featurize import Featurizer
 from ..model.trust.store import set_aside
 from ..physics.base import Physics
 from ..physics.choice import physics_class
+from ..physics.h0.base import untrained_elements
 from ..solver import Filling, Smearing
 from ..solver.filling import MESH_SPACING
 from .config import OptimizerConfig, TrainConfig
@@ -159,12 +160,19 @@ class Fit:
     def _prepare(
         self, data: TrainingData, start: ModelFile | None = None
     ) -> tuple[SampleBuilder, dict[str, list[RawSample]]]:
-        """Builder of samples, and the samples of each part."""
-        builder = self._builder(data, start)
+        """Builder of samples, and the samples of each part.
+
+        Raises:
+            DataError: A structure to validate on holds an element that nothing is learned of.
+        """
         records = {
             "train": data.records("train"),
             "validation": data.records("validation")[: self.config.validation_structures],
         }
+        learned = data.elements(records["train"]) | set(() if start is None else start.basis.elements)
+        if untrained := data.elements(records["validation"]) - learned:
+            raise untrained_elements(untrained)
+        builder = self._builder(data, start)
         raw_samples: dict[str, list[RawSample]] = {part: [] for part in records}
         with self.progress("preparing", sum(len(w) for w in records.values())) as bar:
             for part, indices in records.items():

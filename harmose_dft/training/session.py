@@ -23,7 +23,8 @@ def train(
 ) -> None:
     """Train to the end; the first of several processes writes and reports.
 
-    A first SIGINT or SIGTERM waits for the running update, and for a checkpoint.
+    A run that begins writes its state at once, so that none of an earlier run is left in its folder. A first SIGINT or
+    SIGTERM waits for the running update, and for a checkpoint.
 
     Args:
         trainer: The trainer, new or restored.
@@ -49,6 +50,8 @@ def train(
             folder.save(trainer.state(), identity)
             saved.append(trainer.step)
 
+    if trainer.step == 0:
+        checkpoint()
     with progress("training", PERMILLE) as bar:
         shown = 0
 

@@ -14,7 +14,7 @@ from ..model.normalizer import Normalizer
 from ..model.two_stage import TwoStageModel
 from ..nn.precision import single_precision
 from ..nn.size import MOST_PARAMETERS, limit_parameters
-from .config import TrainConfig
+from .config import TrainConfig, describe_lost_dropout
 
 
 def starting_model(config: TrainConfig, output: Path) -> ModelFile | None:
@@ -36,7 +36,13 @@ def starting_model(config: TrainConfig, output: Path) -> ModelFile | None:
 
 
 def continue_from(config: TrainConfig, start: ModelFile) -> TrainConfig:
-    """The configuration with the inputs, the kind of H0 and the sizes of the model that it starts from."""
+    """The configuration with the inputs, the kind of H0 and the sizes of the model that it starts from.
+
+    Raises:
+        ConfigError: It asks for dropout, and the model has no stage that takes it.
+    """
+    if text := describe_lost_dropout(config.optimizer, start.network.config):
+        raise ConfigError(f"{text}: {config.start_from}. Leave it out.")
     h0 = config.baseline.with_kind(start.physics.h0.kind)
     return config.model_copy(update={"inputs": start.inputs, "baseline": h0, "model": start.network.config})
 

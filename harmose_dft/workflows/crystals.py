@@ -13,6 +13,7 @@ from ..adapters.structures import is_structure_file, read_structures
 from ..core.errors import DataError, HarmoseError, HarmoseWarning
 from ..core.matrix import BlockMatrix
 from ..core.record import Record, name_code
+from ..core.spin import electrons_per_orbital
 from ..core.structure import Structure
 from ..core.units import BOHR_IN_ANGSTROM
 from ..model.domain import DomainReport
@@ -26,7 +27,6 @@ from ..solver import band_gap, solve_structure
 from ..solver import bands as solve_bands
 from ..solver.filling import mesh
 from ..solver.kpoints import monkhorst_pack
-from ..solver.periodic import electrons_per_orbital
 from .sources import as_structure
 
 SAME_CELL = 0.02

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.pyscf import core_electrons
+from ..adapters.pyscf import core_charges
 from ..adapters.registry import read_calculations, recognise
 from ..adapters.structures import read_structures
 from ..core.errors import DomainError, HarmoseError
@@ -106,7 +106,7 @@ def report(
             orbital_index(name, *predictor.orbital_counts(structure))
     prediction = predictor.predict(structure)
     if structure.periodic:
-        return report_crystal(prediction, title, reference, kpath, core_charges(predictor, structure))
+        return report_crystal(prediction, title, reference, kpath, crystal_core_charges(predictor, structure))
     return report_molecule(prediction, title, orbitals, compare(prediction) if with_comparison else None)
 
 
@@ -201,9 +201,7 @@ def report_molecule(
         orbitals=view_orbitals(prediction, orbitals),
         columns=tuple(columns),
         level_errors=errors,
-        charges=list_charges(
-            spectrum, prediction, (structure.numbers - core_electrons(structure, prediction.basis)).astype(np.float64)
-        ),
+        charges=list_charges(spectrum, prediction, core_charges(structure, prediction.basis)),
         dipole=prediction.dipole,
         comparison=() if comparison is None else compare_figures(comparison),
         reference="" if comparison is None else describe_reference(comparison.provenance),
@@ -318,8 +316,8 @@ def list_charges(spectrum: Spectrum, prediction: Prediction, cores: Floats) -> d
     }
 
 
-def core_charges(predictor: Predictor, structure: Structure) -> Floats | None:
-    """Charges of the ion cores, (atom,); None where the model knows the electrons of compositions only."""
+def crystal_core_charges(predictor: Predictor, structure: Structure) -> Floats | None:
+    """Charges of the ion cores of a crystal, (atom,); None where the model knows the electrons of compositions only."""
     try:
         return predictor.physics.core_charges(structure)
     except DomainError:

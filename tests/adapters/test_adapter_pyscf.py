@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyscf
 import pytest
@@ -105,7 +107,11 @@ def test_pseudopotential_elements_lose_their_core_electrons() -> None:
     iodine = Structure(np.array([53, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]]))
     mol = adapter.to_mole(iodine, "def2-svp")
     assert mol.nelectron == 54 - 28
-    assert set(adapter.basis_from_mole(mol).elements) == {1, 53}
+    basis = adapter.basis_from_mole(mol, "def2-svp")
+    assert set(basis.elements) == {1, 53}
+    np.testing.assert_array_equal(adapter.core_charges(iodine, basis), mol.atom_charges())
+    assert adapter.count_electrons(iodine, basis) == mol.nelectron
+    assert adapter.count_electrons(replace(iodine, charge=-2), basis) == mol.nelectron + 2
 
 
 def test_cartesian_orbitals_are_refused() -> None:

@@ -12,10 +12,12 @@ import pytest
 import torch
 from tiny_training import run, trainer, waters
 
+from harmose_dft.testing.models import tiny_config
 
-def _one_process(rank: int, folder: Path) -> None:
+
+def _one_process(rank: int, folder: Path, batch: int) -> None:
     torch.distributed.init_process_group("gloo", init_method=(folder / "meet").as_uri(), rank=rank, world_size=2)
-    subject = trainer()
+    subject = trainer(tiny_config(optimizer={"batch_size": batch}))
     run(subject, 1)
     np.save(folder / f"gradient{rank}.npy", subject.course.flat.gradient.numpy())
     run(subject, 12)
@@ -29,17 +31,19 @@ def _one_process(rank: int, folder: Path) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3])
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, which only Linux does safely here")
-def test_two_processes_give_the_gradient_of_the_joint_batch(tmp_path: Path) -> None:
+def test_two_processes_give_the_gradient_of_the_joint_batch(tmp_path: Path, batch: int) -> None:
+    """Also where their shares differ, or where there is none for the second one."""
     waters()
     context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_one_process, args=(rank, tmp_path)) for rank in range(2)]
+    processes = [context.Process(target=_one_process, args=(rank, tmp_path, batch)) for rank in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(timeout=60)
         assert process.exitcode == 0
-    alone = trainer()
+    alone = trainer(tiny_config(optimizer={"batch_size": batch}))
     run(alone, 1)
     found = [np.load(tmp_path / f"gradient{rank}.npy") for rank in range(2)]
     np.testing.assert_array_equal(found[0], found[1])

@@ -22,6 +22,7 @@ from harmose_dft.core.errors import CheckpointError, DataError
 from harmose_dft.model.checkpoint import ModelFile
 from harmose_dft.testing.models import tiny_config, write_waters
 from harmose_dft.training.folder import LOG, STATE, RunFolder
+from harmose_dft.training.loop import Trainer
 from harmose_dft.training.state import TrainState
 
 
@@ -108,9 +109,10 @@ def test_killed_training_goes_on(tmp_path: Path) -> None:
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
-        while not state.is_file() and process.poll() is None and time.monotonic() < deadline:
+        while process.poll() is None and time.monotonic() < deadline:
+            if state.is_file() and TrainState.load(state).step > 0:
+                break
             time.sleep(0.1)
-        time.sleep(0.3)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
@@ -220,6 +222,27 @@ def test_state_of_other_data_or_settings_is_refused_and_kept(
     write_config(tmp_path, data=settings, optimizer={"steps": 6, "batch_size": 2})
     assert main(["train", str(config), "--quiet"]) == 0
     assert ModelFile.load(tmp_path / "model").training["steps"] == 6
+
+
+def test_forced_run_that_is_killed_at_once_leaves_nothing_of_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own state takes the place of the earlier one's before the first update, and stands in no other run's way."""
+    config = write_config(tmp_path)
+    assert main(["train", str(config), "--quiet"]) == 0
+
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", killed)
+        with pytest.raises(SystemExit, match="137"):
+            main(["train", str(config), "--quiet", "--force"])
+    assert TrainState.load(tmp_path / "model" / STATE).step == 0
+    write_config(tmp_path, optimizer={"steps": 3, "batch_size": 1})
+    assert main(["train", str(config), "--quiet"]) == 0
+    log = (tmp_path / "model" / LOG).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [2, 3]
 
 
 def test_data_sets_in_another_order_are_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

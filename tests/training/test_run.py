@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from tiny_training import write_config
 
+from harmose_dft.adapters.pyscf import reference
 from harmose_dft.cli import main
 from harmose_dft.core.errors import DataError
 from harmose_dft.core.progress import silent
+from harmose_dft.core.structure import Structure
+from harmose_dft.data import DatasetWriter
 from harmose_dft.model.checkpoint import ModelFile
-from harmose_dft.testing.models import tiny_config, write_waters
+from harmose_dft.testing.models import tiny_config, water_record, write_waters
 from harmose_dft.training.folder import LOG
 from harmose_dft.training.run import Fit
 
@@ -78,3 +81,22 @@ def test_fit_finds_its_data_and_says_what_is_missing(tmp_path: Path) -> None:
     settings = {"files": (data,), "split": "ordered", "sizes": (9, 1)}
     with pytest.raises(DataError, match="needs 10 records"):
         Fit(tiny_config(data=settings), silent, print).run()
+
+
+@pytest.mark.parametrize("kind", ["sap", "fitted"])
+def test_element_that_only_validation_structures_hold_is_refused(tmp_path: Path, kind: str) -> None:
+    """Whatever H0 is: nothing would be learned of it."""
+    fluoride = Structure(np.array([9, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.75]]))
+    records = [reference(fluoride, "lda,vwn", "sto-3g", grid_level=0), *map(water_record, range(3))]
+
+    def fit(name: str, order: list[int]) -> ModelFile:
+        with DatasetWriter(tmp_path / f"{name}.h5") as writer:
+            for index in order:
+                writer.add(records[index])
+        data = {"files": (tmp_path / f"{name}.h5",), "split": "ordered", "sizes": (2, 2)}
+        config = tiny_config(data=data, baseline={"kind": kind}, output=tmp_path / name)
+        return Fit(config, silent, lambda entry: None).run()
+
+    assert fit("trains", [0, 1, 2, 3]).training["structures"] == 2
+    with pytest.raises(DataError, match="No training structure holds F, only others of the data do"):
+        fit("validates", [1, 2, 3, 0])

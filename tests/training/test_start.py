@@ -111,6 +111,22 @@ def test_model_that_does_not_fit_the_data_is_not_trained_further(
     assert not (tmp_path / "further").exists()
 
 
+def test_dropout_asks_for_a_stage_that_takes_it_in_the_model_that_training_starts_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = {"start_from": "model", "output": "further"}
+    assert TrainConfig.model_validate({**start, "optimizer": {"dropout": 0.2}}).optimizer.dropout == 0.2
+    config = write_config(tmp_path, model={"first": FIRST, "second": None})
+    assert main(["train", str(config), "--quiet"]) == 0
+    further = tmp_path / "further.yaml"
+    further.write_text(json.dumps({
+        "start_from": str(tmp_path / "model"), "output": str(tmp_path / "further"), "optimizer": {"dropout": 0.2},
+        "data": {"files": [str(tmp_path / "waters.h5")]},
+    }))
+    assert main(["train", str(further), "--quiet"]) == 1
+    assert "optimizer.dropout is of a second stage of kind circle; this model has none" in capsys.readouterr().err
+
+
 def test_one_line_trains_a_model_further_on_another_functional(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ from harmose_dft.plots.page import Level
 from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.molecules import WATER, structure_of
 from harmose_dft.workflows.compare import compare
-from harmose_dft.workflows.report import core_charges, report, report_crystal, report_molecule
+from harmose_dft.workflows.report import crystal_core_charges, report, report_crystal, report_molecule
 from harmose_dft.workflows.trust_words import check_consistency, describe_trust
 
 EV = 27.211386
@@ -142,10 +142,10 @@ def test_core_charges_are_left_out_where_the_model_knows_compounds_only() -> Non
         return SimpleNamespace(physics=physics)
 
     bn = calculation(layer())
-    assert core_charges(predictor(bn), bn.structure) is None
+    assert crystal_core_charges(predictor(bn), bn.structure) is None
     two_borons = Structure(np.array([5, 5]), bn.structure.positions, bn.structure.cell)
     boron = replace(bn, structure=two_borons, n_electrons=6.0)
-    np.testing.assert_allclose(core_charges(predictor(bn, boron), bn.structure), [3.0, 5.0])
+    np.testing.assert_allclose(crystal_core_charges(predictor(bn, boron), bn.structure), [3.0, 5.0])
 
 
 def test_trust_is_a_verdict_and_checks_in_words() -> None:

@@ -21,7 +21,7 @@ from ...core.record import Eigenvalues, Record
 from ...core.soundness import require_sound
 from ...core.structure import Structure
 from ...data import Dataset
-from ..pyscf import core_electrons, orbital_basis, overlap
+from ..pyscf import count_electrons, orbital_basis, overlap
 
 OVERLAP_TOLERANCE = 1e-4
 """Largest difference between a stored (single-precision) overlap and the analytic one."""
@@ -117,7 +117,7 @@ class GaussianDataset(Dataset):
             basis,
             (self._blocks(entry.fock, structure, basis, index),),
             analytic,
-            n_electrons=float(structure.n_electrons - core_electrons(structure, basis).sum()),
+            n_electrons=float(count_electrons(structure, basis)),
             energy=entry.energy,
             eigenvalues=spectra,
             provenance=self.metadata(index),

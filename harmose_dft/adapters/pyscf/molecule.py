@@ -108,15 +108,21 @@ def orbital_basis(name: str, elements: Iterable[int]) -> OrbitalBasis:
     return OrbitalBasis(basis_label(name), {z: _library_shells(name, z) for z in sorted({int(z) for z in elements})})
 
 
-def core_electrons(structure: Structure, basis: OrbitalBasis) -> NDArray[np.int64]:
-    """Electrons of each atom that the pseudopotentials of a basis stand for, (atom,); zero where it has none.
+def core_charges(structure: Structure, basis: OrbitalBasis) -> NDArray[np.float64]:
+    """Charges of the ion cores in e, (atom,): of the nuclei, less the electrons that pseudopotentials stand for.
 
     Args:
         structure: A molecule.
         basis: Its basis; its name gives the pseudopotentials, as in :func:`to_mole`.
     """
     ecps = {z: _library_ecp(basis.name, z) for z in set(structure.numbers.tolist())}
-    return np.array([int(ecp[0]) if (ecp := ecps[z]) else 0 for z in structure.numbers.tolist()], dtype=np.int64)
+    cores = [int(ecp[0]) if (ecp := ecps[z]) else 0 for z in structure.numbers.tolist()]
+    return (structure.numbers - np.array(cores, dtype=np.int64)).astype(np.float64)
+
+
+def count_electrons(structure: Structure, basis: OrbitalBasis) -> int:
+    """Electrons of a molecule but those that pseudopotentials of its basis stand for; as :func:`core_charges`."""
+    return int(core_charges(structure, basis).sum()) - structure.charge
 
 
 def basis_label(name: str) -> str:
