@@ -1,9 +1,10 @@
 """How well the bounds on the error of a crystal's bands hold, on structures that neither training nor calibration saw.
 
-    python benchmarks/trust_crystals.py MODEL DATA... [--json benchmarks/results/trust_graphene.json]
+    python benchmarks/trust_crystals.py MODEL DATA... [--beyond OTHERS] [--json benchmarks/results/trust_graphene.json]
 
 ``harmose-dft calibrate MODEL DATA...`` calibrates MODEL on two thirds of the structures in DATA and judges it on the
-last third; this does so for several random divisions, and writes the figures of the first one and the means.
+last third; this does so for several random divisions, and writes the figures of the first one and the means. Those of
+--beyond, of another kind than what calibrates, are judged by the first one as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from common import environment, save
 
 from harmose_dft import load
 from harmose_dft.cli import console
+from harmose_dft.model.trust.band_fitting import evaluate_band_calibration
 from harmose_dft.workflows.calibrate import calibrate_bands, measure_cases
 
 DIVISIONS = 20
@@ -26,8 +28,9 @@ DIVISIONS = 20
 @click.command()
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--beyond", type=click.Path(path_type=Path, exists=True), help="Data set of structures of another kind.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures.")
-def main(model: str, data: tuple[Path, ...], output: Path | None) -> None:
+def main(model: str, data: tuple[Path, ...], beyond: Path | None, output: Path | None) -> None:
     """Judge the bounds of MODEL on the crystals in DATA."""
     predictor = load(model)
     _, crystals = measure_cases(predictor, data, progress=console.progress, tell=console.note)
@@ -53,6 +56,11 @@ def main(model: str, data: tuple[Path, ...], output: Path | None) -> None:
             "largest_error_by_verdict": worst,
         },
     }
+    if beyond is not None:
+        _, others = measure_cases(predictor, [beyond], progress=console.progress, tell=console.note)
+        first = divisions[0].bands
+        assert first is not None
+        result["beyond"] = evaluate_band_calibration(first, others)
     console.print_json({key: value for key, value in result.items() if key != "errors"})
     if output is not None:
         save(output, {**result, **environment()})

@@ -7,7 +7,7 @@ from ..nn.axis import MatrixAxis
 from ..nn.blocks import Blocks
 from ..solver import Filling
 from .featurize import Featurizer
-from .inputs import Integrals
+from .integrals import Integrals
 from .lowdin import orthogonal_density
 from .normalizer import Normalizer
 from .padding import pad

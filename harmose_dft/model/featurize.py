@@ -23,7 +23,8 @@ from ..nn.graph import PairGraph
 from ..nn.layout import OrbitalLayout
 from ..physics.integrals.net_charge import share_net_charge
 from ..solver import Filling
-from .inputs import Integrals, input_matrices
+from .inputs import input_matrices
+from .integrals import Integrals
 from .normalizer import Normalizer
 from .padding import pad, unpad
 from .pairs import PairList

@@ -7,45 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from ..core.matrix import BlockMatrix
 from ..core.spin import recombine
-from ..core.structure import Structure
-from ..solver import Filling
-from .lowdin import lowdin_density, orthogonal_density
-from .pairs import PairList
-
-
-@dataclass(frozen=True, eq=False)
-class Integrals:
-    """A structure with what is computed for it before a model sees it.
-
-    Args:
-        structure: The atoms.
-        species: Species index of each atom, (atom,).
-        pairs: Pairs within the cutoff.
-        overlap: S.
-        h0: H0, Hartree.
-        n_electrons: Electrons.
-        h0_spin: What H0 has of the matrices that depend on spin; empty: nothing.
-        filling: How a crystal is filled for the density of H0, where the model sees it.
-    """
-
-    structure: Structure
-    species: NDArray[np.int64]
-    pairs: PairList
-    overlap: BlockMatrix
-    h0: BlockMatrix
-    n_electrons: float
-    h0_spin: tuple[BlockMatrix, ...] = ()
-    filling: Filling | None = None
+from .integrals import Integrals
+from .lowdin import orthogonal_density
 
 
 class InputMatrix(ABC):
@@ -99,13 +69,8 @@ class LowdinDensityInput(InputMatrix):
 
     def compute(self, integrals: Integrals) -> BlockMatrix:
         """Molecules: two electrons in each of the lowest orbitals; crystals: filled as the model's file says."""
-        if integrals.structure.periodic:
-            assert integrals.filling is not None
-            h0 = recombine((integrals.h0, *integrals.h0_spin))
-            return orthogonal_density(integrals, h0, integrals.filling)[0]
-        overlap = integrals.overlap
-        dense = lowdin_density(integrals.h0.to_dense(), overlap.to_dense(), round(integrals.n_electrons))
-        return BlockMatrix.from_dense(dense, overlap.orbitals)
+        h0 = recombine((integrals.h0, *integrals.h0_spin))
+        return orthogonal_density(integrals, h0, integrals.filling)[0]
 
 
 def input_matrices(names: Sequence[str]) -> tuple[InputMatrix, ...]:

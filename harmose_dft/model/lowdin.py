@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,7 @@ from ..core.matrix import BlockMatrix
 from ..core.spin import decompose, time_reversal_parts
 from ..solver import Filling, density_blocks, solve_structure
 from ..solver.orthogonal import inverse_root, root
-
-if TYPE_CHECKING:
-    from .inputs import Integrals
+from .integrals import Integrals
 
 
 def lowdin_density(
@@ -40,7 +38,7 @@ def lowdin_density(
 
 
 def orthogonal_density(
-    integrals: Integrals, hamiltonians: Sequence[BlockMatrix], filling: Filling
+    integrals: Integrals, hamiltonians: Sequence[BlockMatrix], filling: Filling | None
 ) -> tuple[BlockMatrix, ...]:
     """S^(1/2) P S^(1/2) on the pairs of S, as the real matrices of :func:`~harmose_dft.core.spin.decompose`.
 
@@ -50,12 +48,13 @@ def orthogonal_density(
     Args:
         integrals: The structure and S.
         hamiltonians: H, Hartree: one matrix, of spinors (with time-reversal symmetry) or not, or two (up, down).
-        filling: k-points and smearing of a crystal.
+        filling: k-points and smearing of a crystal; molecules need none.
     """
     overlap, electrons = integrals.overlap, integrals.n_electrons
     if not integrals.structure.periodic:
         dense = lowdin_density(hamiltonians[0].to_dense(), overlap.to_dense(), round(electrons))
         return (BlockMatrix.from_dense(dense, overlap.orbitals),)
+    assert filling is not None
     spectrum = solve_structure(
         integrals.structure, hamiltonians, overlap, electrons, filling, multiple=1, time_reversal=True
     )

@@ -28,7 +28,7 @@ from ..solver import solve_structure
 from .checkpoint import ModelFile
 from .density import DensityInput
 from .featurize import Featurizer
-from .inputs import Integrals
+from .integrals import Integrals
 from .prediction import ModelInfo, Prediction, single_matrix
 from .refinement import refine_prediction
 from .trust.evidence import gather_evidence

@@ -11,7 +11,7 @@ from ..core.errors import DataError
 from ..core.record import Record
 from ..core.spin import Spin
 from ..model.featurize import Features, Featurizer
-from ..model.inputs import Integrals
+from ..model.integrals import Integrals
 from ..model.normalizer import Normalizer, NormalizerFit
 from ..nn.geometry import FrameBuilder
 from ..nn.precision import single_precision

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..model.inputs import Integrals
+from ..model.integrals import Integrals
 from ..model.stage1 import StageOneOutput
 from ..nn.graph import PairGraph, batch_graphs
 

@@ -55,7 +55,7 @@ def test_commands_run_scripts_that_exist_and_have_their_options(name: str) -> No
 
 
 def test_result_files_are_all_shown() -> None:
-    others = {"materials", "trust", "trust_graphene"}
+    others = {"materials", "trust", "trust_bilayer", "trust_graphene"}
     assert {path.stem for path in RESULTS.glob("*.json")} == {*TABLES, *others}
     for name in TABLES:
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))

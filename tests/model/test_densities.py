@@ -19,7 +19,7 @@ from harmose_dft.data import DatasetWriter
 from harmose_dft.metrics import cov_err
 from harmose_dft.model.chunks import predict_matrices
 from harmose_dft.model.featurize import Featurizer
-from harmose_dft.model.inputs import Integrals
+from harmose_dft.model.integrals import Integrals
 from harmose_dft.model.loading import load_model
 from harmose_dft.model.lowdin import orthogonal_density
 from harmose_dft.model.pairs import PairList

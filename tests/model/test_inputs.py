@@ -16,8 +16,10 @@ from harmose_dft.core.matrix import BlockMatrix
 from harmose_dft.core.progress import silent
 from harmose_dft.core.rotations import orbital_rotation, random_rotations
 from harmose_dft.model.checkpoint import ModelFile
-from harmose_dft.model.inputs import InputMatrix, Integrals, lowdin_density
+from harmose_dft.model.inputs import InputMatrix
+from harmose_dft.model.integrals import Integrals
 from harmose_dft.model.loading import load_model
+from harmose_dft.model.lowdin import lowdin_density
 from harmose_dft.model.padding import unpad
 from harmose_dft.nn.layout import OrbitalLayout
 from harmose_dft.testing.models import BASIS, tiny_config, water_record, write_waters
