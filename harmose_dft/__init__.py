@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.2.0"
+from .core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .core.basis import OrbitalBasis

@@ -21,9 +21,9 @@ from typing import Any
 
 import click
 
-from .. import __version__
 from ..core.errors import HarmoseError, HarmoseWarning, InputNote, printable
 from ..core.interrupts import DISCARDED, WORDS, exit_code, raise_at_signals
+from ..core.version import __version__
 from . import console
 
 COMMANDS = {

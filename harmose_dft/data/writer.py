@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__
 from ..core.basis import OrbitalBasis
 from ..core.conventions import OURS
 from ..core.files import require_space
 from ..core.hdf5_writer import SPARE_BYTES, HDF5Writer
 from ..core.record import Record
 from ..core.soundness import require_sound
+from ..core.version import __version__
 from .columns import FORMAT, LEVELS, STRING, VERSION, Failure, Rows, encode
 from .dataset import HDF5Dataset
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from .. import __version__
 from ..core.structure import Structure
+from ..core.version import __version__
 from ..data import structure_id
 from ..model.checkpoint import ModelFile
 from .config import TrainConfig

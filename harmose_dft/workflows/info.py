@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from .. import __version__
 from ..adapters.datasets import open_dataset
 from ..core.errors import FileFormatError
 from ..core.hdf5 import HDF5_SIGNATURE, open_hdf5
 from ..core.structure import SYMBOLS
+from ..core.version import __version__
 from ..data import HDF5Dataset
 from ..model.description import read_description
 from ..model.domain import TrainingDomain

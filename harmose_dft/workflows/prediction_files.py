@@ -20,6 +20,7 @@ from ..core.orbitals import fix_sign
 from ..core.record import Record
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
+from ..core.version import __version__
 from ..output import Result, ResultWriter, write_cube, write_molden
 from ..output.dos import write_dos
 from .density_of_states import compute_dos
@@ -219,8 +220,6 @@ def select_orbital(name: str, spectrum: Spectrum) -> NDArray[np.float64]:
 
 def to_result(prediction: Prediction) -> Result:
     """Convert a prediction to what a result file stores."""
-    from .. import __version__
-
     provenance = {
         "code": "harmose_dft",
         "version": __version__,

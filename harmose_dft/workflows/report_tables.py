@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..core.record import name_code
 from ..core.structure import ABOUT_ORIGIN
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+from ..core.version import __version__
 from ..model.prediction import Prediction
 from ..model.trust import Intervals
 from ..plots.page import Fact
@@ -83,8 +84,6 @@ def crystal_facts(prediction: Prediction) -> tuple[Fact, ...]:
 def trace(prediction: Prediction, reference: Mapping[str, str]) -> tuple[Fact, ...]:
     """Where a report comes from: model, program, time, reference."""
     import time
-
-    from .. import __version__
 
     return (
         Fact("model", prediction.model.name),

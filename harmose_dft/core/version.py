@@ -1,0 +1,3 @@
+"""Version of the program, which pyproject.toml reads from here."""
+
+__version__ = "0.2.0"
