@@ -252,7 +252,7 @@ def print_bands(
     """
     spins, kpoints, count = bands.energies.shape
     indirect, direct = (gap * HARTREE_IN_EV for gap in bands.gaps)
-    gap = f"{indirect:.4f} (direct {direct:.4f})" if indirect else "none (metal)"
+    gap = f"{indirect:.4f} (direct {direct:.4f})" if bands.has_gap else "none (metal)"
     rows = [
         ("path", f"{bands.path_name}, {kpoints} k-points, {count} bands" + (", 2 spins" if spins == 2 else "")),
         ("electrons", f"{bands.n_electrons:g}"),
