@@ -44,7 +44,8 @@ def report(
     from ..workflows.sources import require_sources
 
     require_sources(source, model)
-    target = Path(f"{source.resolve().stem}.report.html") if out is None else out
+    place = source.resolve()
+    target = Path(f"{place.name if place.is_dir() else place.stem}.report.html") if out is None else out
     require_no_input(target, [source])
     require_place(target, force)
     require_page_tools()

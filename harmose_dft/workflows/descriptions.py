@@ -98,8 +98,8 @@ class ResultDescription:
     Args:
         formula: Hill formula.
         n_atoms: Number of atoms.
-        energies: Hartree; "homo", "lumo" and "gap" of a molecule; "fermi", "gap" and "direct_gap" of a crystal, the gaps
-            on its mesh of k-points.
+        energies: Hartree; "homo", "lumo" and "gap" of a molecule; "fermi", "gap" and "direct_gap" of a crystal, gaps on
+            its mesh of k-points.
         charge: Net charge in units of e.
         verdict: Whether to use the prediction; None where there is none.
     """

@@ -161,5 +161,5 @@ def test_outputs_and_inputs_are_compared_in_linear_time(tmp_path: Path, monkeypa
 def test_place_of_a_file_is_tried_and_left_empty(tmp_path: Path) -> None:
     require_place(tmp_path / "out.txt", force=False)
     assert os.listdir(tmp_path) == []
-    with pytest.raises(HarmoseError, match="the folder .*missing does not exist"):
+    with pytest.raises(HarmoseError, match=r"the folder .*missing does not exist"):
         require_place(tmp_path / "missing" / "out.txt", force=True)
