@@ -278,6 +278,7 @@ def test_interrupted_run_says_what_it_keeps(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt) as interrupt:
         label([hydrogen(1.3), hydrogen(1.4)], tmp_path / "a.h5", FAST, progress=lambda *_: Impatient(1))
     assert f"1 of 2 structures are finished and kept in {tmp_path / 'a.h5'}" in interrupt.value.__notes__[0]
+    assert "The same command without --force goes on." in interrupt.value.__notes__[0]
 
 
 def test_molecules_and_crystals_need_two_data_sets(tmp_path: Path) -> None:
