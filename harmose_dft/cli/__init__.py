@@ -8,6 +8,7 @@ nothing heavy. stdout carries results, stderr progress and logs. Exit codes: 0 s
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -117,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     console.settings.reset()
     _open_closed_streams()
+    _escape_foreign_characters()
     leave_local_settings_alone()
     signals: list[int] = []
     try:
@@ -186,6 +188,12 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process
+
+
+def _escape_foreign_characters() -> None:
+    """Let stdout write as escapes, ``\\xb1``, what its encoding lacks: names come from files, and prose has ± and Å."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def leave_local_settings_alone() -> None:

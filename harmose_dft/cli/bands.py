@@ -50,7 +50,7 @@ def bands(
 ) -> None:
     """Bands of the crystal in SOURCE: a structure file (with --model), a result of predict, or a calculation."""
     from ..adapters.structures import is_structure_file
-    from ..core.files import require_absent
+    from ..core.files import require_place
     from ..core.memory import keep_freed_memory
     from ..model.loading import load_model
     from ..plots import plot_bands
@@ -72,7 +72,7 @@ def bands(
         require_sources(compare)
     if plot is not None:
         require_format(plot)
-        require_absent(plot, force)
+        require_place(plot, force)
     if window_only:
         show_window(
             str(source), crystal_source, model, near_fermi, dos, broadening or BROADENING, solver, plot, window,

@@ -22,7 +22,7 @@ def calibrate(model: str, data: tuple[Path, ...], seed: int, as_json: bool, forc
     Of data that MODEL was trained on only the test part counts. A model of molecules needs 60 of them, one in ten off
     by more than 5 mHartree in an occupied level when refined; a model of crystals needs 30.
     """
-    from ..core.files import require_absent
+    from ..core.files import require_place
     from ..core.memory import keep_freed_memory
     from ..model.loading import model_folder
     from ..model.trust.store import FILE
@@ -31,7 +31,7 @@ def calibrate(model: str, data: tuple[Path, ...], seed: int, as_json: bool, forc
 
     keep_freed_memory()
     folder = model_folder(model)
-    require_absent(folder / FILE, force)
+    require_place(folder / FILE, force)
     calibrations = calibrate_model(model, data, seed=seed, progress=console.progress, tell=console.note)
     path = calibrations.save(folder, force=force)
     if as_json:

@@ -89,10 +89,19 @@ def say(text: str = "") -> None:
 def print_json(value: object) -> None:
     """Print a result as JSON; numpy values become numbers and lists, numbers that are not finite become null.
 
-    What a terminal would obey stands in the strings as JSON's own escapes.
+    What a terminal would obey, and what the encoding of stdout lacks, stands in the strings as JSON's own escapes.
     """
-    text = json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False)
-    print(UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    content = plain(value)
+    text = _escape(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = _escape(json.dumps(content, indent=2, allow_nan=False))
+    print(text)
+
+
+def _escape(text: str) -> str:
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 Plain = dict[str, "Plain"] | list["Plain"] | str | int | float | bool | None

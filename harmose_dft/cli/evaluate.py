@@ -30,14 +30,16 @@ def evaluate(
     record: bool, as_json: bool,
 ) -> None:
     """Measure MODEL (a bundled name or a folder) on the reference calculations in DATA."""
-    from ..core.files import short_names
+    from ..core.files import require_place, short_names
     from ..core.memory import keep_freed_memory
-    from ..model.description import record_metrics
+    from ..model.description import DESCRIPTION, record_metrics
     from ..model.loading import load, model_folder
     from ..workflows.evaluate import evaluate as run
     from .render import print_evaluation
 
     keep_freed_memory()
+    if record:
+        require_place(model_folder(model) / DESCRIPTION, force=True)
     predictor = load(model, device=device)
     results = [
         run(
@@ -46,9 +48,6 @@ def evaluate(
         for path in data
     ]
     name = part or "all"
-    if record:
-        figures = {f"{short} ({name})": r.to_dict() for short, r in zip(short_names(data), results, strict=True)}
-        record_metrics(model_folder(model), figures)
     if as_json:
         about = {"name": predictor.info.name, "sha256": predictor.info.sha256}
         entries = [
@@ -56,6 +55,10 @@ def evaluate(
             for path, result in zip(data, results, strict=True)
         ]
         console.print_json(entries[0] if len(entries) == 1 else entries)
-        return
-    for path, result in zip(data, results, strict=True):
-        print_evaluation(result, f"{path} ({name}, {result.samples} structures) by {predictor.info.name}")
+    else:
+        for path, result in zip(data, results, strict=True):
+            print_evaluation(result, f"{path} ({name}, {result.samples} structures) by {predictor.info.name}")
+    if record:
+        records = name if limit is None else f"{name}, first {limit}"
+        figures = {f"{short} ({records})": r.to_dict() for short, r in zip(short_names(data), results, strict=True)}
+        record_metrics(model_folder(model), figures)

@@ -15,8 +15,11 @@ from .render import format_energy
 if TYPE_CHECKING:
     from ..workflows.descriptions import ModelDescription, ResultDescription
 
-LEVELS = {"HOMO (eV)": "homo", "LUMO (eV)": "lumo", "gap (eV)": "gap"}
-"""Heading of a column -> level that it shows."""
+ENERGIES = {
+    "HOMO (eV)": "homo", "LUMO (eV)": "lumo", "Fermi level (eV)": "fermi", "gap (eV)": "gap",
+    "direct gap (eV)": "direct_gap",
+}
+"""Heading of a column -> energy that it shows."""
 
 TOLD_OF_TRAINING = ("structures", "steps", "seconds")
 """What the table says of a training; the JSON object has all of it."""
@@ -49,11 +52,15 @@ def info(path: Path | None, as_json: bool) -> None:
 
 
 def tabulate(results: Sequence[ResultDescription]) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Headings and rows of the structures of a result file; charges and verdicts where there are any."""
+    """Headings and rows of the structures of a result file; only columns in which there is something."""
     columns = {"formula": [r.formula for r in results], "atoms": [str(r.n_atoms) for r in results]}
     if any(r.charge for r in results):
         columns["charge"] = [format_charge(r.charge) for r in results]
-    columns |= {heading: [format_energy(getattr(r, level)) for r in results] for heading, level in LEVELS.items()}
+    columns |= {
+        heading: [format_energy(r.energies.get(name)) for r in results]
+        for heading, name in ENERGIES.items()
+        if any(name in r.energies for r in results)
+    }
     if any(r.verdict is not None for r in results):
         columns["verdict"] = [r.verdict or "-" for r in results]
     return list(columns), list(zip(*columns.values(), strict=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.errors import DataError
 from . import console
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ def label(
 
 
 def print_summary(summary: LabelSummary, out: Path) -> None:
-    """Print what was done."""
+    """Print what was done.
+
+    Raises:
+        DataError: The data set holds no calculation.
+    """
     for failure in summary.failures[:SHOWN_FAILURES]:
         console.note(f"failed: {failure.name}: {failure.reason}")
     if len(summary.failures) > SHOWN_FAILURES:
@@ -80,3 +85,9 @@ def print_summary(summary: LabelSummary, out: Path) -> None:
     counts = [("in the data set", summary.records), ("calculated now", summary.done),
               ("already there", summary.skipped), ("failed", len(summary.failures))]
     console.print_table(str(out), ("structures", ""), counts)
+    if not summary.records:
+        failure = summary.failures[0]
+        raise DataError(
+            f"None of the structures could be calculated, and {out} holds no calculation. {failure.name}: "
+            f"{failure.reason}"
+        )

@@ -140,8 +140,8 @@ def print_calibration(calibrations: TrustFile, path: str) -> None:
 def _words(value: object) -> str:
     """A figure, or several by name, as one cell; energies in the unit that they have, Hartree."""
     if isinstance(value, dict):
-        return ", ".join(f"{k} {v:.3g}" for k, v in value.items() if v is not None)
-    return f"{value:.3g}"
+        return ", ".join(f"{k} {_words(v)}" for k, v in value.items() if v is not None)
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
 def list_orbitals(
@@ -252,7 +252,7 @@ def print_bands(
     """
     spins, kpoints, count = bands.energies.shape
     indirect, direct = (gap * HARTREE_IN_EV for gap in bands.gaps)
-    gap = f"{indirect:.4f} (direct {direct:.4f})" if indirect else "none (metal)"
+    gap = f"{indirect:.4f} (direct {direct:.4f})" if bands.has_gap else "none (metal)"
     rows = [
         ("path", f"{bands.path_name}, {kpoints} k-points, {count} bands" + (", 2 spins" if spins == 2 else "")),
         ("electrons", f"{bands.n_electrons:g}"),

@@ -36,7 +36,7 @@ def report(
     code (OpenMX, ABACUS, DeepH), which the prediction is then compared with.
     """
     from ..core.errors import HarmoseWarning
-    from ..core.files import require_absent, require_no_input
+    from ..core.files import require_no_input, require_place
     from ..core.memory import keep_freed_memory
     from ..plots.page import Level, write_page
     from ..plots.page.page import require_page_tools
@@ -44,9 +44,10 @@ def report(
     from ..workflows.sources import require_sources
 
     require_sources(source, model)
-    target = Path(f"{source.resolve().stem}.report.html") if out is None else out
+    place = source.resolve()
+    target = Path(f"{place.name if place.is_dir() else place.stem}.report.html") if out is None else out
     require_no_input(target, [source])
-    require_absent(target, force)
+    require_place(target, force)
     require_page_tools()
     keep_freed_memory()
     with warnings.catch_warnings():

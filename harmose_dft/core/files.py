@@ -50,6 +50,21 @@ def require_absent(path: str | Path, force: bool) -> None:
         raise OutputExistsError(f"{path} exists already and was left as it is. Use --force to overwrite it.")
 
 
+def require_place(path: str | Path, force: bool) -> None:
+    """Before any computing: refuse a file that could not be written at the end.
+
+    Args:
+        path: The file to be written.
+        force: Whether overwriting is allowed.
+
+    Raises:
+        OutputExistsError: As :func:`require_absent`.
+        HarmoseError: The folder does not exist or takes no files.
+    """
+    require_absent(path, force)
+    _make_temporary(Path(path)).unlink()
+
+
 def require_no_input(path: str | Path, inputs: Iterable[str | Path]) -> None:
     """Refuse to write over what is read, however its name is spelled; ``--force`` does not permit it.
 
@@ -60,14 +75,26 @@ def require_no_input(path: str | Path, inputs: Iterable[str | Path]) -> None:
     Raises:
         OutputExistsError: The output is one of the inputs, or a folder that holds one.
     """
-    target = Path(path).resolve()
-    for source in inputs:
-        place = Path(source).resolve()
-        if target == place:
-            kind = "folders" if place.is_dir() else "files"
+    require_no_inputs([path], inputs)
+
+
+def require_no_inputs(paths: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
+    """:func:`require_no_input` of many outputs, in a time that is linear in the number of outputs and inputs.
+
+    Raises:
+        OutputExistsError: An output is one of the inputs, or a folder that holds one.
+    """
+    places = {Path(source).resolve(): source for source in inputs}
+    holders = {folder: source for place, source in places.items() for folder in place.parents}
+    for path in paths:
+        target = Path(path).resolve()
+        if target in places:
+            kind = "folders" if target.is_dir() else "files"
             raise OutputExistsError(f"{path} is one of the input {kind} and was left as it is. Choose another output.")
-        if target in place.parents and target.is_dir():
-            raise OutputExistsError(f"{path} holds the input {source} and was left as it is. Choose another output.")
+        if target in holders and target.is_dir():
+            raise OutputExistsError(
+                f"{path} holds the input {holders[target]} and was left as it is. Choose another output."
+            )
 
 
 def require_regular(path: str | Path) -> None:
@@ -112,21 +139,9 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
     """
     target = Path(path)
     require_absent(target, force)
-    if not target.parent.is_dir():
-        raise HarmoseError(f"{target} cannot be written: the folder {target.parent} does not exist. Create it first.")
-    sweep(target.parent)
-    prefix, suffix = temporary_name(target)
-    try:
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=target.parent)
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        raise HarmoseError(
-            f"{target} cannot be written: no file can be made in {target.parent.resolve()} "
-            f"({os.strerror(error.errno).lower()}). Name a file in another folder."
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
+    if target.parent.is_dir():
+        sweep(target.parent)
+    temporary = _make_temporary(target)
     try:
         yield temporary
         if not _is_regular(temporary):
@@ -150,6 +165,28 @@ def atomic_path(path: str | Path, force: bool = False) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _make_temporary(target: Path) -> Path:
+    """An empty file beside ``target``, whose name says that it is temporary.
+
+    Raises:
+        HarmoseError: The folder does not exist or takes no files.
+    """
+    if not target.parent.is_dir():
+        raise HarmoseError(f"{target} cannot be written: the folder {target.parent} does not exist. Create it first.")
+    prefix, suffix = temporary_name(target)
+    try:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=target.parent)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise HarmoseError(
+            f"{target} cannot be written: no file can be made in {target.parent.resolve()} "
+            f"({os.strerror(error.errno).lower()}). Name a file in another folder."
+        ) from error
+    os.close(handle)
+    return Path(name)
 
 
 def _take_place(temporary: Path, target: Path, force: bool) -> Path:

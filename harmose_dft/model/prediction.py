@@ -18,6 +18,7 @@ from ..core.structure import Structure
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from ..plots.sketch import sketch_levels
 from ..solver import band_gap, properties
+from ..solver.band_structure import SMALLEST_GAP
 from .trust import TrustReport
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ class Prediction:
             except SolverError:
                 yield "gap", "none (no empty band)"
                 return
-            yield "gap", f"{_in_ev(indirect)} (direct {_in_ev(direct)})" if indirect else "none (metal)"
+            is_open = indirect > SMALLEST_GAP
+            yield "gap", f"{_in_ev(indirect)} (direct {_in_ev(direct)})" if is_open else "none (metal)"
             return
         for name, energy in (("HOMO", self.spectrum.homo), ("LUMO", self.spectrum.lumo), ("gap", self.spectrum.gap)):
             yield name, _in_ev(energy) if np.isfinite(energy) else "none"

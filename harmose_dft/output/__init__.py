@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from .cube import write_cube
 from .molden import write_molden
-from .result import Result, ResultWriter, read_result, read_results, write_results
+from .result import Result, ResultWriter, iterate_results, read_result, read_results, write_results
 
-__all__ = ["Result", "ResultWriter", "read_result", "read_results", "write_cube", "write_molden", "write_results"]
+__all__ = [
+    "Result",
+    "ResultWriter",
+    "iterate_results",
+    "read_result",
+    "read_results",
+    "write_cube",
+    "write_molden",
+    "write_results",
+]

@@ -24,7 +24,7 @@ A crystal's matrix is a group with ``pairs`` (edge, 2), ``shifts`` (edge, 3) and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -204,6 +204,15 @@ def read_results(path: str | Path) -> list[Result]:
     Raises:
         FileFormatError: The file is missing, damaged, or not a result file.
     """
+    return list(iterate_results(path))
+
+
+def iterate_results(path: str | Path) -> Iterator[Result]:
+    """The structures of a result file one by one, so that only one is in memory.
+
+    Raises:
+        FileFormatError: The file is missing, damaged, or not a result file.
+    """
     with name_damage(path, "The result file"), open_hdf5(path) as file:
         if file.attrs.get("format") != FORMAT:
             raise FileFormatError("This HDF5 file is not a result of harmose-dft predict.", path=path)
@@ -214,7 +223,8 @@ def read_results(path: str | Path) -> list[Result]:
             )
         check_arrays(file, {"basis": ("O", ())}, path)
         basis = OrbitalBasis.from_dict(json.loads(file["basis"].asstr()[()]))
-        return [_read_one(file[name], basis, path) for name in sorted(set(file) - {"basis"}, key=int)]
+        for name in sorted(set(file) - {"basis"}, key=int):
+            yield _read_one(file[name], basis, path)
 
 
 def read_result(path: str | Path) -> Result:

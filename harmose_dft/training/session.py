@@ -67,7 +67,8 @@ def train(
             with defer_interrupts() as is_interrupted:
                 trainer.run(note, checkpoint, tick, is_interrupted)
         except KeyboardInterrupt as interrupt:
-            state = f"the state after step {saved[-1]}. The same command goes on" if saved else "no new state"
+            go_on = "The same command without --force goes on"
+            state = f"the state after step {saved[-1]}. {go_on}" if saved else "no new state"
             interrupt.add_note(f"{folder.path} holds {state}.")
             raise
         finally:

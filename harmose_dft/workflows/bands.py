@@ -12,7 +12,7 @@ from ..metrics import band_errors
 from ..metrics.evaluation import BAND_WINDOW
 from ..model.predictor import Predictor
 from ..solver import bands as solve_bands
-from ..solver import bands_near
+from ..solver import bands_near, choose_factor
 from ..solver.band_structure import BandStructure
 from ..solver.kpaths import KPath, path_across
 from .crystals import CrystalSource, open_crystal, require_same_crystal
@@ -96,9 +96,12 @@ def bands(
         HarmoseError: The source is not of one crystal, or has no Hamiltonian and there is no model.
         StructureError: The lattice lacks a named point.
         ArgumentError: There are fewer than two points, or no states.
+        SolverError: The solver is unknown or not installed, also where the cell is too small to need it.
     """
     if states is not None:
         require_count("The number of states around the Fermi level (states)", states)
+    if solver is not None:
+        choose_factor(solver)
     crystal = open_crystal(source, model, device=device)
     path = kpath
     size = crystal.hamiltonian[0].size

@@ -98,24 +98,21 @@ class ResultDescription:
     Args:
         formula: Hill formula.
         n_atoms: Number of atoms.
-        homo: Highest occupied level, Hartree.
-        lumo: Lowest unoccupied level, Hartree.
-        gap: LUMO minus HOMO, Hartree.
+        energies: Hartree; "homo", "lumo" and "gap" of a molecule; "fermi", "gap" and "direct_gap" of a crystal, gaps on
+            its mesh of k-points.
         charge: Net charge in units of e.
         verdict: Whether to use the prediction; None where there is none.
     """
 
     formula: str
     n_atoms: int
-    homo: float
-    lumo: float
-    gap: float
+    energies: Mapping[str, float]
     charge: int
     verdict: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Levels in eV; charge and verdict where there are any."""
-        levels = {f"{name}_ev": getattr(self, name) * HARTREE_IN_EV for name in ("homo", "lumo", "gap")}
+        """Energies in eV; charge and verdict where there are any."""
+        levels = {f"{name}_ev": energy * HARTREE_IN_EV for name, energy in self.energies.items()}
         return {
             "formula": self.formula,
             "n_atoms": self.n_atoms,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 
 from ..adapters.datasets import open_dataset
-from ..core.errors import FileFormatError
+from ..core.errors import FileFormatError, SolverError
 from ..core.hdf5 import HDF5_SIGNATURE, open_hdf5
 from ..core.structure import SYMBOLS
 from ..core.version import __version__
@@ -21,8 +22,9 @@ from ..model.description import read_description
 from ..model.domain import TrainingDomain
 from ..model.loading import bundled_models, model_folder
 from ..model.trust.store import TrustFile
-from ..output import Result, read_results
+from ..output import Result, iterate_results
 from ..output.result import FORMAT
+from ..solver import band_gap
 from .descriptions import (
     VERDICT,
     DatasetDescription,
@@ -154,18 +156,30 @@ def read_format(path: Path) -> str:
 
 
 def describe_results(path: Path) -> ResultFileDescription:
-    """A result file: common provenance, and a row for each structure."""
-    results = read_results(path)
-    first_record = results[0].record
+    """A result file: common provenance, and a row for each structure.
+
+    Raises:
+        FileFormatError: The file is damaged, or holds no structures.
+    """
+    first_record, descriptions = None, []
+    for result in iterate_results(path):
+        first_record = first_record or result.record
+        descriptions.append(_describe_result(result))
+    if first_record is None:
+        raise FileFormatError("The result file holds no structures; predict again.", path=path)
     common = {key: value for key, value in first_record.provenance.items() if key != VERDICT}
-    return ResultFileDescription(str(first_record.basis), common, tuple(_describe_result(r) for r in results))
+    return ResultFileDescription(str(first_record.basis), common, tuple(descriptions))
 
 
 def _describe_result(result: Result) -> ResultDescription:
     structure, spectrum = result.record.structure, result.spectrum
+    energies = {"homo": spectrum.homo, "lumo": spectrum.lumo, "gap": spectrum.gap}
+    if structure.periodic:
+        energies = {} if spectrum.fermi is None else {"fermi": spectrum.fermi}
+        with suppress(SolverError):  # no empty bands
+            energies |= dict(zip(("gap", "direct_gap"), band_gap(spectrum), strict=True))
     return ResultDescription(
-        structure.formula, len(structure), spectrum.homo, spectrum.lumo, spectrum.gap, structure.charge,
-        result.record.provenance.get(VERDICT),
+        structure.formula, len(structure), energies, structure.charge, result.record.provenance.get(VERDICT)
     )
 
 

@@ -195,7 +195,7 @@ def _spool(folder: Path) -> Path:
     raw = folder / "stdin"
     with raw.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
-    with raw.open("r", encoding="utf-8", errors="replace") as text:
+    with raw.open("r", encoding="utf-8-sig", errors="replace") as text:
         head = list(islice(text, 200))
     first = next((line for line in head if line.strip()), "")
     suffix = next((suffix for pattern, suffix in SNIFFED if pattern.match(first)), "")

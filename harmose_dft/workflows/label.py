@@ -73,7 +73,7 @@ def label(
             and crystals, or a process died.
         FileFormatError: ``out`` exists and is not a data set.
         StructureError: A structure file cannot be read.
-        HarmoseError: PySCF does not know the functional or the basis.
+        HarmoseError: PySCF does not know the functional or the basis, or a setting does nothing for such structures.
         OutputExistsError: ``out`` is a folder, or one of the structure files.
         ArgumentError: The number of processes is not positive.
     """
@@ -81,13 +81,14 @@ def label(
     molecules = _collect_for(out, structures)
     run = LabelRun(Path(out).absolute() if scheduler else Path(out), settings or LabelSettings())
     _require_known(run.settings, molecules)
-    _require_one_kind(molecules)
+    _require_one_kind(molecules, run.settings)
     queue = {structure_id(s): s for s in molecules}
     with run.open(force):
         finished_ids, failed_ids = run.list_ids()
         retried_ids = failed_ids & set(queue) if retry_failed else set()
         run.forget(retried_ids)
-        pending = {key: s for key, s in queue.items() if key not in finished_ids | (failed_ids - retried_ids)}
+        pending_ids = set(queue) - finished_ids - (failed_ids - retried_ids)
+        pending = {key: s for key, s in queue.items() if key in pending_ids}
         n_done = 0
         try:
             with progress("labelling", len(pending)) as steps:
@@ -112,8 +113,8 @@ def _collect_for(out: str | Path, structures: Source | Iterable[Source]) -> list
     return molecules
 
 
-def _require_one_kind(structures: Sequence[Structure]) -> None:
-    """Refuse molecules and crystals together, whose bases differ and which no model is trained on together."""
+def _require_one_kind(structures: Sequence[Structure], settings: LabelSettings) -> None:
+    """Refuse molecules and crystals together, which no model is trained on, and settings for the other kind."""
     first = {s.periodic: s for s in reversed(structures)}
     if len(first) == 2:
         molecule, crystal = (first[kind].name or first[kind].formula for kind in (False, True))
@@ -121,6 +122,7 @@ def _require_one_kind(structures: Sequence[Structure]) -> None:
             f"There are molecules ({molecule}) and crystals ({crystal}) among the structures; a data set holds one "
             "kind. Label them into two data sets."
         )
+    settings.require_applicable(structures[0])
 
 
 def _require_known(settings: LabelSettings, structures: Sequence[Structure]) -> None:

@@ -126,7 +126,7 @@ class LabelRun:
         if self.begins_anew:
             return f"wait in {self.parts}; {self.output} is as it was. The same command without --force goes on."
         self.join(order, retried_ids)
-        return f"kept in {self.output}. The same command goes on."
+        return f"kept in {self.output}. The same command without --force goes on."
 
     def join(self, order: Sequence[str], retried_ids: set[str]) -> tuple[int, list[Failure]]:
         """Replace the output by its records and those of the parts, and remove the parts.

@@ -40,20 +40,40 @@ class LabelSettings:
         """The settings as text, as files keep them; those that are left to the program have none."""
         return {key: str(value) for key, value in asdict(self).items() if value is not None}
 
+    def require_applicable(self, structure: Structure) -> None:
+        """Refuse settings that do nothing for a molecule, or for a crystal.
+
+        Raises:
+            ConfigError: With the setting to leave out.
+        """
+        if structure.periodic and self.recipe != CRYSTALS:
+            raise ConfigError(
+                f"The recipe {self.recipe!r} is for molecules, and {structure.formula} is a crystal. Crystals have "
+                f"the recipe {CRYSTALS!r} only; leave --recipe out."
+            )
+        if structure.periodic and self.grid_level != LabelSettings.grid_level:
+            raise ConfigError(
+                f"The grid level {self.grid_level} is for molecules, and {structure.formula} is a crystal, whose grid "
+                "--ke-cutoff decides. Leave --grid-level out."
+            )
+        for_crystals = {"--kpoint-spacing": self.kpoint_spacing, "--ke-cutoff": self.ke_cutoff}
+        given = [option for option, value in for_crystals.items() if value is not None]
+        if given and not structure.periodic:
+            raise ConfigError(
+                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for crystals, and {structure.formula} has "
+                "no cell. Leave it out, or give the cell in the structure file."
+            )
+
     def calculate(self, structure: Structure) -> Record:
         """The calculation of a molecule or a crystal.
 
         Raises:
-            ConfigError: The recipe is for molecules, and this is a crystal.
+            ConfigError: A setting does nothing for such a structure.
         """
         from ..adapters.pyscf import KPOINT_SPACING, reference, reference_crystal
 
+        self.require_applicable(structure)
         if structure.periodic:
-            if self.recipe != CRYSTALS:
-                raise ConfigError(
-                    f"The recipe {self.recipe!r} is for molecules, and {structure.formula} is a crystal. Crystals have "
-                    f"the recipe {CRYSTALS!r} only; leave --recipe out."
-                )
             spacing = self.kpoint_spacing or KPOINT_SPACING
             return reference_crystal(structure, self.xc, self.basis, spacing=spacing, ke_cutoff=self.ke_cutoff)
         if self.recipe == ACCELERATED:

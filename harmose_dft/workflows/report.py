@@ -166,6 +166,8 @@ def require_applicable(structure: Structure, orbitals: Sequence[str], with_compa
     """
     if structure.periodic and with_comparison:
         raise HarmoseError("--compare runs PySCF for a molecule. For a crystal give its calculation: report FOLDER.")
+    if structure.periodic and tuple(orbitals) != FRONTIER:
+        raise HarmoseError("--orbitals are drawn of molecules; this structure is a crystal. Leave --orbitals out.")
     if not structure.periodic and kpath is not None:
         raise HarmoseError("--kpath is for crystals; this structure has no cell.")
     if len(orbitals) > MOST_ORBITALS:

@@ -10,7 +10,7 @@ from ..adapters.code import Options, StartingPoint
 from ..adapters.registry import start_writers
 from ..adapters.structures import read_structures
 from ..core.errors import HarmoseError
-from ..core.files import require_absent, require_no_input
+from ..core.files import require_no_input, require_place
 from ..core.structure import Structure
 from ..model import loading
 from .inputs import give_charge
@@ -82,7 +82,7 @@ def write_start(
     writer.require_structure(structure, structure_file)
     setup = writer.read_setup(structure, options or {})
     predictor.check(structure)
-    require_absent(target, force)
+    require_place(target, force)
     prediction = predictor.predict(structure, trust=False)
     start = StartingPoint(
         prediction.structure, prediction.basis, prediction.hamiltonians, prediction.overlap, prediction.spectrum,

@@ -202,6 +202,27 @@ def test_json_has_no_numpy_and_no_infinities(capsys: pytest.CaptureFixture[str])
     assert json.loads(capsys.readouterr().out) == {"a": [1.5, None], "b": 2.0, "c": [3, None, True], "d": "x"}
 
 
+def test_what_the_encoding_of_stdout_lacks_is_escaped() -> None:
+    code = """
+import sys, types, click
+from harmose_dft.cli import console, main
+@click.command()
+def info():
+    console.say("0.3 ± 0.1")
+    console.print_table("水", ("Å",), [("ü",)])
+    console.print_json({"name": "水", "escape": "\\x1b"})
+module = types.ModuleType("harmose_dft.cli.info"); module.info = info
+sys.modules["harmose_dft.cli.info"] = module
+sys.exit(main(["info"]))
+"""
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    out = done.stdout.decode("ascii")
+    assert "0.3 \\xb1 0.1" in out
+    assert json.loads(out[out.index("{") :]) == {"name": "水", "escape": "\x1b"}
+
+
 def test_table_goes_to_stdout_with_markup_taken_literally(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_table("water [1]", ("name", "value"), [("[red]", 1.5), ("b", 20.25)])
     out = capsys.readouterr().out

@@ -14,7 +14,11 @@ from harmose_dft.cli import main
 from harmose_dft.core.record import Record
 from harmose_dft.data import DatasetWriter
 from harmose_dft.output import Result, write_results
+from harmose_dft.solver import band_gap
+from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.molecules import hartree_fock, structure_of
+from harmose_dft.workflows.info import _describe_result
+from harmose_dft.workflows.solve import solve
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,28 @@ def test_verdicts_and_charges_of_a_file_are_those_of_its_structures(
     lines = [line for line in capsys.readouterr().out.splitlines() if "H2O" in line or "HO" in line]
     assert lines[-1].rstrip().endswith("do not use")
     assert " -1 " in lines[-1]
+
+
+def test_energies_of_crystals_are_those_of_their_bands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A semimetal with smeared occupations: levels above a threshold of occupation are no valence bands."""
+    record = calculation(layer())
+    spectrum = solve(record.structure, record.hamiltonian, record.overlap, record.n_electrons)
+    energies, occupations = np.array([[-0.5, 0.0], [-0.5, 0.001]]), np.array([[2.0, 0.6], [2.0, 0.2]])
+    semimetal = replace(
+        spectrum, energies=energies[None], occupations=occupations[None], weights=np.array([0.5, 0.5]), fermi=0.0,
+        coefficients=np.zeros((1, 2, 8, 2)), kpoints=np.zeros((2, 3)),
+    )
+    for name, shown in (("insulator", spectrum), ("semimetal", semimetal)):
+        description = _describe_result(Result(record, shown))
+        indirect, direct = band_gap(shown)
+        expected = {"fermi": shown.fermi, "gap": indirect, "direct_gap": direct}
+        assert description.energies == expected, name
+    assert indirect < semimetal.gap
+    write_results(tmp_path / "layer.harmose.h5", [Result(record, spectrum)])
+    assert main(["info", str(tmp_path / "layer.harmose.h5")]) == 0
+    out = capsys.readouterr().out
+    assert "Fermi level (eV)   gap (eV)   direct gap (eV)" in out
+    assert "HOMO" not in out
 
 
 def test_data_set_is_described(tmp_path: Path, water: Result, capsys: pytest.CaptureFixture[str]) -> None:

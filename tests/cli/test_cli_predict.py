@@ -177,7 +177,7 @@ def test_standard_input_is_read_whatever_its_format(
     pdb = "HETATM    1  H   UNL     1       0.000   0.000   0.000  1.00  0.00           H  \n"
     pdb += pdb.replace("1  H", "2  H", 1).replace("0.000  1.00", "0.740  1.00") + "END\n"
     gjf = "# b3lyp\n\ntitle\n\n0 1\nH 0 0 0\nH 0 0 0.74\n\n"
-    for text in (HYDROGEN_XYZ, HYDROGEN_XYZ * 2, pdb, gjf):
+    for text in (HYDROGEN_XYZ, HYDROGEN_XYZ * 2, pdb, gjf, "\ufeff" + HYDROGEN_XYZ, HYDROGEN_XYZ.replace("\n", "\r\n")):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         assert main(["predict", "-", "--json", "--no-file"]) == 0
         values = json.loads(capsys.readouterr().out)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harmose_dft.cli import main
+from harmose_dft.core.errors import HarmoseError
 from harmose_dft.core.progress import silent
 from harmose_dft.core.units import MICRO
 from harmose_dft.data import DatasetWriter
@@ -139,6 +140,28 @@ def test_recorded_figures_stay_with_the_model(
     assert shown["mae_all"] == found["model"]["mae_all"]
     assert "mae_block" not in shown
     assert load_model(own).model.metrics["waters.h5 (all)"]["model"]["mae_element"] == found["model"]["mae_element"]
+
+
+def test_figures_of_the_first_records_do_not_replace_those_of_all(data: Path, model: str, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(model, own)
+    for limit in ([], ["--limit", "1"]):
+        assert main(["evaluate", str(own), str(data), "--record", *limit]) == 0
+    metrics = load_model(own).model.metrics
+    assert {name: metrics[name]["samples"] for name in metrics if name.startswith("waters")} == {
+        "waters.h5 (all)": 2, "waters.h5 (all, first 1)": 1
+    }
+
+
+def test_figures_are_printed_though_they_cannot_be_recorded(
+    data: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise HarmoseError("No space left on device")
+
+    monkeypatch.setattr("harmose_dft.model.description.record_metrics", fail)
+    assert main(["evaluate", model, str(data), "--record", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["metrics"]["samples"] == 2
 
 
 def test_errors_by_element_add_up_to_the_whole(data: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,9 @@ from stand_in import WATER_XYZ, StandIn, judged
 
 from harmose_dft.cli import main
 from harmose_dft.cli.overview import print_summaries
+from harmose_dft.cli.render import print_calibration
 from harmose_dft.model.trust import Verdict
+from harmose_dft.model.trust.store import TrustFile
 from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.summary import PredictionSummary, summarize
 
@@ -89,3 +91,11 @@ def test_levels_of_many_structures_are_not_passed_over_in_silence(
 ) -> None:
     print_summaries([summary] * 4, levels=2)
     assert "--levels is for up to 3 structures" in capsys.readouterr().err
+
+
+def test_numbers_of_molecules_in_a_calibration_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    calibration = TrustFile("0" * 64, figures={"refined": {"test": {"molecules": 3183, "verdicts": {"good": 2901}}}})
+    print_calibration(calibration, "trust.json")
+    out = capsys.readouterr().out
+    assert "3183" in out
+    assert "good 2901" in out

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harmose_dft.core.errors import HarmoseError, OutputExistsError
-from harmose_dft.core.files import atomic_path, require_space
+from harmose_dft.core.files import atomic_path, require_no_inputs, require_place, require_space
 
 
 def write_half(target: Path, failure: BaseException) -> None:
@@ -145,3 +145,21 @@ def test_space_is_reserved_and_given_back(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"(?i)no space|too large|quota|not supported|invalid"):
         require_space(tmp_path, 1 << 62)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_and_inputs_are_compared_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, outputs = ([tmp_path / f"{n}.{suffix}" for n in range(40)] for suffix in ("xyz", "h5"))
+    calls, resolve = [], Path.resolve
+    monkeypatch.setattr(Path, "resolve", lambda path: calls.append(path) or resolve(path))
+    require_no_inputs(outputs, inputs)
+    assert len(calls) == len(inputs) + len(outputs)
+    for output, words in ((inputs[7], "is one of the input files"), (tmp_path, "holds the input")):
+        with pytest.raises(OutputExistsError, match=words):
+            require_no_inputs([*outputs, output], inputs)
+
+
+def test_place_of_a_file_is_tried_and_left_empty(tmp_path: Path) -> None:
+    require_place(tmp_path / "out.txt", force=False)
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(HarmoseError, match=r"the folder .*missing does not exist"):
+        require_place(tmp_path / "missing" / "out.txt", force=True)

@@ -81,7 +81,9 @@ def test_representations_of_a_crystal_show_fermi_level_and_gap(prediction: Predi
         assert "5.442 eV (direct 5.442 eV)" in shown
         assert "HOMO" not in shown
         assert "dipole" not in shown
+    touching = crystal(prediction, gap=1e-8)
     assert "none (metal)" in repr(metal)
+    assert "none (metal)" in repr(touching)
     full = replace(insulator, spectrum=replace(insulator.spectrum, occupations=np.full((1, 2), 2.0)))
     assert "gap none (no empty band)" in repr(full)
 

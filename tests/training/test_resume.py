@@ -177,7 +177,7 @@ def test_interrupted_training_keeps_its_last_update(tmp_path: Path, number: sign
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     reached = TrainState.load(tmp_path / "model" / STATE).step
-    assert f"model holds the state after step {reached}. The same command goes on." in errors
+    assert f"model holds the state after step {reached}. The same command without --force goes on." in errors
     with log.open("a") as file:  # a line after the last checkpoint, and one that was cut off
         file.write(json.dumps({"step": reached + 1}) + '\n{"step": ')
     write_config(tmp_path, optimizer={"steps": reached + 2, "batch_size": 1}, validate_every=1)

@@ -14,7 +14,8 @@ from known_predictor import KnownPredictor
 import harmose_dft
 from harmose_dft.adapters.structures import to_ase
 from harmose_dft.cli import cli
-from harmose_dft.core.errors import DataError, HarmoseError
+from harmose_dft.cli.render import print_bands
+from harmose_dft.core.errors import DataError, HarmoseError, SolverError
 from harmose_dft.core.record import Record
 from harmose_dft.core.structure import Structure
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
@@ -179,3 +180,16 @@ def test_small_cells_have_more_points_on_a_path(record: Record) -> None:
     """The layer has eight orbitals; each of the three segments rounds its share."""
     assert abs(len(bands(record, kpath="GMKG").path.kpoints) - 401) <= 3
     assert [choose_points(size) for size in (120, 121, 500, 501)] == [400, 200, 200, 100]
+
+
+def test_bands_that_touch_are_a_metal_in_the_table(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    """As graphene's do, whose gap on a mesh is rounding."""
+    found = bands(record, kpath="GMKG", points=12)
+    for gap, expected in ((1e-8, "none (metal)"), (0.1, "2.7211 (direct 2.7211)")):
+        print_bands("layer.cif", replace(found, gaps=(gap, gap)), None, None, [])
+        assert expected in capsys.readouterr().out
+
+
+def test_a_misspelt_solver_is_refused_where_the_cell_needs_none(record: Record) -> None:
+    with pytest.raises(SolverError, match="no direct solver 'superlou'"):
+        bands(record, kpath="GMKG", points=12, solver="superlou")

@@ -22,7 +22,7 @@ from harmose_dft.core.errors import ConfigError, DataError, FileFormatError, Har
 from harmose_dft.core.structure import Structure
 from harmose_dft.data import HDF5Dataset, open_dataset, structure_id
 from harmose_dft.workflows.label import label
-from harmose_dft.workflows.label_run import PARTS_SUFFIX
+from harmose_dft.workflows.label_run import PARTS_SUFFIX, LabelRun
 from harmose_dft.workflows.label_settings import LabelSettings
 
 FAST = LabelSettings("lda", "sto-3g", 0)
@@ -278,6 +278,7 @@ def test_interrupted_run_says_what_it_keeps(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt) as interrupt:
         label([hydrogen(1.3), hydrogen(1.4)], tmp_path / "a.h5", FAST, progress=lambda *_: Impatient(1))
     assert f"1 of 2 structures are finished and kept in {tmp_path / 'a.h5'}" in interrupt.value.__notes__[0]
+    assert "The same command without --force goes on." in interrupt.value.__notes__[0]
 
 
 def test_molecules_and_crystals_need_two_data_sets(tmp_path: Path) -> None:
@@ -388,6 +389,55 @@ def test_command_reports_counts_and_failures(tmp_path: Path) -> None:
     assert "calculated now" in result.stdout
     assert "failed: radical" in result.stderr
     assert len(open_dataset(tmp_path / "a.h5")) == 1
+
+
+def test_command_fails_where_no_structure_could_be_calculated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "radical.xyz").write_text("1\nname=radical\nH 0 0 0\n")
+    assert main(["label", str(tmp_path / "radical.xyz"), "-o", str(tmp_path / "a.h5"), *FAST_OPTIONS]) == 1
+    captured = capsys.readouterr()
+    assert "None of the structures could be calculated" in captured.err
+    assert "odd number of electrons" in captured.err
+    assert len(HDF5Dataset(tmp_path / "a.h5").failures) == 1
+
+
+def test_settings_that_do_nothing_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """Rather than structure by structure, which left a data set of failures."""
+    from harmose_dft.testing.crystals import layer
+
+    for structure, settings, words in (
+        (layer(), LabelSettings("pbe", "gth-szv", recipe="accelerated"), "'accelerated' is for molecules"),
+        (layer(), LabelSettings("pbe", "gth-szv", 5), "grid level 5 is for molecules"),
+        (hydrogen(1.4), LabelSettings("lda", "sto-3g", 0, ke_cutoff=30.0), "--ke-cutoff is for crystals"),
+        (hydrogen(1.4), LabelSettings("lda", "sto-3g", 0, kpoint_spacing=0.3), "--kpoint-spacing is for crystals"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            label(structure, tmp_path / "a.h5", settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_known_structures_are_left_out_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets of identities are combined once, not for each structure."""
+
+    class Counted(set[str]):
+        count = 0
+
+        def __or__(self, other: object) -> set[str]:  # type: ignore[override]
+            Counted.count += 1
+            return set(self) | other  # type: ignore[operator]
+
+        def __sub__(self, other: object) -> set[str]:  # type: ignore[override]
+            Counted.count += 1
+            return set(self) - other  # type: ignore[operator]
+
+    ids = LabelRun.list_ids
+    monkeypatch.setattr(LabelRun, "list_ids", lambda run: tuple(map(Counted, ids(run))))
+    structures = [hydrogen(x) for x in (1.2, 1.3, 1.4)]
+    label(structures[:2], tmp_path / "a.h5", FAST)
+    few = Counted.count
+    assert label(structures, tmp_path / "a.h5", FAST).done == 1
+    assert Counted.count == 2 * few
 
 
 def test_command_refuses_bad_structures_with_one_paragraph(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harmose_dft.core.errors import ArgumentError
+from harmose_dft.core.errors import ArgumentError, HarmoseError
 from harmose_dft.model.loading import load
 from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.inputs import Input
@@ -62,3 +62,9 @@ def test_each_file_holds_what_its_name_says(tmp_path: Path, fixtures_dir: Path) 
     assert first_lines[0] == "[Molden Format]"
     assert first_lines[1].startswith("#")
     assert first_lines[2:] == [f"H2O HOMO, {theory}", f"H2O LUMO+1, {theory}"]
+
+
+def test_a_missing_folder_of_a_picture_is_told_before_computing(tmp_path: Path) -> None:
+    with pytest.raises(HarmoseError, match="missing does not exist"):
+        require_writable([job_of(1, tmp_path)], Outputs(plot=tmp_path / "missing" / "levels.png"))
+    assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,13 @@ from harmose_dft.plots.page import Level
 from harmose_dft.testing.crystals import calculation, layer
 from harmose_dft.testing.molecules import WATER, structure_of
 from harmose_dft.workflows.compare import compare
-from harmose_dft.workflows.report import crystal_core_charges, report, report_crystal, report_molecule
+from harmose_dft.workflows.report import (
+    crystal_core_charges,
+    report,
+    report_crystal,
+    report_molecule,
+    require_applicable,
+)
 from harmose_dft.workflows.trust_words import check_consistency, describe_trust
 
 EV = 27.211386
@@ -274,6 +280,36 @@ def test_report_and_start_never_replace_their_structure(
         assert main([*command, "water.xyz", "--out", str(tmp_path / "water.xyz"), "--force"]) == 1
         assert "is one of the input files" in capsys.readouterr().err
     assert Path("water.xyz").read_text() == text
+
+
+def test_orbitals_of_a_crystal_are_refused(record: Record) -> None:
+    with pytest.raises(HarmoseError, match="--orbitals are drawn of molecules"):
+        require_applicable(record.structure, ("HOMO-3",), False, None)
+    require_applicable(record.structure, ("HOMO", "LUMO"), False, "GMKG")
+
+
+def test_page_of_a_folder_has_its_whole_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("graphene-2.46").mkdir()
+    Path("graphene-2.46.report.html").write_text("precious")
+    assert main(["report", "graphene-2.46"]) == 1
+    assert "graphene-2.46.report.html exists already" in capsys.readouterr().err
+
+
+def test_missing_folder_of_an_output_is_told_before_computing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], water: Prediction
+) -> None:
+    predict_always(water, monkeypatch)
+    monkeypatch.setattr("harmose_dft.workflows.bands.bands", pytest.fail)
+    monkeypatch.setattr("harmose_dft.cli.report.require_usable", pytest.fail)
+    monkeypatch.setattr("harmose_dft.workflows.report.report", pytest.fail)
+    monkeypatch.chdir(tmp_path)
+    Path("water.xyz").write_text("3\n\n" + "\n".join(WATER))
+    for command in (["report", "water.xyz", "-o", "no/page.html"], ["bands", "water.xyz", "--plot", "no/bands.png"]):
+        assert main(command) == 1
+        assert "the folder no does not exist" in capsys.readouterr().err
 
 
 def test_calculation_needs_a_model(tmp_path: Path) -> None:
