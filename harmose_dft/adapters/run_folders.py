@@ -15,6 +15,8 @@ from ase.io import read
 
 from ..core.errors import ArgumentError, FileFormatError, OutputExistsError, StructureError
 from ..core.files import atomic_path, require_absent
+from ..core.structure import format_charge
+from .charge_spin import read_charge_and_spin
 
 SMALLEST_VOLUME = 1e-6
 """Angstrom^3; a cell of less is none."""
@@ -86,6 +88,29 @@ def add_box(atoms: Atoms, margin: float | None, name: str) -> Atoms:
     boxed = atoms.copy()
     boxed.center(vacuum=margin, axis=missing)
     return boxed
+
+
+def total_charge(atoms: Atoms, name: str, template_states_it: str = "") -> int:
+    """Charge of a structure by ``info["charge"]`` (:mod:`harmose_dft.adapters.charge_spin`) or its initial charges.
+
+    Args:
+        atoms: The structure.
+        name: Of the structure, for the error.
+        template_states_it: Keyword by which the template states a charge; empty where it does not.
+
+    Raises:
+        StructureError: The charge is no whole number, or the structure and the template both state one.
+    """
+    try:
+        charge, _ = read_charge_and_spin(atoms)
+    except StructureError as error:
+        raise StructureError(f"{name}: {error}") from error
+    if charge and template_states_it:
+        raise StructureError(
+            f"{name} has the charge {format_charge(charge)}, and the template states one, too ({template_states_it}). "
+            "Remove one of the two."
+        )
+    return charge
 
 
 def parse_choices(texts: Sequence[str], example: str) -> dict[str, str]:
