@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,8 +37,8 @@ def read_frames(paths: Sequence[Path]) -> list[tuple[str, Atoms]]:
         except Exception as error:
             raise FileFormatError(f"ASE cannot read {path}: {error}") from error
         frames += [(path.stem if len(images) == 1 else f"{path.stem}_{n:04d}", atoms) for n, atoms in enumerate(images)]
-    names = [name for name, _ in frames]
-    if repeated := next((name for name in names if names.count(name) > 1), None):
+    counts = Counter(name for name, _ in frames)
+    if repeated := next((name for name, n in counts.items() if n > 1), None):
         raise ArgumentError(f"Two structures would get the folder name {repeated}. Rename a file.")
     return frames
 

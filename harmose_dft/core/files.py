@@ -60,14 +60,30 @@ def require_no_input(path: str | Path, inputs: Iterable[str | Path]) -> None:
     Raises:
         OutputExistsError: The output is one of the inputs, or a folder that holds one.
     """
-    target = Path(path).resolve()
-    for source in inputs:
-        place = Path(source).resolve()
-        if target == place:
-            kind = "folders" if place.is_dir() else "files"
+    require_no_inputs([path], inputs)
+
+
+def require_no_inputs(paths: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
+    """:func:`require_no_input` for many outputs, in a time that grows like their number.
+
+    Args:
+        paths: Files and folders to be written.
+        inputs: Files and folders that are read.
+
+    Raises:
+        OutputExistsError: An output is one of the inputs, or a folder that holds one.
+    """
+    places = {Path(source).resolve(): source for source in inputs}
+    held = {folder: source for place, source in places.items() for folder in place.parents}
+    for path in paths:
+        target = Path(path).resolve()
+        if target in places:
+            kind = "folders" if target.is_dir() else "files"
             raise OutputExistsError(f"{path} is one of the input {kind} and was left as it is. Choose another output.")
-        if target in place.parents and target.is_dir():
-            raise OutputExistsError(f"{path} holds the input {source} and was left as it is. Choose another output.")
+        if target in held and target.is_dir():
+            raise OutputExistsError(
+                f"{path} holds the input {held[target]} and was left as it is. Choose another output."
+            )
 
 
 def require_regular(path: str | Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ArgumentError, HarmoseError
-from ..core.files import require_absent, require_no_input
+from ..core.files import require_absent, require_no_inputs
 from ..core.orbitals import fix_sign
 from ..core.record import Record
 from ..core.spectrum import Spectrum
@@ -105,10 +106,9 @@ def plan_jobs(inputs: Sequence[Input], out: Path | None = None, *, result: bool 
     if out is not None:
         return [Job(tuple(inputs), out)]
     jobs = [Job((source,), Path(source.stem + RESULT_SUFFIX)) for source in inputs]
-    targets = [job.result for job in jobs]
     if not result:
         return jobs
-    if repeated := sorted({str(t) for t in targets if targets.count(t) > 1}):
+    if repeated := sorted(str(target) for target, n in Counter(job.result for job in jobs).items() if n > 1):
         raise ArgumentError(f"Several inputs would write {repeated[0]}. Give --out FILE for one common result file.")
     return jobs
 
@@ -124,11 +124,10 @@ def require_writable(jobs: Sequence[Job], outputs: Outputs) -> None:
     frames = ((job, number) for job in jobs for number in range(1, job.count + 1))
     targets += [path for job, number in frames for path, _ in name_companions(job, number, outputs)]
     targets += [] if outputs.plot is None else [outputs.plot]
-    sources = {source.path for job in jobs for source in job.inputs if source.path is not None}
+    require_no_inputs(targets, {source.path for job in jobs for source in job.inputs if source.path is not None})
     taken = set[Path]()
     for target in targets:
         place = target.resolve()
-        require_no_input(target, sources)
         if place in taken:
             raise ArgumentError(f"{target} is the name of two outputs. Choose another.")
         require_absent(target, outputs.force)
