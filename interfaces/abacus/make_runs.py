@@ -19,7 +19,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 
-from harmose_dft.adapters.abacus.files import nspin_of_input
+from harmose_dft.adapters.abacus.files import TRUE, nspin_of_input
+from harmose_dft.adapters.abacus.text import strip_comment_of_input
 from harmose_dft.adapters.run_folders import (
     add_box,
     parse_choices,
@@ -113,14 +114,14 @@ def input_text(template: Path, library: str, name: str, atoms: Atoms) -> str:
             directions, or states a charge where the structure has one.
     """
     lines = read_template(template).splitlines()
-    words = [line.split("#")[0].split() for line in lines]
-    keywords = {w[0].lower(): w[1] for w in words if len(w) > 1}
-    if keywords.get("gamma_only", "0") not in ("0", "false"):
+    words = [strip_comment_of_input(line).split() for line in lines]
+    keywords = {w[0].lower(): w[1].lower() for w in words if len(w) > 1}
+    if keywords.get("gamma_only", "0") in TRUE:
         raise HarmoseError(
             f"{template}: gamma_only 1 writes no H(R). Use gamma_only 0, with --kpoints 1 1 1 for Gamma."
         )
-    overlap_only = keywords.get("calculation", "").lower() == "get_s"
-    if not overlap_only and not any(keywords.get(name, "0") in ("1", "true") for name in ("out_mat_hs2", "out_hsr")):
+    overlap_only = keywords.get("calculation", "") == "get_s"
+    if not overlap_only and not any(keywords.get(key, "0") in TRUE for key in ("out_mat_hs2", "out_hsr")):
         raise HarmoseError(f"{template}: without 'out_mat_hs2 1' ABACUS writes no H(R) and S(R). Add the line.")
     kept = [line for line, w in zip(lines, words, strict=True) if not w or w[0].lower() not in _FOLDERS]
     if np.ndim(atoms.get_initial_magnetic_moments()) > 1 and nspin_of_input(keywords) != "4":

@@ -210,6 +210,15 @@ def test_templates_that_leave_no_matrices_are_refused(
     assert sentence in capsys.readouterr().err
 
 
+def test_words_and_comments_of_templates_mean_what_they_mean_to_abacus(script: ModuleType, tmp_path: Path) -> None:
+    template = tmp_path / "INPUT"
+    template.write_text("INPUT_PARAMETERS\ngamma_only False // no\nout_mat_hs2 True // gamma_only 1\n")
+    assert "out_mat_hs2 True" in script.input_text(template, "library", "carbon", Atoms("C"))
+    template.write_text("INPUT_PARAMETERS\ngamma_only .true.\nout_mat_hs2 1\n")
+    with pytest.raises(HarmoseError, match="gamma_only 1 writes no"):
+        script.input_text(template, "library", "carbon", Atoms("C"))
+
+
 def test_unreadable_and_equally_named_structures_are_refused(
     script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
