@@ -76,7 +76,7 @@ def find_calculations(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise FileFormatError("There is no such file or folder. Check the path.", path=path)
-    calculations = list(_walk(path))
+    calculations = list(_walk(path, set(path.resolve().parents)))
     if not calculations:
         formats = "; ".join(f"{code.name}: {code.recognises}" for code in codes() if code.recognises)
         raise FileFormatError(
@@ -124,10 +124,15 @@ def iterate_calculation(
         yield record
 
 
-def _walk(path: Path) -> Iterator[Path]:
+def _walk(path: Path, seen: set[Path]) -> Iterator[Path]:
+    """Calculations at a path and below; of a folder that links lead to as well, once: a link may lead upwards."""
+    place = path.resolve()
+    if place in seen:
+        return
+    seen.add(place)
     if recognise(path) is not None:
         yield path
     elif path.is_dir():
-        for child in sorted(path.iterdir()):
+        for child in sorted(path.iterdir(), key=lambda child: (child.is_symlink(), child)):
             if child.is_dir() and not child.name.startswith("."):
-                yield from _walk(child)
+                yield from _walk(child, seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,8 @@ from ase.io import read
 
 from ..core.errors import ArgumentError, FileFormatError, OutputExistsError, StructureError
 from ..core.files import atomic_path, require_absent
+from ..core.structure import format_charge
+from .charge_spin import read_charge_and_spin
 
 SMALLEST_VOLUME = 1e-6
 """Angstrom^3; a cell of less is none."""
@@ -34,8 +37,8 @@ def read_frames(paths: Sequence[Path]) -> list[tuple[str, Atoms]]:
         except Exception as error:
             raise FileFormatError(f"ASE cannot read {path}: {error}") from error
         frames += [(path.stem if len(images) == 1 else f"{path.stem}_{n:04d}", atoms) for n, atoms in enumerate(images)]
-    names = [name for name, _ in frames]
-    if repeated := next((name for name in names if names.count(name) > 1), None):
+    counts = Counter(name for name, _ in frames)
+    if repeated := next((name for name, n in counts.items() if n > 1), None):
         raise ArgumentError(f"Two structures would get the folder name {repeated}. Rename a file.")
     return frames
 
@@ -86,6 +89,29 @@ def add_box(atoms: Atoms, margin: float | None, name: str) -> Atoms:
     boxed = atoms.copy()
     boxed.center(vacuum=margin, axis=missing)
     return boxed
+
+
+def total_charge(atoms: Atoms, name: str, template_states_it: str = "") -> int:
+    """Charge of a structure by ``info["charge"]`` (:mod:`harmose_dft.adapters.charge_spin`) or its initial charges.
+
+    Args:
+        atoms: The structure.
+        name: Of the structure, for the error.
+        template_states_it: Keyword by which the template states a charge; empty where it does not.
+
+    Raises:
+        StructureError: The charge is no whole number, or the structure and the template both state one.
+    """
+    try:
+        charge, _ = read_charge_and_spin(atoms)
+    except StructureError as error:
+        raise StructureError(f"{name}: {error}") from error
+    if charge and template_states_it:
+        raise StructureError(
+            f"{name} has the charge {format_charge(charge)}, and the template states one, too ({template_states_it}). "
+            "Remove one of the two."
+        )
+    return charge
 
 
 def parse_choices(texts: Sequence[str], example: str) -> dict[str, str]:

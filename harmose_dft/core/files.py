@@ -81,6 +81,10 @@ def require_no_input(path: str | Path, inputs: Iterable[str | Path]) -> None:
 def require_no_inputs(paths: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
     """:func:`require_no_input` of many outputs, in a time that is linear in the number of outputs and inputs.
 
+    Args:
+        paths: Files and folders to be written.
+        inputs: Files and folders that are read.
+
     Raises:
         OutputExistsError: An output is one of the inputs, or a folder that holds one.
     """

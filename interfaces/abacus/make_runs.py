@@ -19,6 +19,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 
+from harmose_dft.adapters.abacus.files import TRUE, nspin_of_input
+from harmose_dft.adapters.abacus.text import strip_comment_of_input
 from harmose_dft.adapters.run_folders import (
     add_box,
     parse_choices,
@@ -26,6 +28,7 @@ from harmose_dft.adapters.run_folders import (
     positive_length,
     read_frames,
     read_template,
+    total_charge,
     write_runs,
 )
 from harmose_dft.core.errors import HarmoseError
@@ -91,29 +94,44 @@ def stru(atoms: Atoms, orbitals: dict[str, str], pseudopotentials: dict[str, str
         members = [n for n, symbol in enumerate(symbols) if symbol == s]
         lines += ["", s, "0.00", str(len(members))]
         for n in members:
-            moment = f" mag {moments[n]:.4f}" if np.ndim(moments) == 1 and moments[n] else ""
+            components = np.atleast_1d(moments[n])
+            moment = " mag " + " ".join(f"{m:.4f}" for m in components) if components.any() else ""
             lines.append(" ".join(f"{x:20.12f}" for x in positions[n]) + " 1 1 1" + moment)
     return "\n".join(lines) + "\n"
 
 
-def input_text(template: Path, library: str) -> str:
-    """INPUT from a template, with the folder of orbitals and pseudopotentials set.
+def input_text(template: Path, library: str, name: str, atoms: Atoms) -> str:
+    """INPUT from a template, with the folder of orbitals and pseudopotentials, and the charge of ions, set.
+
+    Args:
+        template: INPUT to start from.
+        library: Folder of orbitals and pseudopotentials, as ABACUS shall find it.
+        name: Of the structure, for errors.
+        atoms: The structure.
 
     Raises:
-        HarmoseError: The template asks for something that leaves no H(R) and S(R).
+        HarmoseError: The template asks for something that leaves no H(R) and S(R), is collinear where the moments have
+            directions, or states a charge where the structure has one.
     """
     lines = read_template(template).splitlines()
-    words = [line.split("#")[0].split() for line in lines]
-    keywords = {w[0].lower(): w[1] for w in words if len(w) > 1}
-    if keywords.get("gamma_only", "0") not in ("0", "false"):
+    words = [strip_comment_of_input(line).split() for line in lines]
+    keywords = {w[0].lower(): w[1].lower() for w in words if len(w) > 1}
+    if keywords.get("gamma_only", "0") in TRUE:
         raise HarmoseError(
             f"{template}: gamma_only 1 writes no H(R). Use gamma_only 0, with --kpoints 1 1 1 for Gamma."
         )
-    overlap_only = keywords.get("calculation", "").lower() == "get_s"
-    if not overlap_only and not any(keywords.get(name, "0") in ("1", "true") for name in ("out_mat_hs2", "out_hsr")):
+    overlap_only = keywords.get("calculation", "") == "get_s"
+    if not overlap_only and not any(keywords.get(key, "0") in TRUE for key in ("out_mat_hs2", "out_hsr")):
         raise HarmoseError(f"{template}: without 'out_mat_hs2 1' ABACUS writes no H(R) and S(R). Add the line.")
     kept = [line for line, w in zip(lines, words, strict=True) if not w or w[0].lower() not in _FOLDERS]
-    return "\n".join([*kept, *(f"{name:<20}{library}" for name in _FOLDERS)]) + "\n"
+    if np.ndim(atoms.get_initial_magnetic_moments()) > 1 and nspin_of_input(keywords) != "4":
+        raise HarmoseError(
+            f"The initial magnetic moments of {name} are vectors, which need noncolin 1 in {template}. Add it, or give "
+            "one number for each atom."
+        )
+    charge = total_charge(atoms, name, next((key for key in ("nelec", "nelec_delta") if key in keywords), ""))
+    kept += [f"{'nelec_delta':<20}{-charge}"] if charge else []
+    return "\n".join([*kept, *(f"{folder:<20}{library}" for folder in _FOLDERS)]) + "\n"
 
 
 _FOLDERS = ("pseudo_dir", "orbital_dir")
@@ -148,7 +166,7 @@ def make_runs(
         runs[folder] = {
             "STRU": stru(add_box(atoms, margin, name), names["orbital"], names["pseudopotential"]),
             "KPT": f"K_POINTS\n0\nGamma\n{' '.join(map(str, kpoints))} 0 0 0\n",
-            "INPUT": input_text(template, os.path.relpath(library, folder)),
+            "INPUT": input_text(template, os.path.relpath(library, folder), name, atoms),
         }
     write_runs(runs, force)
     return list(runs)

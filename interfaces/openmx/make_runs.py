@@ -30,6 +30,7 @@ from harmose_dft.adapters.run_folders import (
     positive_length,
     read_frames,
     read_template,
+    total_charge,
     write_runs,
 )
 from harmose_dft.adapters.text import find_existing, read_text
@@ -122,23 +123,49 @@ def input_text(
         kgrid: Divisions of the mesh, (3,).
         path: Band path in ASE's names of special points, such as "GMKG"; none if empty.
     """
-    symbols, moments = atoms.get_chemical_symbols(), atoms.get_initial_magnetic_moments()
+    symbols = atoms.get_chemical_symbols()
     used = list(dict.fromkeys(symbols))
-    noncollinear = parse_input(keywords, TEMPLATE).keyword("scf.SpinPolarization").lower() == "nc"
+    settings = parse_input(keywords, TEMPLATE)
+    noncollinear = settings.keyword("scf.SpinPolarization").lower() == "nc"
+    moments, directions = _moments(name, atoms, noncollinear)
+    charge = total_charge(atoms, name, "scf.system.charge" if settings.charge else "")
     lines = [f"System.Name {name}", "System.CurrrentDirectory ./", f"DATA.PATH {data}", keywords.rstrip()]
+    lines[3:3] = [f"scf.system.charge {charge}.0"] if charge else []
     lines += [f"scf.Kgrid {' '.join(map(str, kgrid))}", f"Species.Number {len(used)}", "<Definition.of.Atomic.Species"]
     lines += [f" {s} {species[s].basis} {species[s].potential}" for s in used]
     lines += ["Definition.of.Atomic.Species>", f"Atoms.Number {len(atoms)}"]
     lines += ["Atoms.SpeciesAndCoordinates.Unit Ang", "<Atoms.SpeciesAndCoordinates"]
     for n, (symbol, position) in enumerate(zip(symbols, atoms.positions, strict=True), start=1):
-        half, moment = species[symbol].electrons / 2, float(moments[n - 1]) / 2 if np.ndim(moments) == 1 else 0.0
+        half, moment = species[symbol].electrons / 2, moments[n - 1] / 2
         place = " ".join(f"{x:18.12f}" for x in position)
-        angles = " 0.0 0.0 0.0 0.0 0 off" if noncollinear else ""
-        lines.append(f" {n:5d} {symbol} {place} {half + moment:.4f} {half - moment:.4f}{angles}")
+        lines.append(f" {n:5d} {symbol} {place} {half + moment:.4f} {half - moment:.4f}{directions[n - 1]}")
     lines += ["Atoms.SpeciesAndCoordinates>", "Atoms.UnitVectors.Unit Ang", "<Atoms.UnitVectors"]
     lines += [" ".join(f"{x:18.12f}" for x in vector) for vector in atoms.cell.array]
     lines += ["Atoms.UnitVectors>", *(_band_lines(atoms, path) if path else [])]
     return "\n".join(lines) + "\n"
+
+
+def _moments(name: str, atoms: Atoms, noncollinear: bool) -> tuple[list[float], list[str]]:
+    """Initial moments in Bohr magnetons, and the end of each atom's line: their polar and azimuthal angles.
+
+    Raises:
+        HarmoseError: The moments have directions, and the template is collinear.
+    """
+    moments = atoms.get_initial_magnetic_moments()
+    if not noncollinear and np.ndim(moments) > 1:
+        raise HarmoseError(
+            f"The initial magnetic moments of {name} are vectors, which the template's scf.SpinPolarization does not "
+            "take. Write nc there, or give one number for each atom."
+        )
+    if not noncollinear:
+        return moments.tolist(), [""] * len(atoms)
+    if np.ndim(moments) > 1:
+        vectors, sizes = moments, np.linalg.norm(moments, axis=1)
+    else:  # a negative moment has more spin down, as in collinear calculations
+        vectors, sizes = np.zeros((len(atoms), 3)), moments
+    theta = np.degrees(np.arctan2(np.linalg.norm(vectors[:, :2], axis=1), vectors[:, 2])).round(4).tolist()
+    phi = np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0])).round(4).tolist()
+    return sizes.tolist(), [f" {t} {p} {t} {p} 0 off" for t, p in zip(theta, phi, strict=True)]
 
 
 def _band_lines(atoms: Atoms, path: str) -> list[str]:

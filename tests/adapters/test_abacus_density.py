@@ -323,6 +323,17 @@ def test_density_of_another_kind_of_spin_is_refused(tmp_path: Path) -> None:
         write_density(starting_point(record), setup, tmp_path, force=False)
 
 
+@pytest.mark.parametrize("keyword", ["noncolin", "lspinorb"])
+def test_spinor_keywords_of_input_mean_nspin_4(tmp_path: Path, keyword: str) -> None:
+    """As in ABACUS (read_input_item_elec_stru.cpp), whatever nspin says."""
+    for nspin in ("", "1"):
+        run = write_run(tmp_path / "run", nspin=nspin, **{keyword: "True"})
+        setup = Setup.of_run(run, layer())
+        assert setup.file_names == ["chgs1.cube", "chgs2.cube", "chgs3.cube", "chgs4.cube"]
+        assert len(setup.kpoints) == 9  # without time reversal
+    assert Setup.of_run(write_run(tmp_path / "run", **{keyword: "0"}), layer()).nspin == 1
+
+
 def test_grid_that_does_not_hold_the_electrons_is_refused(tmp_path: Path) -> None:
     record = calculation(layer())
     setup = Setup.of_run(write_run(tmp_path / "run", ecutwfc="2"), record.structure)

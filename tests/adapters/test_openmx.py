@@ -299,6 +299,12 @@ class TestInput:
         assert settings.keyword("scf.Kgrid") == "2 2 3"
         assert (settings.keyword("scf.XcType"), settings.keyword("Level.of.Stdout", "1")) == ("GGA-PBE", "")
 
+    def test_the_first_of_two_counts_as_in_openmx(self, tmp_path: Path) -> None:
+        text = "scf.system.charge 1.0\n<Band.kpath\n1\nBand.kpath>\nscf.System.Charge 0\n<Band.kpath\n2\nBand.kpath>\n"
+        settings = parse_input(text, tmp_path)
+        assert settings.charge == 1.0
+        assert [words for _, words in settings.block("Band.kpath")] == [["1"]]
+
     def test_units_of_length(self, tmp_path: Path) -> None:
         bohr = parse_input(INPUT, tmp_path).structure()
         angstrom = INPUT.replace("Unit AU", "Unit Ang")

@@ -106,3 +106,27 @@ def test_every_code_says_what_the_documentation_needs(code: Code) -> None:
     assert all(option.help for option in code.options)
     if code.start is not None:
         assert code.start.key
+
+
+def test_links_to_folders_above_or_beside_are_followed_once(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "one"
+    _write_deeph(folder)
+    for link, target in (("above", ".."), ("again", "one"), ("self", ".")):
+        (tmp_path / "runs" / link).symlink_to(target)
+    _write_deeph(tmp_path / "elsewhere")
+    (tmp_path / "runs" / "linked").symlink_to(tmp_path / "elsewhere")
+    assert registry.find_calculations(tmp_path / "runs") == [folder, tmp_path / "runs" / "linked"]
+
+
+def test_a_folder_called_matrix_makes_no_calculation_of_the_one_above(tmp_path: Path) -> None:
+    (tmp_path / "matrix").mkdir()
+    (tmp_path / "matrix" / "notes.txt").write_text("about matrices")
+    _write_deeph(tmp_path / "run")
+    assert registry.find_calculations(tmp_path) == [tmp_path / "run"]
+
+
+def _write_deeph(folder: Path) -> None:
+    """A folder with the files by which DeepH's are recognised."""
+    folder.mkdir(parents=True)
+    for name in ("POSCAR", "info.json", "hamiltonian.h5"):
+        (folder / name).write_text("")

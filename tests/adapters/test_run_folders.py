@@ -36,6 +36,13 @@ def test_unreadable_and_equally_named_frames_are_refused(tmp_path: Path) -> None
         read_frames([tmp_path / "h2.xyz", tmp_path / "sub" / "h2.xyz"])
 
 
+@pytest.mark.timeout(20)
+def test_many_frames_are_named_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 000 names that were compared with each other took most of a minute."""
+    monkeypatch.setattr(run_folders, "read", lambda path, index: [HYDROGEN] * 40_000)
+    assert len(read_frames([Path("many.xyz")])) == 40_000
+
+
 def test_molecules_get_a_box_and_crystals_keep_their_cell() -> None:
     boxed = add_box(HYDROGEN, 4.0, "h2")
     np.testing.assert_allclose(boxed.cell.lengths(), [8.0, 8.0, 8.74])

@@ -272,6 +272,16 @@ def test_a_poscar_of_too_few_atoms_says_how_many_follow(selective: str, symbols:
             read(tmp_path, "POSCAR", head + "".join(f"{row}{flags}\n" for row in rows[:2]) + end)
 
 
+def test_space_group_without_a_name_is_said_to_lack_one(tmp_path: Path) -> None:
+    """CIF allows symmetry operations alone; ASE's reader does not."""
+    write(tmp_path / "a.cif", bulk("NaCl", "rocksalt", a=5.64, cubic=True))
+    lines = (tmp_path / "a.cif").read_text().splitlines(keepends=True)
+    named = ("_space_group_name_H-M_alt", "_space_group_IT_number")
+    assert all(any(line.startswith(tag) for line in lines) for tag in named)
+    with pytest.raises(FileFormatError, match=r"space group is not named.* Give its number"):
+        read(tmp_path, "a.cif", "".join(line for line in lines if not line.startswith(named)))
+
+
 @pytest.mark.parametrize(("name", "old"), [("_cell_length_c", "5.64"), ("_atom_site_fract_x", "0.5")])
 def test_unknown_values_of_a_cif_are_named(name: str, old: str, tmp_path: Path) -> None:
     write(tmp_path / "a.cif", bulk("NaCl", "rocksalt", a=5.64, cubic=True))

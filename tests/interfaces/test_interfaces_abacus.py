@@ -18,7 +18,7 @@ from ase.io import write
 from harmose_dft.adapters.abacus.files import find_library_file, locate, read_input
 from harmose_dft.adapters.abacus.stru import read_stru
 from harmose_dft.adapters.run_folders import add_box
-from harmose_dft.core.errors import StructureError
+from harmose_dft.core.errors import HarmoseError, StructureError
 from harmose_dft.core.units import BOHR_IN_ANGSTROM
 from harmose_dft.testing.abacus import orb_text
 
@@ -210,6 +210,15 @@ def test_templates_that_leave_no_matrices_are_refused(
     assert sentence in capsys.readouterr().err
 
 
+def test_words_and_comments_of_templates_mean_what_they_mean_to_abacus(script: ModuleType, tmp_path: Path) -> None:
+    template = tmp_path / "INPUT"
+    template.write_text("INPUT_PARAMETERS\ngamma_only False // no\nout_mat_hs2 True // gamma_only 1\n")
+    assert "out_mat_hs2 True" in script.input_text(template, "library", "carbon", Atoms("C"))
+    template.write_text("INPUT_PARAMETERS\ngamma_only .true.\nout_mat_hs2 1\n")
+    with pytest.raises(HarmoseError, match="gamma_only 1 writes no"):
+        script.input_text(template, "library", "carbon", Atoms("C"))
+
+
 def test_unreadable_and_equally_named_structures_are_refused(
     script: ModuleType, library: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,9 +236,32 @@ def test_magnetic_moments_are_carried_over(script: ModuleType) -> None:
     assert lines[-1].endswith(" 1 1 1")
 
 
+def test_directions_of_moments_are_carried_over_or_refused(script: ModuleType, tmp_path: Path) -> None:
+    atoms = Atoms("C2", positions=[[0, 0, 0], [1.4, 0, 0]], cell=[5, 5, 5])
+    atoms.set_initial_magnetic_moments([[0.5, -0.25, 1.0], [0, 0, 0]])
+    lines = script.stru(atoms, {"C": "C.orb"}, {"C": "C.upf"}).splitlines()
+    assert lines[-2].endswith(" 1 1 1 mag 0.5000 -0.2500 1.0000")
+    assert lines[-1].endswith(" 1 1 1")
+    template = FOLDER / "templates/INPUT.scf"
+    with pytest.raises(HarmoseError, match="moments of pair are vectors, which need noncolin 1"):
+        script.input_text(template, "library", "pair", atoms)
+    (tmp_path / "INPUT").write_text(template.read_text() + "noncolin 1\n")
+    assert "noncolin 1" in script.input_text(tmp_path / "INPUT", "library", "pair", atoms)
+
+
+def test_charge_of_an_ion_is_carried_over(script: ModuleType, tmp_path: Path) -> None:
+    hydroxide = Atoms("OH", positions=[[0, 0, 0], [0, 0, 0.97]], info={"charge": -1})
+    template = FOLDER / "templates/INPUT.scf"
+    assert "nelec_delta         1\n" in script.input_text(template, "library", "hydroxide", hydroxide)
+    assert "nelec_delta" not in script.input_text(template, "library", "radical", Atoms("OH"))
+    (tmp_path / "INPUT").write_text(template.read_text() + "nelec 8\n")
+    with pytest.raises(HarmoseError, match=r"hydroxide has the charge -1, and the template states one, too \(nelec\)"):
+        script.input_text(tmp_path / "INPUT", "library", "hydroxide", hydroxide)
+
+
 @pytest.mark.parametrize("name", ["INPUT.scf", "INPUT.get_s", "INPUT.seed"])
 def test_templates_are_accepted(script: ModuleType, name: str) -> None:
-    text = script.input_text(FOLDER / "templates" / name, "../library")
+    text = script.input_text(FOLDER / "templates" / name, "../library", "carbon", Atoms("C"))
     assert text.startswith("INPUT_PARAMETERS\n")
     assert text.endswith("orbital_dir         ../library\n")
 

@@ -98,6 +98,36 @@ def test_moments_and_spinors(script: ModuleType, data: Path, tmp_path: Path) -> 
     assert settings.keyword("scf.SpinOrbit.Coupling") == "on"
 
 
+def test_directions_of_moments_are_carried_over_or_refused(
+    script: ModuleType, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    iron = Atoms("Fe2", positions=[[0, 0, 0], [1.4, 1.4, 1.4]], cell=2.87 * np.eye(3), pbc=True)
+    iron.set_initial_magnetic_moments([[0.0, -2.0, 0.0], [0.0, 0.0, -2.0]])
+    write(tmp_path / "iron.traj", iron)
+    options = ("--data", data, "--basis", "Fe=Fe5.5H-s3p2d1", "--potential", "Fe=Fe_PBE19H", "-o", tmp_path / "runs")
+    assert made(script, tmp_path / "iron.traj", *options) == 1
+    assert "moments of iron are vectors" in capsys.readouterr().err
+    assert made(script, tmp_path / "iron.traj", *options, "--template", FOLDER / "templates/soc.dat") == 0
+    rows = [words[5:] for _, words in parsed(tmp_path / "runs/iron/iron.dat").block("Atoms.SpeciesAndCoordinates")]
+    assert rows[0] == ["9.0000", "7.0000", "90.0", "-90.0", "90.0", "-90.0", "0", "off"]
+    assert rows[1][:3] == ["9.0000", "7.0000", "180.0"]
+
+
+def test_charge_of_an_ion_is_carried_over(
+    script: ModuleType, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "methyl.xyz").write_text("1\ncharge=-1\nC 0 0 0\n")
+    options = (tmp_path / "methyl.xyz", "--data", data, *BASIS, "-o", tmp_path / "runs", "--box", 5)
+    assert made(script, *options) == 0
+    settings = parsed(tmp_path / "runs/methyl/methyl.dat")
+    assert settings.charge == -1.0
+    assert settings.valence_electrons() == 5.0
+    template = tmp_path / "doped.dat"
+    template.write_text((FOLDER / "templates/scf.dat").read_text() + "scf.system.charge 0.5\n")
+    assert made(script, *options, "--template", template, "--force") == 1
+    assert "methyl has the charge -1, and the template states one, too (scf.system.charge)" in capsys.readouterr().err
+
+
 def test_molecule_needs_a_box(
     script: ModuleType, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -188,6 +188,15 @@ def test_starts_that_the_user_asks_for_are_left_alone(known: KnownPredictor, pla
     assert known.calls == calls
 
 
+def test_potential_of_a_start_follows_the_settings_outside_of_an_scf(known: KnownPredictor) -> None:
+    mf = seed(rks(), known)
+    start = mf.get_init_guess()
+    mf.get_veff(dm=start)
+    mf.xc = "lda,vwn"
+    expected = rks(xc="lda,vwn").get_veff(dm=np.asarray(start))
+    np.testing.assert_allclose(np.asarray(mf.get_veff(dm=start)), np.asarray(expected), atol=1e-9)
+
+
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda mf: pickle.loads(pickle.dumps(mf))], ids=["copy", "pickle"])
 @pytest.mark.parametrize("accelerate", [True, False])
 def test_seeded_calculations_can_be_copied_and_sent(known: KnownPredictor, accelerate: bool, again: Any) -> None:

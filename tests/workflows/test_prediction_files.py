@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harmose_dft.core.errors import ArgumentError, HarmoseError
+from harmose_dft.core.errors import ArgumentError, HarmoseError, OutputExistsError
 from harmose_dft.model.loading import load
 from harmose_dft.testing.molecules import structure_of
 from harmose_dft.workflows.inputs import Input
@@ -14,6 +14,7 @@ from harmose_dft.workflows.prediction_files import (
     Job,
     Outputs,
     name_companions,
+    plan_jobs,
     require_writable,
     write_companions,
 )
@@ -51,6 +52,29 @@ def test_files_of_several_structures_are_numbered(tmp_path: Path) -> None:
 def test_different_outputs_of_the_same_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"water\.molden is the name of two outputs"):
         require_writable([job_of(1, tmp_path)], Outputs(molden=True, plot=tmp_path / "water.molden"))
+
+
+def test_outputs_are_compared_with_inputs_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [Input(f"m{k}.xyz", f"m{k}", 1, 0, lambda: iter([structure_of()]), tmp_path / f"m{k}.xyz")
+               for k in range(100)]  # fmt: skip
+    resolve, calls = Path.resolve, list[Path]()
+
+    def count(path: Path, strict: bool = False) -> Path:
+        calls.append(path)
+        return resolve(path, strict)
+
+    monkeypatch.setattr(Path, "resolve", count)
+    require_writable([Job((source,), tmp_path / f"{source.stem}.harmose.h5") for source in sources], Outputs())
+    assert len(calls) <= 4 * len(sources)
+    with pytest.raises(OutputExistsError, match=r"m7\.xyz is one of the input files"):
+        require_writable([Job(tuple(sources), tmp_path / "m7.xyz")], Outputs(force=True))
+
+
+@pytest.mark.timeout(20)
+def test_many_inputs_are_planned_in_linear_time(tmp_path: Path) -> None:
+    """8000 names that were compared with each other took more than two minutes."""
+    sources = [Input(f"m{k}.xyz", f"m{k}", 1, 0, lambda: iter([structure_of()])) for k in range(8000)]
+    assert len(plan_jobs(sources, None, result=True)) == 8000
 
 
 def test_each_file_holds_what_its_name_says(tmp_path: Path, fixtures_dir: Path) -> None:

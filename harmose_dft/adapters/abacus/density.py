@@ -17,7 +17,7 @@ from ...core.spin import spin_block
 from ...core.structure import Structure
 from ...solver import Smearing, count_on_grid, density_blocks, density_on_grid, solve_kpoints
 from .cube import CubeNames, DensityCube, write_density_cube
-from .files import Calculation, find_library_file, find_stru, read_input
+from .files import Calculation, find_library_file, find_stru, nspin_of_input, read_input
 from .filling import read_mesh, read_smearing
 from .grid import grid_of_run, is_same_cell
 from .log import find_log, read_log
@@ -92,7 +92,7 @@ class Setup:
         stru = find_stru(calculation, keywords)
         valence = {} if stru is None else _read_run_structure(structure, stru, calculation, keywords)
         shape = grid_of_run(keywords, log, output, structure.cell, folder)
-        nspin = keywords.get("nspin", "1")
+        nspin = nspin_of_input(keywords)
         if nspin not in ("1", "2", "4"):
             raise FileFormatError(f"nspin in INPUT must be 1, 2 or 4; got {nspin!r}.", path=folder)
         kpoints, weights = read_mesh(keywords, folder, structure.cell, time_reversal=nspin != "4")

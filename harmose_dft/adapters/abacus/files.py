@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ _NAMES = (
 """3.x and 2.x (with the step in front inside ``matrix/``), 3.9 and newer (geometry step from 1), get_S."""
 
 _DENSE = re.compile(r"^data-(\d+)-([HS])$")
+
+TRUE = ("true", "1", "t", "yes", "y", "on", ".true.")
+"""What ABACUS takes for true, lower case."""
 
 VECTORS = ("kspacing",)
 """Keywords of INPUT that may have several values."""
@@ -118,8 +121,8 @@ def _is_output(folder: Path) -> bool:
     names = (p.name.removesuffix(COMPRESSED) for p in folder.iterdir())
     return (
         find_log(folder) is not None
-        or any(_DENSE.match(name) or matrix_file(Path(name)) for name in names)
-        or (folder / STEP_FOLDER).is_dir()
+        or any(_DENSE.match(name) for name in names)
+        or bool(matrix_files(folder))
     )
 
 
@@ -139,6 +142,12 @@ def read_input(calculation: Calculation) -> dict[str, str]:
         return {}
     words = [w for line in read_lines(path) if len(w := strip_comment_of_input(line).split()) > 1]
     return {name.lower(): " ".join(rest) if name.lower() in VECTORS else rest[0] for name, *rest in words}
+
+
+def nspin_of_input(keywords: Mapping[str, str]) -> str:
+    """``nspin`` as ABACUS takes it from INPUT: 4 with ``noncolin`` or ``lspinorb``, whatever it says itself."""
+    is_spinor = any(keywords.get(name, "0").lower() in TRUE for name in ("noncolin", "lspinorb"))
+    return "4" if is_spinor else keywords.get("nspin", "1")
 
 
 def find_stru(calculation: Calculation, keywords: dict[str, str]) -> Path | None:

@@ -12,6 +12,7 @@ from ...core.errors import FileFormatError
 from ...core.units import RYDBERG_IN_HARTREE
 from ...solver import Smearing, monkhorst_pack
 from ..text import read_lines
+from .files import TRUE
 from .grid import read_number
 from .text import parse_floats, strip_comment
 
@@ -28,9 +29,6 @@ DEFAULT_SIGMA = 0.015
 
 SIGMA_OF_KELVIN = 3.166815e-6
 """Rydberg of ``smearing_sigma`` for each Kelvin of ``smearing_sigma_temp``, as compiled into ABACUS: k_B / 2."""
-
-TRUE = ("true", "1", "t", "yes", "y", "on", ".true.")
-"""What ABACUS takes for true, lower case."""
 
 HEADS = ("K_POINTS", "KPOINTS", "K")
 MONKHORST_PACK = ("Monkhorst-Pack", "MP", "mp")

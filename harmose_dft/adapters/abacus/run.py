@@ -16,7 +16,7 @@ from ...core.structure import SYMBOLS, Structure
 from ..plain_atoms import require_whole_valence
 from ..text import find_existing
 from .eigenvalues import read_bands, read_eig, read_istate, read_kpoints
-from .files import Calculation, find_library_file, find_stru, read_input
+from .files import Calculation, find_library_file, find_stru, nspin_of_input, read_input
 from .log import RunLog, find_log, read_log
 from .orbitals import read_orb, read_z_valence, shells_in_name
 from .stru import Stru, atomic_number, read_stru
@@ -71,7 +71,8 @@ class Run:
         """1, 2 or 4 as the log or INPUT states it."""
         if self.log and self.log.nspin:
             return self.log.nspin
-        return int(self.keywords["nspin"]) if self.keywords.get("nspin") in ("1", "2", "4") else None
+        stated = nspin_of_input({"nspin": ""} | self.keywords)
+        return int(stated) if stated in ("1", "2", "4") else None
 
     @property
     def functional(self) -> str:

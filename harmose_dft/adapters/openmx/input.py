@@ -190,24 +190,27 @@ class Input:
 def parse_input(text: str, path: Path) -> Input:
     """Keywords and blocks of an input text; ``#`` begins a comment, names are not case-sensitive.
 
+    Of a keyword or block that is given twice the first one counts, as in OpenMX (Inputtools.c).
+
     Raises:
         FileFormatError: A block is not closed.
     """
     keywords: dict[str, str] = {}
     blocks: dict[str, list[tuple[int, list[str]]]] = {}
+    rows: list[tuple[int, list[str]]] = []
     open_block, opened_line = "", 0
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.split("#")[0].strip()
         if open_block and line.lower() == f"{open_block}>":
             open_block = ""
         elif open_block and line:
-            blocks[open_block].append((number, line.split()))
+            rows.append((number, line.split()))
         elif line.startswith("<"):
-            open_block, opened_line = line[1:].strip().lower(), number
-            blocks[open_block] = []
+            open_block, opened_line, rows = line[1:].strip().lower(), number, []
+            blocks.setdefault(open_block, rows)
         elif line and not open_block:
             name, *value = line.split(maxsplit=1)
-            keywords[name.lower()] = value[0] if value else ""
+            keywords.setdefault(name.lower(), value[0] if value else "")
     if open_block:
         raise FileFormatError(f"The block <{open_block} is not closed by {open_block}>.", path=path, line=opened_line)
     return Input(path, keywords, blocks)

@@ -27,9 +27,10 @@ def read_with_ase(text: str, kind: str) -> list[Atoms]:
     """Every structure of a file in one of ASE's formats.
 
     Raises:
-        LineError: The file is incomplete in a way that ASE's reader does not notice.
+        LineError: The file is incomplete in a way that ASE's reader does not notice, or its space group is not known.
     """
     from ase.io import read
+    from ase.spacegroup.spacegroup import SpacegroupError
 
     before = {
         "vasp": _require_all_atoms_of_poscar, "gen": _require_all_atoms_of_gen, "cif": _require_all_of_cif,
@@ -41,7 +42,12 @@ def read_with_ase(text: str, kind: str) -> list[Atoms]:
         text = _without_isotopes(text, kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        frames = list(read(io.StringIO(text), index=":", format=kind))
+        try:
+            frames = list(read(io.StringIO(text), index=":", format=kind))
+        except SpacegroupError as error:  # symmetry operations without a name or number, or an unknown name
+            raise LineError("the space group is not named, or not by a name that ASE knows",
+                            advice="Give its number, _space_group_IT_number, or save the crystal with all atoms in P 1."
+                            ) from error
     if kind == "cif" and "_fract_" in text.lower():
         for atoms in frames:
             _require_cell(text, atoms)

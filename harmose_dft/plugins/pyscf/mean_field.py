@@ -135,7 +135,8 @@ class Seeded:
             pyscf_guess = super().get_init_guess(molecule, key, **options)  # type: ignore[misc]
             self.guess = Guess(pyscf_guess, False, str(error), commutator)
             return pyscf_guess  # type: ignore[no-any-return]
-        self._first = None if self._accelerator else (density, potential)
+        # Kept during an SCF only: outside of one, functional or grid may change before the potential is asked for.
+        self._first = (density, potential) if self._running and self._accelerator is None else None
         self.guess = Guess(density, True, commutator=commutator)
         self._tell_functional()
         return density
