@@ -60,6 +60,8 @@ def print_files(files: Sequence[Path]) -> None:
 
 def print_summary(summary: PredictionSummary, levels: int | None = None) -> None:
     """Print one prediction in full; its warnings are on stderr, however many structures there are."""
+    from ..solver.band_structure import describe_gaps
+
     charge = f" with charge {format_charge(summary.charge)}" if summary.charge else ""
     title = (
         f"{summary.title}: {summary.formula}{charge}, {summary.n_electrons} electrons, {summary.level_of_theory}"
@@ -70,15 +72,14 @@ def print_summary(summary: PredictionSummary, levels: int | None = None) -> None
         console.print_table(title, ("orbital", "energy (eV)", "occupation"), rows)
     else:
         console.say(f"{title}, {energies.shape[-2]} k-points\n")
-    if summary.periodic:
-        shown = {"Fermi level": summary.fermi, "gap": summary.gap, "direct gap": summary.direct_gap}
+    intervals = None if summary.trust is None else summary.trust.intervals
+    if summary.direct_gap is not None:
+        figures = [
+            f"Fermi level {format_energy(summary.fermi)} eV", f"gap {describe_gaps(summary.gap, summary.direct_gap)}"
+        ]
     else:
         shown = {"HOMO": summary.homo, "LUMO": summary.lumo, "gap": summary.gap}
-    intervals = None if summary.trust is None else summary.trust.intervals
-    figures = [
-        f"{name} {format_energy(energy)}{format_width(intervals, name.lower())} eV" for name, energy in shown.items()
-    ]
-    if not summary.periodic:
+        figures = [f"{name} {format_energy(e)}{format_width(intervals, name.lower())} eV" for name, e in shown.items()]
         origin = f" {ABOUT_ORIGIN}" if summary.charge else ""
         figures.append(f"dipole {format_dipole(summary)}{format_width(intervals, 'dipole')} D{origin}")
     console.say("   ".join(figures) + (f"   ({100 * intervals.coverage:g} %)" if intervals else ""))
@@ -251,13 +252,13 @@ def print_bands(
         files: Files written.
     """
     spins, kpoints, count = bands.energies.shape
-    indirect, direct = (gap * HARTREE_IN_EV for gap in bands.gaps)
-    gap = f"{indirect:.4f} (direct {direct:.4f})" if bands.has_gap else "none (metal)"
+    from ..solver.band_structure import describe_gaps
+
     rows = [
         ("path", f"{bands.path_name}, {kpoints} k-points, {count} bands" + (", 2 spins" if spins == 2 else "")),
         ("electrons", f"{bands.n_electrons:g}"),
         ("Fermi level (eV)", f"{bands.fermi * HARTREE_IN_EV:.4f}"),
-        ("gap on the mesh (eV)", gap),
+        ("gap on the mesh (eV)", describe_gaps(*bands.gaps, digits=4, unit="")),
     ]
     if comparison is not None:
         milli = 1e3 * HARTREE_IN_EV

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.basis import GaussianRadial, OrbitalBasis
-from ..core.errors import DataError, SolverError, printable
+from ..core.errors import DataError, printable
 from ..core.matrix import BlockMatrix
 from ..core.spectrum import Spectrum
 from ..core.structure import Structure
 from ..core.units import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from ..plots.sketch import sketch_levels
 from ..solver import band_gap, properties
-from ..solver.band_structure import SMALLEST_GAP
+from ..solver.band_structure import describe_gaps
 from .trust import TrustReport
 
 if TYPE_CHECKING:
@@ -142,13 +142,7 @@ class Prediction:
         """Frontier energies of a molecule, Fermi level and gaps of a crystal, in eV."""
         if self.structure.periodic and self.spectrum.fermi is not None:
             yield "Fermi level", _in_ev(self.spectrum.fermi)
-            try:
-                indirect, direct = band_gap(self.spectrum)
-            except SolverError:
-                yield "gap", "none (no empty band)"
-                return
-            is_open = indirect > SMALLEST_GAP
-            yield "gap", f"{_in_ev(indirect)} (direct {_in_ev(direct)})" if is_open else "none (metal)"
+            yield "gap", describe_gaps(*band_gap(self.spectrum))
             return
         for name, energy in (("HOMO", self.spectrum.homo), ("LUMO", self.spectrum.lumo), ("gap", self.spectrum.gap)):
             yield name, _in_ev(energy) if np.isfinite(energy) else "none"

@@ -16,6 +16,16 @@ SMALLEST_GAP = 4e-5
 """Hartree (1 meV); bands that touch, as graphene's do, come as close as rounding and the mesh let them."""
 
 
+def describe_gaps(indirect: float, direct: float, *, digits: int = 3, unit: str = " eV") -> str:
+    """Gaps of a crystal, Hartree, in words: in eV with so many decimals and the unit, or why there is none."""
+    if not np.isfinite(indirect):
+        return "none (no empty band)"
+    if indirect <= SMALLEST_GAP:
+        return "none (metal)"
+    first, second = (f"{gap * HARTREE_IN_EV:.{digits}f}{unit}" for gap in (indirect, direct))
+    return f"{first} (direct {second})"
+
+
 @dataclass(frozen=True, eq=False)
 class BandStructure:
     """Bands along a path through the Brillouin zone.

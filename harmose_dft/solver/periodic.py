@@ -123,13 +123,15 @@ def density_blocks(spectrum: Spectrum, pattern: BlockMatrix) -> tuple[BlockMatri
 
 
 def band_gap(spectrum: Spectrum) -> tuple[float, float]:
-    """Indirect (fundamental) and direct gap in Hartree between the full and the empty bands; zero for a metal.
+    """Indirect (fundamental) and direct gap in Hartree between the full and the empty bands.
+
+    They are zero for a metal, and infinite where all bands are full, as the gap of a molecule without empty orbitals.
 
     The bands of a spin direction are counted by its electrons, so that smearing does not close a gap; where these do
     not fill whole bands the crystal is a metal.
 
     Raises:
-        SolverError: The spectrum has no k-points, or no empty bands.
+        SolverError: The spectrum has no k-points.
     """
     if spectrum.weights is None:
         raise SolverError("This spectrum has no k-points; use Spectrum.gap for a molecule.")
@@ -140,7 +142,7 @@ def band_gap(spectrum: Spectrum) -> tuple[float, float]:
     if (np.abs(filled_bands - bands_filled) > WHOLE_BAND).any():
         return 0.0, 0.0
     if (bands_filled >= energies.shape[-1]).any():
-        raise SolverError("All bands are full: this basis has no empty state to measure a gap to.")
+        return np.inf, np.inf
     padded = np.concatenate([np.full((*energies.shape[:2], 1), -np.inf), energies], axis=-1)
     top = np.stack([e[:, n] for e, n in zip(padded, bands_filled, strict=True)])
     bottom = np.stack([e[:, n + 1] for e, n in zip(padded, bands_filled, strict=True)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 
 from ..adapters.datasets import open_dataset
-from ..core.errors import FileFormatError, SolverError
+from ..core.errors import FileFormatError
 from ..core.hdf5 import HDF5_SIGNATURE, open_hdf5
 from ..core.structure import SYMBOLS
 from ..core.version import __version__
@@ -176,8 +175,7 @@ def _describe_result(result: Result) -> ResultDescription:
     energies = {"homo": spectrum.homo, "lumo": spectrum.lumo, "gap": spectrum.gap}
     if structure.periodic:
         energies = {} if spectrum.fermi is None else {"fermi": spectrum.fermi}
-        with suppress(SolverError):  # no empty bands
-            energies |= dict(zip(("gap", "direct_gap"), band_gap(spectrum), strict=True))
+        energies |= dict(zip(("gap", "direct_gap"), band_gap(spectrum), strict=True))
     return ResultDescription(
         structure.formula, len(structure), energies, structure.charge, result.record.provenance.get(VERDICT)
     )

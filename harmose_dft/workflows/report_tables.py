@@ -15,7 +15,7 @@ from ..model.prediction import Prediction
 from ..model.trust import Intervals
 from ..plots.page import Fact
 from ..solver import band_gap
-from ..solver.band_structure import SMALLEST_GAP
+from ..solver.band_structure import describe_gaps
 from .compare import Comparison
 
 Floats = NDArray[np.float64]
@@ -71,11 +71,9 @@ def molecule_facts(prediction: Prediction, intervals: Intervals | None) -> tuple
 
 def crystal_facts(prediction: Prediction) -> tuple[Fact, ...]:
     """Fermi level, gaps and electrons."""
-    indirect, direct = (gap * HARTREE_IN_EV for gap in band_gap(prediction.spectrum))
-    gaps = [Fact("gap", f"{indirect:.3f} eV"), Fact("direct gap", f"{direct:.3f} eV")]
     assert prediction.spectrum.fermi is not None
     return (
-        *(gaps if indirect > SMALLEST_GAP * HARTREE_IN_EV else [Fact("gap", "none (metal)")]),
+        Fact("gap", describe_gaps(*band_gap(prediction.spectrum))),
         Fact("Fermi level", minus(f"{prediction.spectrum.fermi * HARTREE_IN_EV:.3f} eV")),
         Fact("electrons per cell", f"{prediction.spectrum.n_electrons:.6g}"),
     )
