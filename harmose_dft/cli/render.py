@@ -282,6 +282,8 @@ def print_window(source: str, window: FermiWindow, files: Sequence[str]) -> None
         window: The states, the density of states, or both.
         files: Files written.
     """
+    from ..solver.band_structure import describe_gaps
+
     count = len(window.kpoints)
     rows = [
         ("atoms, orbitals", f"{len(window.structure)}, {window.n_orbitals}"),
@@ -298,7 +300,7 @@ def print_window(source: str, window: FermiWindow, files: Sequence[str]) -> None
              f"{format_energy(states.energies.max(), 4)} eV"),
             ("last below, first above the Fermi level (eV)", f"{format_energy(below.max(initial=-np.inf), 4)}, "
              f"{format_energy(above.min(initial=np.inf), 4)}"),
-            ("gap at these k-points (eV)", format_energy(states.gaps[0], 4) if states.gaps[0] else "none (metal)"),
+            ("gap at these k-points (eV)", describe_gaps(*states.gaps, digits=4, unit="")),
         ]
     if (density := window.density) is not None:
         level = np.interp(window.fermi, density.energies, density.density) / HARTREE_IN_EV
