@@ -53,7 +53,7 @@ class Cluster:
     Args:
         client: Dask's client.
         jobs: Number of workers that were asked for; there may be more or fewer at times.
-        patience: Seconds in which the first worker has to come; None where it may wait in a queue.
+        patience: Seconds without any worker after which to give up; None where workers may wait in a queue.
     """
 
     def __init__(self, client: Client, jobs: int, patience: float | None = None) -> None:
@@ -67,12 +67,7 @@ class Cluster:
         Raises:
             HarmoseError: There is none in time.
         """
-        try:
-            self.client.wait_for_workers(1, timeout=self.patience)
-        except TimeoutError as error:
-            raise HarmoseError(
-                f"The scheduler has had no worker for {self.patience:g} s. Have its workers died, or were none started?"
-            ) from error
+        self._wait_for_worker()
         shared: T = self.client.scatter([value], broadcast=True)[0]
         return shared
 
@@ -88,6 +83,7 @@ class Cluster:
 
         Raises:
             DataError: Tasks were given up because the workers that ran them died; the others are done.
+            HarmoseError: All workers have died, and no other one came in time.
         """
         from distributed import KilledWorker
 
@@ -95,8 +91,10 @@ class Cluster:
         yield from self._run_queue(function, enumerate(tasks), suspects)
         lost = 0
         for number, arguments in suspects:
+            future = self.client.submit(function, *arguments, pure=False)
+            self._wait_for_first([future])
             try:
-                result: T = self.client.submit(function, *arguments, pure=False).result()
+                result: T = future.result()
             except KilledWorker:
                 lost += 1
             else:
@@ -114,29 +112,56 @@ class Cluster:
         suspects: list[tuple[int, tuple[Any, ...]]],
     ) -> Iterator[tuple[int, T]]:
         """Run numbered tasks, several for each worker at a time; those that are given up join the suspects."""
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
 
-        running: dict[str, tuple[int, tuple[Any, ...]]] = {}
+        running: dict[Any, tuple[int, tuple[Any, ...]]] = {}
 
-        def submit(count: int) -> list[Any]:
-            futures = []
+        def submit(count: int) -> None:
             for task in islice(waiting, count):
-                futures.append(self.client.submit(function, *task[1], pure=False))
-                running[futures[-1].key] = task
-            return futures
+                running[self.client.submit(function, *task[1], pure=False)] = task
 
-        queue = as_completed(submit(QUEUE_FACTOR * max(self.jobs, len(self.client.scheduler_info()["workers"]))))
-        for future in queue:
-            error, task = future.exception(), running.pop(future.key)
-            if isinstance(error, KilledWorker):
-                suspects.append(task)
-            elif error is not None:
-                raise error
+        submit(QUEUE_FACTOR * max(self.jobs, len(self.client.scheduler_info()["workers"])))
+        while running:
+            for future in self._wait_for_first(list(running)):
+                error, task = future.exception(), running.pop(future)
+                if isinstance(error, KilledWorker):
+                    suspects.append(task)
+                elif error is not None:
+                    raise error
+                else:
+                    result = future.result()
+                    future.release()  # or it would be computed again if its worker died later
+                    yield task[0], result
+                submit(1)
+
+    def _wait_for_first(self, futures: list[Any]) -> set[Any]:
+        """Wait until some of the tasks are done, and return these.
+
+        Raises:
+            HarmoseError: Nothing has been done, and there has been no worker for too long.
+        """
+        from distributed import wait
+
+        while True:
+            try:
+                done: set[Any] = wait(futures, timeout=self.patience, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                self._wait_for_worker()
             else:
-                result = future.result()
-                future.release()  # or it would be computed again if its worker died later
-                yield task[0], result
-            queue.update(submit(1))
+                return done
+
+    def _wait_for_worker(self) -> None:
+        """Wait for a worker.
+
+        Raises:
+            HarmoseError: There is none in time.
+        """
+        try:
+            self.client.wait_for_workers(1, timeout=self.patience)
+        except TimeoutError as error:
+            raise HarmoseError(
+                f"The scheduler has had no worker for {self.patience:g} s. Have its workers died, or were none started?"
+            ) from error
 
     def run_in_order(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
         """The results of :meth:`run` in the order of the tasks."""

@@ -134,6 +134,17 @@ def test_a_scheduler_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch
         cluster.share(1)
 
 
+def test_tasks_whose_workers_are_all_gone_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They ran once; a task that takes longer than the patience does not end it."""
+    monkeypatch.setattr("harmose_dft.workflows.cluster.PATIENCE", 1.0)
+    alone = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0")
+    with alone, open_cluster(alone.scheduler_address, 1) as cluster:
+        assert list(cluster.run(time.sleep, [(3.0,)])) == [(0, None)]
+        alone.scale(0)
+        with pytest.raises(HarmoseError, match="no worker for 1 s"):
+            list(cluster.run(abs, [(-1,)]))
+
+
 def test_error_of_a_task_is_raised(workers: Any) -> None:
     with open_cluster(workers.scheduler_address, 1) as cluster, pytest.raises(ValueError, match="invalid literal"):
         list(cluster.run(int, [("seven",)]))
