@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..core.errors import HarmoseWarning
+from ..core.errors import DomainError, HarmoseWarning
 from ..core.files import sha256, short_names
 from ..core.progress import Progress
 from ..core.record import name_code
@@ -163,21 +163,24 @@ class Fit:
         """Builder of samples, and the samples of each part.
 
         Raises:
-            DataError: A structure to validate on holds an element that nothing is learned of.
+            DataError: A structure to validate on holds an element that H0 does not know, as no training structure does.
         """
         records = {
             "train": data.records("train"),
             "validation": data.records("validation")[: self.config.validation_structures],
         }
         learned = data.elements(records["train"]) | set(() if start is None else start.basis.elements)
-        if untrained := data.elements(records["validation"]) - learned:
-            raise untrained_elements(untrained)
         builder = self._builder(data, start)
         raw_samples: dict[str, list[RawSample]] = {part: [] for part in records}
         with self.progress("preparing", sum(len(w) for w in records.values())) as bar:
             for part, indices in records.items():
                 for index in indices:
-                    raw_samples[part].append(builder.make_raw(data.record(index)))
+                    try:
+                        raw_samples[part].append(builder.make_raw(data.record(index)))
+                    except DomainError as error:
+                        if untrained := data.elements([index]) - learned:
+                            raise untrained_elements(untrained) from error
+                        raise
                     bar.advance()
         return builder, raw_samples
 
