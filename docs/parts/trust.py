@@ -36,7 +36,7 @@ def band_trust_table() -> str:
         if (others := result.get("beyond")) is None:
             return ""
         error, bound = (others[name] * milli for name in ("median_error", "median_bound"))
-        return f"{others['coverage']:.0%} of {others['crystals']}, {error:.2g}, {bound:.2g}"
+        return f"{others['coverage']:.0%} of {others['crystals']}, {error:.2g}, {bound:.3g}"
 
     rows = [
         row("structures, and those of the test third", lambda r: f"{r['crystals']}, {r['test']['crystals']}"),
@@ -51,7 +51,7 @@ def band_trust_table() -> str:
         row(f"judged {verdict}, 20 divisions (largest error, meV)", lambda r, v=verdict: judged(r, v))
         for verdict in results[0]["average"]["verdicts"]
     ]
-    rows.append(row("twisted cells: bounds that hold, median error and bound (meV)", beyond))
+    rows.append(row("twisted cell: bounds that hold, median error and bound (meV)", beyond))
     return table(("measured", *CRYSTALS), rows)
 
 
