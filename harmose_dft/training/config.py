@@ -178,11 +178,13 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _has_the_stages_it_trains(self) -> TrainConfig:
-        if self.stages.mode == "staged" and self.model.second is None and self.start_from is None:
+        if self.start_from is not None:  # which brings its own stages
+            return self
+        if self.stages.mode == "staged" and self.model.second is None:
             raise ValueError("stages.mode staged needs a second stage, but model.second is null")
-        if self.start_from is None and (text := describe_lost_dropout(self.optimizer, self.model)):
+        if text := describe_lost_dropout(self.optimizer, self.model):
             raise ValueError(text)
-        if self.model.sees_density and self.stages.mode != "staged" and self.start_from is None:
+        if self.model.sees_density and self.stages.mode != "staged":
             raise ValueError("model.second.density is that of a finished stage 1: set stages.mode to staged")
         return self
 

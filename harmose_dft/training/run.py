@@ -169,7 +169,6 @@ class Fit:
             "train": data.records("train"),
             "validation": data.records("validation")[: self.config.validation_structures],
         }
-        learned = data.elements(records["train"]) | set(() if start is None else start.basis.elements)
         builder = self._builder(data, start)
         raw_samples: dict[str, list[RawSample]] = {part: [] for part in records}
         with self.progress("preparing", sum(len(w) for w in records.values())) as bar:
@@ -178,6 +177,7 @@ class Fit:
                     try:
                         raw_samples[part].append(builder.make_raw(data.record(index)))
                     except DomainError as error:
+                        learned = data.elements(records["train"]) | set(() if start is None else start.basis.elements)
                         if untrained := data.elements([index]) - learned:
                             raise untrained_elements(untrained) from error
                         raise
